@@ -1,0 +1,239 @@
+//! The link between a pool and one worker: two rings, a bell, and what the worker is doing.
+//!
+//! Each worker has a link of its own, in memory that is thrown away with it, so nothing that a
+//! worker breaks by dying is ever used again. See `pool/README.md` for the protocol.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::channel::ring::{Consumer, Cursors, Line, Producer, largest_body};
+use crate::shm::segment::Segment;
+use crate::sync::bell::{Bell, Loudness};
+
+const RING_BYTES: usize = 256 << 10;
+const RINGS_START: usize = 4096;
+const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
+/// Changes with every change of the shared layout.
+const LAYOUT: u32 = 1;
+
+/// The largest frame body that a link carries inline.
+pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
+
+#[derive(Debug)]
+#[repr(C)]
+struct Header {
+    layout: AtomicU32,
+    tasks: Cursors,
+    results: Cursors,
+    worker_bell: Line<Bell>,
+    activity: Line<Activity>,
+}
+
+const _: () = assert!(size_of::<Header>() <= RINGS_START);
+
+/// What the worker is doing, written by the worker alone and read after its death.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Activity {
+    /// The task that the worker holds, 0 for none.
+    task: AtomicU64,
+    /// Which items of the task's chunk it is at: the first in the low half, how many in the high.
+    items: AtomicU64,
+    /// 1 while it waits for room in the result ring.
+    blocked: AtomicU32,
+    /// When it began the task, in monotonic nanoseconds; 0 while times are not kept.
+    began: AtomicU64,
+}
+
+/// What a dead worker was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastActivity {
+    /// The task that it held, 0 for none.
+    pub task: u64,
+    /// The first of the items of the chunk that it was at.
+    pub item: u32,
+    /// How many items it was at.
+    pub item_count: u32,
+    /// When it began the task, 0 if unknown.
+    pub began: u64,
+}
+
+/// The pool's end of a link.
+#[derive(Debug)]
+pub struct PoolEnd {
+    /// Carries tasks to the worker.
+    pub tasks: Producer,
+    /// Brings results from it.
+    pub results: Consumer,
+    header: NonNull<Header>,
+    segment: Segment,
+}
+
+/// The worker's end of a link.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    /// Brings tasks from the pool.
+    pub tasks: Consumer,
+    /// Carries results to it.
+    pub results: Producer,
+    header: NonNull<Header>,
+    segment: Segment,
+}
+
+// SAFETY: the header lies in the segment, which the end owns, and is only accessed as atomics.
+unsafe impl Send for PoolEnd {}
+// SAFETY: as above.
+unsafe impl Send for WorkerEnd {}
+// SAFETY: as above; the rings' ends are for shared use where they take shared references.
+unsafe impl Sync for PoolEnd {}
+// SAFETY: as above.
+unsafe impl Sync for WorkerEnd {}
+
+fn header(segment: &Segment) -> NonNull<Header> {
+    segment.fixed().cast()
+}
+
+fn cursors(header: NonNull<Header>) -> (NonNull<Cursors>, NonNull<Cursors>) {
+    // SAFETY: the header lies in mapped memory, page-aligned; any bits are valid atomics.
+    let header = unsafe { header.as_ref() };
+    (NonNull::from(&header.tasks), NonNull::from(&header.results))
+}
+
+fn ring(segment: &Segment, index: usize) -> NonNull<u8> {
+    // SAFETY: the fixed part is FIXED_BYTES long, which holds both rings.
+    unsafe { segment.fixed().add(RINGS_START + index * RING_BYTES) }
+}
+
+impl PoolEnd {
+    /// A link in new memory, for a worker yet to be started.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or memory have run out.
+    pub fn create() -> io::Result<Self> {
+        let segment = Segment::create("millpond-link", FIXED_BYTES)?;
+        let header = header(&segment);
+        // SAFETY: mapped, page-aligned memory that no other process knows of yet.
+        unsafe { header.as_ref() }.layout.store(LAYOUT, Ordering::Relaxed);
+        let (tasks, results) = cursors(header);
+        // SAFETY: the segment, which is dropped last, keeps the memory mapped; it is new, so
+        // there are no other ends, and the worker takes the opposite ones.
+        let (tasks, results) = unsafe {
+            (
+                Producer::new(tasks, ring(&segment, 0), RING_BYTES),
+                Consumer::new(results, ring(&segment, 1), RING_BYTES),
+            )
+        };
+        Ok(Self { tasks, results, header, segment })
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the segment is mapped as long as `self` lives.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// Tells the worker that there are new tasks, or room for results.
+    pub fn ring(&self) {
+        let watched = self.header().worker_bell.0.ring(Loudness::Quiet);
+        debug_assert!(!watched, "a worker has no watcher");
+    }
+
+    /// Wakes the worker if it waits for room in the result ring. Call after results were taken.
+    pub fn unblock(&self) {
+        // SeqCst fence: pairs with the one in `WorkerEnd::block`; either the worker sees the room
+        // or this sees that it is blocked.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.header().activity.0.blocked.load(Ordering::Relaxed) != 0 {
+            self.ring();
+        }
+    }
+
+    /// What the worker was doing last. Exact once it is dead.
+    #[must_use]
+    pub fn last_activity(&self) -> LastActivity {
+        let activity = &self.header().activity.0;
+        // Acquire: pairs with `WorkerEnd::hold`.
+        let task = activity.task.load(Ordering::Acquire);
+        let items = activity.items.load(Ordering::Relaxed);
+        #[expect(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+        LastActivity {
+            task,
+            item: items as u32,
+            item_count: (items >> 32) as u32,
+            began: activity.began.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl AsFd for PoolEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.segment.as_fd()
+    }
+}
+
+impl WorkerEnd {
+    /// The worker's end of the link behind `fd`.
+    ///
+    /// # Errors
+    /// The system's; `InvalidData` if another version of the engine made the link.
+    pub fn attach(fd: OwnedFd) -> io::Result<Self> {
+        let segment = Segment::attach(fd, FIXED_BYTES)?;
+        let header = header(&segment);
+        // SAFETY: mapped, page-aligned memory.
+        if unsafe { header.as_ref() }.layout.load(Ordering::Relaxed) != LAYOUT {
+            let message = "the pool and its worker are different versions of millpond";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let (tasks, results) = cursors(header);
+        // SAFETY: the segment keeps the memory mapped; a link has one worker, which attaches once.
+        let (tasks, results) = unsafe {
+            (
+                Consumer::new(tasks, ring(&segment, 0), RING_BYTES),
+                Producer::new(results, ring(&segment, 1), RING_BYTES),
+            )
+        };
+        Ok(Self { tasks, results, header, segment })
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the segment is mapped as long as `self` lives.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// The bell that the pool rings.
+    #[must_use]
+    pub fn bell(&self) -> &Bell {
+        &self.header().worker_bell.0
+    }
+
+    /// Says that the worker holds `task` since `began` (0 for "none" and "unknown").
+    pub fn hold(&self, task: u64, began: u64) {
+        let activity = &self.header().activity.0;
+        activity.items.store(1 << 32, Ordering::Relaxed);
+        activity.began.store(began, Ordering::Relaxed);
+        // Release: who sees the task sees where it stands. The store also comes before the
+        // release of the task's frame, so a frame that is gone has its holder on record.
+        activity.task.store(task, Ordering::Release);
+    }
+
+    /// Says which items of its chunk the worker is at.
+    pub fn at_items(&self, first: u32, count: u32) {
+        let items = u64::from(first) | u64::from(count) << 32;
+        self.header().activity.0.items.store(items, Ordering::Relaxed);
+    }
+
+    /// Says whether the worker waits for room in the result ring. Look for room again after
+    /// saying that it does.
+    pub fn block(&self, blocked: bool) {
+        self.header().activity.0.blocked.store(u32::from(blocked), Ordering::Relaxed);
+        // SeqCst fence: see `PoolEnd::unblock`.
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// The segment whose heap carries the worker's large results.
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+}

@@ -1,0 +1,415 @@
+//! A ring of frames with one producer and one consumer, in memory that two processes share.
+//!
+//! ```text
+//! tail  written by the producer: frames before it are committed
+//! head  written by the consumer: frames before it are done with, their bytes may be overwritten
+//! frame [length u32][tag u32][body …], a multiple of 8 bytes, never wrapped around the end
+//! ```
+//!
+//! Writing a frame and storing `tail` with release are two steps: a producer that dies between
+//! them leaves bytes that nobody ever looks at. A frame that does not fit before the end of the
+//! buffer is preceded by padding, a frame with the tag [`Tag::PADDING`].
+//!
+//! A committed frame can be taken back by the producer until the consumer claims it. Both sides
+//! decide by one compare-exchange on the tag:
+//!
+//! ```text
+//! PENDING ──consumer──▶ CLAIMED     it will be used
+//!    └──────producer──▶ REVOKED     the consumer skips it
+//! ```
+//!
+//! Lengths come from the other process: a reader checks them against the buffer and reports
+//! [`Corrupt`] instead of following them.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// The two ends of a ring, each on a cache line of its own; all zero is a valid new ring.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Cursors {
+    tail: Line<AtomicU64>,
+    head: Line<AtomicU64>,
+}
+
+/// Keeps a value off its neighbours' cache lines (128: adjacent lines are fetched in pairs).
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct Line<T>(pub T);
+
+/// What may happen to a frame yet.
+#[derive(Debug)]
+pub struct Tag;
+
+impl Tag {
+    /// Committed, not yet claimed.
+    pub const PENDING: u32 = 0;
+    /// The consumer has it.
+    pub const CLAIMED: u32 = 1;
+    /// The producer took it back.
+    pub const REVOKED: u32 = 2;
+    /// Not a frame: the rest of the buffer.
+    pub const PADDING: u32 = 3;
+}
+
+/// The other process wrote what no correct process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+impl std::fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the shared ring holds a frame that cannot be")
+    }
+}
+
+impl std::error::Error for Corrupt {}
+
+const FRAME_HEADER: usize = 8;
+
+/// Where the bytes of a ring lie; the memory outlives both ends.
+#[derive(Clone, Copy, Debug)]
+struct Area {
+    cursors: NonNull<Cursors>,
+    bytes: NonNull<u8>,
+    /// A power of two.
+    capacity: usize,
+}
+
+impl Area {
+    fn cursors(&self) -> &Cursors {
+        // SAFETY: `Producer::new` and `Consumer::new` were promised that it is valid.
+        unsafe { self.cursors.as_ref() }
+    }
+
+    fn index(&self, position: u64) -> usize {
+        // Truncation is harmless: the capacity is a power of two that fits a usize.
+        #[expect(clippy::cast_possible_truncation)]
+        let low = position as usize;
+        low & (self.capacity - 1)
+    }
+
+    /// The word at `position`, which is a multiple of 4 within the buffer.
+    fn word(&self, position: u64) -> &AtomicU32 {
+        let index = self.index(position);
+        debug_assert!(index.is_multiple_of(4) && index + 4 <= self.capacity);
+        // SAFETY: in bounds and aligned; words of frame headers are only accessed as atomics
+        // while both sides may look at them.
+        unsafe { self.bytes.add(index).cast::<AtomicU32>().as_ref() }
+    }
+
+    fn at(&self, position: u64) -> NonNull<u8> {
+        // SAFETY: `index` is below the capacity.
+        unsafe { self.bytes.add(self.index(position)) }
+    }
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Producer {
+    area: Area,
+    tail: u64,
+    /// The consumer's head when it was last looked at.
+    seen_head: u64,
+}
+
+/// The reading end.
+#[derive(Debug)]
+pub struct Consumer {
+    area: Area,
+    head: u64,
+}
+
+// SAFETY: an end is a pointer into memory that outlives it; one thread at a time uses it (`&mut`).
+unsafe impl Send for Producer {}
+// SAFETY: as above.
+unsafe impl Send for Consumer {}
+// SAFETY: shared references only load atomics and read frames that nobody may write.
+unsafe impl Sync for Producer {}
+// SAFETY: shared references only load atomics.
+unsafe impl Sync for Consumer {}
+
+/// The largest body that fits a ring of `capacity` bytes: a quarter, so that padding never starves
+/// a frame.
+#[must_use]
+pub const fn largest_body(capacity: usize) -> usize {
+    capacity / 4 - FRAME_HEADER
+}
+
+fn frame_length(body: usize) -> usize {
+    (FRAME_HEADER + body).next_multiple_of(8)
+}
+
+impl Producer {
+    /// The writing end of the ring whose bytes begin at `bytes`.
+    ///
+    /// # Safety
+    /// `cursors` and `capacity` bytes at `bytes` (8-aligned, a power of two) stay mapped as long
+    /// as this lives, and no other producer of this ring exists in any process.
+    #[must_use]
+    pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
+        debug_assert!(capacity.is_power_of_two());
+        let area = Area { cursors, bytes, capacity };
+        // Relaxed: only this end writes the tail.
+        let tail = area.cursors().tail.0.load(Ordering::Relaxed);
+        Self { area, tail, seen_head: area.cursors().head.0.load(Ordering::Acquire) }
+    }
+
+    /// Commits a frame with `body_length` bytes that `fill` writes. Returns its position, or
+    /// `None` when there is no room for now.
+    pub fn push(&mut self, body_length: usize, fill: impl FnOnce(&mut [u8])) -> Option<u64> {
+        debug_assert!(body_length <= largest_body(self.area.capacity));
+        let length = frame_length(body_length);
+        let padding = self.padding(length);
+        if !self.has_room(padding + length) {
+            return None;
+        }
+        if padding > 0 {
+            self.write_header(self.tail, padding, Tag::PADDING);
+        }
+        let position = self.tail + padding as u64;
+        // SAFETY: the consumer is done with these bytes (its head was acquired in `has_room`) and
+        // will not look at them before the tail passes them; the frame does not wrap.
+        let body = unsafe {
+            let start = self.area.at(position).add(FRAME_HEADER);
+            std::slice::from_raw_parts_mut(start.as_ptr(), body_length)
+        };
+        fill(body);
+        self.write_header(position, FRAME_HEADER + body_length, Tag::PENDING);
+        self.tail = position + length as u64;
+        // Release: publishes the frame's bytes to the consumer. This store is the commit.
+        self.area.cursors().tail.0.store(self.tail, Ordering::Release);
+        Some(position)
+    }
+
+    /// Whether [`push`](Self::push) would find room for a body of this length.
+    pub fn has_room_for(&mut self, body_length: usize) -> bool {
+        let length = frame_length(body_length);
+        self.has_room(self.padding(length) + length)
+    }
+
+    /// How many bytes before the end a frame of `length` bytes must skip.
+    fn padding(&self, length: usize) -> usize {
+        let to_end = self.area.capacity - self.area.index(self.tail);
+        if to_end < length { to_end } else { 0 }
+    }
+
+    fn has_room(&mut self, length: usize) -> bool {
+        let free = |head: u64, tail: u64| self.area.capacity as u64 - tail.wrapping_sub(head);
+        if free(self.seen_head, self.tail) < length as u64 {
+            // Acquire: the consumer's last reads come before our overwriting.
+            let head = self.area.cursors().head.0.load(Ordering::Acquire);
+            // A head that ran past the tail is the work of a broken consumer; it gains no room.
+            if self.tail.wrapping_sub(head) <= self.area.capacity as u64 {
+                self.seen_head = head;
+            }
+        }
+        free(self.seen_head, self.tail) >= length as u64
+    }
+
+    fn write_header(&self, position: u64, length: usize, tag: u32) {
+        // Relaxed: the tail's release publishes both.
+        #[expect(clippy::cast_possible_truncation, reason = "a frame is shorter than the ring")]
+        self.area.word(position).store(length as u32, Ordering::Relaxed);
+        self.area.word(position + 4).store(tag, Ordering::Relaxed);
+    }
+
+    /// Takes back the frame at `position`, which this end wrote. False if the consumer has it.
+    pub fn revoke(&mut self, position: u64) -> bool {
+        if self.is_released(position) {
+            return false;
+        }
+        let tag = self.area.word(position + 4);
+        // Relaxed: the outcome decides who owns the frame and publishes nothing.
+        let (pending, revoked) = (Tag::PENDING, Tag::REVOKED);
+        tag.compare_exchange(pending, revoked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether the consumer is done with the bytes of the frame at `position`.
+    #[must_use]
+    pub fn is_released(&self, position: u64) -> bool {
+        // Acquire: a claim that came before the head moved is visible too.
+        self.area.cursors().head.0.load(Ordering::Acquire) > position
+    }
+
+    /// The body of the frame at `position`, which this end wrote and the consumer has not
+    /// released.
+    #[must_use]
+    pub fn body(&self, position: u64) -> &[u8] {
+        let length = self.area.word(position).load(Ordering::Relaxed) as usize;
+        let end = self.area.capacity - self.area.index(position);
+        let body = length.clamp(FRAME_HEADER, end) - FRAME_HEADER;
+        // SAFETY: clamped to the buffer; only this end writes bodies, and it is borrowed.
+        unsafe {
+            let start = self.area.at(position).add(FRAME_HEADER);
+            std::slice::from_raw_parts(start.as_ptr(), body)
+        }
+    }
+}
+
+impl Consumer {
+    /// The reading end of the ring whose bytes begin at `bytes`.
+    ///
+    /// # Safety
+    /// As for [`Producer::new`], with "consumer" for "producer".
+    #[must_use]
+    pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
+        debug_assert!(capacity.is_power_of_two());
+        let area = Area { cursors, bytes, capacity };
+        // Relaxed: only this end writes the head.
+        Self { area, head: area.cursors().head.0.load(Ordering::Relaxed) }
+    }
+
+    /// The oldest frame that is committed and not revoked, without claiming it.
+    ///
+    /// # Errors
+    /// [`Corrupt`] if the producer wrote nonsense; the ring must not be used any more then.
+    pub fn front(&mut self) -> Result<Option<Frame<'_>>, Corrupt> {
+        loop {
+            // Acquire: pairs with the commit in `push`.
+            let tail = self.area.cursors().tail.0.load(Ordering::Acquire);
+            let committed = tail.wrapping_sub(self.head);
+            if committed == 0 {
+                return Ok(None);
+            }
+            let to_end = (self.area.capacity - self.area.index(self.head)) as u64;
+            let length = self.area.word(self.head).load(Ordering::Relaxed) as usize;
+            let whole = length.next_multiple_of(8);
+            if committed > self.area.capacity as u64
+                || length < FRAME_HEADER
+                || whole as u64 > committed.min(to_end)
+            {
+                return Err(Corrupt);
+            }
+            match self.area.word(self.head + 4).load(Ordering::Relaxed) {
+                Tag::PADDING | Tag::REVOKED => self.release(whole),
+                _ => return Ok(Some(Frame { whole, body: length - FRAME_HEADER, ring: self })),
+            }
+        }
+    }
+
+    fn release(&mut self, whole: usize) {
+        self.head += whole as u64;
+        // Release: our reads of the frame come before its overwriting.
+        self.area.cursors().head.0.store(self.head, Ordering::Release);
+    }
+}
+
+/// The frame at the front of a ring. Dropped, it stays there; see [`release`](Frame::release).
+#[derive(Debug)]
+pub struct Frame<'a> {
+    ring: &'a mut Consumer,
+    whole: usize,
+    body: usize,
+}
+
+impl Frame<'_> {
+    /// Makes the frame the consumer's. False if the producer took it back first.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        let tag = self.ring.area.word(self.ring.head + 4);
+        // Relaxed: as in `revoke`; the body was acquired with the tail.
+        let (pending, claimed) = (Tag::PENDING, Tag::CLAIMED);
+        tag.compare_exchange(pending, claimed, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The frame's bytes.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        // SAFETY: `front` checked the length; the producer does not write between head and tail.
+        unsafe {
+            let start = self.ring.area.at(self.ring.head).add(FRAME_HEADER);
+            std::slice::from_raw_parts(start.as_ptr(), self.body)
+        }
+    }
+
+    /// Gives the bytes back to the producer.
+    pub fn release(self) {
+        self.ring.release(self.whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Memory {
+        cursors: Box<Cursors>,
+        bytes: Box<[u64]>,
+    }
+
+    impl Memory {
+        fn new(capacity: usize) -> Self {
+            Self { cursors: Box::default(), bytes: vec![0; capacity / 8].into_boxed_slice() }
+        }
+
+        fn ends(&mut self) -> (Producer, Consumer) {
+            let cursors = NonNull::from(&mut *self.cursors);
+            let capacity = self.bytes.len() * 8;
+            let bytes = NonNull::new(self.bytes.as_mut_ptr().cast()).expect("a box has an address");
+            // SAFETY: the memory outlives the ends in every test, and there is one pair.
+            unsafe {
+                (Producer::new(cursors, bytes, capacity), Consumer::new(cursors, bytes, capacity))
+            }
+        }
+    }
+
+    fn take(consumer: &mut Consumer) -> Option<Vec<u8>> {
+        let frame = consumer.front().expect("an intact ring")?;
+        assert!(frame.claim());
+        let body = frame.body().to_vec();
+        frame.release();
+        Some(body)
+    }
+
+    #[test]
+    fn frames_of_every_length_come_out_in_order_over_many_rounds() {
+        let mut memory = Memory::new(1024);
+        let (mut producer, mut consumer) = memory.ends();
+        let mut expected = std::collections::VecDeque::new();
+        for n in 0..10_000_usize {
+            let body = vec![n.to_le_bytes()[0]; n * 31 % (largest_body(1024) + 1)];
+            while producer.push(body.len(), |b| b.copy_from_slice(&body)).is_none() {
+                assert_eq!(take(&mut consumer), expected.pop_front());
+            }
+            expected.push_back(body);
+        }
+        while let Some(body) = take(&mut consumer) {
+            assert_eq!(Some(body), expected.pop_front());
+        }
+        assert!(expected.is_empty());
+    }
+
+    #[test]
+    fn a_frame_belongs_to_who_decides_first() {
+        let mut memory = Memory::new(1024);
+        let (mut producer, mut consumer) = memory.ends();
+        let positions: Vec<_> =
+            (0..3).map(|n| producer.push(1, |b| b[0] = n).expect("room")).collect();
+        assert!(producer.revoke(positions[0]));
+        let frame = consumer.front().expect("intact").expect("a frame");
+        assert_eq!(frame.body(), [1]);
+        assert!(frame.claim());
+        assert!(!producer.revoke(positions[1]));
+        consumer.front().expect("intact").expect("a frame").release();
+        assert!(producer.is_released(positions[1]));
+        assert!(!producer.revoke(positions[1]));
+        assert_eq!(producer.body(positions[2]), [2]);
+        assert!(producer.revoke(positions[2]));
+        assert!(consumer.front().expect("intact").is_none());
+    }
+
+    #[test]
+    fn damaged_lengths_are_reported() {
+        for damage in [0_u32, 7, 9_999, u32::MAX] {
+            let mut memory = Memory::new(1024);
+            let (mut producer, mut consumer) = memory.ends();
+            producer.push(8, |_| ()).expect("room");
+            producer.area.word(0).store(damage, Ordering::Relaxed);
+            assert_eq!(consumer.front().err(), Some(Corrupt));
+        }
+        let mut memory = Memory::new(1024);
+        let (producer, mut consumer) = memory.ends();
+        producer.area.cursors().tail.0.store(5_000, Ordering::Relaxed);
+        assert_eq!(consumer.front().err(), Some(Corrupt));
+    }
+}

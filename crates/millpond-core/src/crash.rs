@@ -1,0 +1,35 @@
+//! Crash points: named places at which a test has a process die.
+//!
+//! With the feature `crash-points`, a process whose environment has `MILLPOND_CRASH_AT` kills
+//! itself when it reaches the point of that name, provided that it is the one that removes the
+//! file `MILLPOND_CRASH_ONCE`; so one process dies, once. Without the feature a crash point is
+//! nothing at all.
+
+/// Names a step of a protocol at which a process can be told to die.
+#[cfg(not(feature = "crash-points"))]
+macro_rules! crash_point {
+    ($name:literal) => {};
+}
+
+/// Names a step of a protocol at which a process can be told to die.
+#[cfg(feature = "crash-points")]
+macro_rules! crash_point {
+    ($name:literal) => {
+        $crate::crash::reach($name)
+    };
+}
+
+pub(crate) use crash_point;
+
+#[cfg(feature = "crash-points")]
+pub(crate) fn reach(name: &str) {
+    use std::sync::OnceLock;
+    static ARMED: OnceLock<Option<String>> = OnceLock::new();
+    let armed = ARMED.get_or_init(|| std::env::var("MILLPOND_CRASH_AT").ok());
+    if armed.as_deref() == Some(name)
+        && std::env::var_os("MILLPOND_CRASH_ONCE").is_some_and(|f| std::fs::remove_file(f).is_ok())
+    {
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}

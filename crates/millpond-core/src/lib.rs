@@ -1,0 +1,14 @@
+//! The engine of millpond: bytes, file descriptors and pids.
+//!
+//! The doors (the crate `millpond` and the Python package of that name) turn typed calls into the
+//! terms of this crate and back. Nothing here knows serde or Python.
+
+mod crash;
+
+pub mod channel;
+pub mod cpu;
+pub mod os;
+pub mod pool;
+pub mod shm;
+pub mod sync;
+pub mod trace;

@@ -1,0 +1,89 @@
+//! Forking, by those who may: processes with one thread.
+
+use std::io;
+
+use rustix::process::{Pid, Signal};
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// The process that called, with its child's pid.
+    Parent(u32),
+    /// The new process.
+    Child,
+}
+
+/// Forks this process.
+///
+/// # Safety
+/// The process has one thread: in a child of several, whatever locks the others held stay locked.
+///
+/// # Errors
+/// The system's, when processes or memory have run out.
+pub unsafe fn fork() -> io::Result<Forked> {
+    // SAFETY: the caller promises a single thread.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        child => Ok(Forked::Parent(child.cast_unsigned())),
+    }
+}
+
+/// Has the kernel kill this process when its parent ends, and ends it now if `parent` already has.
+///
+/// The kernel watches the *thread* that forked. A zygote has one thread, so there that is exact.
+///
+/// # Errors
+/// The system's.
+pub fn die_with_parent(parent: u32) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if parent_pid() != parent {
+        exit_now(1);
+    }
+    Ok(())
+}
+
+/// The pid of this process.
+#[must_use]
+pub fn pid() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
+}
+
+/// The pid of this process' parent, 0 where it lies outside of the pid namespace.
+#[must_use]
+pub fn parent_pid() -> u32 {
+    Pid::as_raw(rustix::process::getppid()).cast_unsigned()
+}
+
+/// Ends this process at once: no destructors, no exit handlers, no flushing.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` takes any status and has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Which process a piece of engine state belongs to.
+///
+/// A forked child inherits the memory of its parent but not its threads; state that carries this
+/// tag is recognised there as somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(u32);
+
+impl Owner {
+    /// The process that calls.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(pid())
+    }
+
+    /// Whether the calling process is the owner.
+    #[must_use]
+    pub fn is_current(self) -> bool {
+        self.0 == pid()
+    }
+
+    /// The owner's pid.
+    #[must_use]
+    pub fn pid(self) -> u32 {
+        self.0
+    }
+}

@@ -1,0 +1,14 @@
+//! The operating system as the engine sees it: everything that would change on another one.
+
+pub mod clock;
+pub mod eventfd;
+pub mod exec;
+pub mod exit_status;
+pub mod fork;
+pub mod futex;
+pub mod inherited;
+pub mod map;
+pub mod memfd;
+pub mod pidfd;
+pub mod signals;
+pub mod socket;

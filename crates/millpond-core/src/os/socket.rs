@@ -1,0 +1,108 @@
+//! Sockets that keep message borders and carry file descriptors.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
+};
+
+/// The most file descriptors that one message may carry.
+const MAX_FDS: usize = 4;
+
+/// One end of a pair of connected sockets (`SOCK_SEQPACKET`).
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
+
+/// What [`Socket::receive`] found.
+#[derive(Debug)]
+pub enum Received {
+    /// A message: how many bytes of the buffer it fills, and the descriptors that came with it.
+    Message(usize, Vec<OwnedFd>),
+    /// Nothing for now (non-blocking only).
+    Nothing,
+    /// The other end is closed, and everything it had sent was received.
+    Closed,
+}
+
+impl Socket {
+    /// Two ends, connected; closed in programs that are executed.
+    ///
+    /// # Errors
+    /// The system's, when file descriptors have run out.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let flags = SocketFlags::CLOEXEC;
+        let (a, b) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self(a), Self(b)))
+    }
+
+    /// Sends one message, waiting for room; never raises SIGPIPE.
+    ///
+    /// # Errors
+    /// `BrokenPipe` when the other end is closed.
+    pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        loop {
+            match sendmsg(&self.0, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL) {
+                Err(Errno::INTR) => {}
+                sent => return sent.map(drop).map_err(Into::into),
+            }
+        }
+    }
+
+    /// Receives one message into `buffer`; blocks only if `wait`.
+    ///
+    /// # Errors
+    /// The system's; `InvalidData` when the message was longer than the buffer.
+    pub fn receive(&self, buffer: &mut [u8], wait: bool) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut flags = RecvFlags::CMSG_CLOEXEC;
+        flags.set(RecvFlags::DONTWAIT, !wait);
+        let message = loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(Errno::CONNRESET) => return Ok(Received::Closed),
+                received => break received?,
+            }
+        };
+        if message.bytes == 0 {
+            return Ok(Received::Closed);
+        }
+        if message.flags.contains(rustix::net::ReturnFlags::TRUNC) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let fds = control.drain().filter_map(|m| match m {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        Ok(Received::Message(message.bytes, fds.flatten().collect()))
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,12 @@
+//! What a pool is to be like.
+
+/// Settings of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many workers it keeps.
+    pub processes: usize,
+    /// After how many tasks a worker makes room for a fresh one; without limit if `None`.
+    pub tasks_per_worker: Option<u64>,
+    /// Whether to keep a timeline: which worker did what, and when.
+    pub traced: bool,
+}

@@ -1,0 +1,274 @@
+//! Workers coming and going, and what their deaths mean.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::os::clock::monotonic_ns;
+use crate::os::exit_status::ExitStatus;
+use crate::pool::member::Member;
+use crate::pool::payload::Payload;
+use crate::pool::state::{Phase, State};
+use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
+use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent};
+use crate::trace::{self, Life};
+
+/// Requests that the zygote has not answered are kept below what a socket holds.
+const MOST_STARTING: usize = 32;
+/// So many zygotes in a row that end before they have forked a worker mean that none ever will.
+const MOST_FRUITLESS: u32 = 5;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// So many workers in a row that end by themselves before they are ready mean that none will ever
+/// be. One that is killed counts less: that may be somebody else's doing.
+const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
+const KILLED_COUNTS: u32 = 20;
+
+/// How long to wait before the next worker is asked for, after one could not be started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pause {
+    until: Option<Instant>,
+    length: Duration,
+}
+
+impl Pause {
+    fn lengthen(&mut self) {
+        self.length = (self.length * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        self.until = Some(Instant::now() + self.length);
+    }
+
+    fn lasts(self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// When it is over, if there is one.
+    pub(crate) fn end(self) -> Option<Instant> {
+        self.until
+    }
+}
+
+fn kill(member: &Member) {
+    if let Some(pidfd) = &member.pidfd {
+        // It may be dead already.
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+}
+
+impl State {
+    /// Asks for as many workers as are missing.
+    pub(crate) fn recruit(&mut self, zygote: &ZygoteClient) {
+        while self.wants_worker() {
+            self.last_worker += 1;
+            let quota = self.config.tasks_per_worker;
+            let started =
+                Member::new(self.last_worker, self.free_place(), quota).and_then(|member| {
+                    zygote
+                        .request_worker(member.number, std::os::fd::AsFd::as_fd(member.link()))?;
+                    Ok(member)
+                });
+            match started {
+                Ok(member) => self.members.push(member),
+                // EPIPE: the zygote is gone, which the supervisor is about to learn.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
+                Err(error) => return self.cannot_start(error),
+            }
+        }
+    }
+
+    fn wants_worker(&self) -> bool {
+        let wanted = match self.phase {
+            Phase::Running => true,
+            Phase::Closing => !self.is_idle(),
+            _ => false,
+        };
+        let starting = self.members.iter().filter(|m| m.pid.is_none()).count();
+        wanted
+            && !self.zygote_is_gone
+            && !self.pause.lasts()
+            && starting < MOST_STARTING
+            && self.members.len() < self.config.processes
+    }
+
+    fn free_place(&self) -> u32 {
+        let taken = |place| self.members.iter().any(|m| m.place == place);
+        (0..).find(|&place| !taken(place)).unwrap_or(u32::MAX)
+    }
+
+    /// Without any worker the pool is broken; with some it goes on with fewer, and tries again
+    /// after a pause.
+    fn cannot_start(&mut self, error: io::Error) {
+        if self.members.is_empty() {
+            self.break_down(Breakage::CannotStart(error));
+        }
+        self.pause.lengthen();
+    }
+
+    /// Deals with what the zygote said.
+    pub(crate) fn zygote_said(&mut self, event: ZygoteEvent) {
+        match event {
+            ZygoteEvent::Started { worker, pid, pidfd } => {
+                if let Some(member) = self.members.iter_mut().find(|m| m.number == worker) {
+                    member.pid = Some(pid);
+                    member.pidfd = pidfd;
+                    self.stats.workers_started += 1;
+                    self.pause = Pause::default();
+                    self.fruitless_zygotes = 0;
+                    if member.condemned.is_some() {
+                        kill(member);
+                    }
+                }
+            }
+            ZygoteEvent::Exited { worker, status } => self.bury(worker, status, CrashCause::Died),
+            ZygoteEvent::Failed { worker, error } => {
+                self.bury(worker, ExitStatus::Unknown, CrashCause::Died);
+                self.cannot_start(error);
+            }
+            ZygoteEvent::Gone => self.bury_all(),
+        }
+    }
+
+    /// The zygote is dead, and so are its workers.
+    fn bury_all(&mut self) {
+        self.zygote_is_gone = true;
+        self.fruitless_zygotes += 1;
+        if self.fruitless_zygotes > MOST_FRUITLESS {
+            let message = "the process that forks the workers ends before it has forked one";
+            self.break_down(Breakage::CannotStart(io::Error::other(message)));
+        }
+        let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
+        while let Some(member) = self.members.first() {
+            let number = member.number;
+            self.bury(number, killed, CrashCause::ZygoteDied);
+        }
+    }
+
+    /// A worker is dead: takes in what it had sent, fails the task that it was running, and lets
+    /// others do what it had not begun.
+    fn bury(&mut self, worker: u64, status: ExitStatus, cause: CrashCause) {
+        let find = |state: &Self| state.members.iter().position(|m| m.number == worker);
+        let Some(index) = find(self) else {
+            return;
+        };
+        self.drain_member(index);
+        let Some(index) = find(self) else {
+            return;
+        };
+        let (begun, untouched, last) = self.members[index].estate();
+        let member_pid = self.members[index].pid.unwrap_or(0);
+        let now = monotonic_ns();
+        let cause = self.members[index].condemned.unwrap_or(cause);
+        for task in begun {
+            self.stats.crashes += 1;
+            let began = if last.began > 0 { last.began } else { now };
+            self.trace(index, &task, began, now, trace::Outcome::Crashed);
+            let crash = Crash {
+                pid: member_pid,
+                status,
+                function: self.functions.label(task.function),
+                index: task.index,
+                items: task.items,
+                item: last.item,
+                item_count: last.item_count,
+                cause,
+            };
+            self.end_task(task.job, task.index, Outcome::Crashed(Arc::new(crash)));
+        }
+        for task in untouched.into_iter().rev() {
+            self.own_again(&task);
+            self.pending.push_front(task);
+        }
+        self.heap.reclaim(worker);
+        let member = self.members.remove(index);
+        self.record_life(&member, status, now);
+        if !member.ready && member.pid.is_some() && cause == CrashCause::Died {
+            let killed = matches!(status, ExitStatus::Signaled { signal: 9 | 15, .. });
+            self.stillborn += if killed { 1 } else { KILLED_COUNTS };
+            if self.stillborn >= MOST_STILLBORN {
+                self.break_down(Breakage::WorkersDie(status));
+            }
+        }
+        if member.ready && !member.leaving && matches!(self.phase, Phase::Running | Phase::Closing)
+        {
+            self.stats.replacements += 1;
+        }
+        self.stats.remember_end(member.number, status);
+    }
+
+    fn record_life(&mut self, member: &Member, status: ExitStatus, now: u64) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.lives.push(Life {
+                worker: member.place,
+                pid: member.pid.unwrap_or(0),
+                start_ns: member.started_ns,
+                end_ns: Some(now),
+                end: Some(status.to_string()),
+            });
+        }
+    }
+
+    /// Kills a worker that the pool cannot go on with; its death is dealt with when the zygote
+    /// reports it.
+    pub(crate) fn condemn(&mut self, index: usize, cause: CrashCause) {
+        let member = &mut self.members[index];
+        member.leaving = true;
+        member.condemned = Some(cause);
+        kill(member);
+    }
+
+    /// A worker said that it, and any other, cannot be set up.
+    pub(crate) fn unfit(&mut self, status: u8, payload: Payload) {
+        self.break_down(Breakage::Unfit { status, payload });
+    }
+
+    fn break_down(&mut self, breakage: Breakage) {
+        if matches!(self.phase, Phase::Running | Phase::Closing) {
+            self.phase = Phase::Broken(Arc::new(breakage));
+            self.give_up();
+        }
+    }
+
+    /// Ends now: whatever is not done will not be.
+    pub(crate) fn terminate(&mut self) {
+        if !matches!(self.phase, Phase::Broken(_)) {
+            self.phase = Phase::Terminating;
+        }
+        self.give_up();
+    }
+
+    /// Cancels all that nobody has begun, and says so of what is running too.
+    fn give_up(&mut self) {
+        let reason = self.reason();
+        self.cancel_waiting(|_| true, &reason);
+        let running: Vec<_> =
+            self.members.iter().flat_map(Member::in_flight).map(|t| (t.job, t.index)).collect();
+        for (job, index) in running {
+            self.end_task(job, index, Outcome::Cancelled(reason.clone()));
+        }
+        let unsealed: Vec<_> =
+            self.jobs.iter().filter(|(_, job)| !job.sealed).map(|(&id, _)| id).collect();
+        unsealed.into_iter().for_each(|id| self.seal(id));
+    }
+
+    /// Whether the zygote is to end now.
+    pub(crate) fn wants_zygote_to_quit(&self) -> bool {
+        match self.phase {
+            Phase::Running => false,
+            Phase::Closing => self.is_idle() && self.members.is_empty(),
+            Phase::Terminating | Phase::Broken(_) => true,
+        }
+    }
+
+    /// The zygote is gone and will not be replaced.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+        self.give_up();
+    }
+
+    /// There is no new zygote to be had.
+    pub(crate) fn orphan(&mut self, error: io::Error) {
+        self.break_down(Breakage::CannotStart(error));
+        self.end();
+    }
+}

@@ -1,0 +1,26 @@
+//! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
+
+pub mod commons;
+pub mod config;
+mod dispatch;
+mod function;
+pub mod handle;
+pub mod job;
+mod lifecycle;
+mod member;
+pub mod payload;
+mod state;
+pub mod stats;
+mod supervisor;
+pub mod task;
+pub mod waiting;
+pub mod wire;
+pub mod worker;
+pub mod zygote;
+
+pub use config::Config;
+pub use handle::{Pool, PoolError, WorkerInfo};
+pub use waiting::Waited;
+
+/// Payloads up to this length travel in the rings, longer ones in blocks.
+pub const INLINE_LIMIT: usize = 32 << 10;

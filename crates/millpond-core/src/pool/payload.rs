@@ -1,0 +1,241 @@
+//! Payloads: the arguments and results of tasks, as parts that need not lie side by side.
+//!
+//! A payload of one part is its bytes. One of several parts begins with their lengths (u64 each),
+//! and every part begins at a multiple of [`ALIGNMENT`], so that arrays can be read in place.
+
+use std::ops::Range;
+
+use crate::shm::lease::Lease;
+
+/// What parts of a payload with several are aligned to, relative to the payload.
+pub const ALIGNMENT: usize = 64;
+
+/// Bytes that a payload is gathered from, wherever they are.
+pub trait Part {
+    /// How many bytes there are.
+    fn length(&self) -> usize;
+
+    /// Copies them to `out`, which has that length.
+    fn copy_to(&self, out: &mut [u8]);
+}
+
+impl Part for &[u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        out.copy_from_slice(self);
+    }
+}
+
+impl Part for Vec<u8> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        out.copy_from_slice(self);
+    }
+}
+
+/// A payload to be sent, gathered from several places.
+#[derive(Clone, Copy)]
+pub struct Parts<'a>(pub &'a [&'a dyn Part]);
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|part| part.length())).finish()
+    }
+}
+
+impl Parts<'_> {
+    /// How many parts there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many bytes the payload takes on the wire.
+    #[must_use]
+    pub fn encoded_length(&self) -> usize {
+        match self.0 {
+            [only] => only.length(),
+            parts => parts
+                .iter()
+                .fold(parts.len() * 8, |end, part| end.next_multiple_of(ALIGNMENT) + part.length()),
+        }
+    }
+
+    /// Writes the payload to `out`, which is as long as [`encoded_length`](Self::encoded_length).
+    pub fn encode(&self, out: &mut [u8]) {
+        if let [only] = self.0 {
+            return only.copy_to(out);
+        }
+        let mut end = self.0.len() * 8;
+        for (index, part) in self.0.iter().enumerate() {
+            out[index * 8..][..8].copy_from_slice(&(part.length() as u64).to_le_bytes());
+            let start = end.next_multiple_of(ALIGNMENT);
+            end = start + part.length();
+            part.copy_to(&mut out[start..end]);
+        }
+    }
+
+    /// The payload in memory of its own.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = vec![0; self.encoded_length()];
+        self.encode(&mut out);
+        out
+    }
+}
+
+/// A payload that was received.
+#[derive(Debug)]
+pub struct Payload {
+    storage: Storage,
+    parts: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+enum Storage {
+    Own(Vec<u8>),
+    Lent(Lease),
+}
+
+impl Storage {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(lease) => lease.bytes(),
+        }
+    }
+}
+
+impl Payload {
+    /// A payload of one part.
+    #[must_use]
+    pub fn single(bytes: Vec<u8>) -> Self {
+        let whole = 0..bytes.len();
+        Self { storage: Storage::Own(bytes), parts: vec![whole] }
+    }
+
+    /// A payload of `parts` parts from a copy of its bytes. `None` if they are damaged.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>, parts: u32) -> Option<Self> {
+        Self::new(Storage::Own(bytes), parts)
+    }
+
+    /// A payload of `parts` parts that is read in place. `None` if its bytes are damaged.
+    #[must_use]
+    pub fn from_lease(lease: Lease, parts: u32) -> Option<Self> {
+        Self::new(Storage::Lent(lease), parts)
+    }
+
+    fn new(storage: Storage, count: u32) -> Option<Self> {
+        let bytes = storage.bytes();
+        let count = count as usize;
+        if count == 1 {
+            let whole = 0..bytes.len();
+            return Some(Self { storage, parts: vec![whole] });
+        }
+        let mut end = count.checked_mul(8).filter(|&table| table <= bytes.len())?;
+        let mut parts = Vec::with_capacity(count);
+        for length in bytes[..end].chunks_exact(8) {
+            let length = u64::from_le_bytes(length.try_into().ok()?);
+            let start = end.checked_next_multiple_of(ALIGNMENT)?;
+            end = start.checked_add(usize::try_from(length).ok()?)?;
+            if end > bytes.len() {
+                return None;
+            }
+            parts.push(start..end);
+        }
+        Some(Self { storage, parts })
+    }
+
+    /// How many parts it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// One part's bytes.
+    ///
+    /// # Panics
+    /// When there is no such part.
+    #[must_use]
+    pub fn part(&self, index: usize) -> &[u8] {
+        &self.storage.bytes()[self.parts[index].clone()]
+    }
+
+    /// Whether the bytes lie in shared memory, which is lent until the payload is dropped.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        matches!(self.storage, Storage::Lent(_))
+    }
+
+    /// The address of a part that lies in shared memory and may be written too; `None` for one
+    /// that does not.
+    ///
+    /// # Panics
+    /// When there is no such part.
+    #[must_use]
+    pub fn lent_address(&self, index: usize) -> Option<usize> {
+        let start = self.parts[index].start;
+        match &self.storage {
+            Storage::Lent(lease) => Some(lease.start().as_ptr().addr() + start),
+            Storage::Own(_) => None,
+        }
+    }
+
+    /// The bytes of a payload with one part.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self.storage {
+            Storage::Own(bytes) if self.parts.len() == 1 => bytes,
+            storage => {
+                self.parts.first().map_or_else(Vec::new, |p| storage.bytes()[p.clone()].to_vec())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(parts: &[&[u8]]) {
+        let gathered: Vec<&dyn Part> = parts.iter().map(|p| p as &dyn Part).collect();
+        let sent = Parts(&gathered);
+        let received = Payload::from_bytes(sent.to_vec(), sent.count()).expect("intact");
+        assert_eq!(received.count(), parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            assert_eq!(received.part(index), *part);
+        }
+    }
+
+    #[test]
+    fn parts_arrive_as_they_were() {
+        round_trip(&[b"one"]);
+        round_trip(&[b""]);
+        round_trip(&[b"one", b"", &[3; 1000]]);
+    }
+
+    #[test]
+    fn later_parts_are_aligned() {
+        let parts = Parts(&[&&b"a"[..], &&b"bc"[..]]).to_vec();
+        assert_eq!(parts[64], b'a');
+        assert_eq!(&parts[128..], b"bc");
+    }
+
+    #[test]
+    fn damaged_tables_are_refused() {
+        assert!(Payload::from_bytes(vec![0; 15], 2).is_none());
+        let mut bytes = Parts(&[&&b"a"[..], &&b"b"[..]]).to_vec();
+        bytes[0] = 200;
+        assert!(Payload::from_bytes(bytes.clone(), 2).is_none());
+        bytes[..8].fill(0xff);
+        assert!(Payload::from_bytes(bytes, 2).is_none());
+        assert!(Payload::from_bytes(vec![0; 64], u32::MAX).is_none());
+    }
+}

@@ -1,0 +1,240 @@
+//! The truth about a pool: what was asked for, who works on it, what came of it.
+//!
+//! Everything here happens under the pool's one lock, which only threads of the owning process
+//! take and nobody holds while waiting for another process.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use crate::pool::INLINE_LIMIT;
+use crate::pool::config::Config;
+use crate::pool::function::Functions;
+use crate::pool::job::{Job, JobSpec};
+use crate::pool::lifecycle::Pause;
+use crate::pool::member::Member;
+use crate::pool::payload::Parts;
+use crate::pool::stats::Stats;
+use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId};
+use crate::shm::heap::Heap;
+use crate::trace::Timeline;
+
+/// Where a pool stands in its life.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// Takes new jobs.
+    Running,
+    /// Takes no new jobs; ends when those that it has are over.
+    Closing,
+    /// Ends now.
+    Terminating,
+    /// Its workers cannot be set up; everything fails.
+    Broken(Arc<Breakage>),
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    pub(crate) config: Config,
+    pub(crate) members: Vec<Member>,
+    pub(crate) pending: VecDeque<Task>,
+    pub(crate) jobs: HashMap<JobId, Job>,
+    pub(crate) functions: Functions,
+    pub(crate) heap: Heap,
+    /// Jobs that are over and wanted that to be said.
+    pub(crate) notified: VecDeque<JobId>,
+    pub(crate) stats: Stats,
+    pub(crate) timeline: Option<Timeline>,
+    /// How many threads wait for something; while there are none, the supervisor works for them.
+    pub(crate) waiters: usize,
+    /// Workers that died before they were ready, one after the other.
+    pub(crate) stillborn: u32,
+    pub(crate) zygote_is_gone: bool,
+    /// Zygotes in a row that ended before they had forked a worker.
+    pub(crate) fruitless_zygotes: u32,
+    /// Before the next worker is asked for.
+    pub(crate) pause: Pause,
+    /// No process is left, and none will come.
+    pub(crate) ended: bool,
+    last_task: TaskId,
+    last_job: JobId,
+    pub(crate) last_worker: u64,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, heap: Heap) -> Self {
+        let timeline = config.traced.then(Timeline::default);
+        Self {
+            phase: Phase::Running,
+            config,
+            members: Vec::new(),
+            pending: VecDeque::new(),
+            jobs: HashMap::new(),
+            functions: Functions::default(),
+            heap,
+            notified: VecDeque::new(),
+            stats: Stats::default(),
+            timeline,
+            waiters: 0,
+            stillborn: 0,
+            zygote_is_gone: false,
+            fruitless_zygotes: 0,
+            pause: Pause::default(),
+            ended: false,
+            last_task: 0,
+            last_job: 0,
+            last_worker: 0,
+        }
+    }
+
+    pub(crate) fn create_job(&mut self, spec: &JobSpec<'_>) -> JobId {
+        let function = self.functions.begin_use(spec.function, spec.label);
+        self.last_job += 1;
+        self.jobs.insert(self.last_job, Job::new(function, spec));
+        self.last_job
+    }
+
+    /// Adds a task to a job, to be dispatched later.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `StorageFull` when its arguments find no room; nothing is added then.
+    pub(crate) fn add_task(&mut self, job_id: JobId, task: &NewTask<'_>) -> io::Result<()> {
+        if self.refuses_work() {
+            let reason = self.reason();
+            self.add_outcome(job_id, Outcome::Cancelled(reason));
+            return Ok(());
+        }
+        let body = self.store(task.payload)?;
+        let Some(job) = self.jobs.get_mut(&job_id) else {
+            return Ok(());
+        };
+        self.last_task += 1;
+        self.stats.submitted += 1;
+        self.pending.push_back(Task {
+            id: self.last_task,
+            job: job_id,
+            index: job.add(),
+            function: job.function,
+            op: task.op,
+            items: task.items,
+            parts: task.payload.count(),
+            body,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn refuses_work(&self) -> bool {
+        self.ended || matches!(self.phase, Phase::Terminating | Phase::Broken(_))
+    }
+
+    /// Adds a task to a job that has ended already.
+    pub(crate) fn add_outcome(&mut self, job_id: JobId, outcome: Outcome) {
+        if let Some(job) = self.jobs.get_mut(&job_id) {
+            let index = job.add();
+            self.end_task(job_id, index, outcome);
+        }
+    }
+
+    /// Why the pool does not run tasks.
+    pub(crate) fn reason(&self) -> Reason {
+        match &self.phase {
+            Phase::Broken(breakage) => Reason::Broken(Arc::clone(breakage)),
+            _ => Reason::Terminated,
+        }
+    }
+
+    fn store(&mut self, payload: Parts<'_>) -> io::Result<Body> {
+        let length = payload.encoded_length();
+        if length <= INLINE_LIMIT {
+            return Ok(Body::Inline(payload.to_vec()));
+        }
+        Ok(Body::Block(self.heap.lend(length, |out| payload.encode(out))?))
+    }
+
+    pub(crate) fn seal(&mut self, job_id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&job_id) {
+            job.sealed = true;
+        }
+        self.job_may_be_over(job_id);
+    }
+
+    /// Notes how a task ended, unless its job is gone.
+    pub(crate) fn end_task(&mut self, job_id: JobId, index: u64, outcome: Outcome) {
+        let Some(job) = self.jobs.get_mut(&job_id) else {
+            return;
+        };
+        let failed_before = job.failed;
+        job.end(index, outcome);
+        if job.failed && !failed_before {
+            self.cancel_waiting(|task| task.job == job_id, &Reason::JobFailed);
+        }
+        self.job_may_be_over(job_id);
+    }
+
+    /// Cancels the tasks that nobody has begun and that `chosen` chooses.
+    pub(crate) fn cancel_waiting(&mut self, chosen: impl Fn(&Task) -> bool, reason: &Reason) {
+        for index in 0..self.members.len() {
+            let mut kept = Vec::new();
+            for task in self.members[index].take_back(usize::MAX) {
+                self.own_again(&task);
+                kept.push(task);
+            }
+            for task in kept.into_iter().rev() {
+                self.pending.push_front(task);
+            }
+        }
+        for task in std::mem::take(&mut self.pending) {
+            if !chosen(&task) {
+                self.pending.push_back(task);
+                continue;
+            }
+            if let Body::Block(block) = task.body {
+                self.heap.free(block);
+            }
+            if let Some(job) = self.jobs.get_mut(&task.job) {
+                job.end(task.index, Outcome::Cancelled(reason.clone()));
+            }
+            self.job_may_be_over(task.job);
+        }
+    }
+
+    /// The arguments of a task that waits again are not in a worker's hands any more.
+    pub(crate) fn own_again(&mut self, task: &Task) {
+        if let Body::Block(block) = task.body {
+            self.heap.hand_to(block, crate::shm::heap::NOBODY);
+        }
+    }
+
+    /// Tells those who asked, and lets go of what nobody needs, if the job is over.
+    fn job_may_be_over(&mut self, job_id: JobId) {
+        let Some(job) = self.jobs.get_mut(&job_id) else {
+            return;
+        };
+        if job.is_over() && std::mem::take(&mut job.notify) {
+            self.notified.push_back(job_id);
+        }
+        if job.abandoned && job.sealed && job.unfinished() == 0 {
+            let function = job.function;
+            self.jobs.remove(&job_id);
+            if let Some(forgotten) = self.functions.end_use(function) {
+                self.members.iter_mut().for_each(|m| m.forget(forgotten));
+            }
+        }
+    }
+
+    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
+    pub(crate) fn abandon(&mut self, job_id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&job_id) {
+            job.abandoned = true;
+            job.sealed = true;
+        }
+        self.job_may_be_over(job_id);
+    }
+
+    /// Whether all that was asked for is done, and nothing more can be asked for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+            && self.members.iter().all(|m| m.load() == 0)
+            && self.jobs.values().all(|job| job.sealed)
+    }
+}

@@ -1,0 +1,131 @@
+//! Tasks and how they end.
+
+use std::sync::Arc;
+
+use crate::os::exit_status::ExitStatus;
+use crate::pool::payload::{Parts, Payload};
+use crate::shm::heap::BlockRef;
+
+/// Names a task within its pool; 0 is never used.
+pub type TaskId = u64;
+/// Names a job (one call of the pool: an `apply`, a `map`, …) within its pool.
+pub type JobId = u64;
+/// Names a function within its pool.
+pub type FunctionId = u32;
+
+/// A task to be submitted: one call, or one chunk of items.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTask<'a> {
+    /// How the worker is to apply the function; the door's business.
+    pub op: u8,
+    /// How many items the chunk has.
+    pub items: u32,
+    /// The arguments.
+    pub payload: Parts<'a>,
+}
+
+/// A task that waits for a worker.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(crate) job: JobId,
+    /// Which task of its job it is.
+    pub(crate) index: u64,
+    pub(crate) function: FunctionId,
+    pub(crate) op: u8,
+    pub(crate) items: u32,
+    pub(crate) parts: u32,
+    pub(crate) body: Body,
+}
+
+/// Where the arguments of a waiting task are.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Inline(Vec<u8>),
+    Block(BlockRef),
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The worker sent this, with a status that the door chose.
+    Finished {
+        /// The door's status.
+        status: u8,
+        /// The result, or what failed.
+        payload: Payload,
+    },
+    /// The worker died while it had the task.
+    Crashed(Arc<Crash>),
+    /// It will not run: the pool was terminated or broke, or its job was given up.
+    Cancelled(Reason),
+}
+
+/// What is known of the death of a worker that had a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// The worker's pid.
+    pub pid: u32,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The function, as the door named it.
+    pub function: Arc<str>,
+    /// Which task of its job.
+    pub index: u64,
+    /// How many items the task's chunk had.
+    pub items: u32,
+    /// The first of those that the worker was at.
+    pub item: u32,
+    /// How many it was at: one, unless items are worked on in blocks.
+    pub item_count: u32,
+    /// What brought the end about, as far as it was not the task.
+    pub cause: CrashCause,
+}
+
+/// Why a worker died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashCause {
+    /// It ended by itself or was killed.
+    Died,
+    /// The zygote was killed, and its workers went with it.
+    ZygoteDied,
+    /// It wrote nonsense into its link, so the pool killed it.
+    Corrupt,
+    /// Its result found no room in the address space of the pool's owner, so the pool killed it.
+    Unmappable,
+}
+
+/// Why a task will not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The pool was terminated.
+    Terminated,
+    /// Another task of its job crashed, and the job needs all of them.
+    JobFailed,
+    /// The pool is broken, with what broke it.
+    Broken(Arc<Breakage>),
+}
+
+/// What broke a pool for good.
+#[derive(Debug)]
+pub enum Breakage {
+    /// A worker reported that it cannot be set up, with what the door says of it.
+    Unfit {
+        /// The door's status.
+        status: u8,
+        /// The door's account.
+        payload: Payload,
+    },
+    /// Workers end before they are ready, again and again.
+    WorkersDie(ExitStatus),
+    /// No worker, or no zygote, can be started.
+    CannotStart(std::io::Error),
+}
+
+impl PartialEq for Breakage {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Breakage {}

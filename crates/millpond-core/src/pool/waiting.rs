@@ -1,0 +1,157 @@
+//! Waiting for a pool. Whoever waits works: takes results in and hands tasks out.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use crate::os::futex::Woken;
+use crate::pool::handle::{Pool, PoolError};
+use crate::pool::job::Target;
+use crate::pool::state::{Phase, State};
+use crate::pool::task::JobId;
+use crate::sync::spin::Spin;
+
+/// How long a wait lasts at most before the door may look for signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static SPIN: RefCell<Spin> = RefCell::default();
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// What was waited for is there.
+    Reached,
+    /// The deadline came first.
+    TimedOut,
+    /// Neither yet; a signal may have come. Wait again.
+    Interrupted,
+}
+
+impl Pool {
+    /// Waits for an outcome, or for the end of a job. A job that is gone counts as reached.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn wait(
+        &self,
+        job: JobId,
+        target: Target,
+        deadline: Option<Instant>,
+    ) -> Result<Waited, PoolError> {
+        self.wait_until(deadline, target == Target::All, |state| {
+            state.jobs.get(&job).is_none_or(|j| j.is_reached(target)).then_some(())
+        })
+    }
+
+    /// Whether [`wait`](Self::wait) would return at once.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn is_reached(&self, job: JobId, target: Target) -> Result<bool, PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        if state.work() {
+            shared.tell_waiters(&state);
+        }
+        Ok(state.jobs.get(&job).is_none_or(|j| j.is_reached(target)))
+    }
+
+    /// Waits for a job that wanted to be notified to be over, and returns it.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn wait_notified(&self) -> Result<(Waited, Option<JobId>), PoolError> {
+        let mut over = None;
+        let waited = self.wait_until(None, false, |state| {
+            over = state.notified.pop_front();
+            (over.is_some() || (state.ended && state.notified.is_empty())).then_some(())
+        })?;
+        Ok((waited, over))
+    }
+
+    /// Waits until no process of the pool is left, after [`close`](Self::close) or
+    /// [`terminate`](Self::terminate).
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn wait_ended(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
+        self.wait_until(deadline, false, |state| state.ended.then_some(()))
+    }
+
+    /// Waits until every place of the pool has a worker with a pid.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn wait_started(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
+        self.wait_until(deadline, false, |state| {
+            let started = state.members.iter().filter(|m| m.pid.is_some()).count();
+            let done = started >= state.config.processes || !matches!(state.phase, Phase::Running);
+            done.then_some(())
+        })
+    }
+
+    fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+        bulk: bool,
+        mut check: impl FnMut(&mut State) -> Option<()>,
+    ) -> Result<Waited, PoolError> {
+        let shared = self.shared()?;
+        let bell = shared.commons.bell();
+        let slice = Instant::now() + SLICE;
+        let until = deadline.map_or(slice, |d| d.min(slice));
+        let mut entered = false;
+        let mut doze = false;
+        loop {
+            if doze {
+                bell.nod();
+            }
+            let seen = bell.listen();
+            let may_doze = {
+                let mut state = shared.state();
+                let took = state.work();
+                let reached = check(&mut state).is_some();
+                if reached || Instant::now() >= until {
+                    state.waiters -= usize::from(entered);
+                    shared.hand_over(&mut state);
+                    if took {
+                        shared.tell_waiters(&state);
+                    }
+                    return Ok(match (reached, deadline) {
+                        (true, _) => Waited::Reached,
+                        (false, Some(d)) if Instant::now() >= d => Waited::TimedOut,
+                        _ => Waited::Interrupted,
+                    });
+                }
+                if !entered {
+                    entered = true;
+                    state.waiters += 1;
+                    bell.unwatch();
+                }
+                if took && state.waiters > 1 {
+                    // Rings for this thread too, which looks once more.
+                    shared.tell_waiters(&state);
+                }
+                // With plenty to do and no other job in between, the last result of the job is
+                // the last of its worker, which is loud.
+                bulk && state.waiters == 1 && state.needs_care() && state.active_jobs() == 1
+            };
+            let woken = match (may_doze, doze) {
+                (true, true) => bell.doze(until),
+                (true, false) => Woken::Changed,
+                (false, _) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    SPIN.with_borrow_mut(|spin| bell.wait(seen, spin, Some(left)))
+                }
+            };
+            doze = may_doze;
+            if woken == Woken::Interrupted {
+                let mut state = shared.state();
+                state.waiters -= 1;
+                shared.hand_over(&mut state);
+                return Ok(Waited::Interrupted);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The pool's side of its zygote.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use crate::os::eventfd::EventFd;
+use crate::os::exit_status::ExitStatus;
+use crate::os::socket::{Received, Socket};
+use crate::pool::commons::Commons;
+use crate::pool::zygote::message::{LENGTH, Notice, Request};
+use crate::pool::zygote::server::ZygoteFds;
+
+/// How a pool gets a zygote: when it is made, and again should the zygote be killed.
+///
+/// A later call comes from a thread of its own.
+pub trait ZygoteSource: Send + Sync {
+    /// Makes a process that runs a [`Zygote`](super::server::Zygote) with these descriptors, and
+    /// returns its pid. It must be a child of the calling process.
+    ///
+    /// # Errors
+    /// The system's, when there can be no new process.
+    fn start(&self, fds: ZygoteFds) -> io::Result<u32>;
+}
+
+/// What the supervisor learns from a zygote.
+#[derive(Debug)]
+pub(crate) enum ZygoteEvent {
+    Started {
+        worker: u64,
+        pid: u32,
+        pidfd: Option<OwnedFd>,
+    },
+    Exited {
+        worker: u64,
+        status: ExitStatus,
+    },
+    Failed {
+        worker: u64,
+        error: io::Error,
+    },
+    /// The zygote is dead, and its workers die with it.
+    Gone,
+}
+
+/// A zygote, in the process of its pool.
+#[derive(Debug)]
+pub(crate) struct ZygoteClient {
+    socket: Socket,
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl ZygoteClient {
+    pub(crate) fn start(
+        source: &dyn ZygoteSource,
+        commons: &Commons,
+        watcher: &EventFd,
+    ) -> io::Result<Self> {
+        let (socket, theirs) = Socket::pair()?;
+        let pid = source.start(ZygoteFds {
+            socket: theirs.into(),
+            commons: commons.as_fd().try_clone_to_owned()?,
+            watcher: watcher.as_fd().try_clone_to_owned()?,
+        })?;
+        let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self { socket, pid, pidfd })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    pub(crate) fn request_worker(&self, worker: u64, link: BorrowedFd<'_>) -> io::Result<()> {
+        self.socket.send(&Request::Start(worker).encode(), &[link])
+    }
+
+    /// Has the zygote end its workers, with `grace` before SIGKILL, and itself.
+    pub(crate) fn quit(&self, grace: Duration) {
+        // If the zygote is gone already, that is what was wanted.
+        let _ = self.socket.send(&Request::Quit { grace }.encode(), &[]);
+    }
+
+    /// Readable when the zygote is dead, even while somebody else holds its end of the socket.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)) == Ok(1)
+    }
+
+    pub(crate) fn kill(&self) {
+        // It may be dead already.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// The next thing that the zygote said, if there is one.
+    pub(crate) fn poll(&self) -> Option<ZygoteEvent> {
+        let mut buffer = [0; LENGTH];
+        let (notice, mut fds) = match self.socket.receive(&mut buffer, false) {
+            Ok(Received::Message(length, fds)) => (Notice::decode(&buffer[..length])?, fds),
+            Ok(Received::Nothing) => return None,
+            Ok(Received::Closed) | Err(_) => return Some(ZygoteEvent::Gone),
+        };
+        Some(match notice {
+            // Without room for the descriptor here there is none; it is for kills only.
+            Notice::Started { worker, pid } => {
+                ZygoteEvent::Started { worker, pid, pidfd: fds.pop() }
+            }
+            Notice::Exited { worker, status: -1 } => {
+                ZygoteEvent::Exited { worker, status: ExitStatus::Unknown }
+            }
+            Notice::Exited { worker, status } => {
+                ZygoteEvent::Exited { worker, status: ExitStatus::from_wait(status) }
+            }
+            Notice::Failed { worker, errno } => {
+                ZygoteEvent::Failed { worker, error: io::Error::from_raw_os_error(errno) }
+            }
+        })
+    }
+
+    /// Waits for the end of the process, which is near, and reaps it.
+    pub(crate) fn reap(&self) {
+        // ECHILD: somebody else in this program reaped it.
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+/// Kills a process and sleeps until it is dead.
+pub(crate) fn kill_and_wait(pidfd: &OwnedFd) {
+    // It may be dead already.
+    let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
+}
+
+impl AsFd for ZygoteClient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

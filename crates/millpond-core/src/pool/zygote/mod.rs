@@ -1,0 +1,5 @@
+//! The zygote: a process with one thread that forks a pool's workers.
+
+pub mod client;
+pub mod message;
+pub mod server;

@@ -1,0 +1,163 @@
+//! Python values as payloads: through the fast lane where it applies, else through pickle.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpond_core::pool::payload::{Part, Payload};
+use millpond_core::pool::task::{JobId, Outcome};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::fast::{Decoder, Encoder};
+use crate::lent::Lent;
+use crate::outcome::UNSENT;
+
+/// Set in a task's `op` and in a result's `status` when the payload is in the fast lane's format.
+pub(crate) const FAST: u8 = 0x80;
+
+/// How this process turns values into bytes and back, beyond the fast lane.
+#[derive(Debug)]
+pub(crate) struct Codec {
+    /// `dumps(value) -> [bytes, buffer, …]`
+    dumps: Py<PyAny>,
+    /// `loads(pickle, [buffer, …]) -> value`
+    loads: Py<PyAny>,
+    unsent: Mutex<Unsent>,
+}
+
+/// Why arguments could not be sent, until somebody asks for the results.
+#[derive(Debug, Default)]
+struct Unsent {
+    last: u64,
+    errors: HashMap<u64, (JobId, PyErr)>,
+}
+
+/// A value as the parts of a payload.
+pub(crate) struct Encoded<'py> {
+    /// Says which format it has: [`FAST`] or nothing.
+    pub(crate) flags: u8,
+    parts: Vec<EncodedPart<'py>>,
+}
+
+enum EncodedPart<'py> {
+    Bytes(Vec<u8>),
+    Buffer(Python<'py>, PyBuffer<u8>),
+}
+
+impl Part for EncodedPart<'_> {
+    fn length(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Buffer(_, buffer) => buffer.len_bytes(),
+        }
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        match self {
+            Self::Bytes(bytes) => out.copy_from_slice(bytes),
+            Self::Buffer(py, buffer) => {
+                let copied = buffer.copy_to_slice(*py, out);
+                // It fails for a wrong length only, and `length` told the right one.
+                debug_assert!(copied.is_ok());
+            }
+        }
+    }
+}
+
+impl Encoded<'_> {
+    /// What the payload is gathered from.
+    pub(crate) fn parts(&self) -> Vec<&dyn Part> {
+        self.parts.iter().map(|part| part as &dyn Part).collect()
+    }
+}
+
+impl Codec {
+    pub(crate) fn new(dumps: Py<PyAny>, loads: Py<PyAny>) -> Self {
+        Self { dumps, loads, unsent: Mutex::default() }
+    }
+
+    /// Keeps the reason why arguments could not be sent, and returns it as a task's outcome.
+    pub(crate) fn keep_unsent(&self, job: JobId, error: PyErr) -> Outcome {
+        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        unsent.last += 1;
+        let number = unsent.last;
+        unsent.errors.insert(number, (job, error));
+        Outcome::Finished { status: UNSENT, payload: Payload::single(number.to_le_bytes().into()) }
+    }
+
+    /// The reason that `keep_unsent` kept.
+    pub(crate) fn take_unsent(&self, payload: &Payload) -> PyErr {
+        let number = payload.part(0).try_into().map_or(0, u64::from_le_bytes);
+        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = unsent.errors.remove(&number).map(|(_, error)| error);
+        error.unwrap_or_else(|| PyValueError::new_err("the arguments could not be sent"))
+    }
+
+    /// Nobody will ask for the results of this job.
+    pub(crate) fn forget_unsent(&self, job: JobId) {
+        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten: Vec<_> = unsent.errors.extract_if(|_, (of, _)| *of == job).collect();
+        // Dropping exceptions may run Python code: not under the lock.
+        drop(unsent);
+        drop(forgotten);
+    }
+
+    /// Encodes one value.
+    pub(crate) fn encode<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
+        let mut fast = Encoder::default();
+        if fast.push(value).is_some() {
+            let parts = vec![EncodedPart::Bytes(fast.finish())];
+            return Ok(Encoded { flags: FAST, parts });
+        }
+        let buffers = self.dumps.bind(value.py()).call1((value,))?;
+        let part =
+            |buffer: PyResult<_>| Ok(EncodedPart::Buffer(value.py(), PyBuffer::get(&buffer?)?));
+        let parts = buffers.try_iter()?.map(part).collect::<PyResult<_>>()?;
+        Ok(Encoded { flags: 0, parts })
+    }
+
+    /// The value of a payload whose format `flags` tell.
+    pub(crate) fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        flags: u8,
+        payload: Payload,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if flags & FAST != 0 {
+            let value = Decoder::new(payload.part(0)).pull(py);
+            return value.ok_or_else(|| PyValueError::new_err("damaged payload"));
+        }
+        self.unpickle(py, payload, 0)
+    }
+
+    /// Unpickles part `first` of a payload; the parts behind it are its buffers.
+    pub(crate) fn unpickle<'py>(
+        &self,
+        py: Python<'py>,
+        payload: Payload,
+        first: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if payload.count() <= first {
+            return Err(PyValueError::new_err("damaged payload"));
+        }
+        let count = payload.count();
+        let loads = self.loads.bind(py);
+        if count == first + 1 {
+            // Nothing outlives the call, so a large pickle may be read where it lies.
+            if payload.is_lent() {
+                let lent = Arc::new(payload);
+                let view = Lent::view(&lent, py, first)?;
+                return loads.call1((view, PyList::empty(py)));
+            }
+            return loads.call1((PyBytes::new(py, payload.part(first)), PyList::empty(py)));
+        }
+        let lent = Arc::new(payload);
+        let buffers = PyList::empty(py);
+        for index in first + 1..count {
+            buffers.append(Lent::view(&lent, py, index)?)?;
+        }
+        loads.call1((Lent::view(&lent, py, first)?, buffers))
+    }
+}

@@ -1,0 +1,56 @@
+//! The Python door of millpond: the extension module `millpond._engine`.
+//!
+//! One class a file; each takes its arguments, calls the engine without the interpreter lock where
+//! it may wait, and converts the error. What must be Python is in `python/millpond`.
+
+use pyo3::prelude::*;
+
+mod codec;
+mod fast;
+mod lent;
+mod outcome;
+mod pool;
+mod worker;
+mod zygote;
+
+/// The engine behind the package `millpond`.
+#[pymodule]
+mod _engine {
+    use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
+
+    #[pymodule_export]
+    use crate::pool::PyPool;
+    #[pymodule_export]
+    use crate::worker::{Progress, PyWorker};
+    #[pymodule_export]
+    use crate::zygote::{PyZygote, PyZygoteFds};
+
+    /// How many processors this process may use: its affinity and its cgroup's quota count.
+    #[pyfunction]
+    fn cpu_count() -> usize {
+        millpond_core::cpu::cpu_count()
+    }
+
+    /// A plain value in the fast lane's format; `None` if it is not for the fast lane.
+    #[pyfunction]
+    fn encode<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
+        let mut encoder = crate::fast::Encoder::default();
+        encoder.push(value)?;
+        Some(PyBytes::new(value.py(), &encoder.finish()))
+    }
+
+    /// The value that `encode` encoded.
+    ///
+    /// Raises ValueError if the bytes are damaged.
+    #[pyfunction]
+    fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let value = crate::fast::Decoder::new(data).pull(py);
+        value.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("damaged data"))
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

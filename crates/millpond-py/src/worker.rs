@@ -1,0 +1,125 @@
+//! A worker of a Python pool, in the worker's process.
+
+use millpond_core::pool::payload::{Part, Parts, Payload};
+use millpond_core::pool::worker::{Next, Worker, WorkerFds};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyIterator};
+
+use crate::codec::{Codec, FAST};
+use crate::outcome::FAILED;
+
+/// Takes tasks from a pool and sends results back.
+#[pyclass(name = "Worker", module = "millpond._engine")]
+pub(crate) struct PyWorker {
+    worker: Worker,
+    codec: Codec,
+    arguments: Option<(u8, std::io::Result<Payload>)>,
+}
+
+impl PyWorker {
+    pub(crate) fn new(fds: WorkerFds, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<Self> {
+        let codec = Codec::new(dumps, loads);
+        Ok(Self { worker: Worker::attach(fds)?, codec, arguments: None })
+    }
+}
+
+#[pymethods]
+impl PyWorker {
+    /// Tells the pool that this worker takes tasks.
+    fn ready(&mut self) -> PyResult<()> {
+        Ok(self.worker.ready()?)
+    }
+
+    /// Tells the pool that no worker can be set up: an account as for `fail`.
+    fn unfit(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
+        Ok(self.worker.unfit(FAILED, Parts(&[&account, &exception]))?)
+    }
+
+    /// Waits for the next task and returns its function's number, its operation and how many items
+    /// it has; `None` when the worker is to end.
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u32, u8, u32)>> {
+        loop {
+            let worker = &mut self.worker;
+            match py.detach(move || worker.next_task())? {
+                Next::Task(task) => {
+                    self.arguments = Some((task.op & FAST, task.payload));
+                    return Ok(Some((task.function, task.op & !FAST, task.items)));
+                }
+                Next::Leave => return Ok(None),
+                Next::Interrupted => py.check_signals()?,
+            }
+        }
+    }
+
+    /// The arguments of the task that was taken last; they can be had once.
+    fn arguments<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (flags, payload) =
+            self.arguments.take().ok_or_else(|| PyRuntimeError::new_err("no arguments"))?;
+        self.codec.decode(py, flags, payload?)
+    }
+
+    /// A function as the pool encoded it.
+    fn function<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.worker.function(number);
+        let bytes = bytes.ok_or_else(|| PyRuntimeError::new_err("unknown function"))?;
+        Ok(PyBytes::new(py, bytes))
+    }
+
+    /// Functions that the pool has forgotten since the last call.
+    fn forgotten(&mut self) -> Vec<u32> {
+        self.worker.take_forgotten()
+    }
+
+    /// Whether a task was taken and neither finished nor failed.
+    #[getter]
+    fn holds_task(&self) -> bool {
+        self.worker.holds_task()
+    }
+
+    /// Sends the result of the task that was taken last.
+    fn finish(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let encoded = self.codec.encode(value)?;
+        Ok(self.worker.finish(encoded.flags, Parts(&encoded.parts()))?)
+    }
+
+    /// Sends why the task that was taken last failed: an account in the fast lane's format, and
+    /// the pickled exception or nothing.
+    fn fail(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
+        let parts: [&dyn Part; 2] = [&account, &exception];
+        Ok(self.worker.finish(FAILED, Parts(&parts))?)
+    }
+
+    /// Says which items of its chunk the worker is at.
+    fn at_items(&self, first: u32, count: u32) {
+        self.worker.at_items(first, count);
+    }
+}
+
+/// An iterator over a chunk's items that keeps note, where a crash leaves it, of how far it got.
+#[pyclass(name = "Progress", module = "millpond._engine")]
+pub(crate) struct Progress {
+    items: Py<PyIterator>,
+    worker: Py<PyWorker>,
+    item: u32,
+}
+
+#[pymethods]
+impl Progress {
+    #[new]
+    fn new(items: &Bound<'_, PyAny>, worker: Py<PyWorker>) -> PyResult<Self> {
+        Ok(Self { items: items.try_iter()?.unbind(), worker, item: 0 })
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> Option<PyResult<Bound<'py, PyAny>>> {
+        if self.item > 0 {
+            self.worker.borrow(py).worker.at_items(self.item, 1);
+        }
+        self.item += 1;
+        self.items.bind(py).clone().next()
+    }
+}

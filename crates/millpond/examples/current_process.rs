@@ -1,0 +1,17 @@
+//! A process that says who it is.
+
+use millpond::{Process, current_process};
+
+fn introduce() {
+    let me = current_process();
+    println!("{} has pid {}", me.name(), me.pid());
+}
+
+fn main() -> Result<(), millpond::Error> {
+    millpond::init();
+    introduce();
+    let process = Process::new(introduce).start()?;
+    process.join()?;
+    println!("the parent says {}", process.pid());
+    Ok(())
+}

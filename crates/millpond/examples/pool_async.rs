@@ -1,0 +1,35 @@
+//! Calls that are asked for now and collected later, with a limit to waiting.
+
+use std::thread;
+use std::time::Duration;
+
+use millpond::{ErrorKind, Pool};
+
+fn square(number: u64) -> u64 {
+    number * number
+}
+
+fn sleep(seconds: u64) {
+    thread::sleep(Duration::from_secs(seconds));
+}
+
+fn main() -> Result<(), millpond::Error> {
+    millpond::init();
+    let pool = Pool::new(4)?;
+    let result = pool.apply_async(square, 12)?;
+    // Long enough for a machine with much else to do.
+    println!("{}", result.get_timeout(Duration::from_secs(60))?);
+
+    let mut results = Vec::new();
+    for number in 0..25 {
+        results.push(pool.apply_async(square, number)?);
+    }
+    let squares = results.iter().map(|result| result.get()).collect::<Result<Vec<_>, _>>()?;
+    println!("{squares:?}");
+
+    let error = pool.apply_async(sleep, 3600)?.get_timeout(Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    println!("{error}");
+    // What sleeps on is ended with the pool.
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The beginning of every program that uses this crate.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, fs, process};
+
+use crate::error::{Cause, Error};
+use crate::pool::zygote;
+use crate::process::call;
+use crate::role::{self, Role};
+
+static CALLED: AtomicBool = AtomicBool::new(false);
+
+/// The exit code of a child that could not take its role: `EX_SOFTWARE` of `sysexits.h`.
+pub(crate) const NOT_RUN: i32 = 70;
+
+/// Prepares the program for having children. Call it first in `main`.
+///
+/// A child is this same program, started anew. There, this function does what the child is for
+/// and does not return; in the process that the user started, it returns at once. What stands
+/// before it in `main` therefore runs in every child too. Calling it again does nothing.
+///
+/// Without it, starting a process fails with
+/// [`ErrorKind::NotInitialized`](crate::ErrorKind::NotInitialized); nothing is started then.
+///
+/// In tests, where the test harness owns `main`, use
+/// [`init_in_tests!`](crate::init_in_tests) instead.
+///
+/// ```
+/// fn answer() -> u32 {
+///     42
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     assert_eq!(millpond::Process::new(answer).start()?.join()?, 42);
+///     Ok(())
+/// }
+/// ```
+pub fn init() {
+    if CALLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let Some(value) = env::var_os(role::VARIABLE) else {
+        return;
+    };
+    forget_role();
+    match value.to_str().and_then(Role::parse) {
+        Some(Role::Process { mailbox, parent }) => call::run(mailbox, parent),
+        Some(Role::Zygote { socket, commons, watcher, briefing, owner }) => {
+            zygote::run([socket, commons, watcher, briefing, owner])
+        }
+        // To go on as the main program could start children that do the same, without end.
+        None => {
+            eprintln!(
+                "millpond: the environment variable {}={value:?} is for children that millpond \
+                 starts; remove it from the environment",
+                role::VARIABLE
+            );
+            process::exit(NOT_RUN);
+        }
+    }
+}
+
+/// Whether [`init`] has been called; an error that says how to, if not.
+pub(crate) fn required() -> Result<(), Error> {
+    if CALLED.load(Ordering::Relaxed) { Ok(()) } else { Err(Cause::NotInitialized.into()) }
+}
+
+/// Takes the role out of the environment, so that programs which the child starts do not see it.
+///
+/// With a second thread, which only something other than `main` can have started by now, that
+/// cannot be done safely. Then it stays, and this program alone would mind.
+fn forget_role() {
+    let threads = fs::read_dir("/proc/self/task").map(Iterator::count);
+    if matches!(threads, Ok(1)) {
+        // SAFETY: there is one thread, so none that reads the environment meanwhile.
+        unsafe { env::remove_var(role::VARIABLE) };
+    }
+}
+
+/// Does what [`init()`](crate::init) does, before `main`: for tests, where the test harness owns
+/// `main`.
+///
+/// Put it once into the test crate, at the top of a file in `tests/`, or into the library for its
+/// unit tests, behind `#[cfg(test)]`. Two in one crate are harmless.
+///
+/// ```
+/// // tests/answers.rs
+/// millpond::init_in_tests!();
+///
+/// fn answer() -> u32 {
+///     42
+/// }
+///
+/// // … and in a `#[test]` function:
+/// # fn main() {
+/// assert_eq!(millpond::Process::new(answer).start().unwrap().join().unwrap(), 42);
+/// # }
+/// ```
+///
+/// # What to know
+///
+/// Children run before `main`, as constructors of libraries do, so these parts of Rust's runtime
+/// are not there: the message that a stack overflow is one (it is a plain `SIGSEGV`), and the name
+/// of the main thread in the message of a panic. What a child prints goes to the standard output
+/// of the test program, not into the captured output of the test.
+///
+/// # Why it is sound
+///
+/// On Linux the C library calls the functions in `.init_array` one after the other on the main
+/// thread, after relocation and after its own start, with the arguments of `main`; the entry that
+/// keeps those for [`std::env::args`] has a priority, so it comes before this one, which has none.
+/// The function has the type that the section asks for, is safe to call, and cannot unwind, as it
+/// is `extern "C"`. The standard library is documented to be usable before `main` by best effort
+/// and without undefined behaviour; the tests of this crate run that way.
+#[macro_export]
+macro_rules! init_in_tests {
+    () => {
+        const _: () = {
+            extern "C" fn before_main() {
+                $crate::init();
+            }
+
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static BEFORE_MAIN: extern "C" fn() = before_main;
+        };
+    };
+}

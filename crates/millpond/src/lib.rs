@@ -1,0 +1,86 @@
+//! Process parallelism that does not hang.
+//!
+//! A process crashes alone, leaks alone and hangs alone; it has its own global state, its own
+//! working directory, its own copy of a C library that is not safe for threads. This crate makes
+//! a function call in another process as easy as one in another thread, and every way in which it
+//! can go wrong an [`Error`] that says what happened, to whom.
+//!
+//! # In one minute
+//!
+//! ```
+//! use millpond::{ErrorKind, Pool, Process};
+//!
+//! fn count(text: String) -> usize {
+//!     text.split_whitespace().count()
+//! }
+//!
+//! fn crash() {
+//!     std::process::abort();
+//! }
+//!
+//! fn main() -> Result<(), millpond::Error> {
+//!     millpond::init(); // first in main
+//!
+//!     let pool = Pool::new(4)?;
+//!     let lines = ["so many words", "", "and more"].map(str::to_owned);
+//!     assert_eq!(pool.map(count, lines)?, [3, 0, 2]);
+//!
+//!     let process = Process::new(count).arg("so many words".to_owned()).start()?;
+//!     assert_eq!(process.join()?, 3);
+//!
+//!     let error = Process::new(crash).start()?.join().unwrap_err();
+//!     assert_eq!(error.kind(), ErrorKind::Crashed);
+//!     assert_eq!(error.signal_name(), Some("SIGABRT"));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # How it works
+//!
+//! - A child is this same program, started anew; [`init()`](crate::init) is where the two part.
+//!   Nothing is shared that is not passed on, and no lock of this process is held there by a
+//!   thread that does not exist, as after a `fork`.
+//! - A [function](Function) travels as its place in the program, which is the same in both, as the
+//!   build id shows. So it must be a plain `fn` or a closure that captures nothing; anything else
+//!   is refused when the program is built.
+//! - Arguments and results are serde values in a compact encoding. A `Vec<u8>` that is the whole
+//!   argument or result is copied as it is; elsewhere there is [`Bytes`].
+//! - A result waits in memory that belongs to both, so that neither has to wait for the other.
+//! - The workers of a [`Pool`] are forked, not started anew: by a process of this program that did
+//!   nothing but `init()` and has one thread. So they are there within a millisecond, and do not
+//!   have what this process has loaded since; [`PoolBuilder::initializer`] is for that.
+//!
+//! # Limits
+//!
+//! Linux only (kernel 5.10 or newer, with `/proc`). What runs before `init()` runs in every child.
+//! A program that is run through an explicit loader (`ld.so program`) cannot start itself anew.
+//!
+//! A closure that captures values without content (zero-sized ones) passes for one that captures
+//! nothing, and is made anew in the child. A type whose mere existence vouches for something in
+//! *this* process, such as "the library is initialised", must not be captured.
+
+mod bytes;
+mod codec;
+mod error;
+mod function;
+mod image;
+mod init;
+mod panic;
+mod pool;
+mod process;
+mod role;
+
+pub use millpond_core::cpu::cpu_count;
+pub use millpond_core::os::exit_status::ExitStatus;
+pub use millpond_core::pool::stats::Stats;
+pub use millpond_core::trace::{self, Timeline};
+
+pub use bytes::Bytes;
+pub use error::{Error, ErrorKind, Result};
+pub use function::Function;
+pub use init::init;
+pub use pool::{AsyncResult, Chunked, Imap, ImapUnordered, Initialized, Pool, PoolBuilder};
+pub use process::{
+    Child, CurrentProcess, Given, Missing, ParentProcess, Process, ProcessHandle, Ready,
+    active_children, current_process, parent_process,
+};

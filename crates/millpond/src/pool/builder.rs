@@ -1,0 +1,175 @@
+//! A pool that is yet to be made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_core::cpu::cpu_count;
+use millpond_core::os::fork;
+use millpond_core::pool::{Config, Pool as Engine, PoolError};
+use rustix::process::{Resource, getrlimit};
+
+use super::briefing::Briefing;
+use super::handle::Pool;
+use super::initializer::Initialized;
+use super::shared::Shared;
+use super::zygote::Source;
+use crate::error::{Cause, Error, Result, Subject};
+use crate::function::{Function, FunctionId, must_capture_nothing};
+use crate::image::Image;
+use crate::init;
+use crate::process::identity::Identity;
+
+/// Descriptors that this process has for each worker: its memory and its pidfd.
+const DESCRIPTORS_EACH: usize = 2;
+/// Descriptors for the rest of the pool and of the program.
+const DESCRIPTORS_ELSEWHERE: usize = 32;
+/// The kernel gives no more pids than this.
+const MOST_PIDS: usize = 1 << 22;
+
+/// Settings of a [`Pool`], from [`Pool::builder`].
+///
+/// ```
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let pool = millpond::Pool::builder().processes(2).max_tasks_per_child(100).build()?;
+///     assert_eq!(pool.processes(), 2);
+///     Ok(())
+/// }
+/// ```
+#[must_use = "it makes a pool by `build`"]
+#[derive(Default)]
+pub struct PoolBuilder {
+    processes: Option<usize>,
+    initializer: Option<Result<FunctionId>>,
+    max_tasks_per_child: Option<u64>,
+    trace: bool,
+}
+
+impl PoolBuilder {
+    /// How many workers the pool keeps. Otherwise it is one for each CPU that this process may
+    /// use, [`cpu_count`].
+    pub fn processes(mut self, count: usize) -> Self {
+        self.processes = Some(count);
+        self
+    }
+
+    /// A function that every worker calls once, before its first task: to load a model, to open a
+    /// connection, to seed a generator. It must capture nothing, as every
+    /// [`Function`].
+    ///
+    /// If it panics or returns an error, the pool is broken: what was asked of it fails with
+    /// [`ErrorKind::Broken`](crate::ErrorKind::Broken) and the message.
+    ///
+    /// ```
+    /// use std::sync::OnceLock;
+    ///
+    /// static TABLE: OnceLock<Vec<u64>> = OnceLock::new();
+    ///
+    /// fn prepare() {
+    ///     TABLE.set((0..100).map(|n| n * n).collect()).unwrap();
+    /// }
+    ///
+    /// fn look_up(at: usize) -> u64 {
+    ///     TABLE.get().unwrap()[at]
+    /// }
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let pool = millpond::Pool::builder().processes(2).initializer(prepare).build()?;
+    ///     assert_eq!(pool.map(look_up, [3, 5])?, [9, 25]);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn initializer<F>(mut self, initializer: F) -> Self
+    where
+        F: Function<()>,
+        F::Output: Initialized,
+    {
+        const { must_capture_nothing::<F>() }
+        // As empty as what it captures.
+        self.initializer = Some(FunctionId::of(move || initializer.call(()).into_result()));
+        self
+    }
+
+    /// After how many tasks a worker makes room for a fresh one, for functions that leak. A chunk
+    /// of [`map`](Pool::map) is one task. Otherwise workers stay.
+    pub fn max_tasks_per_child(mut self, count: u64) -> Self {
+        self.max_tasks_per_child = Some(count);
+        self
+    }
+
+    /// Whether the pool keeps a record of its run, for [`Pool::timeline`]. It grows with every
+    /// task.
+    pub fn trace(mut self, trace: bool) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Makes the pool. Its workers start in the background.
+    ///
+    /// # Errors
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): a number is 0, or more workers are
+    ///   asked for than the limit of open files allows.
+    /// - [`NotInitialized`](crate::ErrorKind::NotInitialized): [`init`](crate::init) was not called
+    ///   first in `main`.
+    /// - [`Io`](crate::ErrorKind::Io): processes, memory or file descriptors have run out.
+    pub fn build(self) -> Result<Pool> {
+        init::required()?;
+        let processes = self.processes.unwrap_or_else(cpu_count);
+        check(processes, self.max_tasks_per_child)?;
+        let briefing = Briefing {
+            build: Image::of_this_program().build_id().clone(),
+            owner_name: Identity::name_here().to_owned(),
+            owner_pid: fork::pid(),
+            owner_lineage: Identity::lineage_here().to_vec(),
+            initializer: self.initializer.transpose()?,
+        };
+        let config =
+            Config { processes, tasks_per_worker: self.max_tasks_per_child, traced: self.trace };
+        let engine = Engine::start(config, Box::new(Source(briefing))).map_err(|error| {
+            let source = match error {
+                PoolError::Io(source) => source,
+                other => std::io::Error::other(format!("{other:?}")),
+            };
+            Error::from(Cause::Io { what: "be started", source }).about(Subject::Pool { processes })
+        })?;
+        Ok(Pool::new_from(Arc::new(Shared::new(engine, processes))))
+    }
+}
+
+fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
+    let invalid = |message: String| Err(Cause::InvalidInput(message).into());
+    if processes == 0 {
+        return invalid(
+            "a pool needs at least one process; leave `processes` out for one per CPU".to_owned(),
+        );
+    }
+    if max_tasks_per_child == Some(0) {
+        return invalid(
+            "`max_tasks_per_child` must be at least 1; leave it out for workers that stay"
+                .to_owned(),
+        );
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MOST_PIDS);
+    if processes > most {
+        return invalid(format!(
+            "a pool of {processes} processes is too large: with two open files for each, the \
+             limit of {limit} open files allows {most}; ask for fewer, or raise the limit \
+             (`ulimit -n`)"
+        ));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("processes", &self.processes)
+            .field("initializer", &self.initializer.is_some())
+            .field("max_tasks_per_child", &self.max_tasks_per_child)
+            .field("trace", &self.trace)
+            .finish()
+    }
+}

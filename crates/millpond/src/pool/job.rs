@@ -1,0 +1,203 @@
+//! One call of a pool on its way to the workers: an `apply`, a `map`, an `imap`.
+
+use std::sync::Arc;
+
+use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::payload::{Part, Parts};
+use millpond_core::pool::task::{JobId, NewTask};
+use serde::Serialize;
+
+use super::frame;
+use super::reply::Calls;
+use super::shared::Shared;
+use super::shipped::Shipped;
+use super::worker::Op;
+use crate::codec;
+use crate::error::{Cause, Error, Result, Subject};
+
+/// So many bytes of arguments are worth a hand-over of their own.
+const WORTH_SENDING: usize = 256 << 10;
+/// As are so many chunks.
+const MANY: usize = 1024;
+
+/// Gathers arguments into chunks and chunks into hand-overs. Dropped, it gives up the outcomes.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) shared: Arc<Shared>,
+    pub(super) function: Shipped,
+    /// How many calls a full chunk has.
+    pub(super) chunk: u32,
+    /// The engine's number, once there is one.
+    id: Option<JobId>,
+    fail_fast: bool,
+    /// Chunks that have not been sent; the last one may be open.
+    chunks: Vec<Chunk>,
+    open: bool,
+    unsent: usize,
+    /// Calls so far.
+    pub(super) calls: u64,
+    /// Buffers to be used again.
+    spare: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    calls: u32,
+}
+
+impl Job {
+    pub(super) fn new(shared: Arc<Shared>, function: Shipped, chunk: u32, fail_fast: bool) -> Self {
+        Self {
+            shared,
+            function,
+            chunk,
+            id: None,
+            fail_fast,
+            chunks: Vec::new(),
+            open: false,
+            unsent: 0,
+            calls: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// The engine's number of the job, which it has when something was sent.
+    pub(super) fn id(&self) -> Option<JobId> {
+        self.id
+    }
+
+    /// Whether chunks of this job are framed; a single call needs no frame.
+    pub(super) fn framed(&self) -> bool {
+        self.chunk > 1
+    }
+
+    /// Adds a call. `true` if that completes a chunk.
+    pub(super) fn push<A: Serialize + 'static>(&mut self, argument: A) -> Result<bool> {
+        if !self.open {
+            let bytes = self.spare.pop().unwrap_or_default();
+            self.chunks.push(Chunk { bytes, calls: 0 });
+            self.open = true;
+        }
+        let framed = self.framed();
+        let Some(chunk) = self.chunks.last_mut() else { return Ok(false) };
+        let before = chunk.bytes.len();
+        let encoded = if framed {
+            let start = frame::begin(&mut chunk.bytes);
+            let encoded = codec::append((argument,), &mut chunk.bytes);
+            match encoded {
+                Ok(()) => frame::end(&mut chunk.bytes, start, false),
+                Err(_) => frame::take_back(&mut chunk.bytes, start),
+            }
+            encoded
+        } else {
+            codec::append((argument,), &mut chunk.bytes)
+        };
+        self.unsent += chunk.bytes.len() - before;
+        let index = self.calls;
+        self.calls += 1;
+        if let Err(error) = encoded {
+            return Err(self.error(Some(index), Cause::Codec(error)));
+        }
+        chunk.calls += 1;
+        let complete = chunk.calls >= self.chunk;
+        self.open = !complete;
+        Ok(complete)
+    }
+
+    /// Ends the open chunk; how many calls it has, if there is one with any.
+    pub(super) fn end_chunk(&mut self) -> Option<u32> {
+        if !std::mem::take(&mut self.open) {
+            return None;
+        }
+        let calls = self.chunks.last().map_or(0, |chunk| chunk.calls);
+        if calls == 0 {
+            self.chunks.pop();
+            return None;
+        }
+        Some(calls)
+    }
+
+    /// Whether so much is there that sending pays.
+    pub(super) fn is_worth_sending(&self) -> bool {
+        self.unsent >= WORTH_SENDING || self.chunks.len() >= MANY
+    }
+
+    /// How many chunks wait to be sent.
+    pub(super) fn unsent_chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Sends what is there. Nothing more may follow if it is `sealed`.
+    pub(super) fn send(&mut self, sealed: bool) -> Result<()> {
+        self.end_chunk();
+        let op = if self.framed() { Op::Chunk } else { Op::Call } as u8;
+        let task = |items, parts| NewTask { op, items, payload: Parts(parts) };
+        let sent = if let [only] = self.chunks.as_slice() {
+            // The common case, without a list.
+            self.hand_over(&[task(only.calls, &[&only.bytes])], sealed)
+        } else {
+            let parts: Vec<[&dyn Part; 1]> =
+                self.chunks.iter().map(|chunk| [&chunk.bytes as &dyn Part]).collect();
+            let tasks: Vec<NewTask<'_>> =
+                self.chunks.iter().zip(&parts).map(|(c, parts)| task(c.calls, parts)).collect();
+            self.hand_over(&tasks, sealed)
+        };
+        self.unsent = 0;
+        if sealed {
+            self.chunks = Vec::new();
+            self.spare = Vec::new();
+        } else {
+            self.spare.extend(self.chunks.drain(..).map(|mut chunk| {
+                chunk.bytes.clear();
+                chunk.bytes
+            }));
+        }
+        self.id = Some(sent?);
+        Ok(())
+    }
+
+    fn hand_over(&self, tasks: &[NewTask<'_>], sealed: bool) -> Result<JobId> {
+        let engine = &self.shared.engine;
+        let handed = match self.id {
+            Some(id) => engine.extend(id, tasks, sealed).map(|()| id),
+            None => {
+                let spec = JobSpec {
+                    function: &self.function.id,
+                    label: self.function.label(),
+                    fail_fast: self.fail_fast,
+                    notify: false,
+                };
+                engine.submit(&spec, tasks, sealed)
+            }
+        };
+        handed.map_err(|error| self.shared.error(error))
+    }
+
+    /// Whether all that was asked for has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.id.is_some_and(|id| self.shared.engine.is_reached(id, Target::All).unwrap_or(false))
+    }
+
+    /// The calls of a chunk, for what came of it.
+    pub(super) fn calls(&self, first: u64, count: u32) -> Calls {
+        Calls { function: self.function.path, first, count, framed: self.framed() }
+    }
+
+    /// An error of one call, or of all.
+    pub(super) fn error(&self, index: Option<u64>, cause: Cause) -> Error {
+        let function = self.function.path;
+        Error::from(cause).about(match index {
+            Some(index) => Subject::Task { index, pid: None, function },
+            None => Subject::Map { tasks: self.calls, function },
+        })
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.shared.engine.abandon(id);
+        }
+    }
+}

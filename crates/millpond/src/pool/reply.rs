@@ -1,0 +1,165 @@
+//! What comes back from a worker, and what it means to the caller.
+
+use std::borrow::Cow;
+
+use millpond_core::pool::payload::Payload;
+use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::frame::Frames;
+use crate::codec::{self, CodecError};
+use crate::error::{Cause, Error, Loss, Result, Subject};
+use crate::panic::PanicReport;
+
+/// The status of a task that has a result: an encoded value, or a chunk of frames.
+pub(super) const RETURNED: u8 = 0;
+/// The status of a task that has none: an encoded [`Failure`].
+pub(super) const FAILED: u8 = 1;
+
+/// Why a worker has no result.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Failure {
+    pub(super) pid: u32,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum What {
+    Panicked(PanicReport),
+    Codec(CodecError),
+    /// The task's function or arguments cannot be had; the system's message.
+    Arguments(String),
+    /// The result finds no room; the system's message.
+    Io(String),
+    BuildMismatch,
+    /// The initializer returned this error.
+    Refused(String),
+}
+
+impl Failure {
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        let bytes = postcard::to_extend(self, std::mem::take(out));
+        // Text and numbers always encode; an empty failure is reported as a damaged one.
+        *out = bytes.unwrap_or_default();
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        postcard::from_bytes(bytes).unwrap_or_else(|error| Self {
+            pid: 0,
+            what: What::Io(format!("its report is damaged: {error}")),
+        })
+    }
+
+    fn into_cause(self) -> Cause {
+        match self.what {
+            What::Panicked(report) => Cause::Panicked(report),
+            What::Codec(error) => Cause::Codec(error),
+            What::Arguments(message) => Cause::RemoteIo { what: "take its arguments", message },
+            What::Io(message) => Cause::RemoteIo { what: "send its result", message },
+            What::BuildMismatch => Cause::BuildMismatch,
+            What::Refused(message) => Cause::Broken { message, report: None },
+        }
+    }
+}
+
+/// What broke a pool.
+pub(super) fn broken(breakage: &Breakage) -> Cause {
+    let (message, report) = match breakage {
+        Breakage::Unfit { payload, .. } => match Failure::read(payload.part(0)).what {
+            What::Panicked(report) => (format!("its initializer {report}"), Some(report)),
+            What::Refused(message) => (format!("its initializer failed: {message}"), None),
+            What::BuildMismatch => ("its workers run another build of this program".into(), None),
+            What::Codec(error) => (error.to_string(), None),
+            What::Arguments(message) | What::Io(message) => (message, None),
+        },
+        Breakage::WorkersDie(status) => {
+            let message = format!("its workers end before they are ready, the last one {status}");
+            (message, None)
+        }
+        Breakage::CannotStart(error) => (format!("no worker can be started: {error}"), None),
+    };
+    Cause::Broken { message, report }
+}
+
+/// The calls that were sent to a worker together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls {
+    pub(super) function: &'static str,
+    /// The first one's place among all of its job.
+    pub(super) first: u64,
+    pub(super) count: u32,
+    /// Whether they were sent as a chunk, even if of one.
+    pub(super) framed: bool,
+}
+
+impl Calls {
+    /// Gives the result of each to `take`, in order.
+    pub(super) fn results<R>(&self, outcome: &Outcome, mut take: impl FnMut(Result<R>))
+    where
+        R: DeserializeOwned + 'static,
+    {
+        match outcome {
+            Outcome::Finished { status: RETURNED, payload } if self.framed => {
+                let mut frames = Frames(payload.part(0));
+                for at in 0..self.count {
+                    take(match frames.next() {
+                        Some((false, bytes)) => self.decode(at, Cow::Borrowed(bytes)),
+                        Some((true, bytes)) => Err(self.failure(at, bytes)),
+                        None => Err(self.failure(at, &[])),
+                    });
+                }
+            }
+            Outcome::Finished { status: RETURNED, payload } => take(self.decode(0, bytes(payload))),
+            Outcome::Finished { payload, .. } => {
+                (0..self.count).for_each(|at| take(Err(self.failure(at, payload.part(0)))));
+            }
+            Outcome::Crashed(crash) => {
+                (0..self.count).for_each(|at| take(Err(self.crash(at, crash))));
+            }
+            Outcome::Cancelled(reason) => {
+                (0..self.count).for_each(|at| take(Err(self.cancelled(at, reason))));
+            }
+        }
+    }
+
+    fn decode<R: DeserializeOwned + 'static>(&self, at: u32, bytes: Cow<'_, [u8]>) -> Result<R> {
+        codec::decode(bytes).map_err(|error| self.error(at, None, Cause::Codec(error)))
+    }
+
+    fn failure(&self, at: u32, bytes: &[u8]) -> Error {
+        let failure = Failure::read(bytes);
+        let pid = Some(failure.pid).filter(|&pid| pid != 0);
+        self.error(at, pid, failure.into_cause())
+    }
+
+    fn crash(&self, at: u32, crash: &Crash) -> Error {
+        let status = crash.status;
+        let lost = |loss| Cause::Lost { status, loss };
+        let cause = match crash.cause {
+            CrashCause::ZygoteDied => lost(Loss::WithZygote),
+            CrashCause::Corrupt => lost(Loss::Corrupt),
+            CrashCause::Unmappable => lost(Loss::Unmappable),
+            CrashCause::Died if at == crash.item => Cause::Crashed(status),
+            CrashCause::Died => lost(Loss::WithTask(self.first + u64::from(crash.item))),
+        };
+        self.error(at, Some(crash.pid), cause)
+    }
+
+    fn cancelled(&self, at: u32, reason: &Reason) -> Error {
+        let cause = match reason {
+            Reason::Broken(breakage) => broken(breakage),
+            Reason::Terminated | Reason::JobFailed => Cause::Terminated,
+        };
+        self.error(at, None, cause)
+    }
+
+    fn error(&self, at: u32, pid: Option<u32>, cause: Cause) -> Error {
+        let index = self.first + u64::from(at);
+        Error::from(cause).about(Subject::Task { index, pid, function: self.function })
+    }
+}
+
+fn bytes(payload: &Payload) -> Cow<'_, [u8]> {
+    Cow::Borrowed(payload.part(0))
+}

@@ -1,0 +1,96 @@
+//! What a pool, its results and its iterators have in common.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use millpond_core::pool::job::Target;
+use millpond_core::pool::task::JobId;
+use millpond_core::pool::{PoolError, Waited};
+
+use super::reply;
+use crate::error::{Cause, Error, Result, Subject};
+
+const RUNNING: u8 = 0;
+const CLOSED: u8 = 1;
+const TERMINATED: u8 = 2;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) engine: millpond_core::pool::Pool,
+    pub(super) processes: usize,
+    asked_for: AtomicU8,
+}
+
+/// Where a pool stands, for [`Debug`](std::fmt::Debug).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Running,
+    Closed,
+    Terminated,
+    Broken,
+    /// This is a fork of the process whose pool it is.
+    Foreign,
+}
+
+impl Shared {
+    pub(super) fn new(engine: millpond_core::pool::Pool, processes: usize) -> Self {
+        Self { engine, processes, asked_for: AtomicU8::new(RUNNING) }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match (self.engine.is_running(), self.asked_for.load(Ordering::Relaxed)) {
+            (Err(_), _) => State::Foreign,
+            (Ok(true), _) => State::Running,
+            (Ok(false), CLOSED) => State::Closed,
+            (Ok(false), TERMINATED) => State::Terminated,
+            (Ok(false), _) => State::Broken,
+        }
+    }
+
+    pub(super) fn close(&self) {
+        // A pool that was terminated stays so.
+        let (from, to) = (RUNNING, CLOSED);
+        let _ = self.asked_for.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        // In a fork there is nothing to close.
+        let _ = self.engine.close();
+    }
+
+    pub(super) fn terminate(&self) {
+        self.asked_for.store(TERMINATED, Ordering::Relaxed);
+        // In a fork there is nothing to terminate.
+        let _ = self.engine.terminate();
+    }
+
+    /// Waits until no process of the pool is left.
+    pub(super) fn wait_ended(&self) -> Result<()> {
+        while self.engine.wait_ended(None).map_err(|error| self.error(error))? != Waited::Reached {}
+        Ok(())
+    }
+
+    /// Whether what was waited for came before the deadline.
+    pub(super) fn wait(
+        &self,
+        job: JobId,
+        target: Target,
+        deadline: Option<Instant>,
+    ) -> Result<bool> {
+        loop {
+            match self.engine.wait(job, target, deadline).map_err(|error| self.error(error))? {
+                Waited::Reached => return Ok(true),
+                Waited::TimedOut => return Ok(false),
+                Waited::Interrupted => {}
+            }
+        }
+    }
+
+    /// The engine's errors as this crate's.
+    pub(super) fn error(&self, error: PoolError) -> Error {
+        let cause = match error {
+            PoolError::NotRunning => Cause::Closed,
+            PoolError::Broken(breakage) => reply::broken(&breakage),
+            PoolError::ForeignProcess { owner } => Cause::ForkedChild(owner),
+            PoolError::Io(source) => Cause::Io { what: "take the arguments of a task", source },
+        };
+        Error::from(cause).about(Subject::Pool { processes: self.processes })
+    }
+}

@@ -1,0 +1,147 @@
+//! What a worker does with its life.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::process;
+
+use millpond_core::os::fork::{self, Owner};
+use millpond_core::pool::payload::Parts;
+use millpond_core::pool::worker::{Assignment, Next, Worker};
+
+use super::briefing::Briefing;
+use super::frame::{self, Frames};
+use super::reply::{FAILED, Failure, RETURNED, What};
+use crate::codec;
+use crate::function::{EntryPoint, FunctionId};
+use crate::init::NOT_RUN;
+use crate::panic;
+
+/// A buffer for results that has grown beyond this is not kept.
+const WORTH_KEEPING: usize = 1 << 20;
+
+/// How a task's function is applied to its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Op {
+    /// To the payload.
+    Call = 0,
+    /// To each frame of it.
+    Chunk = 1,
+}
+
+/// Works until there is nothing more to do, and ends the process.
+pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
+    let owner = Owner::current();
+    if let Err(what) = initialize(briefing) {
+        let account = encoded(what);
+        // Without room for the account the pool only learns that its workers end.
+        let _ = worker.unfit(FAILED, Parts(&[&account]));
+        process::exit(NOT_RUN);
+    }
+    let mut result = Vec::new();
+    let mut next = worker.ready().and_then(|()| worker.next_task());
+    loop {
+        match next {
+            Ok(Next::Task(task)) => {
+                let status = perform(&worker, &task, briefing, &mut result);
+                // Its arguments may lie in memory that the pool wants back.
+                drop(task);
+                if !owner.is_current() {
+                    // The function has forked, and this is the fork: the task is not its to end.
+                    process::exit(0);
+                }
+                finish(&mut worker, status, &result);
+                result.clear();
+                if result.capacity() > WORTH_KEEPING {
+                    result = Vec::new();
+                }
+            }
+            Ok(Next::Interrupted) => {}
+            Ok(Next::Leave) => process::exit(0),
+            Err(error) => {
+                eprintln!("millpond: this worker cannot go on: {error}");
+                process::exit(NOT_RUN);
+            }
+        }
+        next = worker.next_task();
+    }
+}
+
+fn initialize(briefing: &Briefing) -> Result<(), What> {
+    let Some(initializer) = briefing.initializer else {
+        return Ok(());
+    };
+    let entry = initializer.find(&briefing.build).ok_or(What::BuildMismatch)?;
+    let mut out = Vec::new();
+    call(entry, Cow::Borrowed(&[]), &mut out)?;
+    let result: Result<(), String> = codec::decode(Cow::Owned(out)).map_err(What::Codec)?;
+    result.map_err(What::Refused)
+}
+
+/// Does a task; its status and, in `result`, what is to be sent.
+fn perform(worker: &Worker, task: &Assignment, briefing: &Briefing, result: &mut Vec<u8>) -> u8 {
+    let Some(function) = worker.function(task.function) else {
+        return fail(What::Arguments("there was no memory for its function".to_owned()), result);
+    };
+    let id = FunctionId::from_bytes(function);
+    let Some(entry) = id.and_then(|id| id.find(&briefing.build)) else {
+        return fail(What::BuildMismatch, result);
+    };
+    let arguments = match &task.payload {
+        Ok(payload) => payload.part(0),
+        Err(error) => return fail(What::Arguments(error.to_string()), result),
+    };
+    if task.op == Op::Call as u8 {
+        return match call(entry, Cow::Borrowed(arguments), result) {
+            Ok(()) => RETURNED,
+            Err(what) => fail(what, result),
+        };
+    }
+    for (item, (_, argument)) in (0..task.items).zip(Frames(arguments)) {
+        worker.at_items(item, 1);
+        let start = frame::begin(result);
+        let called = call(entry, Cow::Borrowed(argument), result);
+        let failed = called.is_err();
+        if let Err(what) = called {
+            result.extend_from_slice(&encoded(what));
+        }
+        frame::end(result, start, failed);
+    }
+    RETURNED
+}
+
+/// Calls a function; adds its result, or nothing, to `out`.
+fn call(entry: EntryPoint, arguments: Cow<'_, [u8]>, out: &mut Vec<u8>) -> Result<(), What> {
+    let before = out.len();
+    match panic::catch(AssertUnwindSafe(|| entry(arguments, out))) {
+        Ok(encoded) => encoded.map_err(What::Codec),
+        Err(report) => {
+            // It may be the encoding of the result that panicked.
+            out.truncate(before);
+            Err(What::Panicked(report))
+        }
+    }
+}
+
+fn fail(what: What, result: &mut Vec<u8>) -> u8 {
+    *result = encoded(what);
+    FAILED
+}
+
+fn encoded(what: What) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Failure { pid: fork::pid(), what }.append_to(&mut bytes);
+    bytes
+}
+
+fn finish(worker: &mut Worker, status: u8, result: &Vec<u8>) {
+    let Err(error) = worker.finish(status, Parts(&[result])) else {
+        return;
+    };
+    let failure = encoded(What::Io(error.to_string()));
+    if let Err(second) = worker.finish(FAILED, Parts(&[&failure])) {
+        // Ending is what the pool notices.
+        eprintln!("millpond: a result is lost: {error}, then {second}");
+        process::exit(NOT_RUN);
+    }
+}

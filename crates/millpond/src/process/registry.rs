@@ -1,0 +1,94 @@
+//! The children of this process.
+
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{io, ptr};
+
+use millpond_core::os::fork::Owner;
+
+use super::child::Child;
+use super::identity::Identity;
+use super::keeper::Keeper;
+
+/// What this process knows of its children.
+///
+/// A `fork` inherits the memory but not the children, and perhaps a lock that nobody will unlock.
+/// So each process has its own registry: a fork finds that it has its parent's, leaves that alone
+/// (it is leaked) and makes a new one.
+#[derive(Debug)]
+pub(super) struct Registry {
+    owner: Owner,
+    started: AtomicU64,
+    /// Those that were started and have not been reaped.
+    children: Mutex<Vec<Child>>,
+    keeper: OnceLock<Keeper>,
+}
+
+static CURRENT: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
+
+impl Registry {
+    /// That of the process that calls.
+    pub(super) fn current() -> &'static Self {
+        let mut found = CURRENT.load(Ordering::Acquire);
+        loop {
+            // SAFETY: what is stored here is never freed, and Acquire makes its content visible.
+            if let Some(registry) = unsafe { found.as_ref() }
+                && registry.owner.is_current()
+            {
+                return registry;
+            }
+            let new = Box::into_raw(Box::new(Self {
+                owner: Owner::current(),
+                started: AtomicU64::new(0),
+                children: Mutex::new(Vec::new()),
+                keeper: OnceLock::new(),
+            }));
+            // Release publishes the content of the box.
+            match CURRENT.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => found = new,
+                Err(other) => {
+                    found = other;
+                    // SAFETY: it comes from `Box::into_raw` just now, and was not published.
+                    drop(unsafe { Box::from_raw(new) });
+                }
+            }
+        }
+    }
+
+    /// The place in the tree of the next child.
+    pub(super) fn next_lineage(&self) -> Vec<u64> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        [Identity::lineage_here(), &[number]].concat()
+    }
+
+    pub(super) fn add(&self, child: Child) {
+        self.children().push(child);
+    }
+
+    /// Forgets a child that has been reaped.
+    pub(super) fn remove(&self, child: &Child) {
+        self.children().retain(|other| !other.is(child));
+    }
+
+    /// Reaps those that have ended; gives the others.
+    pub(super) fn sweep(&self) -> Vec<Child> {
+        // Reaping removes from the list, so it must not happen under the list's lock.
+        let all = self.children().clone();
+        all.into_iter().filter(Child::is_alive).collect()
+    }
+
+    /// The thread that watches what nobody else does.
+    pub(super) fn keeper(&self) -> io::Result<&Keeper> {
+        if let Some(keeper) = self.keeper.get() {
+            return Ok(keeper);
+        }
+        // Of two made at once one is dropped, and its thread ends.
+        let keeper = Keeper::start()?;
+        Ok(self.keeper.get_or_init(|| keeper))
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Child>> {
+        // A panic cannot leave a list of children half-changed.
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

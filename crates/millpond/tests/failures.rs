@@ -1,0 +1,172 @@
+//! What is said when a process gives nothing back.
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use std::thread;
+use std::time::Duration;
+
+use millpond::{ErrorKind, ExitStatus, Process};
+use serde::{Deserialize, Serialize};
+use watchdog::Watchdog;
+
+millpond::init_in_tests!();
+
+fn exit_with(code: i32) -> String {
+    std::process::exit(code)
+}
+
+#[test]
+fn a_result_is_whole_or_not_there() {
+    fn large() -> Vec<u8> {
+        vec![9; 16 << 20]
+    }
+
+    let _watchdog = Watchdog::start();
+    let (mut whole, mut none) = (0, 0);
+    for round in 0..60_u64 {
+        let process = Process::new(large).start().unwrap();
+        // From the start of the program to beyond the writing of the result.
+        thread::sleep(Duration::from_micros(400 * round));
+        process.kill().unwrap();
+        match process.join() {
+            Ok(result) => {
+                assert!(result.len() == 16 << 20 && result.iter().all(|&byte| byte == 9));
+                whole += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.signal_name(), Some("SIGKILL"), "{error}");
+                none += 1;
+            }
+        }
+    }
+    println!("{whole} whole, {none} none");
+}
+
+#[test]
+fn a_panic_arrives_with_message_place_and_stack() {
+    #[inline(never)]
+    fn outer(number: u32) {
+        inner(number);
+        // Not the last thing it does: a call at the end may leave no frame.
+        std::hint::black_box(number);
+    }
+    #[inline(never)]
+    fn inner(number: u32) {
+        panic!("no {number} today");
+    }
+
+    let _watchdog = Watchdog::start();
+    let process = Process::new(outer).arg(5).name("panicker").start().unwrap();
+    let error = process.join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panicked);
+    assert_eq!(error.panic_message(), Some("no 5 today"));
+    assert!(error.panic_location().unwrap().starts_with(file!()), "{error}");
+    assert_eq!(error.pid(), Some(process.pid()));
+    assert_eq!(error.process_name(), Some("panicker"));
+    assert!(error.function().unwrap().ends_with("outer"), "{error}");
+    assert_eq!((error.signal(), error.exit_code()), (None, None));
+    assert_eq!(process.exit_status(), Some(ExitStatus::Exited(101)));
+
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("process 'panicker' (pid {}, ", process.pid())));
+    assert!(message.ends_with(": no 5 today"), "{message}");
+
+    let choice = std::env::var("RUST_LIB_BACKTRACE").or_else(|_| std::env::var("RUST_BACKTRACE"));
+    if choice.is_ok_and(|choice| choice == "0") {
+        assert_eq!(error.backtrace(), None);
+        return;
+    }
+    let stack = error.backtrace().unwrap();
+    let first = stack.lines().next().unwrap();
+    assert!(first.contains("inner"), "machinery on top:\n{stack}");
+    let last = stack.lines().rfind(|line| line.contains(": ")).unwrap();
+    assert!(last.contains("outer"), "machinery below:\n{stack}");
+    assert!(format!("{error:?}").contains(stack));
+}
+
+#[test]
+fn a_crash_names_signal_and_function() {
+    let _watchdog = Watchdog::start();
+    let process = Process::new(|| -> () { std::process::abort() }).start().unwrap();
+    let error = process.join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Crashed);
+    assert_eq!((error.signal(), error.signal_name()), (Some(6), Some("SIGABRT")));
+    assert!(error.to_string().contains("was killed by SIGABRT"), "{error}");
+    assert!(matches!(process.exit_status(), Some(ExitStatus::Signaled { signal: 6, .. })));
+}
+
+#[test]
+fn a_stack_overflow_is_a_crash() {
+    #[expect(unconditional_recursion, reason = "to overflow the stack")]
+    fn deeper(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 128]);
+        deeper(frame[5] + 1) + frame[7]
+    }
+
+    let _watchdog = Watchdog::start();
+    let error = Process::new(deeper).arg(0).start().unwrap().join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Crashed);
+    assert!(matches!(error.signal_name(), Some("SIGSEGV" | "SIGABRT")), "{error}");
+}
+
+#[test]
+fn an_exit_is_no_result() {
+    let _watchdog = Watchdog::start();
+    for code in [3, 0] {
+        let process = Process::new(exit_with).arg(code).start().unwrap();
+        let error = process.join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Crashed);
+        assert_eq!((error.exit_code(), error.signal()), (Some(code), None));
+        assert_eq!(error.exit_status(), process.exit_status());
+        assert!(error.to_string().contains(&format!("exited with code {code} before")), "{error}");
+    }
+    // … except where there is none to give.
+    fn leave(code: i32) {
+        std::process::exit(code)
+    }
+    Process::new(leave).arg(0).start().unwrap().join().unwrap();
+    assert!(Process::new(leave).arg(1).start().unwrap().join().is_err());
+}
+
+#[test]
+fn what_does_not_encode_or_decode_says_so() {
+    #[derive(Debug)]
+    struct Stubborn;
+    impl Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no"))
+        }
+    }
+    impl<'de> Deserialize<'de> for Stubborn {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number(u64),
+    }
+
+    let _watchdog = Watchdog::start();
+    let error = Process::new(|_: Stubborn| ()).arg(Stubborn).start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Codec);
+    assert!(
+        error.to_string().contains("could not encode") && error.to_string().contains("Stubborn")
+    );
+
+    let process = Process::new(|| Stubborn).start().unwrap();
+    let error = process.join().unwrap_err();
+    assert_eq!((error.kind(), error.pid()), (ErrorKind::Codec, Some(process.pid())));
+    assert!(error.to_string().contains("could not encode"), "{error}");
+
+    let arrived = |_: Untagged| ();
+    let error = Process::new(arrived).arg(Untagged::Number(1)).start().unwrap().join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Codec);
+    assert!(error.to_string().contains("could not decode"), "{error}");
+
+    let error = Process::new(|| Untagged::Number(1)).start().unwrap().join().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Codec);
+    assert!(error.to_string().contains("untagged"), "{error}");
+}

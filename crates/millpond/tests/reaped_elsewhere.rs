@@ -1,0 +1,31 @@
+//! A program in which somebody else takes the exit status of every child: it ignores `SIGCHLD`.
+//! One test, since that is a matter of the whole program.
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use std::thread;
+
+use millpond::{ErrorKind, ExitStatus, Process, active_children};
+use watchdog::Watchdog;
+
+millpond::init_in_tests!();
+
+#[test]
+fn results_come_without_a_status() {
+    let _watchdog = Watchdog::start();
+    // SAFETY: to ignore a signal runs no code of this program.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    for _ in 0..20 {
+        let returns = Process::new(|n: u64| n + 1).arg(1).start().unwrap();
+        let killed = Process::new(thread::park).start().unwrap();
+        assert_eq!(returns.join().unwrap(), 2);
+        assert_eq!(returns.exit_status(), Some(ExitStatus::Unknown));
+        killed.kill().unwrap();
+        let error = killed.join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Crashed);
+        assert_eq!(error.exit_status(), Some(ExitStatus::Unknown));
+        assert!(error.to_string().contains("ended (with a status that is not known)"), "{error}");
+        assert!(active_children().is_empty());
+    }
+}

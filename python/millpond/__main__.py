@@ -1,0 +1,5 @@
+"""`python -m millpond script.py`: run an unmodified program on millpond."""
+
+from millpond._runner import main
+
+main()

@@ -1,0 +1,52 @@
+"""What a pool has done: counters, and a picture."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+__all__ = ["Stats", "Timeline"]
+
+
+class Stats(NamedTuple):
+    """Counters of a pool since it was made."""
+
+    tasks: int
+    """Tasks (calls, or chunks of items) that were submitted."""
+    finished: int
+    """Tasks that a worker finished, whatever the result."""
+    crashes: int
+    """Tasks that were lost because their worker died."""
+    started: int
+    """Workers that were started."""
+    replacements: int
+    """Workers whose place another one had to take."""
+    moved: int
+    """Tasks that were moved from a busy worker to an idle one before they began."""
+
+
+class Timeline:
+    """The picture of a pool's run: which worker did what, and when.
+
+    In a notebook it shows itself.
+    """
+
+    def __init__(self, page: str, picture: str) -> None:
+        self._page = page
+        self._picture = picture
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file that needs nothing else.
+
+        Args:
+            path: of the file, which is overwritten: an SVG picture if it ends in `.svg`, else an
+                HTML page with a summary and tooltips.
+        """
+        is_picture = os.fspath(path).endswith(".svg")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self._picture if is_picture else self._page)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f'<iframe srcdoc="{html.escape(self._page)}" width="100%" height="480"></iframe>'

@@ -1,0 +1,9 @@
+//! One command a file.
+
+pub(crate) mod bench;
+pub(crate) mod clean;
+pub(crate) mod demo;
+pub(crate) mod lint;
+pub(crate) mod python;
+pub(crate) mod setup;
+pub(crate) mod test;

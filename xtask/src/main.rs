@@ -1,0 +1,68 @@
+//! The project's own commands: `cargo xtask --help`.
+
+mod commands;
+mod error;
+mod interpreter;
+mod libtest;
+mod project;
+mod pytest;
+mod run;
+mod search;
+mod setup;
+mod tally;
+mod venv;
+mod wheel;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{bench, clean, demo, lint, python, setup as set_up, test};
+use crate::error::{Error, Result};
+use crate::project::Project;
+
+/// The commands of the millpond project.
+///
+/// They need nothing but cargo and CPython 3.11 or newer: a virtual environment with pinned tools
+/// is made under target/, and what is up to date is not made again.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Test(test::Args),
+    Lint(lint::Args),
+    Bench(bench::Args),
+    Setup(set_up::Args),
+    Python(python::Args),
+    Clean(clean::Args),
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Reported) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<()> {
+    let project = Project::locate()?;
+    match cli.command {
+        Command::Demo(args) => demo::execute(&project, &args),
+        Command::Test(args) => test::execute(&project, &args),
+        Command::Lint(args) => lint::execute(&project, &args),
+        Command::Bench(args) => bench::execute(&project, &args),
+        Command::Setup(args) => set_up::execute(&project, &args),
+        Command::Python(args) => python::execute(&project, &args),
+        Command::Clean(args) => clean::execute(&project, &args),
+    }
+}

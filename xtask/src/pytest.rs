@@ -1,0 +1,55 @@
+//! Running pytest.
+
+use std::fs;
+
+use crate::error::{Error, Result};
+use crate::project::Project;
+use crate::run::Run;
+use crate::tally::Tally;
+use crate::venv::Venv;
+
+/// Runs the tests with an environment's interpreter and reads their report.
+pub(crate) fn run(project: &Project, venv: &Venv<'_>, arguments: &[&str]) -> Result<Tally> {
+    let reports = project.target("reports");
+    fs::create_dir_all(&reports).map_err(Error::file("make", &reports))?;
+    let report = reports.join(format!("pytest-{}.xml", venv.interpreter().version));
+    if report.exists() {
+        fs::remove_file(&report).map_err(Error::file("remove", &report))?;
+    }
+    let mut command = venv.command();
+    command.args(["-m", "pytest"]).arg(format!("--junit-xml={}", report.display())).args(arguments);
+    let status = command.status_of()?;
+    // A run that the watchdog ends writes no report.
+    let text = fs::read_to_string(&report).unwrap_or_default();
+    let mut tally = parse(&text).unwrap_or_default();
+    tally.blame(status.success());
+    Ok(tally)
+}
+
+/// Reads the first `testsuite` of a JUnit report.
+fn parse(report: &str) -> Option<Tally> {
+    let (_, suite) = report.split_once("<testsuite ")?;
+    let (attributes, _) = suite.split_once('>')?;
+    let count = |name: &str| -> Option<u64> {
+        let (_, value) = attributes.split_once(&format!("{name}=\""))?;
+        value.split('"').next()?.parse().ok()
+    };
+    // A test that fails and then fails to clean up counts as both.
+    let failed = count("errors")? + count("failures")?;
+    let skipped = count("skipped")?;
+    Some(Tally { passed: count("tests")?.saturating_sub(failed + skipped), failed, skipped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_read() {
+        let report = "<?xml version=\"1.0\"?><testsuites name=\"t\"><testsuite name=\"pytest\" \
+                      errors=\"1\" failures=\"2\" skipped=\"3\" tests=\"10\" time=\"1.5\">";
+        assert_eq!(parse(report), Some(Tally { passed: 4, failed: 3, skipped: 3 }));
+        assert_eq!(parse("<testsuites></testsuites>"), None);
+        assert_eq!(parse(""), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! Counting tests.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Tally {
+    /// Counts a failure for a run that ended badly without a test to blame.
+    pub(crate) fn blame(&mut self, success: bool) {
+        if !success && self.failed == 0 {
+            self.failed = 1;
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_end_counts_as_a_failure_once() {
+        let mut tally = Tally { passed: 5, failed: 0, skipped: 0 };
+        tally.blame(true);
+        assert_eq!(tally.failed, 0);
+        tally.blame(false);
+        tally.blame(false);
+        assert_eq!(tally.failed, 1);
+    }
+
+    #[test]
+    fn sums_are_shown_in_one_line() {
+        let mut sum = Tally::default();
+        sum += Tally { passed: 1, failed: 2, skipped: 3 };
+        sum += Tally { passed: 10, failed: 0, skipped: 0 };
+        assert_eq!(sum.to_string(), "11 passed, 2 failed, 3 skipped");
+    }
+}
