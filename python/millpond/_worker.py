@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -53,13 +54,20 @@ def main(
         worker.unfit(*_accounts.tell(error))
         return 1
     assert plan is not None, "a forked zygote has the plan in memory"
+    # What the program registered is for the program's end. What the tasks register, and with it
+    # the finalizers of the standard library, is for this process's; CPython does so since 3.13.
+    atexit._clear()
+    atexit.register(util._exit_function)
     own = _make_process(worker, number, plan)
     try:
         sentinel = os.pidfd_open(plan.owner_pid)
     except ProcessLookupError:
         # The owner is dead, and the zygote about to end this process too.
         return 1
-    code: int = own._bootstrap(parent_sentinel=sentinel)
+    try:
+        code: int = own._bootstrap(parent_sentinel=sentinel)
+    finally:
+        atexit._run_exitfuncs()
     return code
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from faulty_tasks import double, kill_self
@@ -115,3 +117,17 @@ def test_workers_of_limited_life_are_joined(make_pool: PoolMaker) -> None:
     pool.close()
     pool.join()
     assert [result.get() for result in results] == [double(n) for n in range(30)]
+
+
+def leave_note_at_exit(note: Path) -> None:
+    atexit.register(note.touch)
+
+
+def test_workers_run_what_tasks_registered_with_atexit(
+    make_pool: PoolMaker, tmp_path: Path
+) -> None:
+    pool = make_pool(1)
+    pool.apply(leave_note_at_exit, (tmp_path / "note",))
+    pool.close()
+    pool.join()
+    assert (tmp_path / "note").exists()
