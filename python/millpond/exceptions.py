@@ -10,6 +10,7 @@ from multiprocessing import ProcessError
 
 __all__ = [
     "BrokenPool",
+    "OwnerDied",
     "PoolTerminated",
     "RemoteError",
     "TaskExited",
@@ -134,6 +135,28 @@ class BrokenPool(ProcessError):
     Either the initializer raised (then `__cause__` is what it raised), or workers end before they
     are ready, or no process can be started.
     """
+
+
+class OwnerDied(ProcessError):
+    """The process that held the lock died before it released it.
+
+    One waiter gets this, once: whatever the lock guards may be half changed and is for it to
+    repair. The lock is free again, and usable as before.
+
+    Attributes:
+        pid: the process id of the owner.
+        exitcode: as `Process.exitcode` has it, so minus the signal if one ended the owner; None
+            if it is not known, as of processes that are no children of this one.
+    """
+
+    def __init__(self, pid: int, exitcode: int | None = None) -> None:
+        super().__init__(pid, exitcode)
+        self.pid = pid
+        self.exitcode = exitcode
+
+    def __str__(self) -> str:
+        end = _end(self.exitcode)
+        return f"process {self.pid} {end} while it held the lock, which is free again"
 
 
 class PoolTerminated(ProcessError):

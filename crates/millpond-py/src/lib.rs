@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 
 mod codec;
 mod fast;
+mod handle;
 mod lent;
 mod outcome;
 mod pool;
+mod waiting;
 mod worker;
 mod zygote;
 

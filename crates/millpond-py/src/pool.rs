@@ -1,7 +1,6 @@
 //! A pool, in the process that made it.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::payload::Parts;
@@ -15,12 +14,11 @@ use pyo3::types::PyList;
 
 use crate::codec::{Codec, Encoded};
 use crate::outcome;
+use crate::waiting::deadline;
 use crate::zygote::PyZygoteFds;
 
 /// Tasks that are handed to the engine at a time, so that workers begin early.
 const BATCH: usize = 64;
-/// Deadlines beyond this are none.
-const LONGEST: f64 = 1e9;
 
 /// Makes zygotes by calling Python.
 struct PySource(Py<PyAny>);
@@ -46,11 +44,6 @@ impl ZygoteSource for PySource {
 pub(crate) struct PyPool {
     pool: Pool,
     codec: Codec,
-}
-
-fn deadline(timeout: Option<f64>) -> Option<Instant> {
-    let timeout = timeout.filter(|t| *t < LONGEST)?.max(0.0);
-    Instant::now().checked_add(Duration::try_from_secs_f64(timeout).ok()?)
 }
 
 impl PyPool {

@@ -61,6 +61,31 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Has `handler` run in every child that this process forks from now on, before anything else of
+/// the engine does. It may only store atomics: threads of the parent may hold any lock.
+pub fn in_forked_child(handler: extern "C" fn()) {
+    around_forks(None, None, Some(handler));
+}
+
+/// Has handlers run before each fork, and after it in the parent (even if it failed) and in the
+/// child.
+pub(crate) fn around_forks(
+    before: Option<extern "C" fn()>,
+    in_parent: Option<extern "C" fn()>,
+    in_child: Option<extern "C" fn()>,
+) {
+    let as_unsafe = |handler: extern "C" fn()| handler as unsafe extern "C" fn();
+    // SAFETY: the handlers are functions of this program or library, which is not unloaded. It
+    // fails for want of memory only, and then nothing of the engine works much longer either.
+    let _ = unsafe {
+        libc::pthread_atfork(
+            before.map(as_unsafe),
+            in_parent.map(as_unsafe),
+            in_child.map(as_unsafe),
+        )
+    };
+}
+
 /// Which process a piece of engine state belongs to.
 ///
 /// A forked child inherits the memory of its parent but not its threads; state that carries this

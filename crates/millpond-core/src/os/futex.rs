@@ -32,8 +32,9 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken
     }
 }
 
-/// Wakes up to `count` sleepers on `word`.
-pub fn wake(word: &AtomicU32, count: u32) {
+/// Wakes up to `count` sleepers on `word`; returns how many.
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     // The kernel reads the count as a signed number; the call fails for bad addresses only.
-    let _ = futex::wake(word, Flags::empty(), count.min(i32::MAX.cast_unsigned()));
+    let woken = futex::wake(word, Flags::empty(), count.min(i32::MAX.cast_unsigned()));
+    woken.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
 }

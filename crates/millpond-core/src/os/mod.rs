@@ -6,6 +6,7 @@ pub mod exec;
 pub mod exit_status;
 pub mod fork;
 pub mod futex;
+pub mod identity;
 pub mod inherited;
 pub mod map;
 pub mod memfd;

@@ -1,5 +1,14 @@
-//! Anonymous shared memory: segments, and the blocks that large payloads travel in.
+//! Anonymous shared memory.
+//!
+//! *Pools* have [segments](segment), one a worker, with a [heap](heap) of blocks that large payloads
+//! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
+//! by [ticket](ticket): small ones in [slots](slab) of a region, [typed](shared).
 
 pub mod heap;
 pub mod lease;
+pub mod region;
 pub mod segment;
+pub mod shared;
+pub mod slab;
+mod tables;
+pub mod ticket;

@@ -1,0 +1,167 @@
+//! A region: anonymous shared memory that lives as long as some process has it mapped, and that
+//! processes which have not inherited it can find.
+//!
+//! ```text
+//! 0                       HEADER                               length, may grow
+//! │ magic, kind, identity │ what it is for                     │
+//! ```
+//!
+//! Unlike a [`Segment`](crate::shm::segment::Segment), which belongs to one pool and one worker, a
+//! region is inherited by forked children, mapping and descriptor, and other processes open it
+//! with a [`Ticket`](crate::shm::ticket::Ticket). The kernel counts who has it: when the last
+//! process lets go or dies, the memory is gone.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::os::map::Mapping;
+use crate::os::memfd;
+use crate::shm::tables;
+
+/// Where the part that users of a region may lay out begins.
+pub const HEADER: usize = 64;
+/// "millpond", and the version of the layouts of everything that lies in regions.
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x01");
+
+/// The first bytes of every region. All but the counters are written once, before anybody else
+/// knows the region.
+#[derive(Debug)]
+#[repr(C)]
+struct Header {
+    magic: AtomicU64,
+    identity: AtomicU64,
+    /// Tickets that were sent to processes, and tickets that were used by them. While they differ
+    /// a ticket is on its way.
+    sent: AtomicU64,
+    used: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Header>() <= HEADER);
+
+/// Anonymous shared memory, mapped from its beginning.
+#[derive(Debug)]
+pub struct Region {
+    fd: OwnedFd,
+    map: Mapping,
+    identity: u64,
+}
+
+impl Region {
+    /// New zero-filled memory of `length` bytes, header included, all of it with real pages.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or memory have run out.
+    pub fn create(name: &str, length: usize) -> io::Result<Arc<Self>> {
+        let fd = memfd::create(name, length as u64)?;
+        memfd::reserve(fd.as_fd(), 0, length as u64)?;
+        let map = Mapping::new(fd.as_fd(), 0, length)?;
+        let identity = random()?;
+        let region = Self { fd, map, identity };
+        // Relaxed: nobody else knows the region yet.
+        region.header().identity.store(identity, Ordering::Relaxed);
+        region.header().magic.store(MAGIC, Ordering::Relaxed);
+        let region = Arc::new(region);
+        tables::lock().regions.insert(identity, Arc::downgrade(&region));
+        Ok(region)
+    }
+
+    /// Maps the first `length` bytes of the region behind `fd`, or all if that is `None`; the one
+    /// that this process has already, if it has.
+    ///
+    /// # Errors
+    /// `InvalidData` if there is no such region behind it; the system's.
+    pub(crate) fn attach(fd: OwnedFd, identity: u64, length: usize) -> io::Result<Arc<Self>> {
+        if rustix::fs::fstat(&fd)?.st_size.cast_unsigned() < length.max(HEADER) as u64 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let map = Mapping::new(fd.as_fd(), 0, length)?;
+        let region = Self { fd, map, identity };
+        let header = region.header();
+        // Relaxed: written before the ticket was.
+        if header.magic.load(Ordering::Relaxed) != MAGIC
+            || header.identity.load(Ordering::Relaxed) != identity
+        {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let region = Arc::new(region);
+        let mut tables = tables::lock();
+        if let Some(known) = tables.regions.get(&identity).and_then(std::sync::Weak::upgrade) {
+            // Another thread was faster.
+            drop(tables);
+            return Ok(known);
+        }
+        tables.regions.insert(identity, Arc::downgrade(&region));
+        drop(tables);
+        Ok(region)
+    }
+
+    /// The region of this identity, if this process has it mapped.
+    pub(crate) fn known(identity: u64) -> Option<Arc<Self>> {
+        tables::lock().regions.get(&identity).and_then(std::sync::Weak::upgrade)
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the mapping is page-aligned and at least a header long; any bits are valid
+        // atomics, and every process accesses them as such.
+        unsafe { self.map.start().cast::<Header>().as_ref() }
+    }
+
+    /// What tells this region from all others.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// The first byte; `length` bytes stay mapped as long as the region lives.
+    #[must_use]
+    pub fn start(&self) -> NonNull<u8> {
+        self.map.start()
+    }
+
+    /// How many bytes are mapped.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.map.length()
+    }
+
+    pub(crate) fn note_sent(&self) {
+        // Relaxed: a count; it guards no data.
+        self.header().sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_used(&self) {
+        // Relaxed: as above.
+        self.header().used.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a ticket may be on its way.
+    pub(crate) fn is_travelling(&self) -> bool {
+        let used = self.header().used.load(Ordering::Relaxed);
+        self.header().sent.load(Ordering::Relaxed) > used
+    }
+}
+
+impl AsFd for Region {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let mut tables = tables::lock();
+        // A newer mapping of the same region may have taken the place.
+        if tables.regions.get(&self.identity).is_some_and(|known| known.strong_count() == 0) {
+            tables.regions.remove(&self.identity);
+        }
+    }
+}
+
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,93 @@
+//! Typed objects in shared memory.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+
+use crate::shm::slab::Slot;
+use crate::shm::ticket::{Ticket, TicketError};
+
+/// A type that processes share by its bytes.
+///
+/// # Safety
+/// All-zero bytes are a valid value, and so are any bytes that another process may have written.
+/// It holds no pointers, everything in it that changes is atomic or guarded by what is, it needs
+/// no drop, and it is aligned to at most 64 bytes.
+pub unsafe trait SharedObject: Sync + 'static {
+    /// Tells objects of this type from others in a ticket.
+    const KIND: u32;
+}
+
+/// A handle to an object in shared memory. Forked children inherit it; others open a ticket.
+pub struct Shared<T> {
+    slot: Slot,
+    of: PhantomData<T>,
+}
+
+impl<T: SharedObject> Shared<T> {
+    /// A new object of zero bytes.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or memory have run out.
+    pub fn zeroed() -> io::Result<Self> {
+        const { assert!(align_of::<T>() <= 64 && !std::mem::needs_drop::<T>()) };
+        Ok(Self { slot: Slot::allocate(size_of::<T>())?, of: PhantomData })
+    }
+
+    /// A ticket that leads to the object. Some process must use it; see [`Ticket::send`].
+    #[must_use]
+    pub fn send(&self) -> Ticket {
+        Ticket::send(&self.slot, T::KIND)
+    }
+
+    /// A ticket that leads to the object together with its descriptor; see [`Ticket::new`].
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        Ticket::new(&self.slot, T::KIND)
+    }
+
+    /// The memory that it lies in.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// The object that an encoded ticket names, behind `fd` where the ticket came with one.
+    ///
+    /// # Errors
+    /// [`TicketError`].
+    pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
+        let ticket = Ticket::decode(ticket, T::KIND)?;
+        let slot = match fd {
+            Some(fd) => ticket.open_with(fd)?,
+            None => ticket.open()?,
+        };
+        if slot.length() != size_of::<T>() {
+            return Err(TicketError::Damaged);
+        }
+        Ok(Self { slot, of: PhantomData })
+    }
+}
+
+impl<T: SharedObject> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the slot is as long as T, aligned to 64, mapped as long as `self`, and any bytes
+        // are a valid T.
+        unsafe { self.slot.start().cast::<T>().as_ref() }
+    }
+}
+
+impl<T: SharedObject + fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+// SAFETY: a handle is an address range and `T: Sync`; nothing is tied to a thread.
+unsafe impl<T: SharedObject> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: SharedObject> Sync for Shared<T> {}

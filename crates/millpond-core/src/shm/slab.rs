@@ -1,0 +1,225 @@
+//! Slabs: regions cut into slots of one size, for primitives that need a few bytes each.
+//!
+//! A process allocates from slabs of its own, so allocation is private. A slot that never left the
+//! process is used again once it is dropped. One that may be known elsewhere (a ticket was made,
+//! or the process has forked since) is not: nobody can tell when the others are done with it. Its
+//! slab is no longer allocated from once it is full, and the kernel frees it when the last process
+//! that has one of its slots is gone.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::os::fork::Owner;
+use crate::shm::region::{HEADER, Region};
+use crate::shm::tables;
+
+/// Sizes of slots, in bytes. What is larger gets a region of its own.
+const SIZES: [usize; 2] = [256, 4096];
+const SLAB: usize = 64 << 10;
+const LARGE_SLAB: usize = 256 << 10;
+
+/// A slab that this process allocates from.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    region: Arc<Region>,
+    size: usize,
+    /// The offset of the first slot that was never given out.
+    next: usize,
+    /// Slots that came back.
+    free: Vec<usize>,
+}
+
+/// A piece of a region.
+#[derive(Debug)]
+pub struct Slot {
+    region: Arc<Region>,
+    offset: usize,
+    length: usize,
+    /// Who may give the slot back, and at which count of forks it was made.
+    origin: Option<(Owner, u64)>,
+    has_left: AtomicBool,
+}
+
+impl Slot {
+    /// `length` zeroed bytes of shared memory, aligned to 64.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or memory have run out.
+    pub fn allocate(length: usize) -> io::Result<Self> {
+        match SIZES.into_iter().find(|&size| length <= size) {
+            Some(size) => Self::from_slab(length, size),
+            None => {
+                let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
+                let region = Region::create("millpond", whole)?;
+                Ok(Self::new(region, HEADER, length))
+            }
+        }
+    }
+
+    fn from_slab(length: usize, size: usize) -> io::Result<Self> {
+        if let Some((region, offset)) = take(&mut tables::lock().slabs, size) {
+            return Ok(Self::new(region, offset, length));
+        }
+        // Creating a region locks the tables.
+        let region = Region::create("millpond", if size == SIZES[0] { SLAB } else { LARGE_SLAB })?;
+        let first = HEADER.max(size);
+        let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
+        let mut tables = tables::lock();
+        let full = match tables.slabs.iter().position(|slab| slab.size == size) {
+            // The full one, or one that another thread made meanwhile: its room is not missed.
+            Some(index) => Some(std::mem::replace(&mut tables.slabs[index], slab)),
+            None => {
+                tables.slabs.push(slab);
+                None
+            }
+        };
+        drop(tables);
+        drop(full);
+        Ok(Self::new(region, first, length))
+    }
+
+    fn new(region: Arc<Region>, offset: usize, length: usize) -> Self {
+        let origin = Some((Owner::current(), tables::forks()));
+        Self { region, offset, length, origin, has_left: AtomicBool::new(false) }
+    }
+
+    /// The slot at `offset` of a region that a ticket led to; `None` if it does not lie in it.
+    #[must_use]
+    pub fn at(region: Arc<Region>, offset: usize, length: usize) -> Option<Self> {
+        let end = offset.checked_add(length)?;
+        let fits = offset >= HEADER && offset.is_multiple_of(64) && end <= region.length();
+        fits.then_some(Self {
+            region,
+            offset,
+            length,
+            origin: None,
+            has_left: AtomicBool::new(true),
+        })
+    }
+
+    /// The first byte; `length` bytes stay mapped as long as the slot lives.
+    #[must_use]
+    pub fn start(&self) -> NonNull<u8> {
+        // SAFETY: offset and length lie within the mapping.
+        unsafe { self.region.start().add(self.offset) }
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Where it lies in its region.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The region that it lies in.
+    #[must_use]
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// Notes that another process may know the slot from now on.
+    pub(crate) fn leaves(&self) {
+        // Relaxed: read when the slot is dropped, which comes after all uses.
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+}
+
+fn take(slabs: &mut [Slab], size: usize) -> Option<(Arc<Region>, usize)> {
+    let slab = slabs.iter_mut().find(|slab| slab.size == size)?;
+    let offset = slab.free.pop().or_else(|| {
+        let offset = slab.next;
+        (offset + size <= slab.region.length()).then(|| {
+            slab.next += size;
+            offset
+        })
+    })?;
+    Some((Arc::clone(&slab.region), offset))
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some((owner, forks)) = self.origin else {
+            return;
+        };
+        let is_private = !*self.has_left.get_mut() && owner.is_current();
+        if !is_private || forks != tables::forks() {
+            return;
+        }
+        let mut tables = tables::lock();
+        // A fork between the look above and the lock is seen here: the lock holds forks up.
+        if forks != tables::forks() {
+            return;
+        }
+        let same = |slab: &&mut Slab| Arc::ptr_eq(&slab.region, &self.region);
+        if let Some(slab) = tables.slabs.iter_mut().find(same) {
+            // SAFETY: the slot lies within the mapping, no other process knows it, and this one
+            // is done with it.
+            unsafe { self.region.start().add(self.offset).write_bytes(0, slab.size) };
+            slab.free.push(self.offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_never_left_is_used_again_and_one_that_did_is_not() {
+        // Other tests of this process allocate and fork at the same time, so tries are made until
+        // one is undisturbed.
+        let reused = (0..100).any(|_| {
+            let slot = Slot::allocate(100).expect("memory");
+            // SAFETY: within the slot.
+            unsafe { slot.start().write(7) };
+            let place = (slot.region().identity(), slot.offset());
+            drop(slot);
+            let again = Slot::allocate(200).expect("memory");
+            // SAFETY: as above.
+            let zeroed = unsafe { again.start().read() } == 0;
+            zeroed && (again.region().identity(), again.offset()) == place
+        });
+        assert!(reused);
+        let slot = Slot::allocate(100).expect("memory");
+        let place = (slot.region().identity(), slot.offset());
+        slot.leaves();
+        drop(slot);
+        for _ in 0..300 {
+            let slot = Slot::allocate(100).expect("memory");
+            assert_ne!((slot.region().identity(), slot.offset()), place);
+            slot.leaves();
+        }
+    }
+
+    #[test]
+    fn slots_are_zeroed_aligned_and_apart() {
+        let slots: Vec<_> = [1, 64, 256, 257, 4096, 5000, 100_000]
+            .into_iter()
+            .map(|length| Slot::allocate(length).expect("memory"))
+            .collect();
+        for slot in &slots {
+            assert!(slot.start().as_ptr().addr().is_multiple_of(64));
+            // SAFETY: the slot is that long and nobody else's.
+            let bytes =
+                unsafe { std::slice::from_raw_parts_mut(slot.start().as_ptr(), slot.length()) };
+            assert!(bytes.iter().all(|&b| b == 0));
+            bytes.fill(1);
+        }
+    }
+
+    #[test]
+    fn a_slot_outside_of_its_region_is_refused() {
+        let region = Region::create("millpond-test", 8192).expect("memory");
+        assert!(Slot::at(Arc::clone(&region), 0, 64).is_none());
+        assert!(Slot::at(Arc::clone(&region), 8192 - 64, 65).is_none());
+        assert!(Slot::at(Arc::clone(&region), usize::MAX - 63, 64).is_none());
+        assert!(Slot::at(region, 8192 - 64, 64).is_some());
+    }
+}

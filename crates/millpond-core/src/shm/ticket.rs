@@ -1,0 +1,280 @@
+//! A ticket: how a process that has not inherited a region finds it.
+//!
+//! A ticket names the region, and a process and the number of a descriptor there behind which it
+//! lies. Who gets the ticket uses the region that it has mapped already, or opens
+//! `/proc/PID/fd/N`, which the kernel allows to processes of the same user, and checks that this
+//! is the region that was meant. So a handle travels as plain bytes, by any way. Its sender keeps
+//! the region until the ticket was used, or until the sender itself ends.
+//!
+//! A ticket can also come with the descriptor itself, where processes are started.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::os::identity::ProcessId;
+use crate::shm::region::Region;
+use crate::shm::slab::Slot;
+use crate::shm::tables;
+
+/// Names a piece of a region, in bytes that can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    identity: u64,
+    /// Whose descriptor it is.
+    process: u64,
+    fd: u32,
+    /// What lies there, so that a lock is not taken for a queue.
+    kind: u32,
+    offset: u64,
+    length: u64,
+    mapped: u64,
+}
+
+/// How many bytes an encoded ticket has.
+pub const LENGTH: usize = 48;
+
+/// Why a ticket does not lead anywhere.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TicketError {
+    /// The bytes are no ticket, or one for something else.
+    Damaged,
+    /// The process that sent it has ended, or closed the memory, before it was used.
+    SenderGone {
+        /// The sender.
+        pid: u32,
+    },
+    /// The system's.
+    System(io::Error),
+}
+
+impl fmt::Display for TicketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("these bytes do not name a shared object of this kind"),
+            Self::SenderGone { pid } => write!(
+                f,
+                "the shared object is gone: process {pid}, which sent it, ended or dropped it \
+                 before it arrived"
+            ),
+            Self::System(error) => write!(f, "the shared object cannot be opened: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for TicketError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for TicketError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Ticket {
+    /// A ticket for `slot`, in which something of this kind lies, that will be sent on its own:
+    /// the calling process keeps the region until it was used.
+    #[must_use]
+    pub fn send(slot: &Slot, kind: u32) -> Self {
+        let region = slot.region();
+        region.note_sent();
+        let mut tables = tables::lock();
+        let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
+        if !tables.travelling.iter().any(|kept| Arc::ptr_eq(kept, region)) {
+            tables.travelling.push(Arc::clone(region));
+        }
+        // Dropping a region locks the tables.
+        drop(tables);
+        drop(arrived);
+        Self::new(slot, kind)
+    }
+
+    /// A ticket for `slot` that will be opened [with a descriptor](Self::open_with).
+    #[must_use]
+    pub fn new(slot: &Slot, kind: u32) -> Self {
+        slot.leaves();
+        let region = slot.region();
+        Self {
+            identity: region.identity(),
+            process: ProcessId::current().raw(),
+            fd: region.as_fd().as_raw_fd().cast_unsigned(),
+            kind,
+            offset: slot.offset() as u64,
+            length: slot.length() as u64,
+            mapped: region.length() as u64,
+        }
+    }
+
+    /// The ticket as bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        let low = u64::from(self.fd) << 32 | u64::from(self.kind);
+        let words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The ticket that was encoded, for something of this kind.
+    ///
+    /// # Errors
+    /// [`TicketError::Damaged`].
+    pub fn decode(bytes: &[u8], kind: u32) -> Result<Self, TicketError> {
+        let bytes: &[u8; LENGTH] = bytes.try_into().map_err(|_| TicketError::Damaged)?;
+        let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[8 * n + i]));
+        // The low half, then the high one.
+        let (of_kind, fd) = (word(2) as u32, (word(2) >> 32) as u32);
+        if of_kind != kind {
+            return Err(TicketError::Damaged);
+        }
+        let (offset, length, mapped) = (word(3), word(4), word(5));
+        Ok(Self { identity: word(0), process: word(1), fd, kind, offset, length, mapped })
+    }
+
+    /// What the ticket names, from where this process has it or else from its sender.
+    ///
+    /// # Errors
+    /// [`TicketError`].
+    pub fn open(&self) -> Result<Slot, TicketError> {
+        let region = match Region::known(self.identity) {
+            Some(known) => known,
+            None => self.attach(self.reopen()?)?,
+        };
+        region.note_used();
+        self.slot(region)
+    }
+
+    /// What the ticket names, behind a descriptor that this process was given. Several tickets of
+    /// one region may have come with the same descriptor: the first keeps it.
+    ///
+    /// # Errors
+    /// [`TicketError`].
+    pub fn open_with(&self, fd: OwnedFd) -> Result<Slot, TicketError> {
+        match Region::known(self.identity) {
+            Some(known) => {
+                if known.as_fd().as_raw_fd() == fd.as_raw_fd() {
+                    // It is the region's own.
+                    let _ = fd.into_raw_fd();
+                }
+                self.slot(known)
+            }
+            None => self.slot(self.attach(fd)?),
+        }
+    }
+
+    fn attach(&self, fd: OwnedFd) -> Result<Arc<Region>, TicketError> {
+        let mapped = usize::try_from(self.mapped).map_err(|_| TicketError::Damaged)?;
+        match Region::attach(fd, self.identity, mapped) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(self.sender_gone()),
+            attached => Ok(attached?),
+        }
+    }
+
+    fn slot(&self, region: Arc<Region>) -> Result<Slot, TicketError> {
+        let part = |n: u64| usize::try_from(n).map_err(|_| TicketError::Damaged);
+        Slot::at(region, part(self.offset)?, part(self.length)?).ok_or(TicketError::Damaged)
+    }
+
+    fn sender_gone(&self) -> TicketError {
+        let pid = ProcessId::from_raw(self.process).map_or(0, ProcessId::pid);
+        TicketError::SenderGone { pid }
+    }
+
+    fn reopen(&self) -> Result<OwnedFd, TicketError> {
+        let sender = ProcessId::from_raw(self.process).ok_or(TicketError::Damaged)?;
+        let path = format!("/proc/{}/fd/{}", sender.pid(), self.fd);
+        // Were it some other file by now, opening it must not block or change anything.
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => Ok(fd),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH | rustix::io::Errno::NXIO) => {
+                Err(self.sender_gone())
+            }
+            Err(errno) => Err(TicketError::System(errno.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: u32 = 77;
+
+    #[test]
+    fn an_encoded_ticket_leads_to_its_slot() {
+        let slot = Slot::allocate(100).expect("memory");
+        // SAFETY: within the slot.
+        unsafe { slot.start().write(42) };
+        let bytes = Ticket::send(&slot, KIND).encode();
+        let opened = Ticket::decode(&bytes, KIND).expect("a ticket").open().expect("the slot");
+        assert!(Arc::ptr_eq(opened.region(), slot.region()));
+        // SAFETY: as above.
+        assert_eq!(unsafe { opened.start().read() }, 42);
+    }
+
+    #[test]
+    fn memory_that_is_not_mapped_here_is_opened_by_its_sender() {
+        let slot = Slot::allocate(100_000).expect("memory");
+        // SAFETY: within the slot.
+        unsafe { slot.start().write(42) };
+        let ticket = Ticket::new(&slot, KIND);
+        // As in a process that does not know the region.
+        let fd = ticket.reopen().expect("procfs");
+        let region = Region::attach(fd, ticket.identity, slot.region().length()).expect("region");
+        // SAFETY: the slot's place in the second mapping.
+        assert_eq!(unsafe { region.start().add(slot.offset()).read() }, 42);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_region() {
+        let slot = Slot::allocate(100_000).expect("memory");
+        let mut ticket = Ticket::new(&slot, KIND);
+        drop(slot);
+        let other = Region::create("millpond-test", 200_000).expect("memory");
+        ticket.fd = other.as_fd().as_raw_fd().cast_unsigned();
+        assert!(matches!(ticket.open(), Err(TicketError::SenderGone { .. })));
+        ticket.fd = 999_999;
+        assert!(matches!(ticket.open(), Err(TicketError::SenderGone { .. })));
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let slot = Slot::allocate(100).expect("memory");
+        let bytes = Ticket::new(&slot, KIND).encode();
+        assert!(Ticket::decode(&bytes[1..], KIND).is_err());
+        assert!(Ticket::decode(&bytes, KIND + 1).is_err());
+        for index in 0..LENGTH {
+            let mut damaged = bytes;
+            damaged[index] ^= 0xff;
+            // Whatever it leads to, it is an error or a slot within a region.
+            let _ = Ticket::decode(&damaged, KIND).and_then(|ticket| ticket.open());
+        }
+    }
+
+    #[test]
+    fn a_region_is_kept_until_its_ticket_was_used() {
+        let slot = Slot::allocate(100_000).expect("memory");
+        let identity = slot.region().identity();
+        let ticket = Ticket::send(&slot, KIND);
+        drop(slot);
+        assert!(Region::known(identity).is_some());
+        drop(ticket.open().expect("kept"));
+        // The next ticket that is sent looks whether earlier ones have arrived.
+        let other = Slot::allocate(100).expect("memory");
+        let _ = Ticket::send(&other, KIND).open();
+        assert!(Region::known(identity).is_none());
+    }
+}

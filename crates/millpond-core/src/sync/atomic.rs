@@ -1,0 +1,35 @@
+//! The atomics and the futex that primitives are made of, in one place so that models of them can
+//! put others there.
+
+pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::os::futex::{self, Woken};
+
+/// The half of a word that the kernel compares: the low one, which comes first in memory.
+fn low(word: &AtomicU64) -> &AtomicU32 {
+    const { assert!(cfg!(target_endian = "little")) };
+    // SAFETY: the reference covers half of the word's bytes, at an address that is aligned for
+    // both, and is only handed to the kernel, which reads it atomically.
+    unsafe { &*std::ptr::from_ref(word).cast::<AtomicU32>() }
+}
+
+/// Sleeps while the low half of `word` holds `expected`, for at most `timeout`.
+pub fn wait_low(word: &AtomicU64, expected: u32, timeout: Option<Duration>) -> Woken {
+    futex::wait(low(word), expected, timeout)
+}
+
+/// Wakes up to `count` that sleep on the low half of `word`; returns how many.
+pub fn wake_low(word: &AtomicU64, count: u32) -> u32 {
+    futex::wake(low(word), count)
+}
+
+/// Sleeps while `word` holds `expected`, for at most `timeout`.
+pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken {
+    futex::wait(word, expected, timeout)
+}
+
+/// Wakes up to `count` that sleep on `word`; returns how many.
+pub fn wake(word: &AtomicU32, count: u32) -> u32 {
+    futex::wake(word, count)
+}

@@ -1,0 +1,53 @@
+//! Handles to shared objects, on their way between processes.
+//!
+//! A class whose objects travel has three methods, which `millpond._handles` calls:
+//! `_ticket(sent)`, `_fd()` and the static `_open(ticket, fd)`; and its `__reduce__` is
+//! [`reduce`].
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use millpond_core::os::inherited::adopt;
+use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::shm::ticket::TicketError;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+/// What pickle does with a handle.
+pub(crate) fn reduce<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static REDUCE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = handle.py();
+    let import = || Ok::<_, PyErr>(py.import("millpond._handles")?.getattr("reduce")?.unbind());
+    REDUCE.get_or_try_init(py, import)?.bind(py).call1((handle,))
+}
+
+/// The bytes that lead to the object: by themselves if they are `sent`, else with its descriptor.
+pub(crate) fn ticket<'py, T: SharedObject>(
+    py: Python<'py>,
+    shared: &Shared<T>,
+    sent: bool,
+) -> Bound<'py, PyBytes> {
+    let ticket = if sent { shared.send() } else { shared.ticket() };
+    PyBytes::new(py, &ticket.encode())
+}
+
+/// The number of the descriptor of the memory that the object lies in.
+pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
+    shared.slot().region().as_fd().as_raw_fd()
+}
+
+/// The object that a ticket leads to, behind a descriptor that was passed with it if there is one.
+pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
+    let fd = fd.map(adopt).transpose()?;
+    Shared::open(ticket, fd).map_err(error)
+}
+
+/// Why a ticket does not lead anywhere, as an exception.
+pub(crate) fn error(error: TicketError) -> PyErr {
+    match error {
+        TicketError::Damaged => PyValueError::new_err(error.to_string()),
+        TicketError::System(error) => error.into(),
+        gone => PyOSError::new_err(gone.to_string()),
+    }
+}

@@ -1,0 +1,35 @@
+"""How handles to shared objects travel between processes.
+
+A process that is being started gets the descriptor of the object's memory; any other gets a
+ticket, plain bytes, with which it opens the memory itself. Forked children inherit the handle and
+need neither.
+"""
+
+from __future__ import annotations
+
+import multiprocessing.context as _stdlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Handle(Protocol):
+        """An object of the engine that lies in shared memory."""
+
+        def _ticket(self, sent: bool) -> bytes: ...
+        def _fd(self) -> int: ...
+        @staticmethod
+        def _open(ticket: bytes, fd: int | None) -> Handle: ...
+
+
+def reduce(handle: Handle) -> tuple[Any, ...]:
+    """Return how a handle is pickled."""
+    if _stdlib.get_spawning_popen() is None:
+        return type(handle)._open, (handle._ticket(True), None)
+    from multiprocessing.reduction import DupFd
+
+    return _open_inherited, (type(handle), handle._ticket(False), DupFd(handle._fd()))
+
+
+def _open_inherited(kind: type[Handle], ticket: bytes, duplicate: Any) -> Handle:
+    return kind._open(ticket, duplicate.detach())
