@@ -51,5 +51,18 @@ def unsendable(problem: Exception, value: object) -> BaseException:
     from multiprocessing import pool as stdlib
 
     # The stubs of the standard library do not know it.
-    error: BaseException = vars(stdlib)["MaybeEncodingError"](problem, value)
+    error: BaseException = vars(stdlib)["MaybeEncodingError"](problem, _Shown(value))
     return error
+
+
+class _Shown:
+    """Stands in for a value where its `repr` is wanted, which may be long or fail."""
+
+    def __init__(self, value: object) -> None:
+        try:
+            self._text = repr(value)[:_LONGEST_TEXT]
+        except Exception as error:
+            self._text = f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+
+    def __repr__(self) -> str:
+        return self._text

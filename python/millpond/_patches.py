@@ -1,13 +1,15 @@
-"""The three places of `multiprocessing` that change while millpond is installed.
+"""The places of `multiprocessing` that change while millpond is installed.
 
-- `multiprocessing.pool.Pool` reads as millpond's pool. The module's own globals keep the
-  standard library's class, which `ThreadPool` needs.
+- Classes that millpond has, such as `multiprocessing.pool.Pool`, read as millpond's. The modules'
+  own globals keep the standard library's: `ThreadPool` needs its `Pool`.
 - What a spawn or forkserver child is told about its parent also installs millpond in the child.
 - The fork server installs millpond before it imports the modules that it preloads.
 """
 
 from __future__ import annotations
 
+from functools import cache, partial, wraps
+from importlib import import_module
 from types import ModuleType
 
 TYPE_CHECKING = False
@@ -25,52 +27,55 @@ if TYPE_CHECKING:
 __all__ = ["PATCHES"]
 
 
-class InstalledPoolModule(ModuleType):
-    """The class of the module `multiprocessing.pool` while millpond is installed.
+class NamesPatch:
+    """Makes some names of a module of `multiprocessing` read as millpond's.
 
-    A property of the module's class comes before the module's own `Pool` for whoever imports it,
-    but not for the functions inside the module.
+    Properties of the module's class come before the module's own names for whoever imports them,
+    but not for the functions inside of the module.
     """
 
-    @property
-    def Pool(self) -> Any:
-        return vars(self).get("_millpond_override") or installed_pool()
-
-    @Pool.setter
-    def Pool(self, value: Any) -> None:
-        # Whoever replaced the class for a while may put back what `vars(module)` showed.
-        if value is vars(self)["Pool"]:
-            vars(self).pop("_millpond_override", None)
-        else:
-            vars(self)["_millpond_override"] = value
-
-
-_installed_pool: type[Any] | None = None
-
-
-def installed_pool() -> type[Any]:
-    """Return millpond's `Pool` under the name that programs know it by."""
-    global _installed_pool
-    if _installed_pool is None:
-        from millpond._version import load_engine
-
-        load_engine()
-        from millpond.pool import Pool
-
-        namespace = {"__module__": "multiprocessing.pool", "__doc__": Pool.__doc__}
-        _installed_pool = type("Pool", (Pool,), namespace)
-    return _installed_pool
-
-
-class PoolPatch:
-    """Makes `multiprocessing.pool.Pool` read as millpond's."""
+    def __init__(self, **providers: Callable[[], Any]) -> None:
+        """Take a function for each name, which returns what the name reads as."""
+        members = {name: _override(name, provide) for name, provide in providers.items()}
+        self._class = type("InstalledModule", (ModuleType,), members)
 
     def apply(self, module: ModuleType) -> None:
-        module.__class__ = InstalledPoolModule
+        module.__class__ = self._class
 
     def revert(self, module: ModuleType) -> None:
-        vars(module).pop("_millpond_override", None)
+        vars(module).pop(_OVERRIDES, None)
         module.__class__ = ModuleType
+
+
+_OVERRIDES = "_millpond_overrides"
+"""Where a module keeps what programs set the names to."""
+
+
+def _override(name: str, provide: Callable[[], Any]) -> property:
+    def read(module: ModuleType) -> Any:
+        overrides = vars(module).get(_OVERRIDES, {})
+        return overrides[name] if name in overrides else provide()
+
+    def write(module: ModuleType, value: Any) -> None:
+        overrides = vars(module).setdefault(_OVERRIDES, {})
+        # Whoever replaced the class for a while may put back what `vars(module)` showed.
+        if value is vars(module)[name]:
+            overrides.pop(name, None)
+        else:
+            overrides[name] = value
+
+    return property(read, write)
+
+
+@cache
+def _under_stdlib_name(module: str, name: str) -> Any:
+    """Return a class of millpond's under the name that programs know it by."""
+    from millpond._version import load_engine
+
+    load_engine()
+    ours = getattr(import_module(f"millpond.{module}"), name)
+    namespace = {"__module__": f"multiprocessing.{module}", "__doc__": ours.__doc__}
+    return type(name, (ours,), namespace)
 
 
 class FunctionPatch:
@@ -81,10 +86,8 @@ class FunctionPatch:
         self._wrap = wrap
 
     def apply(self, module: ModuleType) -> None:
-        import functools
-
         original = getattr(module, self._name)
-        self._wrapper = functools.wraps(original)(self._wrap(original))
+        self._wrapper = wraps(original)(self._wrap(original))
         setattr(module, self._name, self._wrapper)
 
     def revert(self, module: ModuleType) -> None:
@@ -128,7 +131,7 @@ def _with_bootstrap(argument: str | bytes) -> str | bytes:
 
 
 PATCHES: Mapping[str, Patch] = {
-    "multiprocessing.pool": PoolPatch(),
+    "multiprocessing.pool": NamesPatch(Pool=partial(_under_stdlib_name, "pool", "Pool")),
     "multiprocessing.spawn": FunctionPatch("get_preparation_data", _carry_to_child),
     "multiprocessing.util": FunctionPatch("spawnv_passfds", _carry_to_fork_server),
 }

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::fast::{Decoder, Encoder};
+use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
 use crate::outcome::UNSENT;
 
@@ -43,6 +43,7 @@ pub(crate) struct Encoded<'py> {
 
 enum EncodedPart<'py> {
     Bytes(Vec<u8>),
+    Large(Large<'py>),
     Buffer(Python<'py>, PyBuffer<u8>),
 }
 
@@ -50,6 +51,7 @@ impl Part for EncodedPart<'_> {
     fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
+            Self::Large(large) => large.length(),
             Self::Buffer(_, buffer) => buffer.len_bytes(),
         }
     }
@@ -57,6 +59,7 @@ impl Part for EncodedPart<'_> {
     fn copy_to(&self, out: &mut [u8]) {
         match self {
             Self::Bytes(bytes) => out.copy_from_slice(bytes),
+            Self::Large(large) => large.copy_to(out),
             Self::Buffer(py, buffer) => {
                 let copied = buffer.copy_to_slice(*py, out);
                 // It fails for a wrong length only, and `length` told the right one.
@@ -106,9 +109,11 @@ impl Codec {
 
     /// Encodes one value.
     pub(crate) fn encode<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
-        let mut fast = Encoder::default();
+        let mut fast = Encoder::with_parts();
         if fast.push(value).is_some() {
-            let parts = vec![EncodedPart::Bytes(fast.finish())];
+            let (values, large) = fast.finish();
+            let mut parts = vec![EncodedPart::Bytes(values)];
+            parts.extend(large.into_iter().map(EncodedPart::Large));
             return Ok(Encoded { flags: FAST, parts });
         }
         let buffers = self.dumps.bind(value.py()).call1((value,))?;
@@ -126,8 +131,7 @@ impl Codec {
         payload: Payload,
     ) -> PyResult<Bound<'py, PyAny>> {
         if flags & FAST != 0 {
-            let value = Decoder::new(payload.part(0)).pull(py);
-            return value.ok_or_else(|| PyValueError::new_err("damaged payload"));
+            return Decoder::with_parts(&payload).pull(py);
         }
         self.unpickle(py, payload, 0)
     }

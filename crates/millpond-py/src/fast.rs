@@ -3,7 +3,12 @@
 //! It takes `None`, `bool`, `int` (64 bits), `float`, `str`, `bytes`, tuples of them, and at most
 //! one list of them: with two, pickle would have to tell whether they are the same list. Types are
 //! exact; whatever else there is makes the whole value go through pickle.
+//!
+//! Large texts and bytes are parts of their own behind the encoded values, so that they are copied
+//! once on either side.
 
+use millpond_core::pool::payload::{Part, Payload};
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -17,27 +22,74 @@ const BYTES: u8 = 6;
 const TUPLE: u8 = 7;
 const LIST: u8 = 8;
 const SMALL_INT: u8 = 9;
+const LARGE_STR: u8 = 10;
+const LARGE_BYTES: u8 = 11;
 
 const DEEPEST: usize = 4;
 /// Longer texts gain nothing here, and their length must fit the format.
 const LONGEST: usize = 1 << 30;
+/// Texts and bytes from so many bytes on are parts of their own.
+const LARGE: usize = 32 << 10;
+
+/// A text or bytes, as a part of a payload.
+pub(crate) enum Large<'py> {
+    Str(Bound<'py, PyString>),
+    Bytes(Bound<'py, PyBytes>),
+}
+
+impl Large<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            // `Encoder::value` has seen that it is valid.
+            Self::Str(text) => text.to_str().unwrap_or_default().as_bytes(),
+            Self::Bytes(bytes) => bytes.as_bytes(),
+        }
+    }
+}
+
+impl Part for Large<'_> {
+    fn length(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        out.copy_from_slice(self.bytes());
+    }
+}
 
 /// Encodes values one after the other.
 #[derive(Default)]
-pub(crate) struct Encoder {
+pub(crate) struct Encoder<'py> {
     out: Vec<u8>,
+    large: Option<Vec<Large<'py>>>,
     lists: usize,
 }
 
-impl Encoder {
-    /// The encoded values.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.out
+impl<'py> Encoder<'py> {
+    /// One that leaves large texts and bytes aside, to be sent as parts of their own.
+    pub(crate) fn with_parts() -> Self {
+        Self { large: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The encoded values, and what was left aside.
+    pub(crate) fn finish(self) -> (Vec<u8>, Vec<Large<'py>>) {
+        (self.out, self.large.unwrap_or_default())
     }
 
     /// Adds a value; `None` if it is not for the fast lane.
-    pub(crate) fn push(&mut self, value: &Bound<'_, PyAny>) -> Option<()> {
+    pub(crate) fn push(&mut self, value: &Bound<'py, PyAny>) -> Option<()> {
         self.value(value, 0)
+    }
+
+    fn leave_aside(&mut self, tag: u8, length: usize, large: impl FnOnce() -> Large<'py>) -> bool {
+        let Some(aside) = self.large.as_mut().filter(|_| length >= LARGE) else {
+            return false;
+        };
+        self.out.push(tag);
+        // There are fewer parts than bytes of memory divided by LARGE.
+        self.out.extend_from_slice(&(aside.len() as u32).to_le_bytes());
+        aside.push(large());
+        true
     }
 
     fn head(&mut self, tag: u8, length: usize) -> Option<()> {
@@ -47,7 +99,7 @@ impl Encoder {
         Some(())
     }
 
-    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Option<()> {
+    fn value(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> Option<()> {
         if let Ok(int) = value.cast_exact::<PyInt>() {
             let int: i64 = int.extract().ok()?;
             if let Ok(small) = i8::try_from(int) {
@@ -57,9 +109,11 @@ impl Encoder {
                 self.out.extend_from_slice(&int.to_le_bytes());
             }
         } else if let Ok(text) = value.cast_exact::<PyString>() {
-            let text = text.to_str().ok()?;
-            self.head(STR, text.len())?;
-            self.out.extend_from_slice(text.as_bytes());
+            let bytes = text.to_str().ok()?.as_bytes();
+            if !self.leave_aside(LARGE_STR, bytes.len(), || Large::Str(text.clone())) {
+                self.head(STR, bytes.len())?;
+                self.out.extend_from_slice(bytes);
+            }
         } else if let Ok(float) = value.cast_exact::<PyFloat>() {
             self.out.push(FLOAT);
             self.out.extend_from_slice(&float.value().to_le_bytes());
@@ -68,13 +122,16 @@ impl Encoder {
         } else if let Ok(boolean) = value.cast_exact::<PyBool>() {
             self.out.push(if boolean.is_true() { TRUE } else { FALSE });
         } else if let Ok(bytes) = value.cast_exact::<PyBytes>() {
-            self.head(BYTES, bytes.as_bytes().len())?;
-            self.out.extend_from_slice(bytes.as_bytes());
+            let length = bytes.as_bytes().len();
+            if !self.leave_aside(LARGE_BYTES, length, || Large::Bytes(bytes.clone())) {
+                self.head(BYTES, length)?;
+                self.out.extend_from_slice(bytes.as_bytes());
+            }
         } else if depth >= DEEPEST {
             return None;
         } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
             self.head(TUPLE, tuple.len())?;
-            for item in tuple.iter_borrowed() {
+            for item in tuple.iter() {
                 self.value(&item, depth + 1)?;
             }
         } else if let Ok(list) = value.cast_exact::<PyList>() {
@@ -96,63 +153,90 @@ impl Encoder {
 /// Decodes values one after the other.
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
+    /// Where large texts and bytes are, behind its first part.
+    payload: Option<&'a Payload>,
+}
+
+fn damaged() -> PyErr {
+    PyValueError::new_err("damaged payload")
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, payload: None }
     }
 
-    /// The next value; `None` if the bytes are damaged.
-    pub(crate) fn pull<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    /// One for a payload that [`Encoder::with_parts`] has encoded.
+    pub(crate) fn with_parts(payload: &'a Payload) -> Self {
+        Self { rest: payload.part(0), payload: Some(payload) }
+    }
+
+    /// The next value.
+    ///
+    /// Raises ValueError if the bytes are damaged, MemoryError if there is no room for it.
+    pub(crate) fn pull<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.value(py, 0)
     }
 
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(count)?;
+    fn take(&mut self, count: usize) -> PyResult<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(damaged)?;
         self.rest = rest;
-        Some(taken)
+        Ok(taken)
     }
 
-    fn length(&mut self) -> Option<usize> {
-        let length = u32::from_le_bytes(self.take(4)?.try_into().ok()?) as usize;
+    fn word<const N: usize>(&mut self) -> PyResult<[u8; N]> {
+        self.take(N)?.try_into().map_err(|_| damaged())
+    }
+
+    fn length(&mut self) -> PyResult<usize> {
+        let length = u32::from_le_bytes(self.word()?) as usize;
         // Every value takes a byte at least, so a longer count is damage.
-        (length <= self.rest.len()).then_some(length)
+        if length <= self.rest.len() { Ok(length) } else { Err(damaged()) }
     }
 
-    fn items<'py>(&mut self, py: Python<'py>, depth: usize) -> Option<Vec<Bound<'py, PyAny>>> {
-        let length = self.length().filter(|_| depth <= DEEPEST)?;
+    fn items<'py>(&mut self, py: Python<'py>, depth: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        if depth > DEEPEST {
+            return Err(damaged());
+        }
+        let length = self.length()?;
         (0..length).map(|_| self.value(py, depth + 1)).collect()
     }
 
-    fn value<'py>(&mut self, py: Python<'py>, depth: usize) -> Option<Bound<'py, PyAny>> {
-        let any = match self.take(1)?[0] {
-            NONE => py.None().into_bound(py),
-            FALSE => PyBool::new(py, false).to_owned().into_any(),
-            TRUE => PyBool::new(py, true).to_owned().into_any(),
-            SMALL_INT => {
-                let small = self.take(1)?[0].cast_signed();
-                small.into_pyobject(py).ok()?.into_any()
-            }
-            INT => {
-                let int = i64::from_le_bytes(self.take(8)?.try_into().ok()?);
-                int.into_pyobject(py).ok()?.into_any()
-            }
-            FLOAT => {
-                PyFloat::new(py, f64::from_le_bytes(self.take(8)?.try_into().ok()?)).into_any()
-            }
-            STR => {
+    /// A large text or bytes, where it lies.
+    fn large(&mut self) -> PyResult<&'a [u8]> {
+        let index = u32::from_le_bytes(self.word()?) as usize + 1;
+        let payload = self.payload.filter(|p| index < p.count()).ok_or_else(damaged)?;
+        Ok(payload.part(index))
+    }
+
+    fn value<'py>(&mut self, py: Python<'py>, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self.word()? {
+            [NONE] => py.None().into_bound(py),
+            [FALSE] => PyBool::new(py, false).to_owned().into_any(),
+            [TRUE] => PyBool::new(py, true).to_owned().into_any(),
+            [SMALL_INT] => i8::from_le_bytes(self.word()?).into_pyobject(py)?.into_any(),
+            [INT] => i64::from_le_bytes(self.word()?).into_pyobject(py)?.into_any(),
+            [FLOAT] => PyFloat::new(py, f64::from_le_bytes(self.word()?)).into_any(),
+            [STR] => {
                 let length = self.length()?;
-                PyString::new(py, std::str::from_utf8(self.take(length)?).ok()?).into_any()
+                let text = std::str::from_utf8(self.take(length)?).map_err(|_| damaged())?;
+                PyString::new(py, text).into_any()
             }
-            BYTES => {
+            [BYTES] => {
                 let length = self.length()?;
                 PyBytes::new(py, self.take(length)?).into_any()
             }
-            TUPLE => PyTuple::new(py, self.items(py, depth)?).ok()?.into_any(),
-            LIST => PyList::new(py, self.items(py, depth)?).ok()?.into_any(),
-            _ => return None,
-        };
-        Some(any)
+            [LARGE_STR] => PyString::from_bytes(py, self.large()?)?.into_any(),
+            [LARGE_BYTES] => {
+                let bytes = self.large()?;
+                // Where there is no room `PyBytes::new` panics, so try for as much first.
+                let room = Vec::<u8>::new().try_reserve_exact(bytes.len());
+                room.map_err(|_| PyMemoryError::new_err("no room for the bytes received"))?;
+                PyBytes::new(py, bytes).into_any()
+            }
+            [TUPLE] => PyTuple::new(py, self.items(py, depth)?)?.into_any(),
+            [LIST] => PyList::new(py, self.items(py, depth)?)?.into_any(),
+            _ => return Err(damaged()),
+        })
     }
 }

@@ -39,7 +39,7 @@ mod _engine {
     fn encode<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
         let mut encoder = crate::fast::Encoder::default();
         encoder.push(value)?;
-        Some(PyBytes::new(value.py(), &encoder.finish()))
+        Some(PyBytes::new(value.py(), &encoder.finish().0))
     }
 
     /// The value that `encode` encoded.
@@ -47,8 +47,7 @@ mod _engine {
     /// Raises ValueError if the bytes are damaged.
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let value = crate::fast::Decoder::new(data).pull(py);
-        value.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("damaged data"))
+        crate::fast::Decoder::new(data).pull(py)
     }
 
     #[pymodule_init]

@@ -82,7 +82,7 @@ pub(crate) fn concatenated<'py>(
 
 fn failure(py: Python<'_>, codec: &Codec, payload: Payload) -> PyResult<PyErr> {
     let account =
-        Decoder::new(payload.part(0)).pull(py).unwrap_or_else(|| py.None().into_bound(py));
+        Decoder::new(payload.part(0)).pull(py).unwrap_or_else(|_| py.None().into_bound(py));
     let pickled = payload.count() > 1 && !payload.part(1).is_empty();
     let (exception, error) = match pickled.then(|| codec.unpickle(py, payload, 1)) {
         None => (None, None),

@@ -1,8 +1,8 @@
 //! Anonymous shared memory.
 //!
-//! *Pools* have [segments](segment), one a worker, with a [heap](heap) of blocks that large payloads
+//! *Pools* have [segments](segment), one a worker, with a [heap] of blocks that large payloads
 //! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
-//! by [ticket](ticket): small ones in [slots](slab) of a region, [typed](shared).
+//! by [ticket]: small ones in [slots](slab) of a region, [typed](shared).
 
 pub mod heap;
 pub mod lease;

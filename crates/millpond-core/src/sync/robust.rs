@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Taking a free word is one compare-exchange, by whoever comes first; a woken sleeper may find
-//! that somebody else was faster. One that has waited for [`PATIENCE`] sets STARVED, and from then
+//! that somebody else was faster. One that has waited for a millisecond sets STARVED, and from then
 //! on newcomers must sleep too, so that nobody starves.
 //!
 //! **Deaths.** A holder that dies leaves its name in the word. Sleepers wake every [`SLICE`] and
