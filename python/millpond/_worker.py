@@ -57,7 +57,7 @@ def main(
     # What the program registered is for the program's end. What the tasks register, and with it
     # the finalizers of the standard library, is for this process's; CPython does so since 3.13.
     atexit._clear()
-    atexit.register(util._exit_function)
+    atexit.register(util._exit_function)  # type: ignore[attr-defined]
     own = _make_process(worker, number, plan)
     try:
         sentinel = os.pidfd_open(plan.owner_pid)
