@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from millpond.context import _default_context
     from millpond.exceptions import (
         BrokenPool,
+        OwnerDied,
         PoolTerminated,
         RemoteError,
         TaskExited,
@@ -86,6 +87,7 @@ __all__ = [
     "Lock",
     "Manager",
     "MaybeEncodingError",
+    "OwnerDied",
     "Pipe",
     "Pool",
     "PoolTerminated",
@@ -129,6 +131,7 @@ __all__ = [
 _HOMES = {
     "BrokenPool": "millpond.exceptions",
     "MaybeEncodingError": "multiprocessing.pool",
+    "OwnerDied": "millpond.exceptions",
     "PoolTerminated": "millpond.exceptions",
     "RemoteError": "millpond.exceptions",
     "TaskExited": "millpond.exceptions",

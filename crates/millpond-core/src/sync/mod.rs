@@ -1,6 +1,18 @@
-//! Waiting: how long to spin, when to sleep, and how to be woken.
+//! Waiting and being woken: primitives that processes and threads share, and that survive the death
+//! of whoever uses them. README.md beside this file is the protocol.
 
 pub mod atomic;
+pub mod barrier;
 pub mod bell;
+pub mod condition;
+pub mod event;
+pub mod lock;
+pub mod outcome;
+pub mod rlock;
 pub mod robust;
+pub mod semaphore;
 pub mod spin;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod thread;
+pub mod turnstile;

@@ -8,6 +8,7 @@
 //! - *the machine is full*: a `sched_yield` took long, so another process ran on this core.
 //!   Spinning stops at once and is tried again only now and then, ever more rarely.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,19 @@ impl Spin {
         self.probe_interval = (self.probe_interval * 2).min(RAREST_PROBE);
         self.until_probe = self.probe_interval;
     }
+}
+
+/// Calls `wait` with the calling thread's own memory of whether spinning paid, for waits on objects
+/// that many threads share.
+pub fn with_thread_spin<R>(wait: impl FnOnce(&mut Spin) -> R) -> R {
+    thread_local! {
+        static SPIN: Cell<Option<Spin>> = const { Cell::new(None) };
+    }
+    // A wait within a wait starts with a fresh memory, and one while the thread ends has none.
+    let mut spin = SPIN.try_with(Cell::take).ok().flatten().unwrap_or_default();
+    let result = wait(&mut spin);
+    let _ = SPIN.try_with(|kept| kept.set(Some(spin)));
+    result
 }
 
 /// Whether spinning could only keep the awaited from running.

@@ -1,0 +1,397 @@
+//! The barrier: so many parties wait for each other, and go on together.
+//!
+//! ```text
+//! 63        32 31            3    2        1        0
+//! │ arrived   │ generation   │ BROKEN │ (free) │ SLEEPERS │    sleepers sleep on the low half
+//! ```
+//!
+//! One word holds who has arrived and which crossing it is, so a crossing is one store: nobody
+//! arrived, the next generation. Arrivals happen under a guard, which also protects the table of
+//! those who have arrived. The last one to arrive runs the action, if there is one, with the guard
+//! released; until it opens, those of the next crossing wait for this one to be over.
+//!
+//! Waiters look at their slices' ends whether those who arrived before, and the one that runs the
+//! action, still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
+//! dead: that is what timeouts are for. A reset notes which generation it ended before it ends it,
+//! so that its waiters learn that they did not cross.
+
+use std::time::Instant;
+
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::shm::shared::SharedObject;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
+use crate::sync::outcome::{After, Patience};
+use crate::sync::robust::RobustWord;
+use crate::sync::spin::with_thread_spin;
+
+const SLEEPERS: u64 = 1;
+const BROKEN: u64 = 4;
+const GENERATION: u64 = 8;
+const ARRIVED: u64 = 1 << 32;
+/// So many parties are watched for their deaths.
+const MEMBERS: usize = 500;
+/// So many are looked at in a slice by each waiter.
+const LOOKED_AT: usize = 8;
+
+/// A barrier in shared memory. Set it up with [`Barrier::start`].
+#[derive(Debug)]
+#[repr(C)]
+pub struct Barrier {
+    guard: RobustWord,
+    word: AtomicU64,
+    /// The process that runs the action, 0 while none does.
+    acting: AtomicU64,
+    /// The generation that was ended by the last reset, with one added.
+    reset: AtomicU32,
+    parties: AtomicU32,
+    members: [AtomicU64; MEMBERS],
+}
+
+const _: () = assert!(size_of::<Barrier>() <= 4096);
+
+// SAFETY: everything is atomic, and any bits are some state of it; indices are bounded where read.
+unsafe impl SharedObject for Barrier {
+    const KIND: u32 = u32::from_le_bytes(*b"barr");
+}
+
+/// What an arrival at a [`Barrier`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// All are here: run the action, then [`open`](Barrier::open) or [`abort`](Barrier::abort).
+    Last {
+        /// How many arrived before.
+        index: u32,
+    },
+    /// Wait with [`wait`](Barrier::wait).
+    Early {
+        /// How many arrived before.
+        index: u32,
+        /// What to wait for the end of.
+        generation: u32,
+    },
+    /// The action of the crossing before still runs: [`wait`](Barrier::wait) for its end, and
+    /// arrive again.
+    Busy {
+        /// What to wait for the end of.
+        generation: u32,
+    },
+    /// The barrier is broken.
+    Broken,
+}
+
+/// How a wait at a [`Barrier`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crossing {
+    /// Everybody arrived.
+    Crossed,
+    /// Somebody gave up or died, or the barrier was aborted or reset.
+    Broken,
+    /// The deadline passed; the caller breaks the barrier, or not.
+    TimedOut,
+    /// A signal handler ran; the caller still counts as arrived.
+    Interrupted,
+}
+
+fn generation(word: u64) -> u32 {
+    // 29 bits.
+    (word as u32) >> 3
+}
+
+fn arrived(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+impl Barrier {
+    /// Sets a new barrier up, before anybody else knows it.
+    pub fn start(&self, parties: u32) {
+        self.parties.store(parties, Ordering::Relaxed);
+    }
+
+    /// How many must arrive.
+    #[must_use]
+    pub fn parties(&self) -> u32 {
+        self.parties.load(Ordering::Relaxed)
+    }
+
+    /// How many have arrived and wait.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & BROKEN != 0 { 0 } else { arrived(word) }
+    }
+
+    /// Whether it is broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & BROKEN != 0
+    }
+
+    fn guarded<R>(&self, change: impl FnOnce(ProcessId) -> R) -> R {
+        let me = ProcessId::current();
+        if self.guard.enter(me).is_some() {
+            // A reset that was noted but not made would end this generation twice.
+            let word = self.word.load(Ordering::Relaxed);
+            if self.reset.load(Ordering::Relaxed) == generation(word) + 1 {
+                self.next_generation();
+            }
+        }
+        let result = change(me);
+        self.guard.release(me);
+        result
+    }
+
+    /// Changes the word as `change` says and returns the old one. Under the guard only SLEEPERS
+    /// changes beside.
+    fn update(&self, change: impl Fn(u64) -> u64) -> u64 {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            // AcqRel: what each party did before it arrived is visible to all after the crossing.
+            match self.word.compare_exchange_weak(
+                word,
+                change(word),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return word,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    fn next_generation(&self) {
+        // The low half: arrived is 0 again, and so are the flags.
+        let next = |word: u64| u64::from((word as u32 & !7).wrapping_add(GENERATION as u32));
+        let old = self.update(next);
+        crash_point!("barrier: opened, before wake");
+        if old & SLEEPERS != 0 {
+            wake_low(&self.word, u32::MAX);
+        }
+    }
+
+    fn break_it(&self) {
+        let old = self.update(|word| (word | BROKEN) & !SLEEPERS);
+        crash_point!("barrier: broken, before wake");
+        if old & SLEEPERS != 0 {
+            wake_low(&self.word, u32::MAX);
+        }
+    }
+
+    /// Arrives at the barrier.
+    pub fn arrive(&self) -> Arrival {
+        self.guarded(|me| {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & BROKEN != 0 {
+                return Arrival::Broken;
+            }
+            let (index, generation) = (arrived(word), generation(word));
+            if index >= self.parties() {
+                return Arrival::Busy { generation };
+            }
+            if let Some(member) = self.members.get(index as usize) {
+                member.store(me.raw(), Ordering::Relaxed);
+            }
+            let is_last = index + 1 == self.parties();
+            if is_last {
+                self.acting.store(me.raw(), Ordering::Relaxed);
+            }
+            crash_point!("barrier: before arriving");
+            self.update(|word| word + ARRIVED);
+            crash_point!("barrier: arrived");
+            if is_last { Arrival::Last { index } } else { Arrival::Early { index, generation } }
+        })
+    }
+
+    /// Lets everybody through. The last one to arrive does this, once the action is done.
+    pub fn open(&self) -> Crossing {
+        self.guarded(|_| {
+            self.acting.store(0, Ordering::Relaxed);
+            if self.is_broken() {
+                return Crossing::Broken;
+            }
+            crash_point!("barrier: before opening");
+            self.next_generation();
+            Crossing::Crossed
+        })
+    }
+
+    /// Waits until the generation is over.
+    pub fn wait(&self, of: u32, deadline: Option<Instant>) -> Crossing {
+        let patience = Patience::until(deadline);
+        // Acquire: pairs with `update`.
+        let look = || self.word.load(Ordering::Acquire);
+        let over = |word: u64| generation(word) != of || word & BROKEN != 0;
+        with_thread_spin(|spin| {
+            let mut next = 0;
+            loop {
+                spin.until(|| over(look()));
+                let word = look();
+                if over(word) {
+                    return self.end_of(of, word);
+                }
+                // Relaxed: the flag guards no data; on failure the loop looks again.
+                let asleep = word | SLEEPERS;
+                let marked =
+                    self.word.compare_exchange(word, asleep, Ordering::Relaxed, Ordering::Relaxed);
+                if marked.is_err() {
+                    continue;
+                }
+                crash_point!("barrier: before sleep");
+                // The low half, which holds generation and flags.
+                let woken = wait_low(&self.word, asleep as u32, Some(patience.slice()));
+                match patience.after(woken) {
+                    After::Look => {}
+                    After::LookForDead => {
+                        self.look_for_dead(of, next);
+                        next += LOOKED_AT;
+                    }
+                    After::GiveUp => {
+                        let word = look();
+                        let is_over = over(word);
+                        return if is_over { self.end_of(of, word) } else { Crossing::TimedOut };
+                    }
+                    After::Interrupted => return Crossing::Interrupted,
+                }
+            }
+        })
+    }
+
+    fn end_of(&self, of: u32, word: u64) -> Crossing {
+        let crossed = generation(word) != of && self.reset.load(Ordering::Relaxed) != of + 1;
+        if crossed { Crossing::Crossed } else { Crossing::Broken }
+    }
+
+    /// Breaks the barrier if somebody who has arrived is dead.
+    fn look_for_dead(&self, of: u32, first: usize) {
+        let is_dead =
+            |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !process.is_alive());
+        let here = (arrived(self.word.load(Ordering::Relaxed)) as usize).min(MEMBERS);
+        let some = (0..here.min(LOOKED_AT)).map(|n| &self.members[(first + n) % here]);
+        let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)));
+        if !dead {
+            return;
+        }
+        self.guarded(|_| {
+            if generation(self.word.load(Ordering::Relaxed)) == of {
+                self.break_it();
+            }
+        });
+    }
+
+    /// Breaks the barrier: all who wait, and all who come, learn that it is broken.
+    pub fn abort(&self) {
+        self.guarded(|_| {
+            self.acting.store(0, Ordering::Relaxed);
+            self.break_it();
+        });
+    }
+
+    /// Makes the barrier new: those who wait learn that it broke, those who come may use it.
+    pub fn reset(&self) {
+        self.guarded(|_| {
+            let word = self.word.load(Ordering::Relaxed);
+            self.acting.store(0, Ordering::Relaxed);
+            if arrived(word) > 0 || word & BROKEN != 0 {
+                self.reset.store(generation(word) + 1, Ordering::Relaxed);
+                crash_point!("barrier: reset noted");
+                self.next_generation();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::shared::Shared;
+    use crate::sync::testing::{Child, far, until};
+
+    fn barrier(parties: u32) -> Shared<Barrier> {
+        let barrier = Shared::<Barrier>::zeroed().expect("memory");
+        barrier.start(parties);
+        barrier
+    }
+
+    fn cross(barrier: &Barrier) -> Crossing {
+        loop {
+            match barrier.arrive() {
+                Arrival::Last { .. } => return barrier.open(),
+                Arrival::Early { generation, .. } => return barrier.wait(generation, far()),
+                Arrival::Busy { generation } => {
+                    barrier.wait(generation, far());
+                }
+                Arrival::Broken => return Crossing::Broken,
+            }
+        }
+    }
+
+    #[test]
+    fn processes_and_threads_cross_together() {
+        let barrier = barrier(4);
+        let children: Vec<_> =
+            (0..2).map(|_| Child::run(|| (0..200).for_each(|_| drop(cross(&barrier))))).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    (0..200).for_each(|_| assert_eq!(cross(&barrier), Crossing::Crossed));
+                });
+            }
+        });
+        children.into_iter().for_each(Child::join);
+        assert_eq!((barrier.waiting(), barrier.is_broken()), (0, false));
+    }
+
+    #[test]
+    fn the_death_of_one_who_waits_breaks_it() {
+        let barrier = barrier(3);
+        let waiter = Child::run(|| drop(cross(&barrier)));
+        until(|| barrier.waiting() == 1);
+        waiter.kill();
+        assert_eq!(cross(&barrier), Crossing::Broken);
+        assert_eq!(barrier.arrive(), Arrival::Broken);
+        barrier.reset();
+        assert!(matches!(barrier.arrive(), Arrival::Early { index: 0, .. }));
+    }
+
+    #[test]
+    fn the_death_of_one_who_acts_breaks_it() {
+        let barrier = barrier(2);
+        let Arrival::Early { generation, .. } = barrier.arrive() else {
+            panic!("the first of two");
+        };
+        let actor = Child::run(|| {
+            barrier.arrive();
+            crate::sync::testing::sleep_for_ever();
+        });
+        until(|| barrier.waiting() == 2);
+        assert!(matches!(barrier.arrive(), Arrival::Busy { .. }));
+        actor.kill();
+        assert_eq!(barrier.wait(generation, far()), Crossing::Broken);
+    }
+
+    #[test]
+    fn a_reset_breaks_for_those_who_wait_and_for_nobody_after() {
+        let barrier = barrier(2);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| cross(&barrier));
+            until(|| barrier.waiting() == 1);
+            barrier.reset();
+            assert_eq!(waiter.join().expect("no panic"), Crossing::Broken);
+            let waiter = scope.spawn(|| cross(&barrier));
+            assert_eq!(cross(&barrier), Crossing::Crossed);
+            assert_eq!(waiter.join().expect("no panic"), Crossing::Crossed);
+        });
+    }
+
+    #[test]
+    fn a_timeout_is_told_and_an_abort_breaks() {
+        let barrier = barrier(2);
+        let Arrival::Early { generation, .. } = barrier.arrive() else {
+            panic!("the first of two");
+        };
+        assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
+        barrier.abort();
+        assert!(barrier.is_broken());
+        assert_eq!(barrier.wait(generation, far()), Crossing::Broken);
+    }
+}

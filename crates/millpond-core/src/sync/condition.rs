@@ -1,0 +1,396 @@
+//! The condition: waiters in the order in which they came, of whom so many are notified.
+//!
+//! The user's lock is another object; a caller holds it when it registers and when it notifies.
+//! Each waiter has a record in the table:
+//!
+//! ```text
+//!            register                 notify                       acknowledge
+//! FREE (0) ───────────▶ who | WAITING ───────▶ who | GRANTED ──────────────────▶ FREE
+//!                          │  ▲                    │
+//!                 withdraw │  │ (SLEEPING: its     │ who is dead: another waiter takes the
+//!                          ▼  │  owner is in the   ▼ grant and frees both records
+//!                        FREE │  kernel)          FREE
+//! ```
+//!
+//! Every arrow is one store or exchange of the record's word, on whose low half its owner sleeps.
+//! There is no handshake: notifying a waiter that is dead, or dies before it acknowledges, leaves
+//! a grant in its record; waiters look at their slices' ends for grants of the dead and take them,
+//! so no notification is lost to a process that cannot use it. Records of waiters that died
+//! ungranted cost nothing until a notification finds them, or the table is full.
+//!
+//! Waiters that find no free record wait at a turnstile through which every notification lets all
+//! of them: they may wake without having been notified, but they are never forgotten.
+
+use std::time::Instant;
+
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::shm::shared::SharedObject;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
+use crate::sync::outcome::{After, Patience};
+use crate::sync::robust::RobustWord;
+use crate::sync::spin::with_thread_spin;
+use crate::sync::turnstile::{Admissions, Turnstile};
+
+/// How many waiters are told apart.
+pub const RECORDS: usize = 250;
+
+const WAITING: u64 = 1;
+const SLEEPING: u64 = 2;
+const GRANTED: u64 = 4;
+const STATE: u64 = 0xff;
+
+#[derive(Debug)]
+#[repr(C)]
+struct Record {
+    /// Whose it is, and its state in the spare bits; 0 while it is free.
+    word: AtomicU64,
+    /// Which of two waiters came first.
+    order: AtomicU64,
+}
+
+/// A condition in shared memory. All zero is one that nobody waits for.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Condition {
+    guard: RobustWord,
+    last_order: AtomicU64,
+    /// No record from this one on was ever used.
+    used: AtomicU32,
+    crowd: Turnstile,
+    records: [Record; RECORDS],
+}
+
+const _: () = assert!(size_of::<Condition>() <= 4096);
+
+// SAFETY: everything is atomic, and any bits are some state of it; indices are bounded where read.
+unsafe impl SharedObject for Condition {
+    const KIND: u32 = u32::from_le_bytes(*b"cond");
+}
+
+/// Where a waiter waits.
+#[derive(Debug)]
+#[must_use = "the registration must be waited with or withdrawn"]
+pub struct Place(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Record(usize),
+    Crowd(Admissions),
+}
+
+/// How a wait for a notification went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// The caller was notified, and its place is gone.
+    Yes,
+    /// The deadline passed, and its place is gone.
+    TimedOut,
+    /// A signal handler ran; the caller still has its place.
+    Interrupted,
+}
+
+impl Condition {
+    fn used(&self) -> &[Record] {
+        &self.records[..(self.used.load(Ordering::Relaxed) as usize).min(RECORDS)]
+    }
+
+    fn guarded<R>(&self, change: impl FnOnce() -> R) -> R {
+        let me = ProcessId::current();
+        // Records are whole at every instant; the guard only keeps two from choosing the same.
+        let _ = self.guard.enter(me);
+        let result = change();
+        self.guard.release(me);
+        result
+    }
+
+    /// Takes a place among the waiters. The caller holds the user's lock, and releases it after
+    /// this and before it waits.
+    pub fn register(&self) -> Place {
+        let seen = self.crowd.listen();
+        self.guarded(|| {
+            let index = self.free_record().or_else(|| {
+                self.bury();
+                self.free_record()
+            });
+            let Some(index) = index else {
+                return Place(Kind::Crowd(seen));
+            };
+            let record = &self.records[index];
+            // Relaxed: written and read under the guard.
+            let order = self.last_order.load(Ordering::Relaxed) + 1;
+            self.last_order.store(order, Ordering::Relaxed);
+            record.order.store(order, Ordering::Relaxed);
+            crash_point!("condition: before registering");
+            // Relaxed: the user's lock orders this before the next notification.
+            record.word.store(ProcessId::current().raw() | WAITING, Ordering::Relaxed);
+            Place(Kind::Record(index))
+        })
+    }
+
+    fn free_record(&self) -> Option<usize> {
+        let used = self.used();
+        used.iter().position(|r| r.word.load(Ordering::Relaxed) == 0).or_else(|| {
+            (used.len() < RECORDS).then(|| {
+                self.used.store(used.len() as u32 + 1, Ordering::Relaxed);
+                used.len()
+            })
+        })
+    }
+
+    /// Frees the records of waiters that died ungranted.
+    fn bury(&self) {
+        for record in self.used() {
+            let word = record.word.load(Ordering::Relaxed);
+            let is_dead = ProcessId::from_raw(word).is_some_and(|who| !who.is_alive());
+            if is_dead && word & GRANTED == 0 {
+                // It fails if a grant came: then somebody takes that.
+                let _ = exchange(record, word, 0);
+            }
+        }
+    }
+
+    /// Waits until the caller is notified or `deadline` passes. The user's lock is not held.
+    pub fn wait(&self, place: &Place, deadline: Option<Instant>) -> Notified {
+        match place.0 {
+            Kind::Record(index) => self.wait_at(&self.records[index], deadline),
+            Kind::Crowd(seen) => self.wait_in_crowd(seen, deadline),
+        }
+    }
+
+    fn wait_at(&self, record: &Record, deadline: Option<Instant>) -> Notified {
+        let patience = Patience::until(deadline);
+        let granted = || record.word.load(Ordering::Relaxed) & GRANTED != 0;
+        with_thread_spin(|spin| {
+            loop {
+                if spin.until(granted) {
+                    return acknowledge(record);
+                }
+                let word = record.word.load(Ordering::Relaxed);
+                let asleep = word | SLEEPING;
+                if word & GRANTED != 0 || (asleep != word && !exchange(record, word, asleep)) {
+                    continue;
+                }
+                crash_point!("condition: before sleep");
+                // The low half, which holds the state.
+                let woken = wait_low(&record.word, asleep as u32, Some(patience.slice()));
+                match patience.after(woken) {
+                    After::Look => {}
+                    After::Interrupted => return Notified::Interrupted,
+                    After::LookForDead => {
+                        if self.take_grant_of_dead() {
+                            return self.leave_with_grant(record);
+                        }
+                    }
+                    After::GiveUp if exchange(record, asleep, 0) => return Notified::TimedOut,
+                    // A grant came at the last moment.
+                    After::GiveUp => {}
+                }
+            }
+        })
+    }
+
+    /// Frees the record of the caller, who has a grant of somebody else's.
+    fn leave_with_grant(&self, record: &Record) -> Notified {
+        let word = record.word.load(Ordering::Relaxed);
+        if word & GRANTED != 0 || !exchange(record, word, 0) {
+            // It was notified itself meanwhile: one of the two grants is for the next.
+            record.word.store(0, Ordering::Relaxed);
+            self.notify(1);
+        }
+        Notified::Yes
+    }
+
+    fn wait_in_crowd(&self, seen: Admissions, deadline: Option<Instant>) -> Notified {
+        let patience = Patience::until(deadline);
+        with_thread_spin(|spin| {
+            loop {
+                if self.crowd.listen() != seen {
+                    return Notified::Yes;
+                }
+                match patience.after(self.crowd.wait(seen, spin, patience.slice())) {
+                    After::Look | After::LookForDead => {}
+                    After::GiveUp => return Notified::TimedOut,
+                    After::Interrupted => return Notified::Interrupted,
+                }
+            }
+        })
+    }
+
+    /// Gives up a place. A notification that had come for it goes to the next waiter.
+    pub fn withdraw(&self, place: Place) {
+        let Kind::Record(index) = place.0 else {
+            return;
+        };
+        let record = &self.records[index];
+        let word = record.word.load(Ordering::Relaxed);
+        if word & GRANTED != 0 || !exchange(record, word, 0) {
+            record.word.store(0, Ordering::Relaxed);
+            self.notify(1);
+        }
+    }
+
+    /// Takes over a notification that its waiter did not live to see.
+    fn take_grant_of_dead(&self) -> bool {
+        self.used().iter().any(|record| {
+            let word = record.word.load(Ordering::Relaxed);
+            word & GRANTED != 0
+                && ProcessId::from_raw(word).is_some_and(|who| !who.is_alive())
+                && exchange(record, word, 0)
+        })
+    }
+
+    /// Notifies the `count` waiters that have waited longest, or all if there are fewer; returns
+    /// how many. The caller holds the user's lock.
+    pub fn notify(&self, count: usize) -> usize {
+        let mut chosen = [0u64; RECORDS.div_ceil(64)];
+        let mut notified = 0;
+        self.guarded(|| {
+            while notified < count
+                && let Some(index) = self.oldest()
+            {
+                let record = &self.records[index];
+                let word = record.word.load(Ordering::Relaxed);
+                let granted = (word & !STATE) | GRANTED;
+                // It fails if the waiter withdrew or fell asleep: look again.
+                if !exchange(record, word, granted) {
+                    continue;
+                }
+                crash_point!("condition: granted, before wake");
+                notified += 1;
+                if word & SLEEPING != 0 {
+                    chosen[index / 64] |= 1 << (index % 64);
+                }
+            }
+        });
+        for index in (0..RECORDS).filter(|i| chosen[i / 64] & 1 << (i % 64) != 0) {
+            wake_low(&self.records[index].word, 1);
+        }
+        self.crowd.admit(u32::MAX);
+        notified
+    }
+
+    fn oldest(&self) -> Option<usize> {
+        let waiting = |(_, r): &(usize, &Record)| {
+            let word = r.word.load(Ordering::Relaxed);
+            word & WAITING != 0 && word & GRANTED == 0
+        };
+        let order = |(_, r): &(usize, &Record)| r.order.load(Ordering::Relaxed);
+        self.used().iter().enumerate().filter(waiting).min_by_key(order).map(|(index, _)| index)
+    }
+
+    /// How many wait that were not notified yet, without those at the turnstile.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.count(|word| word & WAITING != 0)
+    }
+
+    /// How many were notified and have not noticed it yet.
+    #[must_use]
+    pub fn granted(&self) -> usize {
+        self.count(|word| word & GRANTED != 0)
+    }
+
+    fn count(&self, is: impl Fn(u64) -> bool) -> usize {
+        self.used().iter().filter(|r| is(r.word.load(Ordering::Relaxed))).count()
+    }
+}
+
+fn acknowledge(record: &Record) -> Notified {
+    crash_point!("condition: before acknowledging");
+    record.word.store(0, Ordering::Relaxed);
+    Notified::Yes
+}
+
+fn exchange(record: &Record, from: u64, to: u64) -> bool {
+    // Relaxed: the words guard no data; what a notification is about is guarded by the user's lock.
+    record.word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::shared::Shared;
+    use crate::sync::testing::{Child, far, until};
+    use std::sync::atomic::AtomicUsize;
+
+    fn condition() -> Shared<Condition> {
+        Shared::zeroed().expect("memory")
+    }
+
+    #[test]
+    fn so_many_are_notified_in_the_order_in_which_they_came() {
+        let condition = condition();
+        let places: Vec<_> = (0..5).map(|_| condition.register()).collect();
+        assert_eq!(condition.waiting(), 5);
+        assert_eq!(condition.notify(2), 2);
+        assert_eq!((condition.waiting(), condition.granted()), (3, 2));
+        let past = Some(Instant::now());
+        let notified: Vec<_> = places.iter().map(|p| condition.wait(p, past)).collect();
+        let (yes, no) = (Notified::Yes, Notified::TimedOut);
+        assert_eq!(notified, [yes, yes, no, no, no]);
+        assert_eq!(condition.notify(10), 0);
+    }
+
+    #[test]
+    fn a_notification_of_the_dead_goes_to_the_living() {
+        let condition = condition();
+        let first = Child::run(|| drop(condition.wait(&condition.register(), None)));
+        until(|| condition.waiting() == 1);
+        first.kill();
+        let mine = condition.register();
+        assert_eq!(condition.notify(1), 1);
+        assert_eq!(condition.wait(&mine, far()), Notified::Yes);
+        assert_eq!((condition.waiting(), condition.granted()), (0, 0));
+    }
+
+    #[test]
+    fn a_place_that_is_withdrawn_passes_its_notification_on() {
+        let condition = condition();
+        let (first, second) = (condition.register(), condition.register());
+        assert_eq!(condition.notify(1), 1);
+        condition.withdraw(first);
+        assert_eq!(condition.wait(&second, far()), Notified::Yes);
+    }
+
+    #[test]
+    fn more_than_have_records_are_woken_all_the_same() {
+        let condition = condition();
+        let places: Vec<_> = (0..RECORDS + 10).map(|_| condition.register()).collect();
+        assert_eq!(condition.waiting(), RECORDS);
+        assert_eq!(condition.notify(usize::MAX), RECORDS);
+        assert!(places.iter().all(|p| condition.wait(p, far()) == Notified::Yes));
+    }
+
+    #[test]
+    fn records_of_the_dead_are_used_again() {
+        let condition = condition();
+        let waiter = Child::run(|| {
+            let places: Vec<_> = (0..RECORDS).map(|_| condition.register()).collect();
+            condition.wait(&places[0], None);
+        });
+        until(|| condition.waiting() == RECORDS);
+        waiter.kill();
+        assert!(matches!(condition.register(), Place(Kind::Record(_))));
+        assert_eq!(condition.waiting(), 1);
+    }
+
+    #[test]
+    fn threads_wake_one_by_one() {
+        let (condition, woken) = (condition(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let place = condition.register();
+                    assert_eq!(condition.wait(&place, far()), Notified::Yes);
+                    woken.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            until(|| condition.waiting() == 4);
+            for n in 1..=4 {
+                assert_eq!(condition.notify(1), 1);
+                until(|| woken.load(Ordering::Relaxed) == n);
+            }
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! The lock: held by one thread of one process, released by anybody.
+
+use std::time::Instant;
+
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::shm::shared::SharedObject;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::outcome::Misuse;
+use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::spin::with_thread_spin;
+use crate::sync::thread::thread_number;
+
+/// A lock in shared memory. All zero is a free one.
+///
+/// Like `multiprocessing.Lock`, and unlike a mutex, it may be released by another thread or process
+/// than the one that acquired it.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Lock {
+    word: RobustWord,
+    /// Which thread of the holder; it only says something while the word names this process.
+    thread: AtomicU64,
+}
+
+// SAFETY: two words that are atomic, zero is a free lock, and any bits are some state of it.
+unsafe impl SharedObject for Lock {
+    const KIND: u32 = u32::from_le_bytes(*b"lock");
+}
+
+impl Lock {
+    /// Acquires the lock if it is free.
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        let taken = self.word.try_take(ProcessId::current());
+        if taken {
+            self.note_thread();
+        }
+        taken
+    }
+
+    /// Waits for the lock until `deadline`, for ever without one.
+    ///
+    /// After [`Taken::OwnerDied`] the caller holds the lock, and what it guards may be half changed.
+    #[inline]
+    pub fn acquire(&self, deadline: Option<Instant>) -> Taken {
+        if self.try_acquire() {
+            return Taken::Clean;
+        }
+        let me = ProcessId::current();
+        let taken = with_thread_spin(|spin| self.word.take(me, spin, deadline));
+        if let Taken::Clean | Taken::OwnerDied(_) = taken {
+            self.note_thread();
+        }
+        taken
+    }
+
+    #[inline]
+    fn note_thread(&self) {
+        crash_point!("lock: taken");
+        // Relaxed: read by the thread that wrote it, or for show.
+        self.thread.store(thread_number(), Ordering::Relaxed);
+    }
+
+    /// Releases the lock, whoever holds it.
+    ///
+    /// # Errors
+    /// [`Misuse::NotHeld`].
+    #[inline]
+    pub fn release(&self) -> Result<(), Misuse> {
+        if self.word.holder().is_none() {
+            return Err(Misuse::NotHeld);
+        }
+        crash_point!("lock: before release");
+        self.word.release(ProcessId::current());
+        Ok(())
+    }
+
+    /// Who holds the lock, at this moment.
+    #[must_use]
+    pub fn holder(&self) -> Option<ProcessId> {
+        self.word.holder()
+    }
+
+    /// Whether the calling thread holds the lock.
+    #[must_use]
+    #[inline]
+    pub fn is_mine(&self) -> bool {
+        self.word.holder() == Some(ProcessId::current())
+            && self.thread.load(Ordering::Relaxed) == thread_number()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::shared::Shared;
+    use crate::sync::testing::{Child, far, sleep_for_ever, until};
+
+    #[test]
+    fn anybody_may_release_what_is_held() {
+        let lock = Shared::<Lock>::zeroed().expect("memory");
+        assert_eq!(lock.release(), Err(Misuse::NotHeld));
+        assert!(lock.try_acquire() && lock.is_mine() && !lock.try_acquire());
+        Child::run(|| lock.release().expect("held by the parent")).join();
+        assert_eq!(lock.holder(), None);
+        assert_eq!(lock.acquire(far()), Taken::Clean);
+    }
+
+    #[test]
+    fn the_next_one_learns_of_the_owners_death_once() {
+        let lock = Shared::<Lock>::zeroed().expect("memory");
+        let owner = Child::run(|| {
+            assert!(lock.try_acquire());
+            sleep_for_ever();
+        });
+        until(|| lock.holder().is_some());
+        let pid = lock.holder().expect("held").pid();
+        owner.kill();
+        assert!(matches!(lock.acquire(far()), Taken::OwnerDied(dead) if dead.pid() == pid));
+        lock.release().expect("held");
+        assert_eq!(lock.acquire(far()), Taken::Clean);
+    }
+
+    #[test]
+    fn a_forked_child_is_not_the_owner() {
+        let lock = Shared::<Lock>::zeroed().expect("memory");
+        let seen = Shared::<Lock>::zeroed().expect("memory");
+        assert!(lock.try_acquire());
+        Child::run(|| {
+            if !lock.is_mine() {
+                seen.try_acquire();
+            }
+        })
+        .join();
+        assert!(seen.holder().is_some());
+    }
+}

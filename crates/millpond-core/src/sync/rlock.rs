@@ -1,0 +1,178 @@
+//! The reentrant lock: its owner may acquire it again, and nobody else may release it.
+
+use std::time::Instant;
+
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::shm::shared::SharedObject;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::outcome::Misuse;
+use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::spin::with_thread_spin;
+use crate::sync::thread::thread_number;
+
+/// A reentrant lock in shared memory. All zero is a free one.
+///
+/// Thread and count are written by the owner alone, between taking the word and giving it back, so
+/// the death of an owner leaves nothing to repair: the next one writes its own.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct RLock {
+    word: RobustWord,
+    /// The owner's thread, 0 while none is known.
+    thread: AtomicU64,
+    /// How often the owner has acquired it.
+    count: AtomicU64,
+}
+
+// SAFETY: three words that are atomic, zero is a free lock, and any bits are some state of it.
+unsafe impl SharedObject for RLock {
+    const KIND: u32 = u32::from_le_bytes(*b"rlck");
+}
+
+impl RLock {
+    /// Acquires the lock if it is free or the caller's.
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        if self.is_mine() {
+            // Relaxed: thread and count are the owner's own.
+            self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            return true;
+        }
+        let taken = self.word.try_take(ProcessId::current());
+        if taken {
+            self.own(1);
+        }
+        taken
+    }
+
+    /// Waits for the lock until `deadline`, for ever without one.
+    ///
+    /// After [`Taken::OwnerDied`] the caller holds the lock once, and what it guards may be half
+    /// changed.
+    #[inline]
+    pub fn acquire(&self, deadline: Option<Instant>) -> Taken {
+        if self.try_acquire() { Taken::Clean } else { self.take(1, deadline) }
+    }
+
+    fn take(&self, count: u64, deadline: Option<Instant>) -> Taken {
+        let me = ProcessId::current();
+        let taken = with_thread_spin(|spin| self.word.take(me, spin, deadline));
+        if let Taken::Clean | Taken::OwnerDied(_) = taken {
+            self.own(count);
+        }
+        taken
+    }
+
+    #[inline]
+    fn own(&self, count: u64) {
+        crash_point!("rlock: taken");
+        self.count.store(count, Ordering::Relaxed);
+        self.thread.store(thread_number(), Ordering::Relaxed);
+    }
+
+    /// Releases the lock once.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOwner`] if it is not the caller's.
+    #[inline]
+    pub fn release(&self) -> Result<(), Misuse> {
+        if !self.is_mine() {
+            return Err(Misuse::NotOwner);
+        }
+        match self.count.load(Ordering::Relaxed) {
+            0 | 1 => self.disown(),
+            several => self.count.store(several - 1, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn disown(&self) {
+        // Before the word is free: the next owner writes its own.
+        self.thread.store(0, Ordering::Relaxed);
+        self.count.store(0, Ordering::Relaxed);
+        crash_point!("rlock: before release");
+        self.word.release(ProcessId::current());
+    }
+
+    /// Releases the lock as often as it was acquired; returns how often that was.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOwner`] if it is not the caller's.
+    pub fn release_all(&self) -> Result<u64, Misuse> {
+        if !self.is_mine() {
+            return Err(Misuse::NotOwner);
+        }
+        let count = self.count.load(Ordering::Relaxed);
+        self.disown();
+        Ok(count)
+    }
+
+    /// Acquires the lock `count` times at once, as [`release_all`](Self::release_all) left it.
+    pub fn reacquire(&self, count: u64, deadline: Option<Instant>) -> Taken {
+        if self.word.try_take(ProcessId::current()) {
+            self.own(count);
+            return Taken::Clean;
+        }
+        self.take(count, deadline)
+    }
+
+    /// Whether the calling thread holds the lock.
+    #[must_use]
+    #[inline]
+    pub fn is_mine(&self) -> bool {
+        self.word.holder() == Some(ProcessId::current())
+            && self.thread.load(Ordering::Relaxed) == thread_number()
+    }
+
+    /// Who holds the lock, at this moment.
+    #[must_use]
+    pub fn holder(&self) -> Option<ProcessId> {
+        self.word.holder()
+    }
+
+    /// How often the owner has acquired it, 0 while it is free.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        if self.word.holder().is_some() { self.count.load(Ordering::Relaxed) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::shared::Shared;
+    use crate::sync::testing::{Child, far, sleep_for_ever, until};
+
+    #[test]
+    fn the_owner_may_come_again_and_others_may_not_release() {
+        let lock = Shared::<RLock>::zeroed().expect("memory");
+        assert_eq!(lock.release(), Err(Misuse::NotOwner));
+        assert!(lock.try_acquire() && lock.try_acquire());
+        assert_eq!(lock.count(), 2);
+        std::thread::scope(|scope| {
+            let other = || (lock.try_acquire(), lock.release());
+            let (acquired, released) = scope.spawn(other).join().expect("no panic");
+            assert_eq!((acquired, released), (false, Err(Misuse::NotOwner)));
+        });
+        assert_eq!(lock.release_all(), Ok(2));
+        assert_eq!(lock.reacquire(2, far()), Taken::Clean);
+        lock.release().expect("held twice");
+        lock.release().expect("held once");
+        assert_eq!(lock.holder(), None);
+    }
+
+    #[test]
+    fn after_a_death_the_count_begins_anew() {
+        let lock = Shared::<RLock>::zeroed().expect("memory");
+        let owner = Child::run(|| {
+            (0..3).for_each(|_| assert!(lock.try_acquire()));
+            sleep_for_ever();
+        });
+        until(|| lock.count() == 3);
+        owner.kill();
+        assert!(matches!(lock.acquire(far()), Taken::OwnerDied(_)));
+        assert_eq!(lock.count(), 1);
+    }
+}

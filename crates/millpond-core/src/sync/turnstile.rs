@@ -1,0 +1,83 @@
+//! The turnstile: where those wait who want one of several things, and are let through by number.
+//!
+//! ```text
+//! 31                  1  0
+//! │ count of admissions │ SLEEPERS │
+//!
+//! who waits                                who has something
+//!   seen = listen()                          publish it
+//!   look for it; found: through              add 1 to the count, clear SLEEPERS
+//!   spin while the count is seen's           SLEEPERS was set: wake as many as there is for
+//!   set SLEEPERS, sleep on that value
+//!   through after a sleep: `leave`
+//! ```
+//!
+//! As with a [bell](crate::sync::bell), what is published after `listen` changes the count, so no
+//! waiter falls asleep over it. Unlike a bell, it does not wake everybody. So one who comes through
+//! after a sleep sets SLEEPERS again, as others may still sleep, and lets the next through if there
+//! is more (the caller knows). A waiter that is woken and dies takes that knowledge with it: then
+//! the others find what there is when their slice ends.
+
+use std::time::Duration;
+
+use crate::os::futex::Woken;
+use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
+use crate::sync::spin::Spin;
+
+const SLEEPERS: u32 = 1;
+const ADMISSION: u32 = 2;
+
+/// A turnstile; all zero is a valid new one.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Turnstile(AtomicU32);
+
+/// How many admissions there had been when somebody listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admissions(u32);
+
+impl Turnstile {
+    /// The count to compare with later. Look for what is wanted after this, then
+    /// [`wait`](Self::wait).
+    #[must_use]
+    pub fn listen(&self) -> Admissions {
+        // Acquire: what was published before the counted admissions is visible to the look.
+        Admissions(self.0.load(Ordering::Acquire) & !SLEEPERS)
+    }
+
+    /// Waits for an admission after `seen`: spins as `spin` thinks fit, then sleeps for at most
+    /// `timeout`.
+    pub fn wait(&self, seen: Admissions, spin: &mut Spin, timeout: Duration) -> Woken {
+        if spin.until(|| self.listen() != seen) {
+            return Woken::Changed;
+        }
+        let asleep = seen.0 | SLEEPERS;
+        // Relaxed: a failed exchange goes back to `listen`, which acquires.
+        match self.0.compare_exchange(seen.0, asleep, Ordering::Relaxed, Ordering::Relaxed) {
+            Err(now) if now != asleep => Woken::Changed,
+            _ => wait(&self.0, asleep, Some(timeout)),
+        }
+    }
+
+    /// Lets up to `count` waiters through.
+    pub fn admit(&self, count: u32) {
+        // Release: what the caller published is visible to `listen`.
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = (word & !SLEEPERS).wrapping_add(ADMISSION);
+            match self.0.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        if word & SLEEPERS != 0 {
+            wake(&self.0, count);
+        }
+    }
+
+    /// Says that the caller, who slept here, is through; others may still sleep.
+    pub fn leave(&self) {
+        // Relaxed: the flag guards no data.
+        self.0.fetch_or(SLEEPERS, Ordering::Relaxed);
+    }
+}
