@@ -32,8 +32,12 @@ pub struct Ticket {
     offset: u64,
     length: u64,
     mapped: u64,
+    /// Whether the sender waits for it to be used; see [`Ticket::send`].
+    awaited: bool,
 }
 
+/// In the word of the descriptor, whose numbers have 31 bits: the ticket is awaited.
+const AWAITED: u32 = 1 << 31;
 /// How many bytes an encoded ticket has.
 pub const LENGTH: usize = 48;
 
@@ -96,10 +100,11 @@ impl Ticket {
         // Dropping a region locks the tables.
         drop(tables);
         drop(arrived);
-        Self::new(slot, kind)
+        Self { awaited: true, ..Self::new(slot, kind) }
     }
 
-    /// A ticket for `slot` that will be opened [with a descriptor](Self::open_with).
+    /// A ticket for `slot` that may be opened any number of times while the caller keeps the region,
+    /// or [with a descriptor](Self::open_with).
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
         slot.leaves();
@@ -112,6 +117,7 @@ impl Ticket {
             offset: slot.offset() as u64,
             length: slot.length() as u64,
             mapped: region.length() as u64,
+            awaited: false,
         }
     }
 
@@ -119,7 +125,8 @@ impl Ticket {
     #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
-        let low = u64::from(self.fd) << 32 | u64::from(self.kind);
+        let fd = self.fd | if self.awaited { AWAITED } else { 0 };
+        let low = u64::from(fd) << 32 | u64::from(self.kind);
         let words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
@@ -140,7 +147,8 @@ impl Ticket {
             return Err(TicketError::Damaged);
         }
         let (offset, length, mapped) = (word(3), word(4), word(5));
-        Ok(Self { identity: word(0), process: word(1), fd, kind, offset, length, mapped })
+        let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
+        Ok(Self { identity: word(0), process: word(1), fd, kind, offset, length, mapped, awaited })
     }
 
     /// What the ticket names, from where this process has it or else from its sender.
@@ -152,7 +160,9 @@ impl Ticket {
             Some(known) => known,
             None => self.attach(self.reopen()?)?,
         };
-        region.note_used();
+        if self.awaited {
+            region.note_used();
+        }
         self.slot(region)
     }
 

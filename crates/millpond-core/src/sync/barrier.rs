@@ -13,7 +13,8 @@
 //! Waiters look at their slices' ends whether those who arrived before, and the one that runs the
 //! action, still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
 //! dead: that is what timeouts are for. A reset notes which generation it ended before it ends it,
-//! so that its waiters learn that they did not cross.
+//! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
+//! for waiters that are slow to look.
 
 use std::time::Instant;
 
@@ -42,8 +43,8 @@ pub struct Barrier {
     word: AtomicU64,
     /// The process that runs the action, 0 while none does.
     acting: AtomicU64,
-    /// The generation that was ended by the last reset, with one added.
-    reset: AtomicU32,
+    /// Which of the last 64 generations were ended by a reset: bit *n* for generation *n* mod 64.
+    resets: AtomicU64,
     parties: AtomicU32,
     members: [AtomicU64; MEMBERS],
 }
@@ -87,7 +88,8 @@ pub enum Crossing {
     Crossed,
     /// Somebody gave up or died, or the barrier was aborted or reset.
     Broken,
-    /// The deadline passed; the caller breaks the barrier, or not.
+    /// The deadline passed; the caller still counts as arrived, and [gives up](Barrier::give_up) or
+    /// waits again.
     TimedOut,
     /// A signal handler ran; the caller still counts as arrived.
     Interrupted,
@@ -96,6 +98,10 @@ pub enum Crossing {
 fn generation(word: u64) -> u32 {
     // 29 bits.
     (word as u32) >> 3
+}
+
+fn bit_of(generation: u32) -> u64 {
+    1 << (generation % u64::BITS)
 }
 
 fn arrived(word: u64) -> u32 {
@@ -130,9 +136,9 @@ impl Barrier {
     fn guarded<R>(&self, change: impl FnOnce(ProcessId) -> R) -> R {
         let me = ProcessId::current();
         if self.guard.enter(me).is_some() {
-            // A reset that was noted but not made would end this generation twice.
-            let word = self.word.load(Ordering::Relaxed);
-            if self.reset.load(Ordering::Relaxed) == generation(word) + 1 {
+            // A reset that was noted but not made would make the crossing of this generation one.
+            let current = generation(self.word.load(Ordering::Relaxed));
+            if self.resets.load(Ordering::Relaxed) & bit_of(current) != 0 {
                 self.next_generation();
             }
         }
@@ -160,6 +166,10 @@ impl Barrier {
     }
 
     fn next_generation(&self) {
+        // What is noted under the next one's bit is 64 generations old. Relaxed: under the guard; the
+        // waiters that read it see it by the update below.
+        let following = generation(self.word.load(Ordering::Relaxed)).wrapping_add(1);
+        self.resets.fetch_and(!bit_of(following), Ordering::Relaxed);
         // The low half: arrived is 0 again, and so are the flags.
         let next = |word: u64| u64::from((word as u32 & !7).wrapping_add(GENERATION as u32));
         let old = self.update(next);
@@ -257,7 +267,9 @@ impl Barrier {
     }
 
     fn end_of(&self, of: u32, word: u64) -> Crossing {
-        let crossed = generation(word) != of && self.reset.load(Ordering::Relaxed) != of + 1;
+        // Relaxed: `word` was acquired, and the note stands before the update that it shows.
+        let was_reset = self.resets.load(Ordering::Relaxed) & bit_of(of) != 0;
+        let crossed = generation(word) != of && !was_reset;
         if crossed { Crossing::Crossed } else { Crossing::Broken }
     }
 
@@ -278,6 +290,20 @@ impl Barrier {
         });
     }
 
+    /// Breaks the barrier for a waiter that has had enough, unless the generation is over by now:
+    /// how it ended.
+    pub fn give_up(&self, of: u32) -> Crossing {
+        self.guarded(|_| {
+            let word = self.word.load(Ordering::Relaxed);
+            if generation(word) == of && word & BROKEN == 0 {
+                self.acting.store(0, Ordering::Relaxed);
+                self.break_it();
+                return Crossing::Broken;
+            }
+            self.end_of(of, word)
+        })
+    }
+
     /// Breaks the barrier: all who wait, and all who come, learn that it is broken.
     pub fn abort(&self) {
         self.guarded(|_| {
@@ -292,7 +318,7 @@ impl Barrier {
             let word = self.word.load(Ordering::Relaxed);
             self.acting.store(0, Ordering::Relaxed);
             if arrived(word) > 0 || word & BROKEN != 0 {
-                self.reset.store(generation(word) + 1, Ordering::Relaxed);
+                self.resets.fetch_or(bit_of(generation(word)), Ordering::Relaxed);
                 crash_point!("barrier: reset noted");
                 self.next_generation();
             }
@@ -381,6 +407,48 @@ mod tests {
             assert_eq!(cross(&barrier), Crossing::Crossed);
             assert_eq!(waiter.join().expect("no panic"), Crossing::Crossed);
         });
+    }
+
+    #[test]
+    fn who_is_slow_to_look_learns_how_its_own_generation_ended() {
+        let barrier = barrier(2);
+        let arrive = || match barrier.arrive() {
+            Arrival::Early { generation, .. } => generation,
+            other => panic!("{other:?}"),
+        };
+        let first = arrive();
+        barrier.reset();
+        let (second, last) = (arrive(), barrier.arrive());
+        assert_eq!((last, barrier.open()), (Arrival::Last { index: 1 }, Crossing::Crossed));
+        let third = arrive();
+        barrier.reset();
+        let ends = [first, second, third].map(|of| barrier.wait(of, far()));
+        assert_eq!(ends, [Crossing::Broken, Crossing::Crossed, Crossing::Broken]);
+        // After 64 more the same bit stands for another generation.
+        for _ in 0..64 {
+            let early = arrive();
+            barrier.arrive();
+            barrier.open();
+            assert_eq!(barrier.wait(early, far()), Crossing::Crossed);
+        }
+    }
+
+    #[test]
+    fn giving_up_breaks_ones_own_generation_alone() {
+        let barrier = barrier(2);
+        let Arrival::Early { generation, .. } = barrier.arrive() else {
+            panic!("the first of two");
+        };
+        assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
+        barrier.arrive();
+        barrier.open();
+        assert_eq!(barrier.give_up(generation), Crossing::Crossed);
+        assert!(!barrier.is_broken());
+        let Arrival::Early { generation, .. } = barrier.arrive() else {
+            panic!("the first of two");
+        };
+        assert_eq!(barrier.give_up(generation), Crossing::Broken);
+        assert!(barrier.is_broken());
     }
 
     #[test]

@@ -194,9 +194,10 @@ impl Condition {
     fn leave_with_grant(&self, record: &Record) -> Notified {
         let word = record.word.load(Ordering::Relaxed);
         if word & GRANTED != 0 || !exchange(record, word, 0) {
-            // It was notified itself meanwhile: one of the two grants is for the next.
-            record.word.store(0, Ordering::Relaxed);
+            // It was notified itself meanwhile: one of the two grants is for the next. Who dies in
+            // between leaves one too many rather than one too few.
             self.notify(1);
+            record.word.store(0, Ordering::Relaxed);
         }
         Notified::Yes
     }
@@ -225,8 +226,9 @@ impl Condition {
         let record = &self.records[index];
         let word = record.word.load(Ordering::Relaxed);
         if word & GRANTED != 0 || !exchange(record, word, 0) {
-            record.word.store(0, Ordering::Relaxed);
+            // In this order: as in `leave_with_grant`.
             self.notify(1);
+            record.word.store(0, Ordering::Relaxed);
         }
     }
 

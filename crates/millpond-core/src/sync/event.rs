@@ -79,13 +79,15 @@ impl Event {
     /// # Errors
     /// [`Woken::Interrupted`] alone.
     pub fn wait(&self, deadline: Option<Instant>) -> Result<bool, Woken> {
-        if self.is_set() {
+        // Acquire: as in `is_set`.
+        let word = || self.0.load(Ordering::Acquire);
+        // One look for both: a setting between two would be missed if it was cleared at once.
+        let first = word();
+        if first & SET != 0 {
             return Ok(true);
         }
         let patience = Patience::until(deadline);
-        // Acquire: as in `is_set`.
-        let word = || self.0.load(Ordering::Acquire);
-        let came = word() & !(SLEEPERS | SET);
+        let came = first & !SLEEPERS;
         let through = |word: u32| word & SET != 0 || word & !(SLEEPERS | SET) != came;
         with_thread_spin(|spin| {
             loop {

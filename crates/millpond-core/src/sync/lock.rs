@@ -9,7 +9,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::Misuse;
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::thread_number;
+use crate::sync::thread::token;
 
 /// A lock in shared memory. All zero is a free one.
 ///
@@ -32,9 +32,10 @@ impl Lock {
     /// Acquires the lock if it is free.
     #[inline]
     pub fn try_acquire(&self) -> bool {
-        let taken = self.word.try_take(ProcessId::current());
+        let me = ProcessId::current();
+        let taken = self.word.try_take(me);
         if taken {
-            self.note_thread();
+            self.note_thread(me);
         }
         taken
     }
@@ -50,16 +51,16 @@ impl Lock {
         let me = ProcessId::current();
         let taken = with_thread_spin(|spin| self.word.take(me, spin, deadline));
         if let Taken::Clean | Taken::OwnerDied(_) = taken {
-            self.note_thread();
+            self.note_thread(me);
         }
         taken
     }
 
     #[inline]
-    fn note_thread(&self) {
+    fn note_thread(&self, me: ProcessId) {
         crash_point!("lock: taken");
         // Relaxed: read by the thread that wrote it, or for show.
-        self.thread.store(thread_number(), Ordering::Relaxed);
+        self.thread.store(token(me), Ordering::Relaxed);
     }
 
     /// Releases the lock, whoever holds it.
@@ -71,6 +72,9 @@ impl Lock {
         if self.word.holder().is_none() {
             return Err(Misuse::NotHeld);
         }
+        // Before the word is free: the next thread of this process that takes it has not written
+        // its own token yet.
+        self.thread.store(0, Ordering::Relaxed);
         crash_point!("lock: before release");
         self.word.release(ProcessId::current());
         Ok(())
@@ -86,8 +90,8 @@ impl Lock {
     #[must_use]
     #[inline]
     pub fn is_mine(&self) -> bool {
-        self.word.holder() == Some(ProcessId::current())
-            && self.thread.load(Ordering::Relaxed) == thread_number()
+        let me = ProcessId::current();
+        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == token(me)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::Misuse;
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::thread_number;
+use crate::sync::thread::token;
 
 /// A reentrant lock in shared memory. All zero is a free one.
 ///
@@ -19,7 +19,7 @@ use crate::sync::thread::thread_number;
 #[repr(C)]
 pub struct RLock {
     word: RobustWord,
-    /// The owner's thread, 0 while none is known.
+    /// The owner's thread, 0 while none is known; a dead owner's stays.
     thread: AtomicU64,
     /// How often the owner has acquired it.
     count: AtomicU64,
@@ -68,7 +68,7 @@ impl RLock {
     fn own(&self, count: u64) {
         crash_point!("rlock: taken");
         self.count.store(count, Ordering::Relaxed);
-        self.thread.store(thread_number(), Ordering::Relaxed);
+        self.thread.store(token(ProcessId::current()), Ordering::Relaxed);
     }
 
     /// Releases the lock once.
@@ -122,8 +122,8 @@ impl RLock {
     #[must_use]
     #[inline]
     pub fn is_mine(&self) -> bool {
-        self.word.holder() == Some(ProcessId::current())
-            && self.thread.load(Ordering::Relaxed) == thread_number()
+        let me = ProcessId::current();
+        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == token(me)
     }
 
     /// Who holds the lock, at this moment.

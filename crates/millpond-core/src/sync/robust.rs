@@ -12,7 +12,9 @@
 //!
 //! Taking a free word is one compare-exchange, by whoever comes first; a woken sleeper may find
 //! that somebody else was faster. One that has waited for a millisecond sets STARVED, and from then
-//! on newcomers must sleep too, so that nobody starves.
+//! on newcomers must sleep too, so that nobody starves. Should the sleeper have given up or died
+//! meanwhile, the word would stay barred: who releases it, and each newcomer, wakes one that sleeps,
+//! and takes the bar away if there is none.
 //!
 //! **Deaths.** A holder that dies leaves its name in the word. Sleepers wake every [`SLICE`] and
 //! ask whether the holder lives; the first that finds it dead puts its own name there in one
@@ -66,7 +68,18 @@ impl RobustWord {
     #[inline]
     pub fn try_take(&self, me: ProcessId) -> bool {
         // Acquire: what the last holder wrote before its release is visible to this one.
-        self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        match self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(FLAGS) => self.take_barred(me),
+            Err(_) => false,
+        }
+    }
+
+    /// Takes a word that is kept free for one who slept, if nobody sleeps any more.
+    #[cold]
+    fn take_barred(&self, me: ProcessId) -> bool {
+        // One that was woken but has not run yet loses its turn, not more.
+        wake_low(&self.0, 1) == 0 && self.exchange(FLAGS, me.raw())
     }
 
     /// Waits for the word until `deadline`, for ever without one.
@@ -104,11 +117,15 @@ impl RobustWord {
         let mut inherited = 0;
         let mut slept = false;
         loop {
-            let barred = |word: u64| ProcessId::from_raw(word).is_some() || (word & STARVED != 0);
-            spin.until(|| !barred(self.0.load(Ordering::Relaxed)));
+            let is_mine_to_take =
+                |word: u64| ProcessId::from_raw(word).is_none() && (slept || word & STARVED == 0);
+            spin.until(|| is_mine_to_take(self.0.load(Ordering::Relaxed)));
             let word = self.0.load(Ordering::Relaxed);
+            if word == FLAGS && !slept && self.take_barred(me) {
+                return Taken::Clean;
+            }
             let holder = ProcessId::from_raw(word);
-            if holder.is_none() && (slept || word & STARVED == 0) {
+            if is_mine_to_take(word) {
                 // STARVED ends with the first sleeper that gets the word.
                 let mine = me.raw() | (word & SLEEPERS) | inherited;
                 if self.exchange(word, mine) {
@@ -178,8 +195,9 @@ impl RobustWord {
             }
         }
         crash_point!("robust word: released, before wake");
-        if word & SLEEPERS != 0 {
-            wake_low(&self.0, 1);
+        if word & SLEEPERS != 0 && wake_low(&self.0, 1) == 0 && word & STARVED != 0 {
+            // Nobody sleeps. Who is about to sees that the word has changed.
+            self.mark(FLAGS, 0);
         }
     }
 
@@ -252,6 +270,21 @@ mod tests {
         let deaths = taken.iter().filter(|t| matches!(t, Taken::OwnerDied(d) if d.pid() == child));
         assert_eq!(deaths.count(), 1, "{taken:?}");
         assert_eq!(taken.iter().filter(|t| **t == Taken::Clean).count(), 2);
+    }
+
+    #[test]
+    fn a_waiter_that_starved_and_gave_up_bars_nobody() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        assert!(word.try_take(me));
+        let taken = word.take(me, &mut Spin::default(), Some(Instant::now() + 3 * SLICE));
+        assert_eq!((taken, word.0.load(Ordering::Relaxed) & FLAGS), (Taken::TimedOut, FLAGS));
+        word.release(me);
+        assert!(word.try_take(me));
+        word.release(me);
+        // As a releaser leaves it that dies before it wakes.
+        word.0.store(FLAGS, Ordering::Relaxed);
+        assert!(word.try_take(me));
     }
 
     #[test]

@@ -3,9 +3,23 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::os::identity::ProcessId;
+
+/// How many bits [`thread_number`] has in a [`token`].
+const NUMBER_BITS: u32 = 40;
+
+/// What an owner leaves in a lock beside its process' name: this thread, told from those of other
+/// processes too. A dead owner's token stays until the next owner writes its own; were it a mere
+/// number, a thread of the next owner's process that has the same could take itself for the owner.
+#[must_use]
+#[inline]
+pub fn token(me: ProcessId) -> u64 {
+    // Pids have 22 bits, and a process does not live to see 2⁴⁰ threads.
+    u64::from(me.pid()) << NUMBER_BITS | thread_number()
+}
+
 /// A number that no other thread of this process has or had. A forked child's thread goes on with
-/// the number of the one that forked, so it only means something together with a
-/// [`ProcessId`](crate::os::identity::ProcessId).
+/// the number of the one that forked, so it only means something together with a [`ProcessId`].
 #[must_use]
 #[inline]
 pub fn thread_number() -> u64 {
