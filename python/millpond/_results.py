@@ -295,10 +295,12 @@ class IMapIterator(_stdlib.IMapIterator):  # type: ignore[type-arg]
         wanted = count * self._chunksize
         try:
             for item in itertools.islice(self._items, wanted):
-                # One by one: what came before an exception of the input counts.
+                # One by one: whole chunks that came before an exception of the input count.
                 items.append(item)
         except Exception as error:
             self._input_error = error
+            # As in the standard library, the chunk that the error broke off is not worked on.
+            del items[len(items) - len(items) % self._chunksize :]
         except BaseException:
             # Ctrl-C: nothing more will come, and nobody is to wait for it.
             self._exhaust()

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod clean;
+pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod lint;
 pub(crate) mod python;

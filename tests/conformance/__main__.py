@@ -1,0 +1,177 @@
+"""`python -m conformance`: CPython's tests on the standard library and on millpond, compared."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from conformance import differences, prefix
+from conformance.suite import Outcome, Suite
+
+SUITES = ("fork", "spawn", "forkserver", "main_handling", "executor")
+GOOD = ("passed", "skipped")
+
+
+def main() -> int:
+    """Run what the command line names; return the exit status."""
+    options = _parse()
+    interpreter = prefix.Interpreter.ask(sys.executable)
+    work = options.work / interpreter.version
+    ours = prefix.build(interpreter, work / "prefix")
+    report = _Report(interpreter.version)
+    for name in options.suites:
+        started = time.monotonic()
+        candidate = Suite(ours, name, work / "millpond", options.limit)
+        if name in ("fork", "spawn", "forkserver") and not _proven(candidate, name):
+            return 1
+        classes = candidate.list()
+        if not classes:
+            report.add_absent(name)
+            continue
+        if options.classes:
+            classes = {k: v for k, v in classes.items() if any(c in k for c in options.classes)}
+        say = _Progress(f"{interpreter.version} {name}", 2 * len(classes))
+        results = candidate.run(classes, options.jobs, say)
+        reference: dict[str, Outcome] = {}
+        if not options.candidate_only:
+            stdlib = Suite(interpreter.executable, name, work / "stdlib", options.limit)
+            reference = stdlib.run(classes, options.jobs, say)
+        report.add(name, results, reference, time.monotonic() - started)
+    print(report.text())
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        path = options.output / f"cpython-{interpreter.version}.json"
+        path.write_text(json.dumps(report.data(), indent=1, sort_keys=True) + "\n")
+        path.with_suffix(".md").write_text(report.text() + "\n")
+    return 1 if report.regressions else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cargo xtask conformance", description=__doc__)
+    parser.add_argument("suites", nargs="*", default=list(SUITES), metavar="SUITE",
+                        help=f"what to run: {', '.join(SUITES)} (default: all)")  # fmt: skip
+    parser.add_argument("--classes", nargs="+", default=[], metavar="TEXT",
+                        help="only the classes whose names contain one of these")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=3, help="classes at a time")
+    parser.add_argument("--limit", type=float, default=120.0, metavar="SECONDS",
+                        help="after which a test counts as hung")  # fmt: skip
+    parser.add_argument("--candidate-only", action="store_true",
+                        help="do not run the standard library beside it")  # fmt: skip
+    parser.add_argument("--work", type=Path, default=Path("target/conformance"),
+                        help="a directory for the private prefix and the logs")  # fmt: skip
+    parser.add_argument("--output", type=Path, help="write the report into this directory")
+    options = parser.parse_args()
+    options.work = options.work.absolute()
+    unknown = set(options.suites) - set(SUITES)
+    if unknown:
+        parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    return options
+
+
+class _Progress:
+    """Says which class is over, on one line of a terminal or every now and then elsewhere."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._done = what, total, 0
+
+    def __call__(self, name: str) -> None:
+        self._done += 1
+        if sys.stderr.isatty():
+            text = f"{self._what}: {self._done}/{self._total} {name.rpartition('.')[2]}"
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif self._done % 20 == 0:
+            print(f"{self._what}: {self._done}/{self._total}", file=sys.stderr, flush=True)
+
+
+def _proven(suite: Suite, method: str) -> bool:
+    """Check that the names are millpond's in every kind of process; say which are not."""
+    answers = suite.proof(method)
+    places = ("the program", f"a {method} child", "python -I", "python -E", "python -S")
+    complete = len(answers) == len(places)
+    for place, answer in zip(places, answers, strict=False):
+        for name, ours in answer.items():
+            if not ours:
+                print(f"{method}: in {place}, {name} is not millpond's", file=sys.stderr)
+                complete = False
+    if not complete:
+        print(f"{method}: the swap is not proven; nothing is run", file=sys.stderr)
+    return complete
+
+
+class _Report:
+    """The outcomes of all suites of one interpreter, compared."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._rows: list[str] = []
+        self._notes: list[str] = []
+        self._data: dict[str, dict[str, dict[str, str]]] = {}
+        self.regressions = 0
+
+    def add(
+        self,
+        suite: str,
+        results: dict[str, Outcome],
+        reference: dict[str, Outcome],
+        seconds: float,
+    ) -> None:
+        """Compare a suite's outcomes with the standard library's, test by test."""
+        expected = regressions = 0
+        for test, outcome in sorted(results.items()):
+            before = reference.get(test, Outcome("passed"))
+            short = ".".join(test.split(".")[-2:])
+            if outcome.kind in GOOD or before.kind not in GOOD:
+                continue
+            if (why := differences.reason(test)) is not None:
+                expected += 1
+                self._notes.append(f"- {suite}: `{short}` {outcome.kind}, as expected: {why}")
+                continue
+            regressions += 1
+            last = outcome.detail.strip().splitlines()[-1:] or [""]
+            self._notes.append(f"- {suite}: `{short}` **{outcome.kind}**: {last[0]}")
+        self.regressions += regressions
+        self._data[suite] = {
+            "millpond": {t: o.kind for t, o in results.items()},
+            "stdlib": {t: o.kind for t, o in reference.items()},
+        }
+        ours, theirs = (_count(outcomes) for outcomes in (results, reference))
+        self._rows.append(
+            f"| {suite} | {theirs} | {ours} | {expected} | {regressions} | {seconds:.0f} s |"
+        )
+
+    def add_absent(self, suite: str) -> None:
+        """Note that the interpreter was installed without these tests."""
+        self._rows.append(f"| {suite} | not installed | | | | |")
+
+    def text(self) -> str:
+        """Return the report as Markdown."""
+        date = datetime.date.today().isoformat()
+        head = (
+            f"# CPython {self._version}'s own tests, {date}\n\n"
+            f"Linux {platform.release()}, {platform.machine()}. Passed/skipped/other of all tests; "
+            "*differs*: as differences.py says; *worse*: not good here, good with the standard "
+            "library.\n\n"
+            "| suite | standard library | millpond | differs | worse | took |\n"
+            "|---|---|---|---|---|---|\n"
+        )
+        return head + "\n".join(self._rows) + "\n\n" + "\n".join(self._notes)
+
+    def data(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Return every test's outcome."""
+        return self._data
+
+
+def _count(outcomes: dict[str, Outcome]) -> str:
+    kinds = Counter(outcome.kind for outcome in outcomes.values())
+    other = sum(count for kind, count in kinds.items() if kind not in GOOD)
+    return f"{kinds['passed']}/{kinds['skipped']}/{other}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Running one suite in one interpreter: a process for each class, a limit for each test."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DRIVER = Path(__file__).with_name("driver.py")
+_JUDGE = """\
+import test._test_multiprocessing
+test._test_multiprocessing.install_tests_in_module_dict(globals(), {method!r})
+"""
+
+
+@dataclass
+class Outcome:
+    """How a test ended: passed, skipped, failed, error, hung or crashed."""
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass
+class Suite:
+    """CPython's tests of one start method, or of one more module, under one interpreter."""
+
+    python: Path
+    name: str
+    work: Path
+    limit: float
+    """The most seconds that a test may take before it counts as hung."""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def list(self) -> dict[str, list[str]]:
+        """Return the tests of each class."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for line in self._ask("list", self.name):
+            found[line["class"]].append(line["test"])
+        return dict(found)
+
+    def proof(self, method: str) -> list[dict[str, bool]]:
+        """Return whose code the names are: in the program, in a child, under -I, -E and -S."""
+        return list(self._ask("proof", method))
+
+    def run(
+        self, classes: dict[str, list[str]], jobs: int, progress: Callable[[str], None]
+    ) -> dict[str, Outcome]:
+        """Run classes, so many at a time; return the outcome of each test as `class.test`."""
+
+        def one(item: tuple[str, list[str]]) -> dict[str, Outcome]:
+            outcomes = self._run_class(*item)
+            progress(item[0])
+            return {f"{item[0]}.{test}": outcome for test, outcome in outcomes.items()}
+
+        with ThreadPoolExecutor(jobs) as threads:
+            # The long ones first.
+            ordered = sorted(classes.items(), key=lambda item: "Pool" not in item[0])
+            return {k: v for part in threads.map(one, ordered) for k, v in part.items()}
+
+    def _run_class(self, name: str, tests: list[str]) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        while missing := [test for test in tests if test not in outcomes]:
+            before = len(outcomes)
+            self._run_once(name, outcomes)
+            if len(outcomes) == before:
+                # The class itself cannot be set up, or ends the process before its first test.
+                outcomes.update({test: Outcome("crashed", "no test was begun") for test in missing})
+        return outcomes
+
+    def _run_once(self, name: str, outcomes: dict[str, Outcome]) -> None:
+        """Run what has no outcome yet, to the end or to the first test that hangs or crashes."""
+        current = None
+        done: set[str] = set()
+        child, lines = self._start("run", self.name, name, *outcomes)
+        try:
+            for line in lines:
+                test, kind = line["test"], line["outcome"]
+                if kind == "started":
+                    current = test
+                elif kind in ("skipped", "error") and test.startswith(("setUp", "tearDown")):
+                    # Of the class or module, so of all its tests; `test` names which.
+                    outcomes.update(
+                        {t: Outcome(kind, line["detail"]) for t in self._rest(name, outcomes)}
+                    )
+                elif test not in done or kind != "passed":
+                    outcomes[test] = Outcome(kind, line["detail"])
+                    done.add(test)
+        except TimeoutError:
+            if current is not None and current not in done:
+                outcomes[current] = Outcome("hung", f"not over after {self.limit:.0f} s")
+            elif current is not None:
+                # All tests are over; it is the end of the class or of the process that hangs.
+                outcomes[current] = Outcome("hung", "the process did not end after the test")
+        finally:
+            _kill_group(child)
+        if current is not None and current not in outcomes:
+            outcomes[current] = Outcome("crashed", f"the process ended with {child.returncode}")
+
+    def _rest(self, name: str, outcomes: dict[str, Outcome]) -> list[str]:
+        return [test for test in self.list()[name] if test not in outcomes]
+
+    def _ask(self, *arguments: str) -> Iterator[dict[str, str]]:
+        child, lines = self._start(*arguments)
+        try:
+            yield from lines
+        finally:
+            _kill_group(child)
+
+    def _start(self, *arguments: str) -> tuple[subprocess.Popen[bytes], Iterator[dict[str, str]]]:
+        self.work.mkdir(parents=True, exist_ok=True)
+        for method in ("fork", "spawn", "forkserver"):
+            judge = self.work / f"millpond_judge_{method}.py"
+            text = _JUDGE.format(method=method)
+            if not judge.exists() or judge.read_text() != text:
+                judge.write_text(text)
+        reader, writer = os.pipe()
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("PYTHON", "MILLPOND"))
+        }
+        log = (self.work / f"{self.name}.log").open("ab")
+        with log:
+            child = subprocess.Popen(
+                [self.python, DRIVER, str(writer), *arguments],
+                cwd=self.work,
+                env={**environment, "PYTHONPATH": str(self.work), **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer],
+                start_new_session=True,
+            )
+        os.close(writer)
+        return child, self._lines(child, reader)
+
+    def _lines(self, child: subprocess.Popen[bytes], reader: int) -> Iterator[dict[str, str]]:
+        """Yield what a driver reports; TimeoutError when it is silent for too long."""
+        buffer = b""
+        with os.fdopen(reader, "rb", buffering=0) as file, selectors.DefaultSelector() as selector:
+            selector.register(file, selectors.EVENT_READ)
+            last = time.monotonic()
+            while True:
+                # Forked children of the driver may hold the pipe open after it has ended.
+                if selector.select(0.5):
+                    chunk = file.read(1 << 16)
+                    last = time.monotonic()
+                    if not chunk:
+                        break
+                    buffer += chunk
+                    *lines, buffer = buffer.split(b"\n")
+                    yield from map(json.loads, lines)
+                elif child.poll() is not None:
+                    break
+                elif time.monotonic() - last > self.limit:
+                    raise TimeoutError
+        try:
+            child.wait(self.limit)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a driver's session, and reap it."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()

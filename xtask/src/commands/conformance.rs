@@ -1,0 +1,60 @@
+//! `cargo xtask conformance`
+
+use std::ffi::OsString;
+
+use crate::error::{Error, Result};
+use crate::project::Project;
+use crate::run::{Run, say};
+use crate::search::other_interpreters;
+use crate::setup::set_up;
+use crate::venv::Venv;
+
+/// Run CPython's own tests of multiprocessing on millpond and on the standard library.
+///
+/// The tests are those of the installed interpreters; their outcomes are compared test by test.
+/// A private copy of each interpreter, made under target/, has millpond in place of its
+/// multiprocessing, and that is proven for every name before a test is run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the default interpreter, not every CPython 3.11 to 3.13 of this machine.
+    #[arg(long)]
+    default_only: bool,
+    /// Write the reports to tests/conformance/runs/.
+    #[arg(long)]
+    record: bool,
+    /// What the judge gets, for instance `fork --classes Lock`; try `-- --help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
+    let setup = set_up(project)?;
+    let mut worse = !judge(project, &setup.venv, args)?;
+    if !args.default_only {
+        for (minor, interpreter) in other_interpreters(setup.venv.interpreter()) {
+            match interpreter {
+                None => say(format_args!("CPython 3.{minor} is absent from this machine")),
+                Some(interpreter) => {
+                    let venv = setup.set_up_other(project, interpreter)?;
+                    worse |= !judge(project, &venv, args)?;
+                }
+            }
+        }
+    }
+    if worse { Err(Error::Reported) } else { Ok(()) }
+}
+
+fn judge(project: &Project, venv: &Venv<'_>, args: &Args) -> Result<bool> {
+    say(format_args!("CPython {}'s own tests", venv.interpreter().version));
+    let mut command = venv.command();
+    command
+        .args(["-m", "conformance"])
+        .args(&args.args)
+        .arg("--work")
+        .arg(project.target("conformance"))
+        .env("PYTHONPATH", project.path("tests"));
+    if args.record {
+        command.arg("--output").arg(project.path("tests/conformance/runs"));
+    }
+    Ok(command.status_of()?.success())
+}
