@@ -45,9 +45,12 @@ impl ProcessId {
 
     #[cold]
     fn find_out() -> Self {
-        // Relaxed: a second registration by a racing thread does no harm.
-        if !FORKS_ARE_SEEN.swap(true, Ordering::Relaxed) {
+        // Registered before the identity is known to any thread, so that no child inherits it; a
+        // second registration by a racing thread does no harm. Acquire and release: who sees it
+        // noted has it.
+        if !FORKS_ARE_SEEN.load(Ordering::Acquire) {
             fork::in_forked_child(forget);
+            FORKS_ARE_SEEN.store(true, Ordering::Release);
         }
         let pid = fork::pid();
         let found = Self::new(pid, start_of(pid).unwrap_or(0));
@@ -94,8 +97,11 @@ impl ProcessId {
             Err(_) => true,
             Ok(process) => process.is_alive().unwrap_or(true),
         };
-        let started = start_of(self.pid());
-        lives && started.is_none_or(|start| Self::new(self.pid(), start) == self)
+        // Without its start (procfs could not be read, for want of descriptors perhaps) it is known
+        // by its pid alone.
+        let start_is_known = self.0 >> 32 != 0;
+        let is_another = || start_of(self.pid()).is_some_and(|s| Self::new(self.pid(), s) != self);
+        lives && !(start_is_known && is_another())
     }
 }
 
@@ -147,6 +153,7 @@ mod tests {
         assert!(me.is_alive());
         assert_ne!(me, other);
         assert!(!other.is_alive());
+        assert!(ProcessId::new(me.pid(), 0).is_alive());
     }
 
     #[test]

@@ -10,8 +10,8 @@
 //! those who have arrived. The last one to arrive runs the action, if there is one, with the guard
 //! released; until it opens, those of the next crossing wait for this one to be over.
 //!
-//! Waiters look at their slices' ends whether those who arrived before, and the one that runs the
-//! action, still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
+//! Waiters look at their slices' ends whether those who arrived before, the one that runs the
+//! action, and the one that holds the guard still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
 //! dead: that is what timeouts are for. A reset notes which generation it ended before it ends it,
 //! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
 //! for waiters that are slow to look.
@@ -63,6 +63,8 @@ pub enum Arrival {
     Last {
         /// How many arrived before.
         index: u32,
+        /// What to open.
+        generation: u32,
     },
     /// Wait with [`wait`](Barrier::wait).
     Early {
@@ -136,15 +138,23 @@ impl Barrier {
     fn guarded<R>(&self, change: impl FnOnce(ProcessId) -> R) -> R {
         let me = ProcessId::current();
         if self.guard.enter(me).is_some() {
-            // A reset that was noted but not made would make the crossing of this generation one.
-            let current = generation(self.word.load(Ordering::Relaxed));
-            if self.resets.load(Ordering::Relaxed) & bit_of(current) != 0 {
-                self.next_generation();
-            }
+            self.repair();
         }
         let result = change(me);
         self.guard.release(me);
         result
+    }
+
+    /// Ends what one that died under the guard had begun. The caller holds the guard.
+    fn repair(&self) {
+        let current = generation(self.word.load(Ordering::Relaxed));
+        if self.resets.load(Ordering::Relaxed) & bit_of(current) != 0 {
+            // A reset that was noted but not made would make the crossing of this generation one.
+            self.next_generation();
+        } else {
+            // It was a party, in all likelihood: the others would wait for it in vain.
+            self.break_it();
+        }
     }
 
     /// Changes the word as `change` says and returns the old one. Under the guard only SLEEPERS
@@ -169,7 +179,9 @@ impl Barrier {
         // What is noted under the next one's bit is 64 generations old. Relaxed: under the guard; the
         // waiters that read it see it by the update below.
         let following = generation(self.word.load(Ordering::Relaxed)).wrapping_add(1);
-        self.resets.fetch_and(!bit_of(following), Ordering::Relaxed);
+        if self.resets.load(Ordering::Relaxed) & bit_of(following) != 0 {
+            self.resets.fetch_and(!bit_of(following), Ordering::Relaxed);
+        }
         // The low half: arrived is 0 again, and so are the flags.
         let next = |word: u64| u64::from((word as u32 & !7).wrapping_add(GENERATION as u32));
         let old = self.update(next);
@@ -208,17 +220,22 @@ impl Barrier {
             crash_point!("barrier: before arriving");
             self.update(|word| word + ARRIVED);
             crash_point!("barrier: arrived");
-            if is_last { Arrival::Last { index } } else { Arrival::Early { index, generation } }
+            match is_last {
+                true => Arrival::Last { index, generation },
+                false => Arrival::Early { index, generation },
+            }
         })
     }
 
-    /// Lets everybody through. The last one to arrive does this, once the action is done.
-    pub fn open(&self) -> Crossing {
+    /// Lets everybody of the generation through. The last one to arrive does this, once the action
+    /// is done. [`Crossing::Broken`] if the barrier was aborted or reset meanwhile, or one died.
+    pub fn open(&self, of: u32) -> Crossing {
         self.guarded(|_| {
-            self.acting.store(0, Ordering::Relaxed);
-            if self.is_broken() {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & BROKEN != 0 || generation(word) != of {
                 return Crossing::Broken;
             }
+            self.acting.store(0, Ordering::Relaxed);
             crash_point!("barrier: before opening");
             self.next_generation();
             Crossing::Crossed
@@ -232,7 +249,8 @@ impl Barrier {
         let look = || self.word.load(Ordering::Acquire);
         let over = |word: u64| generation(word) != of || word & BROKEN != 0;
         with_thread_spin(|spin| {
-            let mut next = 0;
+            // Waiters begin at different members.
+            let mut next = ProcessId::current().pid() as usize;
             loop {
                 spin.until(|| over(look()));
                 let word = look();
@@ -279,7 +297,8 @@ impl Barrier {
             |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !process.is_alive());
         let here = (arrived(self.word.load(Ordering::Relaxed)) as usize).min(MEMBERS);
         let some = (0..here.min(LOOKED_AT)).map(|n| &self.members[(first + n) % here]);
-        let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)));
+        let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)))
+            || self.guard.holder().is_some_and(|holder| !holder.is_alive());
         if !dead {
             return;
         }
@@ -341,7 +360,7 @@ mod tests {
     fn cross(barrier: &Barrier) -> Crossing {
         loop {
             match barrier.arrive() {
-                Arrival::Last { .. } => return barrier.open(),
+                Arrival::Last { generation, .. } => return barrier.open(generation),
                 Arrival::Early { generation, .. } => return barrier.wait(generation, far()),
                 Arrival::Busy { generation } => {
                     barrier.wait(generation, far());
@@ -355,7 +374,7 @@ mod tests {
     fn processes_and_threads_cross_together() {
         let barrier = barrier(4);
         let children: Vec<_> =
-            (0..2).map(|_| Child::run(|| (0..200).for_each(|_| drop(cross(&barrier))))).collect();
+            (0..2).map(|_| Child::run(|| (0..200).for_each(|_| _ = cross(&barrier)))).collect();
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
@@ -370,7 +389,9 @@ mod tests {
     #[test]
     fn the_death_of_one_who_waits_breaks_it() {
         let barrier = barrier(3);
-        let waiter = Child::run(|| drop(cross(&barrier)));
+        let waiter = Child::run(|| {
+            _ = cross(&barrier);
+        });
         until(|| barrier.waiting() == 1);
         waiter.kill();
         assert_eq!(cross(&barrier), Crossing::Broken);
@@ -418,8 +439,9 @@ mod tests {
         };
         let first = arrive();
         barrier.reset();
-        let (second, last) = (arrive(), barrier.arrive());
-        assert_eq!((last, barrier.open()), (Arrival::Last { index: 1 }, Crossing::Crossed));
+        let second = arrive();
+        assert_eq!(barrier.arrive(), Arrival::Last { index: 1, generation: second });
+        assert_eq!(barrier.open(second), Crossing::Crossed);
         let third = arrive();
         barrier.reset();
         let ends = [first, second, third].map(|of| barrier.wait(of, far()));
@@ -428,9 +450,25 @@ mod tests {
         for _ in 0..64 {
             let early = arrive();
             barrier.arrive();
-            barrier.open();
+            barrier.open(early);
             assert_eq!(barrier.wait(early, far()), Crossing::Crossed);
         }
+    }
+
+    #[test]
+    fn a_reset_during_the_action_leaves_nothing_to_open() {
+        let barrier = barrier(2);
+        let arrive = || match barrier.arrive() {
+            Arrival::Early { generation, .. } => generation,
+            other => panic!("{other:?}"),
+        };
+        let early = arrive();
+        assert!(matches!(barrier.arrive(), Arrival::Last { .. }));
+        barrier.reset();
+        let next = arrive();
+        assert_eq!(barrier.open(early), Crossing::Broken);
+        assert_eq!(barrier.wait(early, far()), Crossing::Broken);
+        assert_eq!(barrier.wait(next, Some(Instant::now())), Crossing::TimedOut);
     }
 
     #[test]
@@ -441,7 +479,7 @@ mod tests {
         };
         assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
         barrier.arrive();
-        barrier.open();
+        barrier.open(generation);
         assert_eq!(barrier.give_up(generation), Crossing::Crossed);
         assert!(!barrier.is_broken());
         let Arrival::Early { generation, .. } = barrier.arrive() else {

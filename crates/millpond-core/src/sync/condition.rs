@@ -15,8 +15,10 @@
 //! Every arrow is one store or exchange of the record's word, on whose low half its owner sleeps.
 //! There is no handshake: notifying a waiter that is dead, or dies before it acknowledges, leaves
 //! a grant in its record; waiters look at their slices' ends for grants of the dead and take them,
-//! so no notification is lost to a process that cannot use it. Records of waiters that died
-//! ungranted cost nothing until a notification finds them, or the table is full.
+//! so no notification is lost to a process that cannot use it (one that comes to wait later may
+//! get it too, and wakes without having been notified). Records of waiters that died cost nothing
+//! until a notification finds them; when the table is full, they are freed, and their grants go to
+//! those who wait.
 //!
 //! Waiters that find no free record wait at a turnstile through which every notification lets all
 //! of them: they may wake without having been notified, but they are never forgotten.
@@ -108,14 +110,20 @@ impl Condition {
     /// this and before it waits.
     pub fn register(&self) -> Place {
         let seen = self.crowd.listen();
+        if let Some(index) = self.take_record() {
+            return Place(Kind::Record(index));
+        }
+        match self.guarded(|| self.bury()) {
+            0 => {}
+            // Before the caller has a place: these are for those who waited then.
+            lost => _ = self.notify(lost),
+        }
+        self.take_record().map_or(Place(Kind::Crowd(seen)), |index| Place(Kind::Record(index)))
+    }
+
+    fn take_record(&self) -> Option<usize> {
         self.guarded(|| {
-            let index = self.free_record().or_else(|| {
-                self.bury();
-                self.free_record()
-            });
-            let Some(index) = index else {
-                return Place(Kind::Crowd(seen));
-            };
+            let index = self.free_record()?;
             let record = &self.records[index];
             // Relaxed: written and read under the guard.
             let order = self.last_order.load(Ordering::Relaxed) + 1;
@@ -124,7 +132,7 @@ impl Condition {
             crash_point!("condition: before registering");
             // Relaxed: the user's lock orders this before the next notification.
             record.word.store(ProcessId::current().raw() | WAITING, Ordering::Relaxed);
-            Place(Kind::Record(index))
+            Some(index)
         })
     }
 
@@ -138,16 +146,18 @@ impl Condition {
         })
     }
 
-    /// Frees the records of waiters that died ungranted.
-    fn bury(&self) {
+    /// Frees the records of the dead; returns how many of them had a grant.
+    fn bury(&self) -> usize {
+        let mut granted = 0;
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
             let is_dead = ProcessId::from_raw(word).is_some_and(|who| !who.is_alive());
-            if is_dead && word & GRANTED == 0 {
-                // It fails if a grant came: then somebody takes that.
-                let _ = exchange(record, word, 0);
+            // It fails if somebody takes the grant.
+            if is_dead && exchange(record, word, 0) && word & GRANTED != 0 {
+                granted += 1;
             }
         }
+        granted
     }
 
     /// Waits until the caller is notified or `deadline` passes. The user's lock is not held.
@@ -337,7 +347,9 @@ mod tests {
     #[test]
     fn a_notification_of_the_dead_goes_to_the_living() {
         let condition = condition();
-        let first = Child::run(|| drop(condition.wait(&condition.register(), None)));
+        let first = Child::run(|| {
+            _ = condition.wait(&condition.register(), None);
+        });
         until(|| condition.waiting() == 1);
         first.kill();
         let mine = condition.register();
@@ -375,6 +387,23 @@ mod tests {
         waiter.kill();
         assert!(matches!(condition.register(), Place(Kind::Record(_))));
         assert_eq!(condition.waiting(), 1);
+    }
+
+    #[test]
+    fn records_of_the_dead_that_were_notified_are_used_again_and_their_grants_passed_on() {
+        let condition = condition();
+        let waiter = Child::run(|| {
+            let places: Vec<_> = (1..RECORDS).map(|_| condition.register()).collect();
+            condition.wait(&places[0], None);
+        });
+        until(|| condition.waiting() == RECORDS - 1);
+        waiter.kill();
+        let first = condition.register();
+        assert_eq!(condition.notify(RECORDS - 1), RECORDS - 1);
+        let second = condition.register();
+        assert!(matches!(second, Place(Kind::Record(_))));
+        assert_eq!(condition.wait(&first, Some(Instant::now())), Notified::Yes);
+        assert_eq!(condition.wait(&second, Some(Instant::now())), Notified::TimedOut);
     }
 
     #[test]

@@ -154,7 +154,9 @@ mod tests {
     #[test]
     fn a_dead_waiter_is_no_hindrance() {
         let event = Shared::<Event>::zeroed().expect("memory");
-        let waiter = Child::run(|| drop(event.wait(None)));
+        let waiter = Child::run(|| {
+            _ = event.wait(None);
+        });
         until(|| event.0.load(Ordering::Relaxed) & SLEEPERS != 0);
         waiter.kill();
         event.set();

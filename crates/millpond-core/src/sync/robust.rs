@@ -12,9 +12,9 @@
 //!
 //! Taking a free word is one compare-exchange, by whoever comes first; a woken sleeper may find
 //! that somebody else was faster. One that has waited for a millisecond sets STARVED, and from then
-//! on newcomers must sleep too, so that nobody starves. Should the sleeper have given up or died
-//! meanwhile, the word would stay barred: who releases it, and each newcomer, wakes one that sleeps,
-//! and takes the bar away if there is none.
+//! on newcomers must sleep too, so that nobody starves. A release that finds the starved one gone
+//! takes the bar away; should that one have died after it was woken, newcomers sleep a slice. Who
+//! does not wait at all takes any free word.
 //!
 //! **Deaths.** A holder that dies leaves its name in the word. Sleepers wake every [`SLICE`] and
 //! ask whether the holder lives; the first that finds it dead puts its own name there in one
@@ -64,22 +64,13 @@ impl RobustWord {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the word if it is free.
+    /// Takes the word if it is free and nobody starves for it. It does not notice that the holder
+    /// is dead: [`take`](Self::take) with a deadline that has passed does, and takes whatever is
+    /// free.
     #[inline]
     pub fn try_take(&self, me: ProcessId) -> bool {
         // Acquire: what the last holder wrote before its release is visible to this one.
-        match self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => true,
-            Err(FLAGS) => self.take_barred(me),
-            Err(_) => false,
-        }
-    }
-
-    /// Takes a word that is kept free for one who slept, if nobody sleeps any more.
-    #[cold]
-    fn take_barred(&self, me: ProcessId) -> bool {
-        // One that was woken but has not run yet loses its turn, not more.
-        wake_low(&self.0, 1) == 0 && self.exchange(FLAGS, me.raw())
+        self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Waits for the word until `deadline`, for ever without one.
@@ -121,9 +112,6 @@ impl RobustWord {
                 |word: u64| ProcessId::from_raw(word).is_none() && (slept || word & STARVED == 0);
             spin.until(|| is_mine_to_take(self.0.load(Ordering::Relaxed)));
             let word = self.0.load(Ordering::Relaxed);
-            if word == FLAGS && !slept && self.take_barred(me) {
-                return Taken::Clean;
-            }
             let holder = ProcessId::from_raw(word);
             if is_mine_to_take(word) {
                 // STARVED ends with the first sleeper that gets the word.
@@ -149,14 +137,29 @@ impl RobustWord {
                 Woken::Interrupted => return Taken::Interrupted,
                 Woken::TimedOut => {
                     if let Some(dead) = holder.filter(|holder| !holder.is_alive())
-                        && self.exchange(asleep, me.raw() | SLEEPERS)
+                        && self.take_from(Some(dead), me)
                     {
                         return Taken::OwnerDied(dead);
                     }
                     if deadline.is_some_and(|d| d <= Instant::now()) {
-                        return Taken::TimedOut;
+                        let free = self.take_from(None, me);
+                        return if free { Taken::Clean } else { Taken::TimedOut };
                     }
                 }
+            }
+        }
+    }
+
+    /// Takes the word as long as this is its holder, whatever the flags say.
+    fn take_from(&self, holder: Option<ProcessId>, me: ProcessId) -> bool {
+        loop {
+            let word = self.0.load(Ordering::Relaxed);
+            if ProcessId::from_raw(word) != holder {
+                return false;
+            }
+            // STARVED stays for whom it is meant.
+            if self.exchange(word, me.raw() | SLEEPERS | (word & STARVED)) {
+                return true;
             }
         }
     }
@@ -195,9 +198,13 @@ impl RobustWord {
             }
         }
         crash_point!("robust word: released, before wake");
-        if word & SLEEPERS != 0 && wake_low(&self.0, 1) == 0 && word & STARVED != 0 {
-            // Nobody sleeps. Who is about to sees that the word has changed.
-            self.mark(FLAGS, 0);
+        if word & SLEEPERS == 0 {
+            return;
+        }
+        let nobody_slept = wake_low(&self.0, 1) == 0;
+        if nobody_slept && word & STARVED != 0 && self.mark(FLAGS, 0) {
+            // A newcomer may have fallen asleep over the flags between the two.
+            wake_low(&self.0, 1);
         }
     }
 
@@ -282,9 +289,32 @@ mod tests {
         word.release(me);
         assert!(word.try_take(me));
         word.release(me);
-        // As a releaser leaves it that dies before it wakes.
+        // As one leaves it that starved, was woken, and died.
         word.0.store(FLAGS, Ordering::Relaxed);
+        assert!(!word.try_take(me));
+        let now = Some(Instant::now());
+        assert_eq!(word.take(me, &mut Spin::default(), now), Taken::Clean);
+        word.release(me);
         assert!(word.try_take(me));
+    }
+
+    #[test]
+    fn a_waiter_gets_the_word_from_one_who_never_pauses() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        let got = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(word.take(me, &mut Spin::default(), None), Taken::Clean);
+                got.store(true, Ordering::Relaxed);
+                word.release(me);
+            });
+            let mut spin = Spin::default();
+            while !got.load(Ordering::Relaxed) {
+                assert_eq!(word.take(me, &mut spin, None), Taken::Clean);
+                word.release(me);
+            }
+        });
     }
 
     #[test]

@@ -95,8 +95,9 @@ impl Semaphore {
     /// How many permits can be acquired, at this moment.
     #[must_use]
     pub fn value(&self) -> u32 {
-        let held: u32 = self.known().iter().map(|h| h.count.load(Ordering::Relaxed)).sum();
-        let held = held.saturating_add(self.others.load(Ordering::Relaxed));
+        let others = self.others.load(Ordering::Relaxed);
+        let counts = self.known().iter().map(|h| h.count.load(Ordering::Relaxed));
+        let held = counts.fold(others, u32::saturating_add);
         self.total.load(Ordering::Relaxed).saturating_sub(held)
     }
 
@@ -169,10 +170,11 @@ impl Semaphore {
             let mut slept = false;
             loop {
                 let seen = self.waiting.listen();
+                if slept {
+                    // Before the look: a permit that is released after it wakes the next.
+                    self.waiting.leave();
+                }
                 if let Some(left) = self.take(me) {
-                    if slept {
-                        self.waiting.leave();
-                    }
                     if slept && left > 0 {
                         self.waiting.admit(1);
                     }

@@ -9,13 +9,15 @@
 //!   look for it; found: through              add 1 to the count, clear SLEEPERS
 //!   spin while the count is seen's           SLEEPERS was set: wake as many as there is for
 //!   set SLEEPERS, sleep on that value
-//!   through after a sleep: `leave`
+//!   after a sleep: listen(), `leave`,
+//!   and look again
 //! ```
 //!
 //! As with a [bell](crate::sync::bell), what is published after `listen` changes the count, so no
-//! waiter falls asleep over it. Unlike a bell, it does not wake everybody. So one who comes through
-//! after a sleep sets SLEEPERS again, as others may still sleep, and lets the next through if there
-//! is more (the caller knows). A waiter that is woken and dies takes that knowledge with it: then
+//! waiter falls asleep over it. Unlike a bell, it does not wake everybody. So one who has slept sets
+//! SLEEPERS again, as others may still sleep, before it looks (what is published after its look
+//! wakes one of them), and lets the next through if there was more than it took (the caller knows).
+//! A waiter that is woken and dies takes that knowledge with it: then
 //! the others find what there is when their slice ends.
 
 use std::time::Duration;
@@ -75,7 +77,8 @@ impl Turnstile {
         }
     }
 
-    /// Says that the caller, who slept here, is through; others may still sleep.
+    /// Says that the caller, who slept here, is awake; others may still sleep. Called between
+    /// [`listen`](Self::listen) and the look.
     pub fn leave(&self) {
         // Relaxed: the flag guards no data.
         self.0.fetch_or(SLEEPERS, Ordering::Relaxed);
