@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import chart, machine, report, rust
+from harness import chart, kept, machine, report, rust
 from harness.comparison import Comparison, Series, figures
 from harness.trial import TrialFailed, run_trial
 
 HERE = Path(__file__).resolve().parent
-RUNS = HERE / "runs"
 LEAST_ROUNDS = 5
 # In seconds, for one measurement; the slowest takes a few.
 LIMIT = 120
@@ -52,6 +49,8 @@ ROWS = (
     Row("idle", "CPU time of an idle pool in 2 s", most=20),
 )
 
+RUST = rust.RustPart("bench_pool", "procspawn", {"apply p50": 8.0, "apply one by one": 20.0})
+
 # Of each round: by workload, then by library; None where the measurement failed.
 Round = dict[str, dict[str, dict[str, Any] | None]]
 
@@ -67,7 +66,7 @@ def main() -> int:
     tables = [report.table(rows)]
     try:
         progress("Rust: building and running its part")
-        rust_rows = rust.measure(HERE.parent)
+        rust_rows = rust.measure(HERE.parent, RUST)
         tables.append(report.table(rust_rows))
     except rust.NoRustPart as reason:
         rust_rows = []
@@ -152,7 +151,7 @@ def first_pools(rounds: list[Round]) -> list[str]:
 
 
 def save(text: str, facts: dict[str, Any], rounds: list[Round], rows: list[Comparison]) -> None:
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = kept.today()
     raw = {
         "date": date,
         "machine": facts,
@@ -164,18 +163,10 @@ def save(text: str, facts: dict[str, Any], rounds: list[Round], rows: list[Compa
                 "millpond": values_of(row.ours),
             }
             for row in rows
-            if row.peer_name == rust.PEER
+            if row.peer_name == RUST.peer
         ],
     }
-    RUNS.mkdir(exist_ok=True)
-    files = {
-        f"{date}-pool.json": json.dumps(raw, indent=1, ensure_ascii=False) + "\n",
-        f"{date}-pool.md": f"# Benchmark `pool`, {date}\n\n{text}",
-        "pool.svg": chart.draw(rows, facts, date),
-    }
-    for name, content in files.items():
-        (RUNS / name).write_text(content, encoding="utf-8")
-        progress(f"wrote benchsuite/runs/{name}")
+    kept.keep("pool", date, raw, text, chart.draw(rows, facts, date, "pool"))
 
 
 def values_of(series: Series | None) -> dict[str, Any] | None:

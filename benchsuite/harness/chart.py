@@ -51,8 +51,8 @@ class Axis:
         return [tick for tick in TICKS if self.low <= tick <= self.high]
 
 
-def draw(rows: Sequence[Comparison], machine: dict[str, Any], date: str) -> str:
-    """The chart of all rows that have a ratio."""
+def draw(rows: Sequence[Comparison], machine: dict[str, Any], date: str, whose: str) -> str:
+    """The chart of all rows that have a ratio; `whose` names what was measured."""
     bars = [(row, row.ratio) for row in rows if row.ratio is not None]
     targets = [row.least_ratio for row, _ in bars if row.least_ratio is not None]
     axis = Axis([*(ratio for _, ratio in bars), *targets, 1])
@@ -62,7 +62,7 @@ def draw(rows: Sequence[Comparison], machine: dict[str, Any], date: str) -> str:
         f"{machine['cpu']}, {machine['cores']} cores, CPython {machine['python']}, "
         f"millpond {machine['millpond']}, {date}"
     )
-    title = "millpond's pool: times faster than the peer"
+    title = f"millpond's {whose}: times faster than the peer"
     size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="t">',

@@ -45,6 +45,8 @@ class Comparison:
     """The target as a limit on our value, where a ratio to the peer says nothing."""
     alone: bool = False
     """The peer has no such workload."""
+    skipped: str | None = None
+    """Why there is nothing of ours to measure."""
 
     @property
     def ratio(self) -> float | None:
@@ -64,10 +66,14 @@ class Comparison:
 
     @property
     def failed(self) -> bool:
+        if self.skipped:
+            return False
         return self.ours is None or (self.peer is None and not self.alone)
 
     @property
     def verdict(self) -> str:
+        if self.skipped:
+            return f"skipped: {self.skipped}"
         if self.ours is None:
             return "millpond FAILED"
         if self.alone:

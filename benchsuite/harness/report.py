@@ -18,7 +18,7 @@ def table(rows: Sequence[Comparison]) -> str:
             [
                 row.title,
                 "" if row.alone else str(row.peer or "failed"),
-                str(row.ours or "failed"),
+                "" if row.skipped else str(row.ours or "failed"),
                 "" if row.ratio is None else f"{row.ratio:.2f}{TIMES}",
                 row.target,
                 row.verdict,
@@ -43,17 +43,19 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def tally(rows: Sequence[Comparison]) -> str:
-    judged = [row for row in rows if row.target]
+    judged = [row for row in rows if row.target and not row.skipped]
     met = sum(row.verdict == "met" for row in judged)
-    return f"{met} of {len(judged)} targets met."
+    skipped = sum(row.skipped is not None for row in rows)
+    text = f"{met} of {len(judged)} targets met."
+    return f"{text} {skipped} rows skipped." if skipped else text
 
 
-def conditions(machine: dict[str, Any], rounds: int) -> str:
-    """One sentence on what was measured, where."""
+def conditions(machine: dict[str, Any], rounds: int, processes: str = "2 workers") -> str:
+    """One sentence on what was measured, where, with which processes."""
     commit = f" at {machine['commit']}" if machine["commit"] else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, "
         f"CPython {machine['python']}, millpond {machine['millpond']}{commit}; "
-        f"2 workers, medians of {rounds} rounds [min{TO}max]; "
+        f"{processes}, medians of {rounds} rounds [min{TO}max]; "
         f"load before the run {machine['load_before']}."
     )

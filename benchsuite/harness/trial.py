@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -16,7 +17,13 @@ class TrialFailed(Exception):
     """A measurement that gave no value, and why."""
 
 
-def run_trial(command: Sequence[str], limit: float) -> list[dict[str, Any]]:
+class TrialSkipped(Exception):
+    """A measurement that there is nothing for, and why."""
+
+
+def run_trial(
+    command: Sequence[str], limit: float, *, directory: Path | None = None
+) -> list[dict[str, Any]]:
     """Runs a measuring program and returns the objects that it printed.
 
     What it starts ends with it, whatever happens: all are in a session of their own.
@@ -24,13 +31,15 @@ def run_trial(command: Sequence[str], limit: float) -> list[dict[str, Any]]:
     Args:
         command: the program and its arguments. It answers SIGUSR1 with its stacks, or dies of it.
         limit: in seconds; a program that takes longer is asked for its stacks and killed.
+        directory: where it runs, if not here.
 
     Raises:
         TrialFailed: it could not be started, failed, took too long, or printed something else.
+        TrialSkipped: it says that it has nothing to measure.
     """
     try:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=directory
         )
     except OSError as error:
         raise TrialFailed(f"did not start: {error.strerror}") from error
@@ -59,6 +68,8 @@ def _status(code: int) -> str:
 def _parse(line: str) -> dict[str, Any]:
     try:
         parsed = json.loads(line)
+        if "skipped" in parsed:
+            raise TrialSkipped(parsed["skipped"])
         parsed["workload"], parsed["unit"], parsed["value"] = (
             str(parsed["workload"]),
             str(parsed["unit"]),

@@ -8,9 +8,12 @@ use crate::project::Project;
 use crate::run::Run;
 use crate::setup::set_up;
 
+// Libraries to compare with, which nothing else needs.
+const PEERS: &str = "requirements-bench.txt";
+
 /// Run a benchmark of benchsuite/ against the release build of the package.
 ///
-/// Sets up first if need be, then runs benchsuite/NAME.py with the environment's Python.
+/// Sets up first if need be, installs the peers to compare with, then runs benchsuite/NAME.py with the environment's Python.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The benchmark, for instance `pool`; without it, all are listed.
@@ -29,7 +32,9 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     if !existing.contains(name) {
         return Err(Error::NoBenchmark { name: name.clone(), existing });
     }
-    let mut python = set_up(project)?.venv.command();
+    let venv = set_up(project)?.venv;
+    venv.require(PEERS)?;
+    let mut python = venv.command();
     python.arg(project.path(&format!("benchsuite/{name}.py"))).args(&args.args);
     let source = python.exec();
     Err(Error::Start { program: python.line(), source })

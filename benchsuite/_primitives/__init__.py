@@ -1,0 +1,1 @@
+"""The workloads of the benchmark `primitives`; `python -m _primitives LIBRARY WORKLOAD`."""
