@@ -1,4 +1,5 @@
-//! Channels in shared memory: the ring between a pool and a worker, and the link that holds two.
+//! Channels: the ring between a pool and a worker, the link that holds two, and pipes.
 
 pub mod link;
+pub mod pipe;
 pub mod ring;

@@ -1,6 +1,7 @@
 //! Forking, by those who may: processes with one thread.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::{Pid, Signal};
 
@@ -65,6 +66,25 @@ pub fn exit_now(code: i32) -> ! {
 /// the engine does. It may only store atomics: threads of the parent may hold any lock.
 pub fn in_forked_child(handler: extern "C" fn()) {
     around_forks(None, None, Some(handler));
+}
+
+/// How often this process has forked since it first asked. What was made at one count and is used
+/// at another may have been inherited by a child.
+#[must_use]
+pub fn forks() -> u64 {
+    // Relaxed: both values stand for themselves. A fork by another thread at the very first call
+    // may go uncounted only if it is over before that call returns.
+    if !FORKS_ARE_COUNTED.swap(true, Ordering::Relaxed) {
+        around_forks(Some(count_fork), None, None);
+    }
+    FORKS.load(Ordering::Relaxed)
+}
+
+static FORKS: AtomicU64 = AtomicU64::new(0);
+static FORKS_ARE_COUNTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn count_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Has handlers run before each fork, and after it in the parent (even if it failed) and in the

@@ -11,5 +11,6 @@ pub mod inherited;
 pub mod map;
 pub mod memfd;
 pub mod pidfd;
+pub mod ready;
 pub mod signals;
 pub mod socket;

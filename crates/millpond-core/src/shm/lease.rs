@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::os::fork::Owner;
+use crate::os::fork::{self, Owner};
 use crate::os::map::Mapping;
 use crate::shm::heap::{BLOCK_HEADER, BlockRef, FREE, class_of, state};
 use crate::shm::segment::HEAP_START;
@@ -24,6 +24,8 @@ pub struct Lease {
     map: Arc<Mapping>,
     length: usize,
     holder: Owner,
+    /// How often the process had forked when it got the lease, if a fork makes it keep the block.
+    forks: Option<u64>,
 }
 
 impl Importer {
@@ -54,7 +56,16 @@ impl Importer {
 
 impl Lease {
     fn new(map: Arc<Mapping>, length: usize) -> Self {
-        Self { map, length, holder: Owner::current() }
+        Self { map, length, holder: Owner::current(), forks: None }
+    }
+
+    /// The payload of a block that is all of `map`, and longer than `length` with its header.
+    ///
+    /// Children that are forked while the lease lives may go on reading the block, so it is not
+    /// given back then. The memory goes when the last process unmaps it.
+    pub(crate) fn of_block(map: Arc<Mapping>, length: usize) -> Self {
+        assert!(length + BLOCK_HEADER <= map.length());
+        Self { map, length, holder: Owner::current(), forks: Some(fork::forks()) }
     }
 
     /// The payload's first byte; valid and writable as long as the lease lives.
@@ -82,7 +93,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // A forked child has a copy of the lease, not the lease.
-        if self.holder.is_current() {
+        let may_be_read_by_children = self.forks.is_some_and(|before| before != fork::forks());
+        if self.holder.is_current() && !may_be_read_by_children {
             // Release: our reads and writes come before the owner's next use of the block.
             state(&self.map).store(FREE, Ordering::Release);
         }

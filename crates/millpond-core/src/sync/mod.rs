@@ -6,6 +6,7 @@ pub mod barrier;
 pub mod bell;
 pub mod condition;
 pub mod event;
+pub mod local;
 pub mod lock;
 pub mod outcome;
 pub mod rlock;

@@ -1,0 +1,126 @@
+//! What one packet of a pipe's socket holds.
+//!
+//! ```text
+//! 0     1       2          4               8
+//! │ tag │ kind  │ 0        │ parts         │ payload                        tag = INLINE
+//! │ tag │ kind  │ 0        │ parts         │ length (8)  │ padding          tag = BLOCK
+//! ```
+//!
+//! Numbers are little-endian. *Kind* belongs to the door that sends; *parts* is how many the payload
+//! has. The padding of a block's packet has no meaning but its size: it makes the kernel count a
+//! large message as such, see README.md.
+
+use std::fmt;
+
+/// Bytes before the payload of a small message.
+pub const HEADER: usize = 8;
+/// Bytes of a packet that names a block, without its padding.
+pub const REFERENCE: usize = 16;
+
+const INLINE: u8 = 0xa1;
+const BLOCK: u8 = 0xa2;
+
+/// A packet, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// The message is in the packet.
+    Inline {
+        /// The door's mark.
+        kind: u8,
+        /// How many parts the payload has.
+        parts: u32,
+        /// The payload.
+        bytes: &'a [u8],
+    },
+    /// The message is in the block whose descriptor came with the packet.
+    Block {
+        /// The door's mark.
+        kind: u8,
+        /// How many parts the payload has.
+        parts: u32,
+        /// The payload's length in bytes.
+        length: u64,
+    },
+}
+
+/// The packet was not made by a pipe of this engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the packet was not sent by a millpond pipe")
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+/// The first bytes of a packet with a small message of so many parts.
+#[must_use]
+pub fn inline_header(kind: u8, parts: u32) -> [u8; HEADER] {
+    header(INLINE, kind, parts)
+}
+
+/// The first bytes of a packet that names a block with `length` bytes of payload.
+#[must_use]
+pub fn reference(kind: u8, parts: u32, length: u64) -> [u8; REFERENCE] {
+    let mut bytes = [0; REFERENCE];
+    bytes[..HEADER].copy_from_slice(&header(BLOCK, kind, parts));
+    bytes[HEADER..].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+fn header(tag: u8, kind: u8, parts: u32) -> [u8; HEADER] {
+    let [a, b, c, d] = parts.to_le_bytes();
+    [tag, kind, 0, 0, a, b, c, d]
+}
+
+/// Takes a packet apart, however it came about.
+///
+/// # Errors
+/// When no pipe could have sent it.
+///
+/// # Example
+/// ```
+/// use millpond_core::channel::pipe::packet::{Packet, inline_header, parse};
+///
+/// let packet = [&inline_header(7, 1)[..], b"hello"].concat();
+/// assert_eq!(parse(&packet), Ok(Packet::Inline { kind: 7, parts: 1, bytes: b"hello" }));
+/// assert!(parse(b"hello").is_err());
+/// ```
+pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
+    let (header, rest) = packet.split_first_chunk::<HEADER>().ok_or(Damaged)?;
+    let [tag, kind, 0, 0, parts @ ..] = *header else { return Err(Damaged) };
+    let parts = u32::from_le_bytes(parts);
+    match tag {
+        INLINE => Ok(Packet::Inline { kind, parts, bytes: rest }),
+        BLOCK => {
+            let length = rest.first_chunk().ok_or(Damaged)?;
+            Ok(Packet::Block { kind, parts, length: u64::from_le_bytes(*length) })
+        }
+        _ => Err(Damaged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_understood_with_and_without_padding() {
+        let expected = Packet::Block { kind: 3, parts: 2, length: 1 << 40 };
+        let packet = reference(3, 2, 1 << 40);
+        assert_eq!(parse(&packet), Ok(expected));
+        assert_eq!(parse(&[&packet[..], &[0; 1000]].concat()), Ok(expected));
+    }
+
+    #[test]
+    fn what_no_pipe_sent_is_refused() {
+        assert_eq!(parse(b""), Err(Damaged));
+        assert_eq!(parse(&reference(0, 1, 5)[..15]), Err(Damaged));
+        assert_eq!(parse(&[0; 16]), Err(Damaged));
+        let mut odd = inline_header(0, 1);
+        odd[2] = 1;
+        assert_eq!(parse(&odd), Err(Damaged));
+    }
+}

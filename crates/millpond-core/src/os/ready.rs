@@ -1,0 +1,138 @@
+//! Waiting until descriptors are ready.
+
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::sync::spin::with_thread_spin;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// What was waited for came.
+    Done(T),
+    /// The deadline passed.
+    TimedOut,
+    /// A signal handler ran. Nothing was received or sent.
+    Interrupted,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read, or the end of it.
+    Readable,
+    /// Room to write, or nobody left to read.
+    Writable,
+}
+
+/// Repeats `attempt` until it has a result: spins as long as that pays, then sleeps until `fd` is
+/// ready.
+///
+/// # Errors
+/// The system's.
+pub fn attempt<T>(
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Option<Instant>,
+    mut attempt: impl FnMut() -> Option<T>,
+) -> io::Result<Waited<T>> {
+    let mut result = attempt();
+    if result.is_none() && deadline.is_none_or(|d| d > Instant::now()) {
+        with_thread_spin(|spin| {
+            spin.until(|| {
+                result = attempt();
+                result.is_some()
+            })
+        });
+    }
+    let flags = match interest {
+        Interest::Readable => PollFlags::IN,
+        Interest::Writable => PollFlags::OUT,
+    };
+    loop {
+        if let Some(result) = result {
+            return Ok(Waited::Done(result));
+        }
+        match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], until(deadline).as_ref()) {
+            Ok(0) => return Ok(Waited::TimedOut),
+            Ok(_) => result = attempt(),
+            Err(Errno::INTR) => return Ok(Waited::Interrupted),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits until one at least of `fds` can be read, has come to its end, or is no open descriptor;
+/// returns for each whether it is so. Spins before it sleeps if told to.
+///
+/// # Errors
+/// The system's.
+pub fn any_readable(
+    fds: &[RawFd],
+    deadline: Option<Instant>,
+    spin_first: bool,
+) -> io::Result<Waited<Vec<bool>>> {
+    let polled = |&number: &RawFd| {
+        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
+        // written or closed through it.
+        let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
+        PollFd::from_borrowed_fd(fd, PollFlags::IN)
+    };
+    let mut polled: Vec<_> = fds.iter().map(polled).collect();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut ready = poll(&mut polled, Some(&now));
+    if ready == Ok(0) && spin_first && deadline.is_none_or(|d| d > Instant::now()) {
+        with_thread_spin(|spin| {
+            spin.until(|| {
+                ready = poll(&mut polled, Some(&now));
+                ready != Ok(0)
+            })
+        });
+    }
+    if ready == Ok(0) {
+        ready = poll(&mut polled, until(deadline).as_ref());
+    }
+    match ready {
+        Ok(0) => Ok(Waited::TimedOut),
+        Ok(_) => Ok(Waited::Done(polled.iter().map(|p| !p.revents().is_empty()).collect())),
+        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How long it is until a deadline, as the kernel wants it: for ever where there is none.
+fn until(deadline: Option<Instant>) -> Option<Timespec> {
+    let left = deadline?.saturating_duration_since(Instant::now());
+    // Beyond what the kernel takes it is for ever.
+    Timespec::try_from(left.min(Duration::from_secs(1 << 30))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn says_which_are_ready() {
+        let (first, _keep) = io::pipe().expect("pipe");
+        let (second, mut writer) = io::pipe().expect("pipe");
+        let fds = [first.as_raw_fd(), second.as_raw_fd()];
+        let soon = || Some(Instant::now() + Duration::from_millis(1));
+        assert_eq!(any_readable(&fds, soon(), true).expect("poll"), Waited::TimedOut);
+        writer.write_all(b"x").expect("write");
+        assert_eq!(any_readable(&fds, None, true).expect("poll"), Waited::Done(vec![false, true]));
+    }
+
+    #[test]
+    fn the_end_counts_as_ready() {
+        let (reader, writer) = io::pipe().expect("pipe");
+        drop(writer);
+        let ready = any_readable(&[reader.as_raw_fd()], None, false).expect("poll");
+        assert_eq!(ready, Waited::Done(vec![true]));
+    }
+}
