@@ -2,8 +2,8 @@
 //!
 //! With the feature `crash-points`, a process whose environment has `MILLPOND_CRASH_AT` kills
 //! itself when it reaches the point of that name, provided that it is the one that removes the
-//! file `MILLPOND_CRASH_ONCE`; so one process dies, once. Without the feature a crash point is
-//! nothing at all.
+//! file `MILLPOND_CRASH_ONCE`; so one process dies, once. A thread can also be [told](arm) to. Without
+//! the feature a crash point is nothing at all.
 
 /// Names a step of a protocol at which a process can be told to die.
 #[cfg(not(feature = "crash-points"))]
@@ -22,14 +22,32 @@ macro_rules! crash_point {
 pub(crate) use crash_point;
 
 #[cfg(feature = "crash-points")]
+thread_local! {
+    static TOLD: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
+}
+
+/// Has the calling thread kill its process when it reaches the point of this name.
+#[cfg(feature = "crash-points")]
+pub fn arm(name: &'static str) {
+    TOLD.set(Some(name));
+}
+
+#[cfg(feature = "crash-points")]
 pub(crate) fn reach(name: &str) {
     use std::sync::OnceLock;
+    if TOLD.get() == Some(name) {
+        die();
+    }
     static ARMED: OnceLock<Option<String>> = OnceLock::new();
     let armed = ARMED.get_or_init(|| std::env::var("MILLPOND_CRASH_AT").ok());
     if armed.as_deref() == Some(name)
         && std::env::var_os("MILLPOND_CRASH_ONCE").is_some_and(|f| std::fs::remove_file(f).is_ok())
     {
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        die();
     }
+}
+
+#[cfg(feature = "crash-points")]
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }

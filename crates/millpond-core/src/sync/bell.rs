@@ -23,10 +23,11 @@
 //! one futile wake. A ringer that is killed between the count and the wake leaves the sleeper
 //! asleep; the pool's supervisor learns of that death and rings again.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::os::futex::{self, Woken};
+use crate::crash::crash_point;
+use crate::os::futex::Woken;
+use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
 use crate::sync::spin::Spin;
 
 const SLEEPER: u32 = 1;
@@ -81,10 +82,11 @@ impl Bell {
         if hearers == 0 {
             return false;
         }
+        crash_point!("bell: counted, before wake");
         // Relaxed: the flags guard no data. Who clears a flag acts on it.
         let hearers = self.0.fetch_and(!hearers, Ordering::Relaxed) & hearers;
         if hearers & (SLEEPER | DOZER) != 0 {
-            futex::wake(&self.0, u32::MAX);
+            wake(&self.0, u32::MAX);
         }
         hearers & WATCHER != 0
     }
@@ -104,7 +106,8 @@ impl Bell {
         if self.0.compare_exchange(word, asleep, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Woken::Changed;
         }
-        futex::wait(&self.0, asleep, timeout)
+        crash_point!("bell: before sleep");
+        wait(&self.0, asleep, timeout)
     }
 
     /// Says that the caller is about to [`doze`](Self::doze). Look for news between the two.
@@ -124,7 +127,7 @@ impl Bell {
             if left.is_zero() {
                 return Woken::TimedOut;
             }
-            if let Woken::Interrupted = futex::wait(&self.0, word, Some(left)) {
+            if let Woken::Interrupted = wait(&self.0, word, Some(left)) {
                 return Woken::Interrupted;
             }
         }

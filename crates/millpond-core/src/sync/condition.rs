@@ -113,11 +113,14 @@ impl Condition {
         if let Some(index) = self.take_record() {
             return Place(Kind::Record(index));
         }
-        match self.guarded(|| self.bury()) {
-            0 => {}
-            // Before the caller has a place: these are for those who waited then.
-            lost => _ = self.notify(lost),
+        // Grants of the dead are for those who wait already, so before the caller has a place; and
+        // before the records are free, so that a death in between leaves too many of them.
+        let lost = self.used().iter().filter(|record| is_granted_to_the_dead(record)).count();
+        if lost > 0 {
+            self.notify(lost);
         }
+        crash_point!("condition: before burying");
+        self.guarded(|| self.bury());
         self.take_record().map_or(Place(Kind::Crowd(seen)), |index| Place(Kind::Record(index)))
     }
 
@@ -146,18 +149,15 @@ impl Condition {
         })
     }
 
-    /// Frees the records of the dead; returns how many of them had a grant.
-    fn bury(&self) -> usize {
-        let mut granted = 0;
+    /// Frees the records of the dead.
+    fn bury(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
-            let is_dead = ProcessId::from_raw(word).is_some_and(|who| !who.is_alive());
-            // It fails if somebody takes the grant.
-            if is_dead && exchange(record, word, 0) && word & GRANTED != 0 {
-                granted += 1;
+            if ProcessId::from_raw(word).is_some_and(|who| !who.is_alive()) {
+                // It fails if somebody takes the grant.
+                let _ = exchange(record, word, 0);
             }
         }
-        granted
     }
 
     /// Waits until the caller is notified or `deadline` passes. The user's lock is not held.
@@ -204,10 +204,8 @@ impl Condition {
     fn leave_with_grant(&self, record: &Record) -> Notified {
         let word = record.word.load(Ordering::Relaxed);
         if word & GRANTED != 0 || !exchange(record, word, 0) {
-            // It was notified itself meanwhile: one of the two grants is for the next. Who dies in
-            // between leaves one too many rather than one too few.
-            self.notify(1);
-            record.word.store(0, Ordering::Relaxed);
+            // It was notified itself meanwhile: one of the two grants is for the next.
+            self.pass_on(record);
         }
         Notified::Yes
     }
@@ -236,20 +234,28 @@ impl Condition {
         let record = &self.records[index];
         let word = record.word.load(Ordering::Relaxed);
         if word & GRANTED != 0 || !exchange(record, word, 0) {
-            // In this order: as in `leave_with_grant`.
-            self.notify(1);
-            record.word.store(0, Ordering::Relaxed);
+            self.pass_on(record);
         }
+    }
+
+    /// Notifies another waiter instead of the owner of this record, which was.
+    fn pass_on(&self, record: &Record) {
+        // In this order: who dies in between leaves one grant too many rather than one too few.
+        self.notify(1);
+        crash_point!("condition: passed on");
+        record.word.store(0, Ordering::Relaxed);
     }
 
     /// Takes over a notification that its waiter did not live to see.
     fn take_grant_of_dead(&self) -> bool {
-        self.used().iter().any(|record| {
+        let taken = self.used().iter().any(|record| {
             let word = record.word.load(Ordering::Relaxed);
-            word & GRANTED != 0
-                && ProcessId::from_raw(word).is_some_and(|who| !who.is_alive())
-                && exchange(record, word, 0)
-        })
+            is_granted_to_the_dead(record) && exchange(record, word, 0)
+        });
+        if taken {
+            crash_point!("condition: took a grant");
+        }
+        taken
     }
 
     /// Notifies the `count` waiters that have waited longest, or all if there are fewer; returns
@@ -306,6 +312,11 @@ impl Condition {
     fn count(&self, is: impl Fn(u64) -> bool) -> usize {
         self.used().iter().filter(|r| is(r.word.load(Ordering::Relaxed))).count()
     }
+}
+
+fn is_granted_to_the_dead(record: &Record) -> bool {
+    let word = record.word.load(Ordering::Relaxed);
+    word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|who| !who.is_alive())
 }
 
 fn acknowledge(record: &Record) -> Notified {

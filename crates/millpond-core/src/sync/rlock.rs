@@ -68,6 +68,7 @@ impl RLock {
     fn own(&self, count: u64) {
         crash_point!("rlock: taken");
         self.count.store(count, Ordering::Relaxed);
+        crash_point!("rlock: counted");
         self.thread.store(token(ProcessId::current()), Ordering::Relaxed);
     }
 

@@ -139,6 +139,7 @@ impl RobustWord {
                     if let Some(dead) = holder.filter(|holder| !holder.is_alive())
                         && self.take_from(Some(dead), me)
                     {
+                        crash_point!("robust word: taken from the dead");
                         return Taken::OwnerDied(dead);
                     }
                     if deadline.is_some_and(|d| d <= Instant::now()) {
@@ -203,6 +204,7 @@ impl RobustWord {
         }
         let nobody_slept = wake_low(&self.0, 1) == 0;
         if nobody_slept && word & STARVED != 0 && self.mark(FLAGS, 0) {
+            crash_point!("robust word: bar taken away, before wake");
             // A newcomer may have fallen asleep over the flags between the two.
             wake_low(&self.0, 1);
         }

@@ -132,6 +132,7 @@ impl Semaphore {
             Some(place) => {
                 // Who first: with a count of 0 it says nothing.
                 place.who.store(me.raw(), Ordering::Relaxed);
+                crash_point!("semaphore: place named");
                 add(&place.count, 1);
             }
             None => add(&self.others, 1),
@@ -213,6 +214,7 @@ impl Semaphore {
             _ if self.others.load(Ordering::Relaxed) > 0 => subtract(&self.others, 1),
             _ => {
                 self.signals.store(1, Ordering::Relaxed);
+                crash_point!("semaphore: signals noted");
                 add(&self.total, 1);
             }
         }
@@ -251,6 +253,7 @@ impl Semaphore {
             if holder.who.load(Ordering::Relaxed) == who && !self.signals() {
                 given += holder.count.load(Ordering::Relaxed);
                 holder.count.store(0, Ordering::Relaxed);
+                crash_point!("semaphore: gave back, before wake");
             }
         }
         if given > 0 {

@@ -22,6 +22,7 @@
 
 use std::time::Duration;
 
+use crate::crash::crash_point;
 use crate::os::futex::Woken;
 use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
 use crate::sync::spin::Spin;
@@ -57,7 +58,10 @@ impl Turnstile {
         // Relaxed: a failed exchange goes back to `listen`, which acquires.
         match self.0.compare_exchange(seen.0, asleep, Ordering::Relaxed, Ordering::Relaxed) {
             Err(now) if now != asleep => Woken::Changed,
-            _ => wait(&self.0, asleep, Some(timeout)),
+            _ => {
+                crash_point!("turnstile: before sleep");
+                wait(&self.0, asleep, Some(timeout))
+            }
         }
     }
 
@@ -73,6 +77,7 @@ impl Turnstile {
             }
         }
         if word & SLEEPERS != 0 {
+            crash_point!("turnstile: admitted, before wake");
             wake(&self.0, count);
         }
     }

@@ -1,0 +1,85 @@
+//! Deaths at the steps of semaphores and of the turnstile at which their waiters wait.
+
+use millpond_core::shm::shared::Shared;
+use millpond_core::sync::robust::Taken;
+use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
+
+use crate::support::{Case, Child, far, now, shared, until};
+
+pub(crate) const CASES: [Case; 11] = [
+    Case { point: "semaphore: entered to acquire", role: "taker", visit: taker },
+    Case { point: "semaphore: place named", role: "taker", visit: taker },
+    Case { point: "semaphore: acquired", role: "taker", visit: taker },
+    Case { point: "semaphore: entered to release", role: "giver", visit: giver },
+    Case { point: "semaphore: released, before wake", role: "giver", visit: giver },
+    Case { point: "turnstile: admitted, before wake", role: "giver", visit: giver },
+    Case { point: "semaphore: signals noted", role: "signaller", visit: signaller },
+    Case { point: "semaphore: released, before wake", role: "signaller", visit: signaller },
+    Case { point: "semaphore: before sleep", role: "waiter", visit: waiter },
+    Case { point: "turnstile: before sleep", role: "waiter", visit: waiter },
+    Case { point: "semaphore: gave back, before wake", role: "finder", visit: finder },
+];
+
+fn semaphore(permits: u32) -> Shared<Semaphore> {
+    let semaphore = shared::<Semaphore>();
+    semaphore.start(permits, MOST_PERMITS);
+    semaphore
+}
+
+/// So many permits can be had, and not one more.
+fn assert_permits(semaphore: &Semaphore, permits: u32) {
+    for _ in 0..permits {
+        assert_eq!(semaphore.acquire(far()), Taken::Clean);
+    }
+    assert_eq!(semaphore.acquire(now()), Taken::TimedOut);
+}
+
+fn taker(point: &'static str) {
+    let semaphore = semaphore(3);
+    Child::dies_at(point, || _ = semaphore.acquire(far()));
+    assert_permits(&semaphore, 3);
+}
+
+fn giver(point: &'static str) {
+    let (semaphore, go) = (semaphore(1), semaphore(0));
+    let giver = Child::will_die_at(point, || {
+        semaphore.acquire(far());
+        go.acquire(far());
+        semaphore.release().expect("held");
+    });
+    until(|| semaphore.value() == 0);
+    let waiter = Child::run(|| semaphore.acquire(far()) == Taken::Clean);
+    waiter.sleeps();
+    go.release().expect("a message");
+    giver.has_died();
+    waiter.ends_well();
+    // The waiter has ended with its permit.
+    assert_permits(&semaphore, 1);
+}
+
+fn signaller(point: &'static str) {
+    let semaphore = semaphore(1);
+    // It releases what it does not hold.
+    Child::dies_at(point, || semaphore.release().expect("within the bound"));
+    // The release counts once its store is made.
+    assert_permits(&semaphore, if point == "semaphore: signals noted" { 1 } else { 2 });
+}
+
+fn waiter(point: &'static str) {
+    let semaphore = semaphore(1);
+    assert!(semaphore.try_acquire());
+    Child::dies_at(point, || _ = semaphore.acquire(far()));
+    let other = Child::run(|| semaphore.acquire(far()) == Taken::Clean);
+    other.sleeps();
+    semaphore.release().expect("held");
+    other.ends_well();
+    assert_permits(&semaphore, 1);
+}
+
+fn finder(point: &'static str) {
+    let semaphore = semaphore(2);
+    Child::dies_at("semaphore: acquired", || _ = semaphore.acquire(far()));
+    assert!(semaphore.try_acquire());
+    Child::dies_at(point, || _ = semaphore.acquire(far()));
+    assert_permits(&semaphore, 1);
+}
