@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
 
+    from millpond._arrays import shared_array, shared_array_from
     from millpond._install import install, is_installed, uninstall
     from millpond.context import _default_context
     from millpond.exceptions import (
@@ -123,6 +124,8 @@ __all__ = [
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",
+    "shared_array",
+    "shared_array_from",
     "uninstall",
 ]
 
@@ -139,6 +142,8 @@ _HOMES = {
     "WrongProcess": "millpond.exceptions",
     "install": "millpond._install",
     "is_installed": "millpond._install",
+    "shared_array": "millpond._arrays",
+    "shared_array_from": "millpond._arrays",
     "uninstall": "millpond._install",
 }
 _SUBMODULES = frozenset(

@@ -24,11 +24,23 @@ if TYPE_CHECKING:
 
 def reduce(handle: Handle) -> tuple[Any, ...]:
     """Return how a handle is pickled."""
-    if _stdlib.get_spawning_popen() is None:
+    popen: Any = _stdlib.get_spawning_popen()
+    fd = handle._fd()
+    if popen is None:
         return type(handle)._open, (handle._ticket(True), None)
+    if fd in _passed_with(popen):
+        # The memory comes with an earlier object, which lies in it too.
+        return type(handle)._open, (handle._ticket(False), None)
     from multiprocessing.reduction import DupFd
 
-    return _open_inherited, (type(handle), handle._ticket(False), DupFd(handle._fd()))
+    _passed_with(popen).add(fd)
+    return _open_inherited, (type(handle), handle._ticket(False), DupFd(fd))
+
+
+def _passed_with(popen: Any) -> set[int]:
+    """Return the descriptors that a process which is being started gets: each is passed once."""
+    passed: set[int] = vars(popen).setdefault("_millpond_passed", set())
+    return passed
 
 
 def _open_inherited(kind: type[Handle], ticket: bytes, duplicate: Any) -> Handle:

@@ -3,6 +3,7 @@
 - Classes that millpond has, such as `multiprocessing.pool.Pool`, read as millpond's. The modules'
   own globals keep the standard library's: `ThreadPool` needs its `Pool`.
 - What a spawn or forkserver child is told about its parent also installs millpond in the child.
+- Managers keep the standard library's shared memory.
 - The fork server installs millpond before it imports the modules that it preloads.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache, partial, wraps
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +97,22 @@ class FunctionPatch:
             setattr(module, self._name, self._wrapper.__wrapped__)
 
 
+class GlobalPatch:
+    """Replaces what the functions of a module find under one of its names."""
+
+    def __init__(self, name: str, replacement: Callable[[Any], Any]) -> None:
+        """Take the name, and a function that makes the replacement of what is there."""
+        self._name = name
+        self._replacement = replacement
+
+    def apply(self, module: ModuleType) -> None:
+        self._original = vars(module)[self._name]
+        vars(module)[self._name] = self._replacement(self._original)
+
+    def revert(self, module: ModuleType) -> None:
+        vars(module)[self._name] = self._original
+
+
 class Carrier:
     """Installs millpond in the process that unpickles it, from where this process has it."""
 
@@ -130,8 +147,29 @@ def _with_bootstrap(argument: str | bytes) -> str | bytes:
     return argument
 
 
+def _ours(module: str, *names: str) -> NamesPatch:
+    """Make names of a module read as what millpond's module of the same name has."""
+
+    def provider(name: str) -> Callable[[], Any]:
+        return lambda: getattr(import_module(f"millpond.{module}"), name)
+
+    return NamesPatch(**{name: provider(name) for name in names})
+
+
 PATCHES: Mapping[str, Patch] = {
+    "multiprocessing.heap": _ours("heap", "BufferWrapper"),
+    # Blocks of a `SharedMemoryManager` are named objects of the system, which outlive the process
+    # that asked for them: those of the standard library.
+    "multiprocessing.managers": GlobalPatch(
+        "shared_memory", lambda module: SimpleNamespace(**vars(module))
+    ),
     "multiprocessing.pool": NamesPatch(Pool=partial(_under_stdlib_name, "pool", "Pool")),
+    "multiprocessing.shared_memory": _ours("shared_memory", "ShareableList", "SharedMemory"),
+    "multiprocessing.sharedctypes": _ours(
+        "sharedctypes",
+        *"Array RawArray RawValue Value copy synchronized".split(),
+        *"Synchronized SynchronizedArray SynchronizedBase SynchronizedString".split(),
+    ),
     "multiprocessing.spawn": FunctionPatch("get_preparation_data", _carry_to_child),
     "multiprocessing.util": FunctionPatch("spawnv_passfds", _carry_to_fork_server),
 }

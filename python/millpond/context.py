@@ -97,6 +97,36 @@ class BaseContext(_stdlib.BaseContext):
             processes, initializer, initargs, maxtasksperchild, context=context, trace=trace
         )
 
+    def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
+        """Return an object of ctypes in shared memory; see `millpond.sharedctypes.RawValue`."""
+        from millpond.sharedctypes import RawValue
+
+        return RawValue(typecode_or_type, *args)
+
+    def RawArray(self, typecode_or_type: Any, size_or_initializer: Any) -> Any:
+        """Return an array of ctypes in shared memory; see `millpond.sharedctypes.RawArray`."""
+        from millpond.sharedctypes import RawArray
+
+        return RawArray(typecode_or_type, size_or_initializer)
+
+    def Value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
+        """Return an object of ctypes in shared memory, guarded by a lock.
+
+        See `millpond.sharedctypes.Value`.
+        """
+        from millpond.sharedctypes import Value
+
+        return Value(typecode_or_type, *args, lock=lock, ctx=self.get_context())
+
+    def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
+        """Return an array of ctypes in shared memory, guarded by a lock.
+
+        See `millpond.sharedctypes.Array`.
+        """
+        from millpond.sharedctypes import Array
+
+        return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
+
     def cpu_count(self) -> int:
         """Return how many CPUs this process may use.
 

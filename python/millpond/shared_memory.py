@@ -1,8 +1,277 @@
-"""`multiprocessing.shared_memory`: the same module object under millpond's name."""
-# ruff: noqa: F403
+"""Blocks of shared memory that a process finds by name: `multiprocessing`'s names, without files.
 
+A block without a name of the program's choice, `SharedMemory(create=True, size=n)`, is anonymous
+memory. Nothing of it is in `/dev/shm`, no size of that bounds it, and no resource tracker knows it.
+Its `name` is a text with which any process of the same user attaches to it:
+
+- **As long as** the process that created it lives, closed or not, and after that as long as some
+  process that attached to it, or inherited it, has not closed it. When all of these have ended,
+  however they ended, the memory is gone.
+- **Until** somebody calls `unlink()`. Then nobody can attach any more, and the memory goes when all
+  that have it have closed it or ended. A process that created and closed a block learns that
+  another one unlinked it at its next use of this module, and lets go then.
+
+So what a process creates and hands over by name does not outlive the process unless the other one
+has attached by then; with the standard library it does, and leaks if nobody unlinks it.
+
+A block with a name of the program's choice, `SharedMemory("name", create=True, size=n)`, is the
+exception: that asks for a named object of the system, and is the standard library's, resource
+tracker and all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import re
+import secrets
 import sys
-from multiprocessing import shared_memory
-from multiprocessing.shared_memory import *
+import types
+from multiprocessing import shared_memory as _stdlib
 
-sys.modules[__name__] = shared_memory
+from millpond._version import load_engine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.shared_memory import ShareableList as _ShareableList
+    from multiprocessing.shared_memory import SharedMemory as _SharedMemory
+    from typing import Any
+else:
+    # While millpond is installed, the module's attributes are the classes of this one.
+    _ShareableList, _SharedMemory = map(vars(_stdlib).get, ("ShareableList", "SharedMemory"))
+
+__all__ = ["ShareableList", "SharedMemory"]
+
+_NAME = re.compile(r"millpond_([0-9]+)_[0-9a-f]{16}", re.ASCII)
+"""The creator's pid, so that it is asked first, and something that nobody else has."""
+
+# Seals are kept by the kernel, with the memory, and are never taken back. This one, which forbids
+# further ones, says that the block is unlinked: adding it fails for all but the first who tries.
+_UNLINKED = fcntl.F_SEAL_SEAL
+
+# Descriptors of blocks that this process created and closed, by name. They are what others find
+# the blocks by.
+_kept: dict[str, int] = {}
+
+
+class SharedMemory(_SharedMemory):
+    """A block of memory that processes share; see the module for how long it lives.
+
+    Args:
+        name: of the block to attach to. With `create`, a name for an object of the system; None,
+            the default, for anonymous memory, which gets a name of millpond's.
+        create: make a new block.
+        size: of the new block, in bytes.
+        track: whether the resource tracker of the standard library is told of a block with a name
+            of the program's choice; heeded from Python 3.13 on.
+
+    Raises:
+        ValueError: the size is not positive, or there is neither a name nor `create`.
+        FileNotFoundError: no block has the name: it was unlinked, or nobody who has it lives.
+        FileExistsError: `create`, and there is an object of this name.
+        MemoryError: the size is more than this machine has.
+
+    Example:
+        >>> from millpond.shared_memory import SharedMemory
+        >>> block = SharedMemory(create=True, size=5)
+        >>> block.buf[:] = b"hello"
+        >>> other = SharedMemory(block.name)  # here or in another process
+        >>> bytes(other.buf)
+        b'hello'
+        >>> other.close(); block.close(); block.unlink()
+    """
+
+    # What the base class has; its stubs do not tell.
+    _name: str
+    _fd: int
+    _mmap: Any
+    _buf: Any
+    _size: int
+    # The process in which an anonymous block was created; None if this object attached to one.
+    _creator: int | None = None
+    _anonymous = False
+
+    def __init__(
+        self, name: str | None = None, create: bool = False, size: int = 0, *, track: bool = True
+    ) -> None:
+        _let_go_of_unlinked()
+        if create and name is None and size > 0:
+            self._create(size)
+        elif not create and name is not None and _NAME.fullmatch(name):
+            self._map(_find(name), name)
+        elif sys.version_info >= (3, 13):
+            super().__init__(name, create, size, track=track)
+        else:
+            super().__init__(name, create, size)
+
+    def _create(self, size: int) -> None:
+        load_engine().could_hold(size)
+        name = f"millpond_{os.getpid()}_{secrets.token_hex(8)}"
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(fd, size)
+            # A page that somebody has mapped cannot vanish.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._map(fd, name)
+        self._creator = os.getpid()
+
+    def _map(self, fd: int, name: str) -> None:
+        """Take over the descriptor of a block, and map the block."""
+        try:
+            self._size = os.fstat(fd).st_size
+            self._mmap = mmap.mmap(fd, self._size)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._buf = memoryview(self._mmap)
+        self._fd, self._name, self._anonymous = fd, name, True
+
+    def close(self) -> None:
+        """Give up this object's access to the memory. The block stays until it is unlinked.
+
+        Raises:
+            BufferError: views of the memory are in use.
+        """
+        fd = self._fd
+        if not self._anonymous or fd < 0 or self._creator != os.getpid():
+            super().close()
+            return
+        # The base class closes it with the rest.
+        self._fd = -1
+        try:
+            super().close()
+        except BaseException:
+            self._fd = fd
+            raise
+        _kept[self._name] = fd
+        _let_go_of_unlinked()
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # What is left when the interpreter ends, its modules half gone, goes with the process.
+        if not is_finalizing():
+            super().__del__()
+
+    def unlink(self) -> None:
+        """See to it that nobody can attach any more, and that the memory goes when it is closed.
+
+        Raises:
+            FileNotFoundError: the block was unlinked already, or nobody who has it lives.
+        """
+        if not self._anonymous:
+            super().unlink()
+            return
+        held = self._fd if self._fd >= 0 else _kept.get(self._name)
+        fd = _find(self._name) if held is None else held
+        try:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _UNLINKED)
+        except PermissionError:
+            raise _not_found(self._name) from None
+        finally:
+            if held is None:
+                os.close(fd)
+        _let_go_of_unlinked()
+
+
+def _with_our_memory(function: Any) -> Any:
+    """Return a function of the standard library's module that makes blocks of ours."""
+    names = {**vars(_stdlib), "SharedMemory": SharedMemory}
+    ours = types.FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    ours.__kwdefaults__ = function.__kwdefaults__
+    ours.__doc__ = function.__doc__
+    return ours
+
+
+class ShareableList(_ShareableList):  # type: ignore[type-arg]
+    """A list of fixed length, of plain values, in a `SharedMemory`: that of the standard library.
+
+    Example:
+        >>> from millpond.shared_memory import ShareableList
+        >>> values = ShareableList(["one", 2, 3.0, None])
+        >>> values[1] = 20
+        >>> list(ShareableList(name=values.shm.name))  # here or in another process
+        ['one', 20, 3.0, None]
+        >>> values.shm.close(); values.shm.unlink()
+    """
+
+    # All that it does is right, but for the class of which it makes its memory.
+    __init__ = _with_our_memory(_ShareableList.__init__)
+
+
+def _find(name: str) -> int:
+    """Return a new descriptor of an anonymous block."""
+    pid = _NAME.fullmatch(name)[1]  # type: ignore[index]
+    for process in _candidates(pid):
+        for number in _listing(f"/proc/{process}/fd"):
+            path = f"/proc/{process}/fd/{number}"
+            if not _is_block(path, name):
+                continue
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            except OSError:
+                continue
+            # It may have become another file between the look and the opening.
+            if not _is_block(f"/proc/self/fd/{fd}", name):
+                os.close(fd)
+                continue
+            if not _is_unlinked(fd):
+                return fd
+            os.close(fd)
+            raise _not_found(name)
+    raise _not_found(name)
+
+
+def _candidates(creator: str) -> Iterator[str]:
+    """Yield the processes that may have a block, the likely ones first."""
+    yield "self"
+    yield creator
+    for process in _listing("/proc"):
+        if process.isdigit() and process != creator:
+            yield process
+
+
+def _listing(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        # The process has ended, or is another user's.
+        return []
+
+
+def _is_block(path: str, name: str) -> bool:
+    try:
+        return os.readlink(path) == f"/memfd:{name} (deleted)"
+    except OSError:
+        return False
+
+
+def _is_unlinked(fd: int) -> bool:
+    return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _UNLINKED)
+
+
+def _not_found(name: str) -> FileNotFoundError:
+    message = "no such shared memory: it was unlinked, or no process that has it lives"
+    return FileNotFoundError(errno.ENOENT, message, name)
+
+
+def _let_go_of_unlinked() -> None:
+    for name, fd in list(_kept.items()):
+        # Who takes the name out closes the descriptor, so threads do not do it twice.
+        if _is_unlinked(fd) and _kept.pop(name, None) is not None:
+            os.close(fd)
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: the process that created the blocks is the one to keep them."""
+    while _kept:
+        os.close(_kept.popitem()[1])
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -5,6 +5,7 @@
 
 use pyo3::prelude::*;
 
+mod bytes;
 mod codec;
 mod fast;
 mod handle;
@@ -22,6 +23,8 @@ mod _engine {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
+    use crate::bytes::PySharedBytes;
+    #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]
     use crate::worker::{Progress, PyWorker};
@@ -32,6 +35,12 @@ mod _engine {
     #[pyfunction]
     fn cpu_count() -> usize {
         millpond_core::cpu::cpu_count()
+    }
+
+    /// Raises MemoryError if the machine could never hold so many bytes.
+    #[pyfunction]
+    fn could_hold(length: u64) -> PyResult<()> {
+        millpond_core::os::memory::could_hold(length).map_err(crate::bytes::want)
     }
 
     /// A plain value in the fast lane's format; `None` if it is not for the fast lane.

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod inherited;
 pub mod map;
 pub mod memfd;
+pub mod memory;
 pub mod pidfd;
 pub mod ready;
 pub mod signals;

@@ -2,10 +2,12 @@
 //!
 //! *Pools* have [segments](segment), one a worker, with a [heap] of blocks that large payloads
 //! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
-//! by [ticket]: small ones in [slots](slab) of a region, [typed](shared).
+//! by [ticket]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
 
+pub mod bytes;
 pub mod heap;
 pub mod lease;
+pub mod number;
 pub mod region;
 pub mod segment;
 pub mod shared;

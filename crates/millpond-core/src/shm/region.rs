@@ -33,8 +33,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x01");
 struct Header {
     magic: AtomicU64,
     identity: AtomicU64,
-    /// Tickets that were sent to processes, and tickets that were used by them. While they differ
-    /// a ticket is on its way.
+    /// Tickets that were sent to processes, and how many of them were used. While they differ a
+    /// ticket is on its way.
     sent: AtomicU64,
     used: AtomicU64,
 }
@@ -55,8 +55,20 @@ impl Region {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn create(name: &str, length: usize) -> io::Result<Arc<Self>> {
-        let fd = memfd::create(name, length as u64)?;
-        memfd::reserve(fd.as_fd(), 0, length as u64)?;
+        Self::new(memfd::create(name, length as u64)?, length, length)
+    }
+
+    /// Like [`create`](Self::create), but only the header has pages: the others come when they are
+    /// touched.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or address space have run out.
+    pub fn create_sparse(name: &str, length: usize) -> io::Result<Arc<Self>> {
+        Self::new(memfd::create(name, length as u64)?, length, HEADER)
+    }
+
+    fn new(fd: OwnedFd, length: usize, reserved: usize) -> io::Result<Arc<Self>> {
+        memfd::reserve(fd.as_fd(), 0, reserved as u64)?;
         let map = Mapping::new(fd.as_fd(), 0, length)?;
         let identity = random()?;
         let region = Self { fd, map, identity };
@@ -133,8 +145,12 @@ impl Region {
     }
 
     pub(crate) fn note_used(&self) {
-        // Relaxed: as above.
-        self.header().used.fetch_add(1, Ordering::Relaxed);
+        let Header { sent, used, .. } = self.header();
+        // One ticket may be used by many, as that of a function which all workers of a pool get:
+        // those uses must not count for tickets that are sent later. Relaxed: as above.
+        let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < sent.load(Ordering::Relaxed)).then(|| count + 1)
+        });
     }
 
     /// Whether a ticket may be on its way.

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::fork::Owner;
 use crate::shm::region::{HEADER, Region};
-use crate::shm::tables;
+use crate::shm::{tables, ticket};
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
-const SIZES: [usize; 2] = [256, 4096];
-const SLAB: usize = 64 << 10;
-const LARGE_SLAB: usize = 256 << 10;
+const SIZES: [usize; 3] = [256, 4096, 32 << 10];
+/// How large the slabs for them are.
+const SLABS: [usize; 3] = [64 << 10, 256 << 10, 512 << 10];
 
 /// A slab that this process allocates from.
 #[derive(Debug)]
@@ -48,22 +48,39 @@ impl Slot {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn allocate(length: usize) -> io::Result<Self> {
-        match SIZES.into_iter().find(|&size| length <= size) {
-            Some(size) => Self::from_slab(length, size),
+        Self::allocate_from(length, Region::create)
+    }
+
+    /// Like [`allocate`](Self::allocate), but what needs a region of its own gets pages as they are
+    /// touched: for bytes of which some may never be.
+    ///
+    /// # Errors
+    /// The system's, when descriptors or address space have run out.
+    pub fn allocate_sparse(length: usize) -> io::Result<Self> {
+        Self::allocate_from(length, Region::create_sparse)
+    }
+
+    fn allocate_from(
+        length: usize,
+        create: impl FnOnce(&str, usize) -> io::Result<Arc<Region>>,
+    ) -> io::Result<Self> {
+        match SIZES.into_iter().zip(SLABS).find(|&(size, _)| length <= size) {
+            Some((size, slab)) => Self::from_slab(length, size, slab),
             None => {
+                // Who needs much is the one to look whether something can go.
+                ticket::let_go_of_arrived();
                 let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
-                let region = Region::create("millpond", whole)?;
-                Ok(Self::new(region, HEADER, length))
+                Ok(Self::new(create("millpond", whole)?, HEADER, length))
             }
         }
     }
 
-    fn from_slab(length: usize, size: usize) -> io::Result<Self> {
+    fn from_slab(length: usize, size: usize, slab_length: usize) -> io::Result<Self> {
         if let Some((region, offset)) = take(&mut tables::lock().slabs, size) {
             return Ok(Self::new(region, offset, length));
         }
         // Creating a region locks the tables.
-        let region = Region::create("millpond", if size == SIZES[0] { SLAB } else { LARGE_SLAB })?;
+        let region = Region::create("millpond", slab_length)?;
         let first = HEADER.max(size);
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
@@ -200,7 +217,7 @@ mod tests {
 
     #[test]
     fn slots_are_zeroed_aligned_and_apart() {
-        let slots: Vec<_> = [1, 64, 256, 257, 4096, 5000, 100_000]
+        let slots: Vec<_> = [1, 64, 256, 257, 4096, 5000, 32 << 10, 100_000]
             .into_iter()
             .map(|length| Slot::allocate(length).expect("memory"))
             .collect();

@@ -92,14 +92,12 @@ impl Ticket {
     pub fn send(slot: &Slot, kind: u32) -> Self {
         let region = slot.region();
         region.note_sent();
+        let_go_of_arrived();
         let mut tables = tables::lock();
-        let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
         if !tables.travelling.iter().any(|kept| Arc::ptr_eq(kept, region)) {
             tables.travelling.push(Arc::clone(region));
         }
-        // Dropping a region locks the tables.
         drop(tables);
-        drop(arrived);
         Self { awaited: true, ..Self::new(slot, kind) }
     }
 
@@ -215,6 +213,15 @@ impl Ticket {
             Err(errno) => Err(TicketError::System(errno.into())),
         }
     }
+}
+
+/// Lets go of the regions that were kept for tickets which have arrived by now.
+pub(crate) fn let_go_of_arrived() {
+    let mut tables = tables::lock();
+    let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
+    // Dropping a region locks the tables.
+    drop(tables);
+    drop(arrived);
 }
 
 #[cfg(test)]
