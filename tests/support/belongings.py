@@ -15,6 +15,10 @@ SHARED_MEMORY = "/dev/shm"
 # The stdlib's own helpers, which stay until the process that needed them first ends.
 HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
 
+# The memory that the engine cuts small objects from: one for each of their sizes stays open.
+SLAB = "/memfd:millpond-slab"
+SLAB_SIZES = 3
+
 
 @dataclass(frozen=True)
 class Belongings:
@@ -97,6 +101,9 @@ def _descriptors() -> Iterator[tuple[int, str]]:
             targets[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")
     # pytest itself puts others in the place of the standard ones.
     lasting = {0, 1, 2} | _helper_descriptors()
+    slabs = {number for number, target in targets.items() if target.startswith(SLAB)}
+    if len(slabs) <= SLAB_SIZES:
+        lasting |= slabs
     yield from ((number, target) for number, target in targets.items() if number not in lasting)
 
 

@@ -80,7 +80,7 @@ impl Slot {
             return Ok(Self::new(region, offset, length));
         }
         // Creating a region locks the tables.
-        let region = Region::create("millpond", slab_length)?;
+        let region = Region::create("millpond-slab", slab_length)?;
         let first = HEADER.max(size);
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
@@ -162,6 +162,8 @@ fn take(slabs: &mut [Slab], size: usize) -> Option<(Arc<Region>, usize)> {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Its region may have been kept for somebody who has it by now.
+        ticket::let_go_of_arrived();
         let Some((owner, forks)) = self.origin else {
             return;
         };
