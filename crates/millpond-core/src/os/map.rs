@@ -45,6 +45,16 @@ impl Mapping {
         Ok(())
     }
 
+    /// The mapping that was forgotten at this place.
+    ///
+    /// # Safety
+    /// `length` bytes at `start` are a mapping that [`Mapping::new`] made and whose destructor did
+    /// not and will not run.
+    #[must_use]
+    pub unsafe fn from_raw(start: NonNull<u8>, length: usize) -> Self {
+        Self { start, length }
+    }
+
     /// The first mapped byte.
     #[must_use]
     pub fn start(&self) -> NonNull<u8> {

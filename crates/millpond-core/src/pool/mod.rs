@@ -8,7 +8,6 @@ pub mod handle;
 pub mod job;
 mod lifecycle;
 mod member;
-pub mod payload;
 mod state;
 pub mod stats;
 mod supervisor;
@@ -18,6 +17,7 @@ pub mod wire;
 pub mod worker;
 pub mod zygote;
 
+pub use crate::channel::payload;
 pub use config::Config;
 pub use handle::{Pool, PoolError, WorkerInfo};
 pub use waiting::Waited;

@@ -67,6 +67,20 @@ impl Region {
         Self::new(memfd::create(name, length as u64)?, length, HEADER)
     }
 
+    /// Memory of `length` bytes of which the first `mapped` are mapped, and the first `reserved`
+    /// have pages. Who uses the others maps and reserves them.
+    ///
+    /// # Errors
+    /// The system's, when descriptors, address space or memory have run out.
+    pub(crate) fn create_partly(
+        name: &str,
+        length: u64,
+        mapped: usize,
+        reserved: usize,
+    ) -> io::Result<Arc<Self>> {
+        Self::new(memfd::create(name, length)?, mapped, reserved)
+    }
+
     fn new(fd: OwnedFd, length: usize, reserved: usize) -> io::Result<Arc<Self>> {
         memfd::reserve(fd.as_fd(), 0, reserved as u64)?;
         let map = Mapping::new(fd.as_fd(), 0, length)?;

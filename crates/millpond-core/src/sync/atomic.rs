@@ -1,7 +1,7 @@
 //! The atomics and the futex that primitives are made of, in one place so that models of them can
 //! put others there.
 
-pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use crate::os::futex::{self, Woken};

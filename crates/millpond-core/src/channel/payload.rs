@@ -1,10 +1,11 @@
-//! Payloads: the arguments and results of tasks, as parts that need not lie side by side.
+//! Payloads: the arguments and results of tasks and the items of queues, as parts that need not lie side by side.
 //!
 //! A payload of one part is its bytes. One of several parts begins with their lengths (u64 each),
 //! and every part begins at a multiple of [`ALIGNMENT`], so that arrays can be read in place.
 
 use std::ops::Range;
 
+use crate::channel::queue::Block;
 use crate::shm::lease::Lease;
 
 /// What parts of a payload with several are aligned to, relative to the payload.
@@ -101,6 +102,7 @@ pub struct Payload {
 enum Storage {
     Own(Vec<u8>),
     Lent(Lease),
+    Block(Block),
 }
 
 impl Storage {
@@ -108,6 +110,7 @@ impl Storage {
         match self {
             Self::Own(bytes) => bytes,
             Self::Lent(lease) => lease.bytes(),
+            Self::Block(block) => block.bytes(),
         }
     }
 }
@@ -130,6 +133,13 @@ impl Payload {
     #[must_use]
     pub fn from_lease(lease: Lease, parts: u32) -> Option<Self> {
         Self::new(Storage::Lent(lease), parts)
+    }
+
+    /// A payload of `parts` parts in a block of a queue, read in place. `None` if its bytes are
+    /// damaged.
+    #[must_use]
+    pub fn from_block(block: Block, parts: u32) -> Option<Self> {
+        Self::new(Storage::Block(block), parts)
     }
 
     fn new(storage: Storage, count: u32) -> Option<Self> {
@@ -171,7 +181,7 @@ impl Payload {
     /// Whether the bytes lie in shared memory, which is lent until the payload is dropped.
     #[must_use]
     pub fn is_lent(&self) -> bool {
-        matches!(self.storage, Storage::Lent(_))
+        !matches!(self.storage, Storage::Own(_))
     }
 
     /// The address of a part that lies in shared memory and may be written too; `None` for one
@@ -184,6 +194,7 @@ impl Payload {
         let start = self.parts[index].start;
         match &self.storage {
             Storage::Lent(lease) => Some(lease.start().as_ptr().addr() + start),
+            Storage::Block(block) => Some(block.start().as_ptr().addr() + start),
             Storage::Own(_) => None,
         }
     }

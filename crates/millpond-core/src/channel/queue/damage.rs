@@ -1,0 +1,30 @@
+//! For fuzzing and tests: memory as a process gone wild would leave it.
+
+use std::os::fd::AsFd;
+
+use crate::channel::queue::Queue;
+
+impl Queue {
+    /// Overwrites the memory of the queue from `offset` on: the control page from 64, the unit map
+    /// from 8 KiB, the heap from 64 MiB. What cannot be written is left out.
+    ///
+    /// Whatever is written, using the queue afterwards ends in errors or wrong items at worst,
+    /// provided that [its guards are free](Self::free_guards).
+    #[doc(hidden)]
+    pub fn scribble(&self, offset: u64, bytes: &[u8]) {
+        let _ = rustix::io::pwrite(self.memory.region().as_fd(), bytes, offset);
+    }
+
+    /// Makes all guards free, whoever they say holds them: a name that was written there by
+    /// accident may be that of a process that lives for ever.
+    #[doc(hidden)]
+    pub fn free_guards(&self) {
+        let control = self.memory.control();
+        control.put.force_free();
+        control.get.force_free();
+        control.heap.force_free();
+        control.producers.force_free();
+        control.consumers.force_free();
+        control.token.force_free();
+    }
+}

@@ -1,0 +1,318 @@
+//! Taking: small items are copied out under the guard, large ones change hands.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::block::Block;
+use crate::channel::queue::control::NO_PRODUCERS;
+use crate::channel::queue::error::{GetError, Trouble};
+use crate::channel::queue::layout::Holding;
+use crate::channel::queue::members::End;
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::segment::{Cursor, Position, Record};
+use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
+use crate::crash::crash_point;
+use crate::sync::atomic::Ordering;
+use crate::sync::outcome::{After, Patience};
+use crate::sync::spin::with_thread_spin;
+
+/// How many bytes are copied while others wait for the guard, before it is given back.
+const AT_ONCE: usize = 1 << 20;
+
+/// An item that was taken.
+#[derive(Debug)]
+pub struct Received {
+    /// What its producer put beside the bytes.
+    pub tag: u32,
+    /// The bytes, if they were small: this part of the caller's buffer.
+    pub bytes: Range<usize>,
+    /// The bytes in shared memory, if there were many.
+    pub block: Option<Block>,
+}
+
+/// Where items go that are being taken.
+trait Sink {
+    fn push(&mut self, item: Received);
+    /// The blocks among the items, once they are taken.
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Block>;
+}
+
+impl Sink for Option<Received> {
+    fn push(&mut self, item: Received) {
+        *self = Some(item);
+    }
+
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Block> {
+        self.iter_mut().filter_map(|item| item.block.as_mut())
+    }
+}
+
+impl Sink for Vec<Received> {
+    fn push(&mut self, item: Received) {
+        Vec::push(self, item);
+    }
+
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Block> {
+        self.iter_mut().filter_map(|item| item.block.as_mut())
+    }
+}
+
+impl Queue {
+    /// Takes an item, for which the caller waits until `deadline`, for ever without one. Its bytes
+    /// replace what is in `buffer` unless they come in a block.
+    ///
+    /// # Errors
+    /// [`GetError`]; nothing was taken then.
+    pub fn get(
+        &self,
+        buffer: &mut Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> Result<Received, GetError> {
+        buffer.clear();
+        let mut item = None;
+        self.take_or_wait(1, buffer, &mut item, deadline)?;
+        item.ok_or(GetError::Empty)
+    }
+
+    /// Takes an item if there is one now.
+    ///
+    /// # Errors
+    /// [`GetError`]; nothing was taken then.
+    pub fn try_get(&self, buffer: &mut Vec<u8>) -> Result<Received, GetError> {
+        // In the past, whatever the time.
+        self.get(buffer, Some(Instant::now()))
+    }
+
+    /// Takes up to `most` items, at least one; waits for the first one as [`get`](Self::get) does.
+    /// Adds the items to `items`, and the bytes of small ones to `buffer`.
+    ///
+    /// It takes fewer than there are when they are many bytes.
+    ///
+    /// # Errors
+    /// [`GetError`]; nothing was taken then.
+    pub fn get_many(
+        &self,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        items: &mut Vec<Received>,
+        deadline: Option<Instant>,
+    ) -> Result<usize, GetError> {
+        let before = items.len();
+        if most > 0 {
+            let taken = self.take_or_wait(most, buffer, items, deadline);
+            taken.inspect_err(|_| items.truncate(before))?;
+        }
+        Ok(items.len() - before)
+    }
+
+    #[inline]
+    fn take_or_wait(
+        &self,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        sink: &mut impl Sink,
+        deadline: Option<Instant>,
+    ) -> Result<(), GetError> {
+        match self.take(most, buffer, sink, deadline) {
+            Err(GetError::Empty) => self.wait_and_take(most, buffer, sink, deadline),
+            taken => taken,
+        }
+    }
+
+    #[cold]
+    fn wait_and_take(
+        &self,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        sink: &mut impl Sink,
+        deadline: Option<Instant>,
+    ) -> Result<(), GetError> {
+        let control = self.memory.control();
+        let patience = Patience::until(deadline);
+        let mut slept = false;
+        loop {
+            if control.is_closed(NO_PRODUCERS) {
+                // What was put before the end closed is visible by now.
+                return match self.take(most, buffer, sink, deadline) {
+                    Err(GetError::Empty) => Err(GetError::Closed),
+                    taken => taken,
+                };
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return self.take(most, buffer, sink, deadline);
+            }
+            // Spinning over, the guard is taken outside of it: it has a spin of its own.
+            let found = with_thread_spin(|spin| {
+                if spin.until(|| control.length() > 0) {
+                    return None;
+                }
+                let announced = control.not_empty.announce();
+                if control.length() > 0 || control.is_closed(NO_PRODUCERS) {
+                    return None;
+                }
+                Some(patience.after(announced.sleep(patience.slice())))
+            });
+            match found {
+                None => {}
+                Some(After::Look) => slept = true,
+                Some(After::LookForDead) => {
+                    self.memory.close_if_deserted(End::Producers);
+                    self.memory.sweep_if_due();
+                }
+                Some(After::GiveUp) => return self.take(most, buffer, sink, deadline),
+                Some(After::Interrupted) => return Err(GetError::Interrupted),
+            }
+            match self.take(most, buffer, sink, deadline) {
+                Err(GetError::Empty) => {}
+                taken => {
+                    if slept && control.length() > 0 {
+                        // Who else was woken may be dead; see `waiters`.
+                        control.not_empty.committed(1);
+                    }
+                    return taken;
+                }
+            }
+        }
+    }
+
+    /// Takes what is there now, in one commit.
+    #[inline]
+    fn take(
+        &self,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        sink: &mut impl Sink,
+        deadline: Option<Instant>,
+    ) -> Result<(), GetError> {
+        let memory = &*self.memory;
+        let control = memory.control();
+        let get = memory.enter_get(deadline)?;
+        let standing = get.standing();
+        let mut available = get.seen().saturating_sub(standing.count);
+        if available == 0 {
+            available = get.look(&control.put).saturating_sub(standing.count);
+        }
+        if available == 0 {
+            return Err(GetError::Empty);
+        }
+        crash_point!("queue: entered to get");
+        let most = usize::try_from(available).map_or(most, |available| available.min(most));
+        let before = buffer.len();
+        let (n, position) = self.read_records(standing, most, buffer, sink).inspect_err(|_| {
+            buffer.truncate(before);
+        })?;
+        crash_point!("queue: items are copied");
+        get.commit(standing.count + u64::from(n), position);
+        for block in sink.blocks() {
+            block.take();
+            crash_point!("queue: block is taken");
+        }
+        memory.note_taken(&get, n);
+        if position.unit() != standing.position.unit() {
+            memory.free_segments(&get, standing.position, position);
+        }
+        drop(get);
+        if control.capacity().is_some() {
+            control.not_full.committed(n);
+        }
+        self.committed_for_watchers();
+        Ok(())
+    }
+
+    /// Reads up to `most` records, which are committed; how many, and where that ends.
+    #[inline]
+    fn read_records(
+        &self,
+        standing: Standing,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        sink: &mut impl Sink,
+    ) -> Result<(u32, Position), Trouble> {
+        let memory = &*self.memory;
+        let mut cursor = match standing.position {
+            none if none.is_none() => {
+                // Relaxed: published by the first commit.
+                Cursor::first(memory, memory.control().first.load(Ordering::Relaxed))?
+            }
+            position => Cursor::at(memory, position)?,
+        };
+        let begin = buffer.len();
+        let mut n = 0;
+        while (n as usize) < most && buffer.len() - begin <= AT_ONCE && n < u32::MAX {
+            let mut record = cursor.record()?;
+            if matches!(record, Record::End) {
+                cursor = cursor.following(memory)?;
+                record = cursor.record()?;
+            }
+            let received = match record {
+                Record::Inline { tag, at, length } => {
+                    let start = buffer.len();
+                    cursor.copy_to(at, length, buffer);
+                    Received { tag, bytes: start..buffer.len(), block: None }
+                }
+                Record::Large { tag, unit, length } => {
+                    let item = standing.count + u64::from(n);
+                    match Block::find(&self.memory, unit, length, item) {
+                        // It stays, and the next call tells why.
+                        Err(Trouble::NoMemory(_)) if n > 0 => break,
+                        block => Received { tag, bytes: 0..0, block: Some(block?) },
+                    }
+                }
+                // No segment begins with its end.
+                Record::End => return Err(Trouble::Corrupt),
+            };
+            sink.push(received);
+            cursor.skip(&record);
+            n += 1;
+        }
+        Ok((n, cursor.position()))
+    }
+}
+
+impl Memory {
+    fn enter_get(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, GetError> {
+        let get = self.control().get.enter(deadline).map_err(|not| match not {
+            NotEntered::TimedOut => GetError::Empty,
+            NotEntered::Interrupted => GetError::Interrupted,
+        })?;
+        if get.died {
+            self.after_death(&get);
+        }
+        Ok(get)
+    }
+
+    /// Enters the get side, whatever signals come.
+    pub(super) fn enter_get_surely(&self) -> SideGuard<'_> {
+        let get = self.control().get.enter_surely();
+        if get.died {
+            self.after_death(&get);
+        }
+        get
+    }
+
+    #[cold]
+    fn after_death(&self, get: &SideGuard<'_>) {
+        self.sweep_get(get);
+        self.settle_tasks(get);
+    }
+
+    /// Frees the segments from `from` on that are read, up to the one that `to` is in.
+    #[cold]
+    fn free_segments(&self, _get: &SideGuard<'_>, from: Position, to: Position) {
+        let mut at = from;
+        while !at.is_none() && !to.is_in(at.unit()) {
+            let Ok(cursor) = Cursor::at(self, at) else {
+                return;
+            };
+            let next = cursor.next();
+            let is_segment = matches!(self.map()[at.unit()].holding(), Holding::Segment(_));
+            if !is_segment {
+                return;
+            }
+            crash_point!("queue: segment is about to be freed");
+            self.free(at.unit());
+            at = next;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Handing out units and taking them back.
+//!
+//! The map changes under the heap's guard, first what says nothing yet, then, by one store, the
+//! word that says who holds the block. So a death under the guard leaves a whole map: the block is
+//! free, or held by the dead. Two numbers may be wrong after it: `hint` is kept low enough (nothing
+//! is free below it), and `warm` is counted anew.
+//!
+//! What a block is used for changes without the guard: that is a matter between the side whose
+//! guard the caller holds and the block.
+
+use std::os::fd::AsFd;
+
+use crate::channel::queue::error::Trouble;
+use crate::channel::queue::layout::{Holding, MAP_START, UNIT, UNITS, Unit, WINDOW};
+use crate::channel::queue::memory::{Memory, file_offset};
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::os::memfd;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::robust::RobustWord;
+
+/// How many free units keep their pages: 32 MiB.
+const WARM_LIMIT: u64 = 512;
+const PAGE: usize = 4096;
+
+/// What the processes agree on about the heap.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub(super) struct HeapState {
+    guard: RobustWord,
+    /// The first unit that may be free; always where a block begins or could.
+    hint: AtomicU64,
+    /// No unit from this one on was ever used.
+    top: AtomicU64,
+    /// Free units that have pages.
+    warm: AtomicU64,
+}
+
+impl HeapState {
+    pub(super) fn force_free(&self) {
+        self.guard.force_free();
+    }
+}
+
+/// The right to change the map; given back when dropped.
+pub(super) struct HeapGuard<'a>(&'a HeapState, ProcessId);
+
+impl Drop for HeapGuard<'_> {
+    fn drop(&mut self) {
+        self.0.guard.release(self.1);
+    }
+}
+
+// Relaxed throughout: the guard's acquire and release order what happens under it.
+impl Memory {
+    fn heap(&self) -> &HeapState {
+        &self.control().heap
+    }
+
+    /// Enters the heap. Who holds it enters nothing else.
+    pub(super) fn enter_heap(&self) -> HeapGuard<'_> {
+        let me = ProcessId::current();
+        let heap = self.heap();
+        let died = heap.guard.enter(me).is_some();
+        let guard = HeapGuard(heap, me);
+        if died {
+            let mut warm = 0;
+            self.each_unit(|unit, holding, units| {
+                if holding == Holding::Free {
+                    let free = &self.map()[unit..unit + units];
+                    warm += free.iter().filter(|unit| unit.is_warm()).count() as u64;
+                }
+            });
+            heap.warm.store(warm, Ordering::Relaxed);
+        }
+        guard
+    }
+
+    fn top(&self) -> usize {
+        (self.heap().top.load(Ordering::Relaxed) as usize).min(UNITS)
+    }
+
+    /// Calls `visit` with the first unit, the state and the length of each block, free units one
+    /// by one. The caller is in the heap. Stops where the map makes no sense.
+    pub(super) fn each_unit(&self, mut visit: impl FnMut(usize, Holding, usize)) {
+        let (map, top) = (self.map(), self.top());
+        let mut unit = 0;
+        while unit < top {
+            let holding = map[unit].holding();
+            let units = if holding == Holding::Free { 1 } else { map[unit].units() };
+            if units == 0 || units > UNITS - unit {
+                return;
+            }
+            visit(unit, holding, units);
+            unit += units;
+        }
+    }
+
+    /// Takes `units` free units for `holding`, with real pages.
+    pub(super) fn allocate(&self, units: usize, holding: Holding) -> Result<usize, Trouble> {
+        if units > UNITS {
+            return Err(Trouble::TooLarge);
+        }
+        let unit = self.claim(units, holding)?;
+        crash_point!("queue: block is claimed");
+        if let Err(error) = self.reserve(unit, units) {
+            self.free(unit);
+            return Err(Trouble::NoMemory(error));
+        }
+        Ok(unit)
+    }
+
+    fn claim(&self, units: usize, holding: Holding) -> Result<usize, Trouble> {
+        let heap = self.heap();
+        let guard = self.enter_heap();
+        let hint = (heap.hint.load(Ordering::Relaxed) as usize).min(UNITS);
+        let unit = self.find(hint, units)?;
+        let end = unit + units;
+        if end > self.top() {
+            self.reserve_map(self.top(), end)?;
+        }
+        crash_point!("queue: units are found");
+        let block = &self.map()[unit..end];
+        block[0].set_units(units);
+        let warm = block.iter().filter(|unit| unit.is_warm()).count() as u64;
+        let left = heap.warm.load(Ordering::Relaxed).saturating_sub(warm);
+        heap.warm.store(left, Ordering::Relaxed);
+        if end > self.top() {
+            heap.top.store(end as u64, Ordering::Relaxed);
+        }
+        block[0].hold(holding);
+        crash_point!("queue: units are taken");
+        if unit == hint {
+            heap.hint.store(end as u64, Ordering::Relaxed);
+        }
+        drop(guard);
+        Ok(unit)
+    }
+
+    /// The first run of free units that is long enough and lies in one window, if a window holds
+    /// so many.
+    fn find(&self, hint: usize, units: usize) -> Result<usize, Trouble> {
+        let (map, top) = (self.map(), self.top());
+        let mut start = hint;
+        let mut end = hint;
+        loop {
+            if units <= WINDOW && start % WINDOW + units > WINDOW {
+                start = start.next_multiple_of(WINDOW);
+            }
+            if end >= start + units {
+                return Ok(start);
+            }
+            if start.checked_add(units).is_none_or(|end| end > UNITS) {
+                return Err(Trouble::NoMemory(std::io::ErrorKind::OutOfMemory.into()));
+            }
+            if end >= top {
+                // Free from here on; the map has no pages there yet.
+                return Ok(start);
+            }
+            if map[end].holding() == Holding::Free {
+                end += 1;
+            } else {
+                let taken = map[end].units();
+                if taken == 0 || taken > UNITS - end {
+                    return Err(Trouble::Corrupt);
+                }
+                end += taken;
+                start = start.max(end);
+            }
+        }
+    }
+
+    /// Gives the part of the map that speaks of these units pages.
+    fn reserve_map(&self, from: usize, to: usize) -> Result<(), Trouble> {
+        let offset = |unit: usize| MAP_START + unit * size_of::<Unit>();
+        let start = offset(from) / PAGE * PAGE;
+        let length = offset(to).next_multiple_of(PAGE) - start;
+        Ok(memfd::reserve(self.region().as_fd(), start as u64, length as u64)?)
+    }
+
+    /// Gives the units of a block of the caller pages where they have none.
+    fn reserve(&self, unit: usize, units: usize) -> std::io::Result<()> {
+        let mut at = unit;
+        for run in self.map()[unit..unit + units].chunk_by(|a, b| a.is_warm() == b.is_warm()) {
+            if !run[0].is_warm() {
+                let length = (run.len() * UNIT) as u64;
+                memfd::reserve(self.region().as_fd(), file_offset(at), length)?;
+                run.iter().for_each(|unit| unit.set_warm(true));
+            }
+            at += run.len();
+        }
+        Ok(())
+    }
+
+    /// Frees a block that the caller holds, or that nobody will ever use.
+    pub(super) fn free(&self, unit: usize) {
+        let units = self.map()[unit].units();
+        if units == 0 || units > UNITS - unit {
+            return;
+        }
+        // Before the guard: it takes its time, and the block is still the caller's.
+        if self.heap().warm.load(Ordering::Relaxed).saturating_add(units as u64) > WARM_LIMIT {
+            self.cool(unit, units);
+        }
+        crash_point!("queue: block is about to be freed");
+        let guard = self.enter_heap();
+        self.free_entered(&guard, unit, units);
+    }
+
+    /// Gives the pages of a block back to the system.
+    fn cool(&self, unit: usize, units: usize) {
+        // Cold first: a unit that is taken for cold is reserved again, whatever is true.
+        self.map()[unit..unit + units].iter().for_each(|unit| unit.set_warm(false));
+        let length = (units * UNIT) as u64;
+        // It fails for want of kernel memory; then the pages stay until the unit's next turn.
+        let _ = memfd::discard(self.region().as_fd(), file_offset(unit), length);
+    }
+
+    /// Frees a block, in the heap already.
+    pub(super) fn free_entered(&self, guard: &HeapGuard<'_>, unit: usize, units: usize) {
+        let heap = guard.0;
+        let block = &self.map()[unit..unit + units];
+        // Lower first: nothing free may lie below the hint, whenever the caller dies.
+        if heap.hint.load(Ordering::Relaxed) > unit as u64 {
+            heap.hint.store(unit as u64, Ordering::Relaxed);
+        }
+        crash_point!("queue: hint is lowered");
+        // The units within were the block's own: what they say of holders is from its past, and
+        // free; see `claim`, which only writes the first.
+        let warm = block.iter().filter(|unit| unit.is_warm()).count() as u64;
+        block[0].hold(Holding::Free);
+        crash_point!("queue: block is free");
+        let now = heap.warm.load(Ordering::Relaxed).saturating_add(warm);
+        heap.warm.store(now, Ordering::Relaxed);
+    }
+}

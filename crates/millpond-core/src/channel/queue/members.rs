@@ -1,0 +1,159 @@
+//! Who may still put, or take: how a channel notices that the other end is gone.
+//!
+//! A process counts once for each handle that it has; handles on their way in a message count too.
+//! Who finds the number at zero closes the side for good ([`Queue::leave`], or a waiter that looks
+//! for the dead). A queue without ends never closes: nobody joins.
+//!
+//! **Deaths.** What a dead process had is taken away by whoever looks; a handle that was on its way
+//! in a message which nobody will read counts for ever. A forked child is a member once it uses its
+//! copy of a handle; until then only its parent is.
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::tally::Tally;
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::robust::RobustWord;
+
+/// One end's members; all zero is an end that nobody has ever joined.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Members {
+    guard: RobustWord,
+    /// 1 once somebody joined.
+    used: AtomicU32,
+    /// Handles in messages.
+    travelling: AtomicU32,
+    tally: Tally<96>,
+}
+
+/// An end of a queue that is a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Those who put.
+    Producers,
+    /// Those who take.
+    Consumers,
+}
+
+struct Guard<'a>(&'a Members, ProcessId);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.guard.release(self.1);
+    }
+}
+
+// Relaxed throughout: the guard orders what happens under it.
+impl Members {
+    pub(super) fn force_free(&self) {
+        self.guard.force_free();
+    }
+
+    fn enter(&self) -> Guard<'_> {
+        let me = ProcessId::current();
+        // Whoever died here left a tally that is whole.
+        let _ = self.guard.enter(me);
+        Guard(self, me)
+    }
+
+    fn join(&self, arrived: bool) {
+        let guard = self.enter();
+        self.tally.add(guard.1, 1);
+        self.used.store(1, Ordering::Relaxed);
+        crash_point!("queue: member has joined");
+        if arrived {
+            let travelling = self.travelling.load(Ordering::Relaxed);
+            self.travelling.store(travelling.saturating_sub(1), Ordering::Relaxed);
+        }
+    }
+
+    fn send(&self) {
+        let _guard = self.enter();
+        let travelling = self.travelling.load(Ordering::Relaxed).saturating_add(1);
+        self.travelling.store(travelling, Ordering::Relaxed);
+    }
+
+    fn leave(&self) -> bool {
+        let guard = self.enter();
+        self.tally.subtract(guard.1);
+        crash_point!("queue: member has left");
+        self.is_deserted()
+    }
+
+    /// Takes away what the dead had; whether nobody is left.
+    fn look(&self) -> bool {
+        if self.used.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let dead: Vec<_> = self.tally.holders().filter(|member| !member.is_alive()).collect();
+        let _guard = self.enter();
+        for member in dead {
+            self.tally.remove(member);
+        }
+        self.is_deserted()
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.travelling.load(Ordering::Relaxed) == 0 && self.tally.total() == 0
+    }
+}
+
+impl End {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Producers => NO_PRODUCERS,
+            Self::Consumers => NO_CONSUMERS,
+        }
+    }
+}
+
+impl Memory {
+    fn members(&self, end: End) -> &Members {
+        match end {
+            End::Producers => &self.control().producers,
+            End::Consumers => &self.control().consumers,
+        }
+    }
+
+    /// Closes an end whose members are all gone; whether it is closed.
+    pub(super) fn close_if_deserted(&self, end: End) -> bool {
+        if !self.control().is_closed(end.flag()) && self.members(end).look() {
+            self.control().close(end.flag());
+        }
+        self.control().is_closed(end.flag())
+    }
+}
+
+impl Queue {
+    /// The calling process has one more handle of this end.
+    pub fn join_end(&self, end: End) {
+        self.memory.members(end).join(false);
+    }
+
+    /// The calling process has one more handle of this end, which [was sent](Self::send_end) to it.
+    pub fn arrive_at_end(&self, end: End) {
+        self.memory.members(end).join(true);
+    }
+
+    /// A handle of this end is sent to some process.
+    pub fn send_end(&self, end: End) {
+        self.memory.members(end).send();
+    }
+
+    /// The calling process has one handle less of this end. The last one closes it.
+    pub fn leave_end(&self, end: End) {
+        if self.memory.members(end).leave() {
+            crash_point!("queue: end is about to be closed");
+            self.memory.control().close(end.flag());
+        }
+    }
+
+    /// Closes an end for everybody: nothing is put any more (the consumers are gone), or nothing
+    /// but what is left is taken (the producers are).
+    pub fn close_end(&self, end: End) {
+        self.memory.control().close(end.flag());
+    }
+}

@@ -1,0 +1,30 @@
+//! The queue: many producers, many consumers, in shared memory. README.md beside this is the protocol.
+
+mod block;
+mod control;
+mod damage;
+mod error;
+mod get;
+mod handle;
+mod heap;
+mod layout;
+mod members;
+mod memory;
+mod put;
+mod segment;
+mod side;
+mod sweep;
+mod tally;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod token;
+mod waiters;
+
+pub use block::Block;
+pub use error::{GetError, PutError};
+pub use get::Received;
+pub use handle::{Options, Queue, TICKET_LENGTH};
+pub use members::End;
+pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
+pub use tasks::{JoinError, TooManyDone};

@@ -1,0 +1,327 @@
+//! Putting: outside of the guard what takes time, under it what others must not see half done.
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::channel::payload::Parts;
+use crate::channel::queue::Queue;
+use crate::channel::queue::block::Block;
+use crate::channel::queue::control::NO_CONSUMERS;
+use crate::channel::queue::error::{PutError, Trouble};
+use crate::channel::queue::layout::Holding;
+use crate::channel::queue::members::End;
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::segment::{Cursor, LARGEST, Position, large_body};
+use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
+use crate::crash::crash_point;
+use crate::sync::atomic::Ordering;
+use crate::sync::outcome::{After, Patience};
+use crate::sync::spin::with_thread_spin;
+
+/// Items up to this length lie in segments, longer ones in blocks of their own.
+pub const INLINE_LIMIT: usize = 32 << 10;
+
+/// Items to be put.
+pub trait Outgoing {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// What the receiver gets beside the bytes of an item.
+    fn tag(&self, index: usize) -> u32;
+
+    /// How many bytes an item has.
+    fn length(&self, index: usize) -> usize;
+
+    /// Writes an item to `out`, which is as long as it. It must not touch the queue.
+    fn write(&self, index: usize, out: &mut [u8]);
+}
+
+/// One item.
+struct One<'a> {
+    tag: u32,
+    parts: Parts<'a>,
+    length: usize,
+}
+
+impl Outgoing for One<'_> {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn tag(&self, _: usize) -> u32 {
+        self.tag
+    }
+
+    fn length(&self, _: usize) -> usize {
+        self.length
+    }
+
+    fn write(&self, _: usize, out: &mut [u8]) {
+        self.parts.encode(out);
+    }
+}
+
+/// Why not all items were put, and how many were.
+#[derive(Debug)]
+pub struct PutManyError {
+    /// Items from the first on that are in the queue.
+    pub put: usize,
+    /// Why the next one is not.
+    pub reason: PutError,
+}
+
+impl fmt::Display for PutManyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (after {} items)", self.reason, self.put)
+    }
+}
+
+impl std::error::Error for PutManyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Large items in their blocks, with their indices, in order.
+type Staged = Vec<(usize, Block)>;
+
+impl Queue {
+    /// Puts an item. A bounded queue that is full makes the caller wait until `deadline`, for ever
+    /// without one.
+    ///
+    /// When this returns the item is in shared memory: whoever takes it needs nothing more from
+    /// this process.
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was put then.
+    pub fn put(
+        &self,
+        tag: u32,
+        parts: Parts<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<(), PutError> {
+        let length = parts.encoded_length();
+        self.put_many(&One { tag, parts, length }, deadline).map_err(|error| error.reason)
+    }
+
+    /// Puts an item if there is room now.
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was put then.
+    pub fn try_put(&self, tag: u32, parts: Parts<'_>) -> Result<(), PutError> {
+        self.put(tag, parts, Some(Instant::now()))
+    }
+
+    /// Puts items, as many at a time as there is room for. What is put at a time becomes visible
+    /// at once, and nobody else's items come between.
+    ///
+    /// # Errors
+    /// [`PutManyError`], which says how many were put.
+    pub fn put_many(
+        &self,
+        items: &impl Outgoing,
+        deadline: Option<Instant>,
+    ) -> Result<(), PutManyError> {
+        let mut put = 0;
+        match self.put_from(items, &mut put, deadline) {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(PutManyError { put, reason }),
+        }
+    }
+
+    fn put_from(
+        &self,
+        items: &impl Outgoing,
+        put: &mut usize,
+        deadline: Option<Instant>,
+    ) -> Result<(), PutError> {
+        let control = self.memory.control();
+        if control.capacity().is_some() && !self.has_room() {
+            // Before anything is copied.
+            self.wait_for_room(deadline)?;
+        }
+        let mut staged = self.stage(items)?;
+        while *put < items.count() {
+            match self.append(items, *put, &mut staged, deadline) {
+                Ok(n) => {
+                    *put += n;
+                    control.not_empty.committed(u32::try_from(n).unwrap_or(u32::MAX));
+                    self.committed_for_watchers();
+                }
+                Err(PutError::Full) => self.wait_for_room(deadline)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is large to blocks.
+    fn stage(&self, items: &impl Outgoing) -> Result<Staged, PutError> {
+        let mut staged = Vec::new();
+        for index in 0..items.count() {
+            let length = items.length(index);
+            if length > INLINE_LIMIT {
+                let mut block = Block::new(&self.memory, length)?;
+                items.write(index, block.bytes_mut());
+                crash_point!("queue: block is filled");
+                staged.push((index, block));
+            }
+        }
+        Ok(staged)
+    }
+
+    /// Puts as many items from `from` on as there is room for, in one commit.
+    fn append(
+        &self,
+        items: &impl Outgoing,
+        from: usize,
+        staged: &mut Staged,
+        deadline: Option<Instant>,
+    ) -> Result<usize, PutError> {
+        let memory = &*self.memory;
+        let control = memory.control();
+        let guard = control.put.enter(deadline).map_err(|not| match not {
+            NotEntered::TimedOut => PutError::Full,
+            NotEntered::Interrupted => PutError::Interrupted,
+        })?;
+        if guard.died {
+            memory.sweep_put(&guard);
+        }
+        if control.is_closed(NO_CONSUMERS) {
+            return Err(PutError::Closed);
+        }
+        crash_point!("queue: entered to put");
+        let standing = guard.standing();
+        let n = match control.capacity() {
+            None => items.count() - from,
+            Some(capacity) => {
+                let wanted = items.count() - from;
+                let room = |taken: u64| {
+                    let room = capacity.saturating_sub(standing.count.saturating_sub(taken));
+                    usize::try_from(room).unwrap_or(usize::MAX)
+                };
+                let known = room(guard.seen());
+                wanted.min(if known < wanted { room(guard.look(&control.get)) } else { known })
+            }
+        };
+        if n == 0 {
+            return Err(PutError::Full);
+        }
+        let written = memory.write_records(&guard, standing, items, from..from + n, staged);
+        let position = written.inspect_err(|_| memory.sweep_put(&guard))?;
+        let large = staged.partition_point(|(index, _)| *index < from + n);
+        for (index, block) in &staged[..large] {
+            block.queue_as(standing.count + (index - from) as u64);
+            crash_point!("queue: block is queued");
+        }
+        guard.commit(standing.count + n as u64, position);
+        staged.drain(..large).for_each(|(_, block)| block.given());
+        Ok(n)
+    }
+
+    fn has_room(&self) -> bool {
+        let control = self.memory.control();
+        control.capacity().is_none_or(|capacity| control.length() < capacity)
+            || control.is_closed(NO_CONSUMERS)
+    }
+
+    #[cold]
+    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<(), PutError> {
+        let control = self.memory.control();
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return if self.has_room() { Ok(()) } else { Err(PutError::Full) };
+        }
+        let patience = Patience::until(deadline);
+        with_thread_spin(|spin| {
+            let mut slept = false;
+            loop {
+                if spin.until(|| self.has_room()) {
+                    if slept {
+                        // Who was woken with this one may have found the guard taken.
+                        control.not_full.committed(1);
+                    }
+                    return Ok(());
+                }
+                let announced = control.not_full.announce();
+                if self.has_room() {
+                    return Ok(());
+                }
+                slept = true;
+                match patience.after(announced.sleep(patience.slice())) {
+                    After::Look => {}
+                    After::LookForDead => {
+                        self.memory.close_if_deserted(End::Consumers);
+                        self.memory.sweep_if_due();
+                    }
+                    After::GiveUp if self.has_room() => return Ok(()),
+                    After::GiveUp => return Err(PutError::Full),
+                    After::Interrupted => return Err(PutError::Interrupted),
+                }
+            }
+        })
+    }
+}
+
+impl Memory {
+    /// Writes the records of items behind what is committed; where that ends.
+    #[inline]
+    fn write_records(
+        &self,
+        guard: &SideGuard<'_>,
+        standing: Standing,
+        items: &impl Outgoing,
+        range: std::ops::Range<usize>,
+        staged: &Staged,
+    ) -> Result<Position, Trouble> {
+        let mut cursor = match standing.position {
+            none if none.is_none() => None,
+            position => Some(Cursor::at(self, position)?),
+        };
+        let mut staged = staged.iter().peekable();
+        let first = range.start;
+        for index in range {
+            let large = staged.next_if(|(large, _)| *large == index);
+            let length = items.length(index);
+            let body = if large.is_some() { large_body() } else { length };
+            let mut at = match cursor {
+                Some(cursor) if cursor.fits(body) => cursor,
+                full => self.new_segment(guard, full, standing.count + (index - first) as u64)?,
+            };
+            match large {
+                Some((_, block)) => at.write_large(items.tag(index), block.unit(), length),
+                None => at.write(items.tag(index), length, |out| items.write(index, out)),
+            }
+            crash_point!("queue: record is written");
+            cursor = Some(at);
+        }
+        cursor.map(|cursor| cursor.position()).ok_or(Trouble::Corrupt)
+    }
+
+    /// A segment behind `full`, or the first one, which begins with item number `item`.
+    #[cold]
+    fn new_segment(
+        &self,
+        _guard: &SideGuard<'_>,
+        full: Option<Cursor>,
+        item: u64,
+    ) -> Result<Cursor, Trouble> {
+        let order = match full {
+            // Consumers that keep up need little, and that stays in the cache.
+            Some(full) if !self.control().get.glance().is_in(full.position().unit()) => {
+                (full.position().order() + 1).min(LARGEST)
+            }
+            _ => 0,
+        };
+        let unit = self.allocate(1 << order, Holding::Segment(item))?;
+        crash_point!("queue: segment is allocated");
+        let next = Position::start_of(unit, order);
+        let cursor = Cursor::at(self, next)?;
+        match full {
+            Some(full) => full.end(next),
+            // Relaxed: published by the commit.
+            None => self.control().first.store(next.raw(), Ordering::Relaxed),
+        }
+        crash_point!("queue: segment is linked");
+        Ok(cursor)
+    }
+}

@@ -1,0 +1,220 @@
+//! Segments: where records lie, one behind the other.
+//!
+//! ```text
+//! 0        64
+//! │ next   │ record │ record │ … │ END │          64 KiB to 1 MiB
+//!
+//! record:  │ length u32 │ tag u32 │ bytes, up to a multiple of 8 │
+//!          │ LARGE      │ tag u32 │ unit u64 │ length u64        │   the item is in a block
+//!          │ END        │                                          the next segment goes on
+//! ```
+//!
+//! A position is checked wherever it comes from, so that damaged memory leads to an error: a cursor
+//! lies within a segment, a segment within a window.
+
+use std::ptr::NonNull;
+
+use crate::channel::queue::error::Trouble;
+use crate::channel::queue::layout::{UNIT, WINDOW};
+use crate::channel::queue::memory::Memory;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes before the first record.
+const START: usize = 64;
+const HEADER: usize = 8;
+const LARGE_BODY: usize = 16;
+const END: u32 = u32::MAX;
+const LARGE: u32 = u32::MAX - 1;
+/// Segments have up to this power of two of units.
+pub(super) const LARGEST: u32 = 4;
+
+/// Where a side stands: in no segment yet (all zero), or in one of 2^order units.
+///
+/// ```text
+/// 63      32 31     24 23      0
+/// │ unit     │ order   │ offset │
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position(u64);
+
+impl Position {
+    pub(super) fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(super) fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// The beginning of a segment.
+    pub(super) fn start_of(unit: usize, order: u32) -> Self {
+        Self((unit as u64) << 32 | u64::from(order) << 24 | START as u64)
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn unit(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    pub(super) fn order(self) -> u32 {
+        (self.0 >> 24 & 0xff) as u32
+    }
+
+    fn offset(self) -> usize {
+        (self.0 & 0xff_ffff) as usize
+    }
+
+    pub(super) fn is_in(self, unit: usize) -> bool {
+        !self.is_none() && self.unit() == unit
+    }
+}
+
+/// A checked position, mapped.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor {
+    segment: NonNull<u8>,
+    position: Position,
+    offset: usize,
+    length: usize,
+}
+
+/// A record as found.
+pub(super) enum Record {
+    Inline { tag: u32, at: usize, length: usize },
+    Large { tag: u32, unit: u64, length: u64 },
+    End,
+}
+
+impl Cursor {
+    /// The cursor at `position`.
+    #[inline]
+    pub(super) fn at(memory: &Memory, position: Position) -> Result<Self, Trouble> {
+        let (order, offset) = (position.order(), position.offset());
+        if order > LARGEST {
+            return Err(Trouble::Corrupt);
+        }
+        let units = 1 << order;
+        let length = units * UNIT;
+        if offset < START || offset + HEADER > length || !offset.is_multiple_of(8) {
+            return Err(Trouble::Corrupt);
+        }
+        debug_assert!(units <= WINDOW);
+        let segment = memory.in_window(position.unit(), units)?.ok_or(Trouble::Corrupt)?;
+        Ok(Self { segment, position, offset, length })
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub(super) fn position(&self) -> Position {
+        Position(self.position.0 & !0xff_ffff | self.offset as u64)
+    }
+
+    /// Whether a record with so many bytes, and an END behind it, fit here.
+    #[inline]
+    pub(super) fn fits(&self, body: usize) -> bool {
+        self.offset + HEADER + body.next_multiple_of(8) + HEADER <= self.length
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        debug_assert!(offset + 8 <= self.length && offset.is_multiple_of(8));
+        // SAFETY: within the segment, which is mapped as long as the queue is; aligned, since
+        // offsets are multiples of 8 and segments begin at units.
+        unsafe { self.segment.add(offset).cast::<AtomicU64>().as_ref() }
+    }
+
+    // Relaxed: everything in a segment is published by the commit, or guarded by the side.
+
+    /// Writes a record that [fits](Self::fits), and goes behind it.
+    #[inline]
+    pub(super) fn write(&mut self, tag: u32, length: usize, fill: impl FnOnce(&mut [u8])) {
+        debug_assert!(self.fits(length));
+        let header = length as u64 | u64::from(tag) << 32;
+        self.word(self.offset).store(header, Ordering::Relaxed);
+        // SAFETY: it fits; nobody reads behind the last commit, and the caller has the guard of
+        // the side that writes.
+        fill(unsafe {
+            let start = self.segment.as_ptr().add(self.offset + HEADER);
+            std::slice::from_raw_parts_mut(start, length)
+        });
+        self.offset += HEADER + length.next_multiple_of(8);
+    }
+
+    /// Writes the record of an item that is in a block; it must fit.
+    pub(super) fn write_large(&mut self, tag: u32, unit: usize, length: usize) {
+        debug_assert!(self.fits(LARGE_BODY));
+        let header = u64::from(LARGE) | u64::from(tag) << 32;
+        self.word(self.offset).store(header, Ordering::Relaxed);
+        self.word(self.offset + 8).store(unit as u64, Ordering::Relaxed);
+        self.word(self.offset + 16).store(length as u64, Ordering::Relaxed);
+        self.offset += HEADER + LARGE_BODY;
+    }
+
+    /// Ends the segment: `next` goes on.
+    pub(super) fn end(&self, next: Position) {
+        self.word(0).store(next.raw(), Ordering::Relaxed);
+        self.word(self.offset).store(u64::from(END), Ordering::Relaxed);
+    }
+
+    /// The record here. It is within the segment.
+    #[inline]
+    pub(super) fn record(&self) -> Result<Record, Trouble> {
+        let word = self.word(self.offset).load(Ordering::Relaxed);
+        let (length, tag) = (word as u32, (word >> 32) as u32);
+        let at = self.offset + HEADER;
+        match length {
+            END => Ok(Record::End),
+            LARGE if self.fits(LARGE_BODY) => {
+                let field = |n: usize| self.word(at + 8 * n).load(Ordering::Relaxed);
+                Ok(Record::Large { tag, unit: field(0), length: field(1) })
+            }
+            inline if self.fits(inline as usize) => {
+                Ok(Record::Inline { tag, at, length: inline as usize })
+            }
+            _ => Err(Trouble::Corrupt),
+        }
+    }
+
+    /// Adds the bytes of an inline record that was found here to `out`.
+    #[inline]
+    pub(super) fn copy_to(&self, at: usize, length: usize, out: &mut Vec<u8>) {
+        // SAFETY: `record` checked that they lie within the segment, and the caller has the guard
+        // of the side that reads, so they are not written.
+        let bytes = unsafe { std::slice::from_raw_parts(self.segment.as_ptr().add(at), length) };
+        out.extend_from_slice(bytes);
+    }
+
+    /// Goes behind the record that was found here.
+    #[inline]
+    pub(super) fn skip(&mut self, record: &Record) {
+        self.offset += HEADER
+            + match record {
+                Record::Inline { length, .. } => length.next_multiple_of(8),
+                Record::Large { .. } => LARGE_BODY,
+                Record::End => 0,
+            };
+    }
+
+    /// The beginning of the first segment, as noted in the control page.
+    pub(super) fn first(memory: &Memory, position: u64) -> Result<Self, Trouble> {
+        let first = Self::at(memory, Position(position))?;
+        if first.offset == START { Ok(first) } else { Err(Trouble::Corrupt) }
+    }
+
+    /// The beginning of the segment behind this one.
+    pub(super) fn following(&self, memory: &Memory) -> Result<Self, Trouble> {
+        Self::first(memory, self.next().raw())
+    }
+
+    /// Where the segment behind this one begins.
+    pub(super) fn next(&self) -> Position {
+        Position(self.word(0).load(Ordering::Relaxed))
+    }
+}
+
+/// How many bytes the record of a large item has beside its header.
+pub(super) const fn large_body() -> usize {
+    LARGE_BODY
+}

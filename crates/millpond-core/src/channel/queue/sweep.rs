@@ -1,0 +1,89 @@
+//! Taking back what the dead leave behind.
+//!
+//! Every block says who holds it, or which item it belongs to; see [`Holding`]. So garbage is
+//! recognised without a journal: under the guard of the put side, a block of an item that is not
+//! committed; under that of the get side, one of an item that was taken, or a segment before the
+//! one that is read; under none, a block of a process that is dead.
+
+use crate::channel::queue::layout::Holding;
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::side::SideGuard;
+use crate::crash::crash_point;
+use crate::os::clock::monotonic_ns;
+use crate::os::identity::ProcessId;
+use crate::sync::atomic::Ordering;
+
+/// How often those who wait look for memory of the dead, in milliseconds.
+const INTERVAL: u64 = 500;
+
+impl Memory {
+    /// Frees what was meant for items that are not committed.
+    pub(super) fn sweep_put(&self, put: &SideGuard<'_>) {
+        let standing = put.standing();
+        self.sweep(|unit, holding| match holding {
+            Holding::Queued(item) => item >= standing.count,
+            Holding::Segment(item) => item >= standing.count && !standing.position.is_in(unit),
+            _ => false,
+        });
+    }
+
+    /// Frees what held items that are taken.
+    pub(super) fn sweep_get(&self, get: &SideGuard<'_>) {
+        let standing = get.standing();
+        if standing.position.is_none() {
+            return;
+        }
+        let current = self.map().get(standing.position.unit()).map(|unit| unit.holding());
+        self.sweep(|unit, holding| match (holding, current) {
+            (Holding::Queued(item), _) => item < standing.count,
+            (Holding::Segment(item), Some(Holding::Segment(first))) => {
+                item < first && !standing.position.is_in(unit)
+            }
+            _ => false,
+        });
+    }
+
+    /// Frees what processes held that are dead; whether there was any.
+    pub(super) fn sweep_the_dead(&self) -> bool {
+        let mut owners = Vec::new();
+        // Whether processes live is asked for outside of the guard.
+        let guard = self.enter_heap();
+        self.each_unit(|_, holding, _| {
+            if let Holding::Owned(owner) = holding
+                && !owners.contains(&owner)
+            {
+                owners.push(owner);
+            }
+        });
+        drop(guard);
+        owners.retain(|&owner| ProcessId::from_raw(owner).is_none_or(|owner| !owner.is_alive()));
+        !owners.is_empty()
+            && self.sweep(
+                |_, holding| matches!(holding, Holding::Owned(owner) if owners.contains(&owner)),
+            )
+    }
+
+    /// The same, if nobody has lately.
+    pub(super) fn sweep_if_due(&self) {
+        let now = monotonic_ns() / 1_000_000;
+        let swept = &self.control().swept;
+        // Relaxed: who sweeps twice does no harm.
+        if now.wrapping_sub(swept.load(Ordering::Relaxed)) >= INTERVAL {
+            swept.store(now, Ordering::Relaxed);
+            self.sweep_the_dead();
+        }
+    }
+
+    fn sweep(&self, is_garbage: impl Fn(usize, Holding) -> bool) -> bool {
+        let guard = self.enter_heap();
+        let mut found = false;
+        self.each_unit(|unit, holding, units| {
+            if is_garbage(unit, holding) {
+                found = true;
+                crash_point!("queue: garbage is found");
+                self.free_entered(&guard, unit, units);
+            }
+        });
+        found
+    }
+}

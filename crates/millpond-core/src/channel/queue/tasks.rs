@@ -1,0 +1,217 @@
+//! Unfinished tasks: items of which nobody has said yet that they are done.
+//!
+//! ```text
+//! committed ≥ taken ≥ done          unfinished = committed − done
+//! tally: which process has how many of the taken − done
+//! ```
+//!
+//! `done` and the tally change under the guard of the get side. A process that takes an item has
+//! it from the commit on, and whoever calls [`Queue::task_done`] gives one of its own back (or, if
+//! it has none, of those whose holder is not known).
+//!
+//! **Deaths.** The tasks that a dead process had are *lost*: they count as done, and the next
+//! [`Queue::join`] reports how many there were, once, whereupon one may join again. If a holder of
+//! the guard dies, what is neither done nor in the tally was its. More than 60 processes with tasks
+//! at a time are counted together, and what dies with those keeps `join` waiting.
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::control::TASKS;
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::side::SideGuard;
+use crate::channel::queue::tally::Tally;
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::outcome::{After, Patience};
+
+/// Counts tasks; all zero is none.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Tasks {
+    done: AtomicU64,
+    /// Tasks whose holder died and of which no join has told yet. They are done.
+    lost: AtomicU64,
+    tally: Tally<60>,
+}
+
+/// [`Queue::task_done`] was called more often than there were items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyDone;
+
+impl fmt::Display for TooManyDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("task_done was called more often than items were put")
+    }
+}
+
+impl std::error::Error for TooManyDone {}
+
+/// How waiting for all tasks ended without all of them being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Some are unfinished at the deadline.
+    TimedOut,
+    /// A signal handler ran in this thread. The caller may go on waiting.
+    Interrupted,
+    /// Processes died that had taken items and had not said that they are done. Told once; these
+    /// tasks count as done from now on.
+    Lost {
+        /// How many tasks.
+        count: u64,
+    },
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("there are unfinished tasks"),
+            Self::Interrupted => f.write_str("a signal interrupted the wait for tasks"),
+            Self::Lost { count } => {
+                write!(f, "{count} tasks were lost: the processes that had taken them died")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+// Relaxed throughout: the guard orders what happens under it, and the count that joiners look at
+// guards no data of ours; `joined` below acquires.
+impl Tasks {
+    fn add_done(&self, n: u64) {
+        let now = self.done.load(Ordering::Relaxed).saturating_add(n);
+        // Release: what was done before it is visible to who joins.
+        self.done.store(now, Ordering::Release);
+    }
+
+    fn lose(&self, n: u64) {
+        self.lost.fetch_add(n, Ordering::Relaxed);
+        crash_point!("queue: tasks are lost");
+        self.add_done(n);
+    }
+}
+
+impl Memory {
+    /// Notes that the caller has just taken `n` items.
+    pub(super) fn note_taken(&self, _get: &SideGuard<'_>, n: u32) {
+        if self.control().has(TASKS) {
+            crash_point!("queue: tasks are about to be noted");
+            self.control().tasks.tally.add(ProcessId::current(), n);
+        }
+    }
+
+    /// Gives up what a dead holder of the get side had and did not note.
+    pub(super) fn settle_tasks(&self, get: &SideGuard<'_>) {
+        if !self.control().has(TASKS) {
+            return;
+        }
+        let tasks = &self.control().tasks;
+        let outstanding = get.standing().count.saturating_sub(tasks.done.load(Ordering::Relaxed));
+        let unknown = outstanding.saturating_sub(tasks.tally.total());
+        if unknown > 0 {
+            tasks.lose(unknown);
+        }
+    }
+
+    /// Gives up the tasks of the dead.
+    pub(super) fn look_for_lost_tasks(&self) {
+        let control = self.control();
+        let tasks = &control.tasks;
+        // The liveness of processes is asked for outside of the guard.
+        let dead: Vec<_> = tasks.tally.holders().filter(|holder| !holder.is_alive()).collect();
+        if dead.is_empty() {
+            return;
+        }
+        let get = self.enter_get_surely();
+        for holder in dead {
+            let outstanding =
+                get.standing().count.saturating_sub(tasks.done.load(Ordering::Relaxed));
+            let lost = tasks.tally.remove(holder).min(outstanding);
+            crash_point!("queue: tasks of the dead are removed");
+            if lost > 0 {
+                tasks.lose(lost);
+            }
+        }
+        drop(get);
+        control.all_done.wake_all();
+    }
+}
+
+impl Queue {
+    /// How many items are in the queue or were taken and are not [done](Self::task_done).
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        let control = self.memory.control();
+        // Acquire: what was done before the last `task_done` is visible. Done first: it only
+        // grows, so the difference is never negative.
+        let done = control.tasks.done.load(Ordering::Acquire);
+        control.put.count().saturating_sub(done)
+    }
+
+    /// Says that an item which was taken is done.
+    ///
+    /// # Errors
+    /// [`TooManyDone`] when there is no unfinished item.
+    pub fn task_done(&self) -> Result<(), TooManyDone> {
+        let control = self.memory.control();
+        let tasks = &control.tasks;
+        let get = self.memory.enter_get_surely();
+        let done = tasks.done.load(Ordering::Relaxed);
+        if done >= control.put.count() {
+            return Err(TooManyDone);
+        }
+        tasks.tally.subtract(ProcessId::current());
+        crash_point!("queue: task is given back");
+        tasks.add_done(1);
+        drop(get);
+        crash_point!("queue: task is done");
+        if done + 1 >= control.put.count() {
+            control.all_done.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Waits until all items that were put are done. The queue was created with
+    /// [`Options::tasks`](crate::channel::queue::Options::tasks).
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn join(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
+        let control = self.memory.control();
+        let patience = Patience::until(deadline);
+        loop {
+            if let Some(joined) = self.joined() {
+                return joined;
+            }
+            let announced = control.all_done.announce();
+            if let Some(joined) = self.joined() {
+                return joined;
+            }
+            match patience.after(announced.sleep(patience.slice())) {
+                After::Look => {}
+                After::LookForDead => self.memory.look_for_lost_tasks(),
+                After::GiveUp => {
+                    self.memory.look_for_lost_tasks();
+                    return self.joined().unwrap_or(Err(JoinError::TimedOut));
+                }
+                After::Interrupted => return Err(JoinError::Interrupted),
+            }
+        }
+    }
+
+    fn joined(&self) -> Option<Result<(), JoinError>> {
+        let lost = &self.memory.control().tasks.lost;
+        let finished = self.unfinished() == 0;
+        if lost.load(Ordering::Relaxed) > 0 {
+            let count = lost.swap(0, Ordering::Relaxed);
+            if count > 0 {
+                return Some(Err(JoinError::Lost { count }));
+            }
+        }
+        finished.then_some(Ok(()))
+    }
+}

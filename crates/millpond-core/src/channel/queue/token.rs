@@ -1,0 +1,153 @@
+//! A descriptor that is readable while there are items, for `select` and its like.
+//!
+//! It is a FIFO with one byte in it, or none. Keeping the byte true costs system calls, so that
+//! begins when somebody first [watches](Queue::watch): from then on everybody who commits compares
+//! the byte with the queue, under a guard of its own.
+//!
+//! ```text
+//! who watches                who commits
+//!   set `watched`              commit
+//!   ── fence ──                ── fence ──
+//!   settle                     `watched`? settle
+//! ```
+//!
+//! As in [`waiters`](super::waiters), one of the two sees the other. A death between the byte and
+//! the note of it leaves a guard with a dead holder; the next one empties the FIFO and begins anew.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::memory::Memory;
+use crate::crash::crash_point;
+use crate::os::identity::ProcessId;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::robust::RobustWord;
+
+/// What the processes agree on about the FIFO.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct TokenState {
+    guard: RobustWord,
+    /// The FIFO's inode, so that nothing else is taken for it. Written once.
+    inode: AtomicU64,
+    watched: AtomicU32,
+    /// Whether the byte is in it.
+    byte: AtomicU32,
+}
+
+impl TokenState {
+    pub(super) fn force_free(&self) {
+        self.guard.force_free();
+    }
+}
+
+/// This process' descriptor of the FIFO.
+#[derive(Debug)]
+pub(super) struct Token(OwnedFd);
+
+impl Token {
+    pub(super) fn create(memory: &Memory) -> io::Result<Self> {
+        let (reader, _writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let token = Self(reopen(std::process::id(), reader.as_fd())?);
+        let inode = rustix::fs::fstat(&token.0)?.st_ino;
+        // Relaxed: nobody else knows the queue yet.
+        memory.control().token.inode.store(inode, Ordering::Relaxed);
+        Ok(token)
+    }
+
+    /// The token behind `fd`, if it is that of this queue.
+    pub(super) fn attach(memory: &Memory, fd: OwnedFd) -> Option<Self> {
+        let inode = rustix::fs::fstat(&fd).ok()?.st_ino;
+        // Relaxed: written before the ticket was.
+        (memory.control().token.inode.load(Ordering::Relaxed) == inode).then_some(Self(fd))
+    }
+
+    /// Opens the token of another process.
+    pub(super) fn open(memory: &Memory, pid: u32, number: u32) -> io::Result<Option<Self>> {
+        Ok(Self::attach(memory, open_path(&format!("/proc/{pid}/fd/{number}"))?))
+    }
+}
+
+/// One descriptor for both directions.
+fn reopen(pid: u32, fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    open_path(&format!("/proc/{pid}/fd/{}", fd.as_raw_fd()))
+}
+
+fn open_path(path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+impl AsFd for Token {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Queue {
+    /// A descriptor that is readable while the queue has items, if it was created with
+    /// [`Options::token`](crate::channel::queue::Options::token). Only wait for it, as with `poll`:
+    /// what can be read from it is none of the caller's business.
+    #[must_use]
+    pub fn watch(&self) -> Option<BorrowedFd<'_>> {
+        let token = self.token.as_ref()?;
+        self.memory.control().token.watched.store(1, Ordering::Relaxed);
+        // See the module.
+        fence(Ordering::SeqCst);
+        self.settle_token(token);
+        Some(token.as_fd())
+    }
+
+    /// The descriptor as it is passed to others, without watching it.
+    #[must_use]
+    pub fn token(&self) -> Option<BorrowedFd<'_>> {
+        self.token.as_ref().map(|token| token.as_fd())
+    }
+
+    /// Keeps the token true after a commit.
+    #[inline]
+    pub(super) fn committed_for_watchers(&self) {
+        let Some(token) = &self.token else {
+            return;
+        };
+        // See the module.
+        fence(Ordering::SeqCst);
+        if self.memory.control().token.watched.load(Ordering::Relaxed) != 0 {
+            self.settle_token(token);
+        }
+    }
+
+    #[cold]
+    fn settle_token(&self, token: &Token) {
+        let state = &self.memory.control().token;
+        let me = ProcessId::current();
+        if state.guard.enter(me).is_some() {
+            while rustix::io::read(token, &mut [0_u8; 8]).is_ok_and(|read| read > 0) {}
+            state.byte.store(0, Ordering::Relaxed);
+        }
+        // Relaxed: the guard orders the note of the byte.
+        loop {
+            let wanted = u32::from(self.memory.control().length() > 0);
+            if state.byte.load(Ordering::Relaxed) == wanted {
+                break;
+            }
+            let moved = if wanted == 1 {
+                rustix::io::write(token, &[1]).is_ok()
+            } else {
+                rustix::io::read(token, &mut [0_u8; 8]).is_ok()
+            };
+            crash_point!("queue: token is moved");
+            // It fails if somebody else read or filled the FIFO; what is noted is what is there.
+            state.byte.store(wanted, Ordering::Relaxed);
+            if !moved {
+                break;
+            }
+        }
+        state.guard.release(me);
+    }
+}

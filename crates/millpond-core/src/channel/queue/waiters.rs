@@ -1,0 +1,97 @@
+//! Where those wait who found the queue empty, or full.
+//!
+//! ```text
+//! 31                  1  0
+//! │ count of changes    │ SLEEPERS │
+//!
+//! who waits                                 who commits
+//!   add 1 to the count and set SLEEPERS       commit
+//!   ── fence ──                               ── fence ──
+//!   look whether there is something           SLEEPERS? no: done
+//!   sleep on the value that was set           add 1 to the count, wake as many as there is for
+//!                                             fewer woke: clear SLEEPERS if the word is unchanged
+//! ```
+//!
+//! Of the two fences one comes first: either the waiter sees the commit, or the committer sees
+//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps, and nobody who is awake
+//! is woken. Every announcement changes the word, so SLEEPERS is never cleared behind the back of
+//! somebody who announced itself meanwhile; and one who announced itself but does not sleep yet
+//! finds the word changed by the waker.
+//!
+//! **Deaths.** A waiter that dies leaves SLEEPERS, which costs one futile wake. A waker that dies
+//! before it woke, or a woken one that dies before it took, leaves others asleep for what remains
+//! of their slice.
+
+use std::time::Duration;
+
+use crate::crash::crash_point;
+use crate::os::futex::Woken;
+use crate::sync::atomic::{AtomicU32, Ordering, fence, wait, wake};
+
+const SLEEPERS: u32 = 1;
+const CHANGE: u32 = 2;
+
+/// A place to wait; all zero is a new one.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub(super) struct Waiters(AtomicU32);
+
+/// Somebody who will sleep unless there is something now.
+#[derive(Debug)]
+pub(super) struct Announced<'a> {
+    word: &'a AtomicU32,
+    value: u32,
+}
+
+impl Waiters {
+    /// Says that the caller will sleep. It must look once more before it does.
+    pub(super) fn announce(&self) -> Announced<'_> {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let value = word.wrapping_add(CHANGE) | SLEEPERS;
+            match self.0.compare_exchange_weak(word, value, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    // See the module: with the committer's fence, one of the two sees the other.
+                    fence(Ordering::SeqCst);
+                    return Announced { word: &self.0, value };
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Wakes up to `count` sleepers, if there are any, after something was committed.
+    #[inline]
+    pub(super) fn committed(&self, count: u32) {
+        // See the module: with the waiter's fence, one of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
+            self.wake(count);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, count: u32) {
+        crash_point!("queue: before wake");
+        // Relaxed: the kernel orders a wake with the sleep that it ends, and the woken look again
+        // at words that they acquire.
+        let bumped = self.0.fetch_add(CHANGE, Ordering::Relaxed).wrapping_add(CHANGE);
+        if wake(&self.0, count) < count {
+            let calm = bumped & !SLEEPERS;
+            let _ = self.0.compare_exchange(bumped, calm, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes everybody, so that they look again.
+    pub(super) fn wake_all(&self) {
+        self.committed(u32::MAX);
+    }
+}
+
+impl Announced<'_> {
+    /// Sleeps until a commit, for at most `timeout`.
+    pub(super) fn sleep(self, timeout: Duration) -> Woken {
+        crash_point!("queue: before sleep");
+        wait(self.word, self.value, Some(timeout))
+    }
+}
