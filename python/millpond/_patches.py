@@ -157,6 +157,7 @@ def _ours(module: str, *names: str) -> NamesPatch:
 
 
 PATCHES: Mapping[str, Patch] = {
+    "multiprocessing.connection": _ours("connection", "Connection", "Pipe", "wait"),
     "multiprocessing.heap": _ours("heap", "BufferWrapper"),
     # Blocks of a `SharedMemoryManager` are named objects of the system, which outlive the process
     # that asked for them: those of the standard library.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, Literal, overload
 
+    from millpond.connection import Connection
     from millpond.pool import Pool
 
 __all__ = [
@@ -96,6 +97,30 @@ class BaseContext(_stdlib.BaseContext):
         return Pool(
             processes, initializer, initargs, maxtasksperchild, context=context, trace=trace
         )
+
+    def Pipe(  # type: ignore[override]
+        self, duplex: bool = True
+    ) -> tuple[Connection, Connection]:
+        """Return two connections, the ends of a pipe; see `millpond.connection.Pipe`.
+
+        Args:
+            duplex: whether both ends send and receive. Otherwise the first only receives, and the
+                second only sends.
+
+        Raises:
+            ImportError: millpond's compiled engine is missing or does not load.
+            OSError: no descriptor is left.
+
+        Example:
+            >>> import millpond
+            >>> left, right = millpond.Pipe()
+            >>> left.send([1, 2, 3])
+            >>> right.recv()
+            [1, 2, 3]
+        """
+        from millpond.connection import Pipe
+
+        return Pipe(duplex)
 
     def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
         """Return an object of ctypes in shared memory; see `millpond.sharedctypes.RawValue`."""

@@ -41,7 +41,7 @@ pub(crate) struct Encoded<'py> {
     parts: Vec<EncodedPart<'py>>,
 }
 
-enum EncodedPart<'py> {
+pub(crate) enum EncodedPart<'py> {
     Bytes(Vec<u8>),
     Large(Large<'py>),
     Buffer(Python<'py>, PyBuffer<u8>),

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 mod bytes;
 mod codec;
+mod connection;
 mod fast;
 mod handle;
 mod lent;
@@ -24,6 +25,8 @@ mod _engine {
 
     #[pymodule_export]
     use crate::bytes::PySharedBytes;
+    #[pymodule_export]
+    use crate::connection::{PyConnection, is_pipe, pipe, wait_readable};
     #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -57,8 +57,10 @@ pub struct End {
     mappings: Mappings,
 }
 
-/// A packet in the caller's buffer: its length there, and its descriptor.
-struct Arrived {
+/// A packet in the caller's buffer, and the descriptor that came with it. It is to be
+/// [opened](End::open) with that buffer.
+#[derive(Debug)]
+pub struct Arrival {
     length: usize,
     fd: Option<OwnedFd>,
 }
@@ -84,16 +86,19 @@ impl End {
     /// # Errors
     /// `InvalidInput` if it is not the socket of a pipe; the descriptor is closed then.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        if Self::is_one(fd.as_fd()) {
+        if Self::is_one(fd.as_raw_fd()) {
             Self::new(fd)
         } else {
             Err(io::ErrorKind::InvalidInput.into())
         }
     }
 
-    /// Whether a descriptor is the socket of a pipe.
+    /// Whether the descriptor of this number is open and the socket of a pipe.
     #[must_use]
-    pub fn is_one(fd: BorrowedFd<'_>) -> bool {
+    pub fn is_one(number: RawFd) -> bool {
+        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
+        // written or closed through it.
+        let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
         sockopt::socket_type(fd) == Ok(SocketType::SEQPACKET)
             && sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
     }
@@ -208,8 +213,8 @@ impl End {
         &self,
         buffer: &'b mut [u8],
     ) -> Result<Option<Message<'b>>, ReceiveError> {
-        let arrived = self.take_packet(buffer)?;
-        arrived.map(|arrived| self.open(arrived, buffer)).transpose()
+        let arrival = self.try_take(buffer)?;
+        arrival.map(|arrival| self.open(arrival, buffer)).transpose()
     }
 
     /// Receives a message into `buffer`, waiting for one until the deadline.
@@ -221,17 +226,37 @@ impl End {
         buffer: &'b mut [u8],
         deadline: Option<Instant>,
     ) -> Result<Waited<Message<'b>>, ReceiveError> {
-        let waited = ready::attempt(self.as_fd(), Interest::Readable, deadline, || {
-            self.take_packet(buffer).transpose()
-        });
-        match waited.map_err(ReceiveError::System)? {
-            Waited::Done(arrived) => self.open(arrived?, buffer).map(Waited::Done),
+        match self.take(buffer, deadline)? {
+            Waited::Done(arrival) => self.open(arrival, buffer).map(Waited::Done),
             Waited::TimedOut => Ok(Waited::TimedOut),
             Waited::Interrupted => Ok(Waited::Interrupted),
         }
     }
 
-    fn take_packet(&self, buffer: &mut [u8]) -> Result<Option<Arrived>, ReceiveError> {
+    /// The first half of [`receive`](Self::receive), for those who wait several times with one
+    /// buffer.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`].
+    pub fn take(
+        &self,
+        buffer: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> Result<Waited<Arrival>, ReceiveError> {
+        let attempt = || self.try_take(buffer).transpose();
+        let waited = ready::attempt(self.as_fd(), Interest::Readable, deadline, attempt);
+        match waited.map_err(ReceiveError::System)? {
+            Waited::Done(arrival) => arrival.map(Waited::Done),
+            Waited::TimedOut => Ok(Waited::TimedOut),
+            Waited::Interrupted => Ok(Waited::Interrupted),
+        }
+    }
+
+    /// The first half of [`try_receive`](Self::try_receive).
+    ///
+    /// # Errors
+    /// See [`ReceiveError`].
+    pub fn try_take(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
@@ -257,14 +282,22 @@ impl End {
         }
         crash_point!("pipe: received");
         let fd = if fds.len() == 1 { fds.pop() } else { None };
-        Ok(Some(Arrived { length: received.bytes.min(buffer.len()), fd }))
+        Ok(Some(Arrival { length: received.bytes.min(buffer.len()), fd }))
     }
 
-    fn open<'b>(&self, arrived: Arrived, buffer: &'b [u8]) -> Result<Message<'b>, ReceiveError> {
-        match parse(&buffer[..arrived.length])? {
+    /// The message of a packet that was taken into `buffer`.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`].
+    pub fn open<'b>(
+        &self,
+        arrival: Arrival,
+        buffer: &'b [u8],
+    ) -> Result<Message<'b>, ReceiveError> {
+        match parse(&buffer[..arrival.length.min(buffer.len())])? {
             Packet::Inline { kind, parts, bytes } => Ok(Message::Inline { kind, parts, bytes }),
             Packet::Block { kind, parts, length } => {
-                let fd = arrived.fd.ok_or_else(no_descriptor)?;
+                let fd = arrival.fd.ok_or_else(no_descriptor)?;
                 let lease = self.mappings.open(fd, length)?;
                 crash_point!("pipe: mapped");
                 let payload = Payload::from_lease(lease, parts).ok_or(ReceiveError::Damaged)?;

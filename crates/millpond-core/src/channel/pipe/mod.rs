@@ -9,7 +9,7 @@ mod message;
 mod outgoing;
 pub mod packet;
 
-pub use end::End;
+pub use end::{Arrival, End};
 pub use error::ReceiveError;
 pub use message::Message;
 pub use outgoing::Outgoing;

@@ -251,7 +251,7 @@ fn only_sockets_of_pipes_are_taken_up() {
     let again = End::from_fd(left.as_fd().try_clone_to_owned().expect("fd")).expect("an end");
     assert_ne!(again.as_fd().as_raw_fd(), left.as_fd().as_raw_fd());
     let other: OwnedFd = std::fs::File::open("/dev/null").expect("file").into();
-    assert!(!End::is_one(other.as_fd()));
+    assert!(!End::is_one(other.as_raw_fd()));
     assert!(End::from_fd(other).is_err());
 }
 

@@ -1,0 +1,468 @@
+//! One end of a pipe, as `multiprocessing.connection.Connection` has it.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use millpond_core::channel::pipe::{End, Message, Outgoing, ReceiveError};
+use millpond_core::os::inherited::adopt;
+use millpond_core::os::ready::{Waited, any_readable};
+use millpond_core::pool::payload::{Part, Parts, Payload};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+
+use crate::codec::{Codec, EncodedPart, FAST};
+use crate::fast::Decoder;
+use crate::waiting::deadline;
+
+/// What a message is: a pickle and its buffers, a value of the fast lane, or bytes.
+const PICKLE: u8 = 0;
+const BYTES: u8 = 1;
+
+/// Waits come back to the interpreter so often, to see whether the connection was closed or a
+/// signal came just before the wait.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// One end of a pipe.
+#[pyclass(name = "Connection", subclass, frozen, module = "millpond._engine")]
+pub(crate) struct PyConnection {
+    /// `None` once it is closed. Held for a moment by threads that have the interpreter, never
+    /// while Python runs, so that `os.fork` finds it free.
+    end: Mutex<Option<Arc<End>>>,
+    readable: AtomicBool,
+    writable: bool,
+}
+
+fn os_error(error: &io::Error) -> PyErr {
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return PyMemoryError::new_err("no memory for the message");
+    }
+    let text = error.to_string();
+    match error.raw_os_error() {
+        // Python chooses the subclass by the number, and has the number in its text itself.
+        Some(code) => {
+            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+            PyOSError::new_err((code, text))
+        }
+        None => PyOSError::new_err(text),
+    }
+}
+
+fn receive_error(error: ReceiveError) -> PyErr {
+    match error {
+        ReceiveError::Closed => PyEOFError::new_err(()),
+        ReceiveError::System(error) => os_error(&error),
+        ReceiveError::NoRoom(ref cause) => match cause.raw_os_error() {
+            Some(code) => PyOSError::new_err((code, error.to_string())),
+            None => PyOSError::new_err(error.to_string()),
+        },
+        other => PyOSError::new_err(other.to_string()),
+    }
+}
+
+fn closed() -> PyErr {
+    PyOSError::new_err("handle is closed")
+}
+
+fn codec(py: Python<'_>) -> PyResult<&Codec> {
+    static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
+    CODEC.get_or_try_init(py, || {
+        let module = py.import("millpond._codec")?;
+        Ok(Codec::new(module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
+    })
+}
+
+/// Lets `receive` have this thread's buffer for packets. While Python runs inside, others of this
+/// thread get one of their own.
+fn with_buffer<R>(receive: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    if buffer.is_empty() {
+        buffer = End::buffer();
+    }
+    let result = receive(&mut buffer);
+    let _ = BUFFER.try_with(|kept| kept.set(buffer));
+    result
+}
+
+/// A slice's end, and the deadline itself if that comes first.
+fn slice(deadline: Option<Instant>) -> Option<Instant> {
+    let slice = Instant::now() + SLICE;
+    Some(deadline.map_or(slice, |deadline| deadline.min(slice)))
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
+
+impl PyConnection {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<End>>> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_end(&self) -> PyResult<Arc<End>> {
+        self.lock().clone().ok_or_else(closed)
+    }
+
+    fn writable_end(&self) -> PyResult<Arc<End>> {
+        let end = self.open_end()?;
+        if self.writable { Ok(end) } else { Err(PyOSError::new_err("connection is read-only")) }
+    }
+
+    fn readable_end(&self) -> PyResult<Arc<End>> {
+        let end = self.open_end()?;
+        // Relaxed: threads with the interpreter see each other's stores.
+        if self.readable.load(Ordering::Relaxed) {
+            Ok(end)
+        } else {
+            Err(PyOSError::new_err("connection is write-only"))
+        }
+    }
+
+    /// What a wait does between two slices.
+    fn between_slices(&self, py: Python<'_>) -> PyResult<()> {
+        py.check_signals()?;
+        self.open_end().map(drop)
+    }
+
+    fn send_parts(&self, py: Python<'_>, end: &End, kind: u8, parts: &[&dyn Part]) -> PyResult<()> {
+        let message = end.prepare(kind, Parts(parts)).map_err(|e| os_error(&e))?;
+        self.send_message(py, end, message)
+    }
+
+    fn send_message(&self, py: Python<'_>, end: &End, mut message: Outgoing<'_>) -> PyResult<()> {
+        // Sending at once costs less than giving the interpreter away.
+        if end.try_send(&mut message).map_err(|e| os_error(&e))? {
+            return Ok(());
+        }
+        loop {
+            let sent = py.detach(|| end.send(&mut message, slice(None)));
+            if sent.map_err(|e| os_error(&e))? == Waited::Done(()) {
+                return Ok(());
+            }
+            self.between_slices(py)?;
+        }
+    }
+
+    /// Waits for a message and lets `use_it` have it.
+    fn receive<R>(
+        &self,
+        py: Python<'_>,
+        end: &End,
+        use_it: impl FnOnce(Message<'_>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        with_buffer(|buffer| {
+            let mut arrival = end.try_take(buffer).map_err(receive_error)?;
+            let arrival = loop {
+                if let Some(arrival) = arrival {
+                    break arrival;
+                }
+                arrival = match py.detach(|| end.take(buffer, slice(None))) {
+                    Ok(Waited::Done(arrival)) => Some(arrival),
+                    Ok(Waited::TimedOut | Waited::Interrupted) => {
+                        self.between_slices(py)?;
+                        None
+                    }
+                    Err(error) => return Err(receive_error(error)),
+                };
+            };
+            use_it(end.open(arrival, buffer).map_err(receive_error)?)
+        })
+    }
+
+    /// A message of bytes is too long for who receives it: as in the standard library, nothing can
+    /// be received any more.
+    fn bad_message_length(&self) -> PyErr {
+        if self.writable {
+            self.readable.store(false, Ordering::Relaxed);
+        } else {
+            self.close();
+        }
+        PyOSError::new_err("bad message length")
+    }
+
+    /// Receives a message and lets `use_it` have its bytes: those of `send_bytes`, or the pickle.
+    fn receive_bytes<R>(
+        &self,
+        py: Python<'_>,
+        use_it: impl FnOnce(&[u8]) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let end = self.readable_end()?;
+        self.receive(py, &end, |message| match message {
+            Message::Inline { kind: PICKLE | BYTES, parts: 1, bytes } => use_it(bytes),
+            Message::Lent { kind: PICKLE | BYTES, payload } if payload.count() == 1 => {
+                use_it(payload.part(0))
+            }
+            // One pickle, with all that was beside it.
+            other => {
+                let value = value(py, other)?;
+                let dumps = py.import("millpond._codec")?.getattr("dumps_in_band")?;
+                let parts: Vec<Bound<'_, PyBytes>> = dumps.call1((value,))?.extract()?;
+                use_it(parts.first().map_or(&[], |pickle| pickle.as_bytes()))
+            }
+        })
+    }
+}
+
+/// The object that was sent.
+fn value<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyAny>> {
+    if let Message::Inline { kind: FAST, parts: 1, bytes } = message {
+        return Decoder::new(bytes).pull(py);
+    }
+    let kind = message.kind();
+    codec(py)?.decode(py, kind & FAST, payload(message)?)
+}
+
+fn payload(message: Message<'_>) -> PyResult<Payload> {
+    message.into_payload().ok_or_else(|| receive_error(ReceiveError::Damaged))
+}
+
+/// `bytes`, where there is room for them.
+fn new_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    // `PyBytes::new` panics where there is none, so try for as much first.
+    let room = Vec::<u8>::new().try_reserve_exact(bytes.len());
+    room.map_err(|_| PyMemoryError::new_err("no room for the bytes received"))?;
+    Ok(PyBytes::new(py, bytes))
+}
+
+/// A view of a buffer as plain bytes.
+fn byte_view<'py>(buffer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    PyMemoryView::from(buffer)?.call_method1("cast", ("B",))
+}
+
+fn part_of<'py>(view: &Bound<'py, PyAny>, start: usize, length: usize) -> PyResult<PyBuffer<u8>> {
+    // Lengths of buffers fit.
+    let slice = PySlice::new(view.py(), start.cast_signed(), (start + length).cast_signed(), 1);
+    PyBuffer::get(&view.get_item(slice)?)
+}
+
+#[pymethods]
+impl PyConnection {
+    /// The end behind a descriptor, which it then owns.
+    #[new]
+    #[pyo3(signature = (handle, readable=true, writable=true))]
+    fn new(handle: RawFd, readable: bool, writable: bool) -> PyResult<Self> {
+        if handle < 0 {
+            return Err(PyValueError::new_err("invalid handle"));
+        }
+        if !readable && !writable {
+            let message = "at least one of `readable` and `writable` must be True";
+            return Err(PyValueError::new_err(message));
+        }
+        if !End::is_one(handle) {
+            let message = format!("descriptor {handle} is not the end of a pipe");
+            return Err(PyValueError::new_err(message));
+        }
+        let end = adopt(handle).and_then(End::from_fd).map_err(|e| os_error(&e))?;
+        let end = Mutex::new(Some(Arc::new(end)));
+        Ok(Self { end, readable: AtomicBool::new(readable), writable })
+    }
+
+    /// True if the connection is closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// True if the connection is readable.
+    #[getter]
+    fn readable(&self) -> bool {
+        self.readable.load(Ordering::Relaxed)
+    }
+
+    /// True if the connection is writable.
+    #[getter]
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    #[getter]
+    fn _handle(&self) -> Option<RawFd> {
+        self.lock().as_ref().map(|end| end.as_fd().as_raw_fd())
+    }
+
+    /// The number of the connection's socket.
+    fn fileno(&self) -> PyResult<RawFd> {
+        self._handle().ok_or_else(closed)
+    }
+
+    /// Close the connection.
+    fn close(&self) {
+        let end = self.lock().take();
+        drop(end);
+    }
+
+    /// Send a (picklable) object.
+    fn send(&self, obj: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = obj.py();
+        let end = self.writable_end()?;
+        let encoded = codec(py)?.encode(obj)?;
+        self.send_parts(py, &end, encoded.flags, &encoded.parts())
+    }
+
+    /// Send the bytes of a bytes-like object, or `size` of them from `offset` on.
+    #[pyo3(signature = (buf, offset=0, size=None))]
+    fn send_bytes(
+        &self,
+        buf: &Bound<'_, PyAny>,
+        offset: isize,
+        size: Option<isize>,
+    ) -> PyResult<()> {
+        let py = buf.py();
+        let end = self.writable_end()?;
+        let bytes = buf.cast_exact::<PyBytes>().ok();
+        let view = if bytes.is_some() { None } else { Some(byte_view(buf)?) };
+        let whole = match (&bytes, &view) {
+            (Some(bytes), _) => bytes.as_bytes().len(),
+            (None, Some(view)) => view.len()?,
+            (None, None) => 0,
+        };
+        let (start, length) = range(whole, offset, size)?;
+        if let Some(bytes) = bytes {
+            let part = &bytes.as_bytes()[start..][..length];
+            return self.send_parts(py, &end, BYTES, &[&part]);
+        }
+        let Some(view) = view else { return Ok(()) };
+        let part = EncodedPart::Buffer(py, part_of(&view, start, length)?);
+        self.send_parts(py, &end, BYTES, &[&part])
+    }
+
+    /// Receive an object.
+    fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let end = self.readable_end()?;
+        self.receive(py, &end, |message| value(py, message))
+    }
+
+    /// Receive a message as bytes.
+    #[pyo3(signature = (maxlength=None))]
+    fn recv_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        maxlength: Option<isize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        drop(self.readable_end()?);
+        let longest = match maxlength.map(usize::try_from) {
+            Some(Err(_)) => return Err(PyValueError::new_err("negative maxlength")),
+            Some(Ok(longest)) => longest,
+            None => usize::MAX,
+        };
+        let received = self.receive_bytes(py, |bytes| {
+            (bytes.len() <= longest).then(|| new_bytes(py, bytes)).transpose()
+        })?;
+        received.ok_or_else(|| self.bad_message_length())
+    }
+
+    /// Receive a message into a writable bytes-like object; return the number of bytes received.
+    #[pyo3(signature = (buf, offset=0))]
+    fn recv_bytes_into(&self, buf: &Bound<'_, PyAny>, offset: isize) -> PyResult<usize> {
+        let py = buf.py();
+        drop(self.readable_end()?);
+        let view = byte_view(buf)?;
+        if view.getattr("readonly")?.is_truthy()? {
+            return Err(PyTypeError::new_err("a writable bytes-like object is required"));
+        }
+        let room = view.len()?;
+        let offset =
+            usize::try_from(offset).map_err(|_| PyValueError::new_err("negative offset"))?;
+        if offset > room {
+            return Err(PyValueError::new_err("offset too large"));
+        }
+        self.receive_bytes(py, |bytes| {
+            if bytes.len() > room - offset {
+                let too_short = py.import("multiprocessing.context")?.getattr("BufferTooShort")?;
+                return Err(PyErr::from_value(too_short.call1((new_bytes(py, bytes)?,))?));
+            }
+            part_of(&view, offset, bytes.len())?.copy_from_slice(py, bytes)?;
+            Ok(bytes.len())
+        })
+    }
+
+    /// Return whether there is something to receive, waiting for it for so many seconds.
+    #[pyo3(signature = (timeout=Some(0.0)))]
+    fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let end = self.readable_end()?;
+        let ready = wait_sliced(py, &[end.as_fd().as_raw_fd()], timeout, true, || {
+            self.open_end().map(drop)
+        })?;
+        Ok(!ready.is_empty())
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, _exception: &Bound<'_, PyAny>) {
+        self.close();
+    }
+}
+
+/// Where the `size` bytes from `offset` on are in a buffer of `whole` bytes.
+fn range(whole: usize, offset: isize, size: Option<isize>) -> PyResult<(usize, usize)> {
+    let error = |message: &'static str| PyValueError::new_err(message);
+    let start = usize::try_from(offset).map_err(|_| error("offset is negative"))?;
+    let rest = whole.checked_sub(start).ok_or_else(|| error("buffer length < offset"))?;
+    let Some(size) = size else { return Ok((start, rest)) };
+    let length = usize::try_from(size).map_err(|_| error("size is negative"))?;
+    if length > rest {
+        return Err(error("buffer length < offset + size"));
+    }
+    Ok((start, length))
+}
+
+/// Waits until one of `fds` is readable; returns for each whether it is, nothing if time ran out.
+fn wait_sliced(
+    py: Python<'_>,
+    fds: &[RawFd],
+    timeout: Option<f64>,
+    spin: bool,
+    between_slices: impl Fn() -> PyResult<()>,
+) -> PyResult<Vec<bool>> {
+    let deadline = deadline(timeout);
+    let mut waited = any_readable(fds, Some(Instant::now()), false);
+    let mut spin = spin;
+    loop {
+        match waited.map_err(|e| os_error(&e))? {
+            Waited::Done(ready) => return Ok(ready),
+            Waited::TimedOut if is_over(deadline) => return Ok(Vec::new()),
+            Waited::TimedOut | Waited::Interrupted => {}
+        }
+        py.check_signals()?;
+        between_slices()?;
+        waited = py.detach(|| any_readable(fds, slice(deadline), spin));
+        spin = false;
+    }
+}
+
+/// Wait until one of some descriptors can be read or has come to its end; return for each whether
+/// it is so, or an empty list if time ran out. Spins before it sleeps if told to.
+#[pyfunction]
+pub(crate) fn wait_readable(
+    py: Python<'_>,
+    fds: Vec<RawFd>,
+    timeout: Option<f64>,
+    spin: bool,
+) -> PyResult<Vec<bool>> {
+    wait_sliced(py, &fds, timeout, spin, || Ok(()))
+}
+
+/// Two descriptors that are the ends of a new pipe. Nobody owns them yet.
+#[pyfunction]
+pub(crate) fn pipe() -> PyResult<(RawFd, RawFd)> {
+    let (a, b) = End::pair().map_err(|e| os_error(&e))?;
+    Ok((OwnedFd::from(a).into_raw_fd(), OwnedFd::from(b).into_raw_fd()))
+}
+
+/// Whether a descriptor is the end of a pipe.
+#[pyfunction]
+pub(crate) fn is_pipe(fd: RawFd) -> bool {
+    fd >= 0 && End::is_one(fd)
+}
