@@ -33,8 +33,8 @@ SUBMODULES = [
 ]
 
 # What runs on the engine or on millpond's own code; everything else is the standard library's.
-OURS = {"Array", "Pool", "RawArray", "RawValue", "Value", "cpu_count"}
-OUR_MODULES = {"context", "heap", "pool", "shared_memory", "sharedctypes"}
+OURS = {"Array", "Pipe", "Pool", "RawArray", "RawValue", "Value", "cpu_count"}
+OUR_MODULES = {"connection", "context", "heap", "pool", "shared_memory", "sharedctypes"}
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_submodules_without_an_import() -> None:
     )
     output = re.sub(" at 0x[0-9a-f]+", "", python(code))
     assert output == (
-        "multiprocessing.connection <function Pool> <class 'millpond.context.BaseContext'>\n"
+        "millpond.connection <function Pool> <class 'millpond.context.BaseContext'>\n"
     )
 
 

@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Protocol
 
     class Patch(Protocol):
@@ -156,8 +156,23 @@ def _ours(module: str, *names: str) -> NamesPatch:
     return NamesPatch(**{name: provider(name) for name in names})
 
 
+def _wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
+    """Wait until one at least of some objects is ready; see `millpond.connection.wait`."""
+    # Modules of the standard library take the function when they are imported, which is too early
+    # for the engine.
+    from millpond.connection import wait
+
+    return wait(object_list, timeout)
+
+
+_wait.__name__ = _wait.__qualname__ = "wait"
+
 PATCHES: Mapping[str, Patch] = {
-    "multiprocessing.connection": _ours("connection", "Connection", "Pipe", "wait"),
+    "multiprocessing.connection": NamesPatch(
+        Connection=lambda: import_module("millpond.connection").Connection,
+        Pipe=lambda: import_module("millpond.connection").Pipe,
+        wait=lambda: _wait,
+    ),
     "multiprocessing.heap": _ours("heap", "BufferWrapper"),
     # Blocks of a `SharedMemoryManager` are named objects of the system, which outlive the process
     # that asked for them: those of the standard library.

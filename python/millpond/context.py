@@ -98,9 +98,7 @@ class BaseContext(_stdlib.BaseContext):
             processes, initializer, initargs, maxtasksperchild, context=context, trace=trace
         )
 
-    def Pipe(  # type: ignore[override]
-        self, duplex: bool = True
-    ) -> tuple[Connection, Connection]:
+    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:
         """Return two connections, the ends of a pipe; see `millpond.connection.Pipe`.
 
         Args:
