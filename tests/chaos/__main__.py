@@ -1,0 +1,117 @@
+"""`python -m chaos [--kills N] [--seed S] [--only NAME…] [--save FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from chaos import channels, locks, pools, waiting
+from chaos.scenario import Outcome, Scenario, perform
+
+SCENARIOS: tuple[type[Scenario], ...] = (
+    locks.LockScenario,
+    locks.RLockScenario,
+    locks.ValueScenario,
+    locks.SemaphoreScenario,
+    locks.BoundedSemaphoreScenario,
+    waiting.ConditionScenario,
+    waiting.ConditionOnLockScenario,
+    waiting.EventScenario,
+    waiting.BarrierScenario,
+    channels.QueueScenario,
+    channels.QueueManyScenario,
+    channels.SimpleQueueScenario,
+    channels.JoinableQueueScenario,
+    channels.PipeScenario,
+    pools.PoolScenario,
+)
+
+# In seconds. Should the director itself hang, its stacks are shown and the run ends.
+DIRECTOR_LIMIT = 600
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    chosen = [kind for kind in SCENARIOS if kind.name in arguments.only]
+    began = time.monotonic()
+    outcomes: list[Outcome] = []
+    for number, kind in enumerate(chosen):
+        left = arguments.kills - sum(outcome.kills for outcome in outcomes)
+        share = left // (len(chosen) - number)
+        outcomes.append(play(kind, share, arguments.seed))
+    text = report(outcomes, time.monotonic() - began, arguments.seed)
+    print(text)
+    if arguments.save:
+        save(arguments.save, text, outcomes)
+    return int(not all(outcome.is_good for outcome in outcomes))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cargo xtask chaos", description=__doc__)
+    names = [kind.name for kind in SCENARIOS]
+    parser.add_argument("--kills", type=int, default=1_000, help="in all; 1000 by default")
+    parser.add_argument("--seed", type=int, default=1, help="decides who is killed, and when")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--save", type=Path, metavar="FILE", help="JSON, and a report beside it")
+    return parser.parse_args()
+
+
+def play(kind: type[Scenario], kills: int, seed: int) -> Outcome:
+    shown = 0.0
+
+    def told(so_far: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= 2:
+            shown = time.monotonic()
+            print(f"{kind.name}: {so_far} of {kills} kills", file=sys.stderr, flush=True)
+
+    faulthandler.dump_traceback_later(DIRECTOR_LIMIT, exit=True)
+    outcome = perform(kind, kills, random.Random(f"{seed} {kind.name}"), told)
+    faulthandler.cancel_dump_traceback_later()
+    print(line_of(outcome), file=sys.stderr, flush=True)
+    return outcome
+
+
+def line_of(outcome: Outcome) -> str:
+    if outcome.skipped:
+        return f"{outcome.name}: skipped, {outcome.skipped}"
+    remarks = "".join(f", {count:,} {what}" for what, count in outcome.remarks.items())
+    verdict = "ok" if outcome.is_good else f"FAILED: {'; '.join(outcome.faults)}"
+    return (
+        f"{outcome.name}: {outcome.kills:,} kills, {outcome.operations:,} operations{remarks}; "
+        f"{verdict} ({outcome.seconds:.1f} s)"
+    )
+
+
+def report(outcomes: list[Outcome], seconds: float, seed: int) -> str:
+    def total(key: str) -> int:
+        return sum(getattr(outcome, key) for outcome in outcomes)
+
+    lines = [line_of(outcome) for outcome in outcomes]
+    skipped = sum(bool(outcome.skipped) for outcome in outcomes)
+    lines.append(
+        f"Python, seed {seed}: {total('kills'):,} kills in {seconds:.0f} s: "
+        f"{total('hangs')} hangs, {total('lost')} lost, {total('doubled')} doubled, "
+        f"{total('leaked')} leaked, {sum(len(outcome.faults) for outcome in outcomes)} faults, "
+        f"{skipped} scenarios skipped"
+    )
+    return "\n".join(lines)
+
+
+def save(file: Path, text: str, outcomes: list[Outcome]) -> None:
+    raw: list[dict[str, Any]] = [vars(outcome) for outcome in outcomes]
+    file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+    file.with_suffix(".md").write_text(f"# Chaos\n\n```\n{text}\n```\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    faulthandler.enable()
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Conditions, events and barriers whose waiters and wakers are killed."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+
+import millpond
+from chaos.scenario import Outcome, Scenario
+from chaos.stage import Seat
+
+WAITERS = 3
+# Notes.
+TOLD, BROKEN = 0, 1
+
+
+class ConditionScenario(Scenario):
+    """Two who advance a number and notify all, some who wait for it to change."""
+
+    name = "condition"
+    lock = "RLock"
+
+    def set_up(self) -> None:
+        self.condition = self.make("Condition", self.make(self.lock))
+        self.memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.number = memoryview(self.memory).cast("q")
+        for _ in range(WAITERS):
+            self.stage.cast("waiter", self.wait)
+        for _ in range(2):
+            self.stage.cast("notifier", self.notify, exit_act=2)
+
+    def wait(self, seat: Seat) -> None:
+        seen = 0
+        while not seat.act:
+            try:
+                with self.condition:
+                    while self.number[0] == seen:
+                        self.condition.wait()
+                    seen = self.number[0]
+            except millpond.OwnerDied:
+                seat.count(TOLD)
+            else:
+                seat.beat()
+
+    def notify(self, seat: Seat) -> None:
+        while seat.act < 2:
+            try:
+                with self.condition:
+                    self.number[0] += 1
+                    if seat.beats % 3:
+                        self.condition.notify_all()
+                    else:
+                        self.condition.notify(WAITERS)
+            except millpond.OwnerDied:
+                seat.count(TOLD)
+            else:
+                seat.beat()
+
+    def wind_up(self) -> None:
+        self.stage.leave(1)
+        self.stage.leave(2)
+
+    def check(self, outcome: Outcome) -> None:
+        outcome.remarks["told"] = self.total(TOLD)
+        self.number.release()
+        self.memory.close()
+
+
+class ConditionOnLockScenario(ConditionScenario):
+    """The same over a lock that is not reentrant."""
+
+    name = "condition on a lock"
+    lock = "Lock"
+
+
+class EventScenario(Scenario):
+    """One who sets and clears an event in turn with another, and some who wait for either."""
+
+    name = "event"
+
+    def set_up(self) -> None:
+        self.event = self.make("Event")
+        for _ in range(WAITERS):
+            self.stage.cast("waiter", self.wait)
+        for _ in range(2):
+            self.stage.cast("setter", self.set, exit_act=2)
+
+    def wait(self, seat: Seat) -> None:
+        while not seat.act:
+            self.event.wait()
+            seat.beat()
+
+    def set(self, seat: Seat) -> None:
+        while seat.act < 2:
+            self.event.set()
+            self.event.is_set()
+            self.event.clear()
+            seat.beat()
+        self.event.set()
+
+    def wind_up(self) -> None:
+        self.stage.leave(1)
+        self.stage.leave(2)
+
+
+class BarrierScenario(Scenario):
+    """Parties that meet again and again; a death breaks the barrier, and one who sees it mends it.
+
+    Whoever comes through has met all others: no party is ever more than one crossing ahead.
+    """
+
+    name = "barrier"
+    parties = 3
+
+    def set_up(self) -> None:
+        self.barrier = self.make("Barrier", self.parties)
+        for _ in range(self.parties):
+            self.stage.cast("party", self.meet)
+
+    def meet(self, seat: Seat) -> None:
+        while not seat.act:
+            try:
+                self.barrier.wait()
+            except threading.BrokenBarrierError:
+                seat.count(BROKEN)
+                if seat.act:
+                    return
+                # One is enough; that others may break each other's next try is part of the play.
+                if seat.number == 0:
+                    self.barrier.reset()
+                if seat.act:
+                    # It may have been mended after it was broken for good.
+                    self.barrier.abort()
+            seat.beat()
+
+    def wind_up(self) -> None:
+        # Who has left would be waited for: the others learn that there is no next time.
+        self.stage.announce(1)
+        self.stage.run_aside(self.barrier.abort, "aborting the barrier")
+        self.stage.leave(1)
+
+    def check(self, outcome: Outcome) -> None:
+        outcome.remarks["broken"] = self.total(BROKEN)
