@@ -1,16 +1,20 @@
-"""`python -m chaos [--kills N] [--seed S] [--only NAME…] [--save FILE]`."""
+"""`python -m chaos [--kills N] [--seed S] [--only NAME…] [--save DIRECTORY]`."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import faulthandler
 import json
+import os
+import platform
 import random
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import millpond
 from chaos import channels, locks, pools, waiting
 from chaos.scenario import Outcome, Scenario, perform
 
@@ -48,7 +52,7 @@ def main() -> int:
     text = report(outcomes, time.monotonic() - began, arguments.seed)
     print(text)
     if arguments.save:
-        save(arguments.save, text, outcomes)
+        save(arguments.save, text, outcomes, arguments.seed)
     return int(not all(outcome.is_good for outcome in outcomes))
 
 
@@ -60,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
     )
-    parser.add_argument("--save", type=Path, metavar="FILE", help="JSON, and a report beside it")
+    parser.add_argument("--save", type=Path, metavar="DIRECTORY", help="for JSON and a report")
     return parser.parse_args()
 
 
@@ -106,10 +110,27 @@ def report(outcomes: list[Outcome], seconds: float, seed: int) -> str:
     return "\n".join(lines)
 
 
-def save(file: Path, text: str, outcomes: list[Outcome]) -> None:
-    raw: list[dict[str, Any]] = [vars(outcome) for outcome in outcomes]
-    file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(f"# Chaos\n\n```\n{text}\n```\n", encoding="utf-8")
+def save(directory: Path, text: str, outcomes: list[Outcome], seed: int) -> None:
+    directory.mkdir(exist_ok=True)
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    raw: dict[str, Any] = {
+        "date": date,
+        "seed": seed,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "cores": len(os.sched_getaffinity(0)),
+        "millpond": millpond.__version__,
+        "scenarios": [vars(outcome) for outcome in outcomes],
+    }
+    place = f"{raw['cores']} cores, Linux {raw['kernel']}, CPython {raw['python']}"
+    head = f"# Chaos, {date}\n\n{place}, millpond {raw['millpond']}.\n\n"
+    files = {
+        f"{date}-python.json": json.dumps(raw, indent=1) + "\n",
+        f"{date}-python.md": f"{head}```text\n{text}\n```\n",
+    }
+    for name, content in files.items():
+        (directory / name).write_text(content, encoding="utf-8")
+        print(f"wrote {name}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -10,7 +9,7 @@ from support.processes import process_table, with_descendants
 
 import millpond
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import Fault, Role, Seat
+from chaos.stage import Fault, Seat
 
 TASKS = 40
 # Notes.
@@ -69,10 +68,6 @@ class PoolScenario(Scenario):
         owners = [role.process.pid for role in self.stage.roles]
         found = with_descendants(table, owners) - set(owners)
         return sorted(pid for pid in found if not table[pid].is_zombie)
-
-    def on_kill(self, role: Role) -> None:
-        # What the dead owner leaves is looked for at the end, with all else that is left.
-        os.sched_yield()
 
     def check(self, outcome: Outcome) -> None:
         outcome.remarks.update({"crashed": self.total(CRASHED), "broken": self.total(BROKEN)})

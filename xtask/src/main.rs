@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, clean, conformance, demo, lint, python, setup as set_up, test};
+use crate::commands::{
+    bench, chaos, clean, conformance, demo, lint, python, setup as set_up, test,
+};
 use crate::error::{Error, Result};
 use crate::project::Project;
 
@@ -38,6 +40,7 @@ enum Command {
     Test(test::Args),
     Lint(lint::Args),
     Bench(bench::Args),
+    Chaos(chaos::Args),
     Conformance(conformance::Args),
     Setup(set_up::Args),
     Python(python::Args),
@@ -62,6 +65,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Test(args) => test::execute(&project, &args),
         Command::Lint(args) => lint::execute(&project, &args),
         Command::Bench(args) => bench::execute(&project, &args),
+        Command::Chaos(args) => chaos::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),
         Command::Setup(args) => set_up::execute(&project, &args),
         Command::Python(args) => python::execute(&project, &args),

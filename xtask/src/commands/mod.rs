@@ -1,6 +1,7 @@
 //! One command a file.
 
 pub(crate) mod bench;
+pub(crate) mod chaos;
 pub(crate) mod clean;
 pub(crate) mod conformance;
 pub(crate) mod demo;
