@@ -12,6 +12,10 @@ from multiprocessing.heap import Arena, Heap
 from millpond._codec import view
 from millpond._version import load_engine
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["Arena", "BufferWrapper", "Heap"]
 
 
@@ -28,6 +32,10 @@ class BufferWrapper:
         >>> bytes(memory)
         b'hello\\x00\\x00\\x00\\x00\\x00'
     """
+
+    # In the standard library, what all of them are cut from. Programs put a fresh one there, which
+    # here has no effect.
+    _heap: Any = None
 
     def __init__(self, size: int) -> None:
         """Allocate memory.

@@ -6,11 +6,27 @@ replaces that. COMPATIBILITY.md lists the same.
 
 from __future__ import annotations
 
+_NAMES = (
+    "it replaces the function that names files in /dev/shm, and looks for those names; millpond's "
+    "shared memory has no file"
+)
+_TRACKER = (
+    "it expects that the resource tracker finds a leak and warns of it; millpond's shared memory "
+    "goes with the last process that has it"
+)
+
 EXPECTED: dict[str, str] = {
     "TestPoolNotLeakOnFailure.test_release_unused_processes": (
         "it gives the pool a context whose Process class counts the calls of start(); workers are "
         "forked by the zygote, and no Process object is started for them"
     ),
+    "WithProcessesTestHeap.test_heap": (
+        "it looks into the heap that the standard library cuts shared memory from; millpond has none"
+    ),
+    "WithProcessesTestSharedMemory.test_shared_memory_basics": _NAMES,
+    "WithProcessesTestSharedMemory.test_shared_memory_recreate": _NAMES,
+    "WithProcessesTestSharedMemory.test_shared_memory_cleaned_after_process_termination": _TRACKER,
+    "WithProcessesTestSharedMemory.test_shared_memory_tracking": _TRACKER,
 }
 
 

@@ -1,0 +1,155 @@
+"""Shared memory is not bounded by `/dev/shm`, and goes back when it is not used any more."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.program import run_program
+from support.small_shm import needs_small_shm, with_small_shm
+
+import millpond
+from millpond.shared_memory import ShareableList, SharedMemory
+
+SIZE = 16 << 20
+
+UNDER_A_SMALL_SHM = f"""\
+import os, sys
+import millpond
+from millpond.shared_memory import ShareableList, SharedMemory
+
+SIZE = {SIZE}
+
+def last(array):
+    return array[-1]
+
+def fill(value, array, block, numbers):
+    array[:] = b"x" * SIZE
+    block.buf[:] = b"y" * SIZE
+    numbers += 1
+    value.add(1)
+
+if __name__ == "__main__":
+    shm = os.statvfs("/dev/shm")
+    assert shm.f_blocks * shm.f_frsize <= 64 << 10
+    context = millpond.get_context(sys.argv[1])
+    value = context.Value("i")
+    array = context.Array("c", SIZE, lock=False)
+    block = SharedMemory(create=True, size=SIZE)
+    numbers = millpond.shared_array(SIZE // 8)
+    values = ShareableList([bytes(10) + b"z"] * 20_000)
+    process = context.Process(target=fill, args=(value, array, block, numbers))
+    process.start()
+    process.join()
+    print(process.exitcode, value.value, array[-1], block.buf[-1:].tobytes(), numbers.sum())
+    print(values[-1], os.listdir("/dev/shm"))
+    block.close()
+    block.unlink()
+"""
+
+
+@needs_small_shm
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_dev_shm_does_not_bound_it(method: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(UNDER_A_SMALL_SHM)
+    done = run_program(with_small_shm([sys.executable, program, method]))
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"0 1 b'x' b'y' {float(SIZE // 8)}"
+    # The stdlib's own locks are named for a moment, so only files of memory would be a fault.
+    assert lines[1].startswith(f"{bytes(10) + b'z'!r} [")
+
+
+def resident() -> int:
+    """What this process has in memory, shared memory included, in bytes."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def make_values() -> object:
+    return [millpond.Value("d", lock=False) for _ in range(200)]
+
+
+def make_arrays() -> object:
+    arrays = [millpond.RawArray("b", size) for size in (300, 5000, 40_000, 1 << 20)]
+    for array in arrays:
+        ctypes.memset(array, 1, len(array))
+    return arrays
+
+
+def make_block() -> object:
+    block = SharedMemory(create=True, size=1 << 20)
+    block.buf[:] = bytes(1 << 20)
+    block.close()
+    block.unlink()
+    return block
+
+
+def make_list() -> object:
+    values = ShareableList(range(100))
+    values.shm.close()
+    values.shm.unlink()
+    return values
+
+
+def make_shared_array() -> object:
+    return millpond.shared_array((1 << 20) // 8, fill=1.5)
+
+
+MAKERS = [make_values, make_arrays, make_block, make_list, make_shared_array]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_memory_goes_back(make: Callable[[], object]) -> None:
+    for _ in range(20):
+        make()
+    gc.collect()
+    before, open_before = resident(), descriptors()
+    for _ in range(200):
+        made = make()
+        del made
+    gc.collect()
+    assert descriptors() == open_before
+    # 200 times the least of them would be more than that.
+    assert resident() - before < 8 << 20
+
+
+def work_on(array: Any) -> Any:
+    array += 1
+    return millpond.shared_array(1 << 17, fill=array[0])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_memory_that_was_passed_goes_back(method: str) -> None:
+    with millpond.get_context(method).Pool(2) as pool:
+        worker_pids = {worker.pid for worker in pool._pool}
+
+        def open_in_workers() -> int:
+            return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in worker_pids)
+
+        def rounds(count: int) -> None:
+            for _ in range(count):
+                arrays = [millpond.shared_array(1 << 17) for _ in range(2)]
+                for result in pool.map(work_on, arrays, 1):
+                    assert result[-1] == 1
+                del result, arrays
+
+        rounds(5)
+        before, open_before, in_workers = resident(), descriptors(), open_in_workers()
+        rounds(60)
+        gc.collect()
+        # A worker keeps what it sent until it makes or drops the next.
+        assert open_in_workers() <= in_workers + 4
+        assert descriptors() <= open_before + 2
+        assert resident() - before < 16 << 20
