@@ -33,8 +33,31 @@ SUBMODULES = [
 ]
 
 # What runs on the engine or on millpond's own code; everything else is the standard library's.
-OURS = {"Array", "Pipe", "Pool", "RawArray", "RawValue", "Value", "cpu_count"}
-OUR_MODULES = {"connection", "context", "heap", "pool", "shared_memory", "sharedctypes"}
+OURS = {
+    "Array",
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
+    "Lock",
+    "Pipe",
+    "Pool",
+    "RLock",
+    "RawArray",
+    "RawValue",
+    "Semaphore",
+    "Value",
+    "cpu_count",
+}
+OUR_MODULES = {
+    "connection",
+    "context",
+    "heap",
+    "pool",
+    "shared_memory",
+    "sharedctypes",
+    "synchronize",
+}
 
 
 @pytest.fixture

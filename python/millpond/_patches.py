@@ -186,6 +186,13 @@ PATCHES: Mapping[str, Patch] = {
         *"Array RawArray RawValue Value copy synchronized".split(),
         *"Synchronized SynchronizedArray SynchronizedBase SynchronizedString".split(),
     ),
+    "multiprocessing.synchronize": NamesPatch(
+        SemLock=lambda: import_module("millpond.synchronize").SemLock,
+        **{
+            name: partial(_under_stdlib_name, "synchronize", name)
+            for name in "Barrier BoundedSemaphore Condition Event Lock RLock Semaphore".split()
+        },
+    ),
     "multiprocessing.spawn": FunctionPatch("get_preparation_data", _carry_to_child),
     "multiprocessing.util": FunctionPatch("spawnv_passfds", _carry_to_fork_server),
 }

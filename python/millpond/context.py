@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
     from millpond.connection import Connection
     from millpond.pool import Pool
+    from millpond.synchronize import (
+        Barrier,
+        BoundedSemaphore,
+        Condition,
+        Event,
+        Lock,
+        RLock,
+        Semaphore,
+    )
 
 __all__ = [
     "AuthenticationError",
@@ -149,6 +158,53 @@ class BaseContext(_stdlib.BaseContext):
         from millpond.sharedctypes import Array
 
         return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
+
+    def Lock(self) -> Lock:  # type: ignore[override]
+        """Return a lock, which is held by one thread of one process."""
+        from millpond.synchronize import Lock
+
+        return Lock(ctx=self.get_context())
+
+    def RLock(self) -> RLock:  # type: ignore[override]
+        """Return a lock that the thread which holds it may acquire again."""
+        from millpond.synchronize import RLock
+
+        return RLock(ctx=self.get_context())
+
+    def Semaphore(self, value: int = 1) -> Semaphore:  # type: ignore[override]
+        """Return a semaphore of so many permits."""
+        from millpond.synchronize import Semaphore
+
+        return Semaphore(value, ctx=self.get_context())
+
+    def BoundedSemaphore(self, value: int = 1) -> BoundedSemaphore:  # type: ignore[override]
+        """Return a semaphore that never has more permits than at first."""
+        from millpond.synchronize import BoundedSemaphore
+
+        return BoundedSemaphore(value, ctx=self.get_context())
+
+    def Condition(self, lock: Any = None) -> Condition:  # type: ignore[override]
+        """Return a condition over this `Lock` or `RLock`, or an `RLock` of its own."""
+        from millpond.synchronize import Condition
+
+        return Condition(lock, ctx=self.get_context())
+
+    def Event(self) -> Event:  # type: ignore[override]
+        """Return a flag that is not set."""
+        from millpond.synchronize import Event
+
+        return Event(ctx=self.get_context())
+
+    def Barrier(  # type: ignore[override]
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+    ) -> Barrier:
+        """Return a barrier of so many parties."""
+        from millpond.synchronize import Barrier
+
+        return Barrier(parties, action, timeout, ctx=self.get_context())
 
     def cpu_count(self) -> int:
         """Return how many CPUs this process may use.

@@ -141,22 +141,25 @@ class OwnerDied(ProcessError):
     """The process that held the lock died before it released it.
 
     One waiter gets this, once: whatever the lock guards may be half changed and is for it to
-    repair. The lock is free again, and usable as before.
+    repair. The lock is free again, and usable as before; only when `Condition.wait` raises this
+    the caller holds the lock, as it always does after waiting.
 
     Attributes:
         pid: the process id of the owner.
         exitcode: as `Process.exitcode` has it, so minus the signal if one ended the owner; None
             if it is not known, as of processes that are no children of this one.
+        held: the caller holds the lock now.
     """
 
-    def __init__(self, pid: int, exitcode: int | None = None) -> None:
-        super().__init__(pid, exitcode)
+    def __init__(self, pid: int, exitcode: int | None = None, held: bool = False) -> None:
+        super().__init__(pid, exitcode, held)
         self.pid = pid
         self.exitcode = exitcode
+        self.held = held
 
     def __str__(self) -> str:
-        end = _end(self.exitcode)
-        return f"process {self.pid} {end} while it held the lock, which is free again"
+        now = "which is now held by the caller" if self.held else "which is free again"
+        return f"process {self.pid} {_end(self.exitcode)} while it held the lock, {now}"
 
 
 class PoolTerminated(ProcessError):

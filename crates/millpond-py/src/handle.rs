@@ -1,8 +1,9 @@
 //! Handles to shared objects, on their way between processes.
 //!
 //! A class whose objects travel has three methods, which `millpond._handles` calls:
-//! `_ticket(sent)`, `_fd()` and the static `_open(ticket, fd)`; and its `__reduce__` is
-//! [`reduce`].
+//! `_ticket(sent)`, `_fd()` and the class method `_open(ticket, fd)`; and its `__reduce__` is
+//! [`reduce`]. A class that Python subclasses makes its object in `__new__`, with
+//! [`made_or_opened`], and its `_open` is [`opened_as`].
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
@@ -12,7 +13,7 @@ use millpond_core::shm::ticket::TicketError;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 /// What pickle does with a handle.
 pub(crate) fn reduce<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -42,6 +43,34 @@ pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<RawFd>) -> PyResul
     let fd = fd.map(adopt).transpose()?;
     Shared::open(ticket, fd).map_err(error)
 }
+
+/// What a class's `__new__` gets: a new object of zero bytes, or the one that [`opened_as`] names.
+pub(crate) fn made_or_opened<T: SharedObject>(
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Shared<T>> {
+    let handle = kwargs.and_then(|kwargs| kwargs.get_item(HANDLE).transpose()).transpose()?;
+    match handle {
+        Some(handle) => {
+            let (ticket, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
+            open(ticket.as_bytes(), fd)
+        }
+        None => Ok(Shared::zeroed()?),
+    }
+}
+
+/// An instance of `cls` for the object that a ticket leads to; its `__init__` does not run.
+pub(crate) fn opened_as<'py>(
+    cls: &Bound<'py, PyType>,
+    ticket: &Bound<'py, PyBytes>,
+    fd: Option<RawFd>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kwargs = PyDict::new(cls.py());
+    kwargs.set_item(HANDLE, (ticket, fd))?;
+    cls.call_method("__new__", (cls,), Some(&kwargs))
+}
+
+/// The argument of `__new__` by which it opens an object.
+const HANDLE: &str = "_handle";
 
 /// Why a ticket does not lead anywhere, as an exception.
 pub(crate) fn error(error: TicketError) -> PyErr {

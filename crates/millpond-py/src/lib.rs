@@ -5,14 +5,21 @@
 
 use pyo3::prelude::*;
 
+mod acquire;
+mod barrier;
 mod bytes;
 mod codec;
+mod condition;
 mod connection;
+mod event;
 mod fast;
 mod handle;
 mod lent;
+mod lock;
 mod outcome;
 mod pool;
+mod rlock;
+mod semaphore;
 mod waiting;
 mod worker;
 mod zygote;
@@ -24,11 +31,23 @@ mod _engine {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
+    use crate::barrier::PyBarrier;
+    #[pymodule_export]
     use crate::bytes::PySharedBytes;
+    #[pymodule_export]
+    use crate::condition::PyCondition;
     #[pymodule_export]
     use crate::connection::{PyConnection, is_pipe, pipe, wait_readable};
     #[pymodule_export]
+    use crate::event::PyEvent;
+    #[pymodule_export]
+    use crate::lock::PyLock;
+    #[pymodule_export]
     use crate::pool::PyPool;
+    #[pymodule_export]
+    use crate::rlock::PyRLock;
+    #[pymodule_export]
+    use crate::semaphore::PySemaphore;
     #[pymodule_export]
     use crate::worker::{Progress, PyWorker};
     #[pymodule_export]

@@ -163,12 +163,36 @@ impl Condition {
     /// Waits until the caller is notified or `deadline` passes. The user's lock is not held.
     pub fn wait(&self, place: &Place, deadline: Option<Instant>) -> Notified {
         match place.0 {
-            Kind::Record(index) => self.wait_at(&self.records[index], deadline),
+            Kind::Record(index) => self.wait_at(&self.records[index], deadline, true),
             Kind::Crowd(seen) => self.wait_in_crowd(seen, deadline),
         }
     }
 
-    fn wait_at(&self, record: &Record, deadline: Option<Instant>) -> Notified {
+    /// Like [`wait`](Self::wait), but the caller keeps its place when `until` has passed, which
+    /// counts as [`Notified::Interrupted`].
+    pub fn wait_a_while(&self, place: &Place, until: Instant) -> Notified {
+        match place.0 {
+            Kind::Record(index) => self.wait_at(&self.records[index], Some(until), false),
+            Kind::Crowd(seen) => match self.wait_in_crowd(seen, Some(until)) {
+                Notified::Yes => Notified::Yes,
+                Notified::TimedOut | Notified::Interrupted => Notified::Interrupted,
+            },
+        }
+    }
+
+    /// Gives up a place: whether the caller had been notified.
+    pub fn leave(&self, place: &Place) -> bool {
+        match place.0 {
+            Kind::Record(index) => {
+                // Whatever was in it, only its owner frees it.
+                let word = self.records[index].word.swap(0, Ordering::Relaxed);
+                word & GRANTED != 0
+            }
+            Kind::Crowd(seen) => self.crowd.listen() != seen,
+        }
+    }
+
+    fn wait_at(&self, record: &Record, deadline: Option<Instant>, leaves: bool) -> Notified {
         let patience = Patience::until(deadline);
         let granted = || record.word.load(Ordering::Relaxed) & GRANTED != 0;
         with_thread_spin(|spin| {
@@ -192,6 +216,7 @@ impl Condition {
                             return self.leave_with_grant(record);
                         }
                     }
+                    After::GiveUp if !leaves => return Notified::Interrupted,
                     After::GiveUp if exchange(record, asleep, 0) => return Notified::TimedOut,
                     // A grant came at the last moment.
                     After::GiveUp => {}

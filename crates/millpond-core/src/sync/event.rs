@@ -28,6 +28,10 @@ const SETTING: u32 = 4;
 #[repr(transparent)]
 pub struct Event(AtomicU32);
 
+/// How often an [`Event`] had been set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings(u32);
+
 // SAFETY: one atomic word, any bits of which are some state of it.
 unsafe impl SharedObject for Event {
     const KIND: u32 = u32::from_le_bytes(*b"evnt");
@@ -79,15 +83,29 @@ impl Event {
     /// # Errors
     /// [`Woken::Interrupted`] alone.
     pub fn wait(&self, deadline: Option<Instant>) -> Result<bool, Woken> {
-        // Acquire: as in `is_set`.
-        let word = || self.0.load(Ordering::Acquire);
-        // One look for both: a setting between two would be missed if it was cleared at once.
-        let first = word();
-        if first & SET != 0 {
+        self.wait_since(self.listen(), deadline)
+    }
+
+    /// How often it has been set, to wait for it in several turns with
+    /// [`wait_since`](Self::wait_since).
+    #[must_use]
+    pub fn listen(&self) -> Settings {
+        // Relaxed: whoever acts on a setting acquires it later.
+        Settings(self.0.load(Ordering::Relaxed) & !(SLEEPERS | SET))
+    }
+
+    /// Like [`wait`](Self::wait), for a call that began when `seen` was listened to.
+    ///
+    /// # Errors
+    /// [`Woken::Interrupted`] alone.
+    pub fn wait_since(&self, seen: Settings, deadline: Option<Instant>) -> Result<bool, Woken> {
+        let Settings(came) = seen;
+        if self.is_set() {
             return Ok(true);
         }
         let patience = Patience::until(deadline);
-        let came = first & !SLEEPERS;
+        // Acquire: as in `is_set`.
+        let word = || self.0.load(Ordering::Acquire);
         let through = |word: u32| word & SET != 0 || word & !(SLEEPERS | SET) != came;
         with_thread_spin(|spin| {
             loop {

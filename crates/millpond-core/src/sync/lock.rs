@@ -6,7 +6,7 @@ use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::outcome::Misuse;
+use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::token;
@@ -21,9 +21,11 @@ pub struct Lock {
     word: RobustWord,
     /// Which thread of the holder; it only says something while the word names this process.
     thread: AtomicU64,
+    /// When somebody who does not wait last looked whether the owner lives.
+    looked: LastLook,
 }
 
-// SAFETY: two words that are atomic, zero is a free lock, and any bits are some state of it.
+// SAFETY: all of it atomic, zero is a free lock, and any bits are some state of it.
 unsafe impl SharedObject for Lock {
     const KIND: u32 = u32::from_le_bytes(*b"lock");
 }
@@ -38,6 +40,23 @@ impl Lock {
             self.note_thread(me);
         }
         taken
+    }
+
+    /// Acquires the lock if it is free, or its owner is dead; [`Taken::TimedOut`] if not.
+    ///
+    /// A call in 50 milliseconds looks whether the owner lives.
+    pub fn attempt(&self) -> Taken {
+        if self.try_acquire() {
+            return Taken::Clean;
+        }
+        if !self.looked.is_due() {
+            return Taken::TimedOut;
+        }
+        let me = ProcessId::current();
+        self.word.take_from_dead(me).map_or(Taken::TimedOut, |dead| {
+            self.note_thread(me);
+            Taken::OwnerDied(dead)
+        })
     }
 
     /// Waits for the lock until `deadline`, for ever without one.

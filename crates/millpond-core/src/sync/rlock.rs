@@ -6,7 +6,7 @@ use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::outcome::Misuse;
+use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::token;
@@ -23,9 +23,11 @@ pub struct RLock {
     thread: AtomicU64,
     /// How often the owner has acquired it.
     count: AtomicU64,
+    /// When somebody who does not wait last looked whether the owner lives.
+    looked: LastLook,
 }
 
-// SAFETY: three words that are atomic, zero is a free lock, and any bits are some state of it.
+// SAFETY: all of it atomic, zero is a free lock, and any bits are some state of it.
 unsafe impl SharedObject for RLock {
     const KIND: u32 = u32::from_le_bytes(*b"rlck");
 }
@@ -44,6 +46,22 @@ impl RLock {
             self.own(1);
         }
         taken
+    }
+
+    /// Acquires the lock if it is free or the caller's, or its owner is dead; [`Taken::TimedOut`] if not.
+    ///
+    /// A call in 50 milliseconds looks whether the owner lives.
+    pub fn attempt(&self) -> Taken {
+        if self.try_acquire() {
+            return Taken::Clean;
+        }
+        if !self.looked.is_due() {
+            return Taken::TimedOut;
+        }
+        self.word.take_from_dead(ProcessId::current()).map_or(Taken::TimedOut, |dead| {
+            self.own(1);
+            Taken::OwnerDied(dead)
+        })
     }
 
     /// Waits for the lock until `deadline`, for ever without one.

@@ -73,6 +73,14 @@ impl RobustWord {
         self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// Takes the word from a holder that is dead, and tells which.
+    pub fn take_from_dead(&self, me: ProcessId) -> Option<ProcessId> {
+        // Relaxed: a name; the exchange acquires.
+        let word = self.0.load(Ordering::Relaxed);
+        let dead = ProcessId::from_raw(word).filter(|holder| !holder.is_alive())?;
+        self.exchange(word, me.raw() | (word & FLAGS)).then_some(dead)
+    }
+
     /// Waits for the word until `deadline`, for ever without one.
     ///
     /// A thread that takes a word which its own process holds waits like any other.

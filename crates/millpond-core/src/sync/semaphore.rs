@@ -16,15 +16,14 @@
 //! are messages, not possessions, and nothing is given back from then on. More holders than the
 //! table has room for are counted together; of those nothing is given back either.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::crash::crash_point;
-use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::outcome::{After, Misuse, Patience};
-use crate::sync::robust::{RobustWord, SLICE, Taken};
+use crate::sync::outcome::{After, LastLook, Misuse, Patience};
+use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::turnstile::Turnstile;
 
@@ -53,8 +52,8 @@ pub struct Semaphore {
     others: AtomicU32,
     /// Releases beyond this value are refused.
     bound: AtomicU32,
-    /// When somebody last looked for dead holders, in milliseconds of the monotonic clock.
-    looked: AtomicU32,
+    /// When somebody last looked for dead holders.
+    looked: LastLook,
     /// No place from this one on was ever taken.
     places: AtomicU32,
     holders: [Holder; HOLDERS],
@@ -111,6 +110,13 @@ impl Semaphore {
         self.bound.load(Ordering::Relaxed)
     }
 
+    /// How many permits the calling process is known to hold.
+    #[must_use]
+    pub fn held_here(&self) -> u32 {
+        let mine = self.place_of(ProcessId::current());
+        mine.map_or(0, |mine| mine.count.load(Ordering::Relaxed))
+    }
+
     fn signals(&self) -> bool {
         self.signals.load(Ordering::Relaxed) != 0
     }
@@ -119,7 +125,12 @@ impl Semaphore {
     pub fn try_acquire(&self) -> bool {
         let me = ProcessId::current();
         self.take(me).is_some()
-            || (self.look_is_due() && self.give_back() && self.take(me).is_some())
+            || (self.looked.is_due() && self.give_back() && self.take(me).is_some())
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), in the words of a lock.
+    pub fn attempt(&self) -> Taken {
+        if self.try_acquire() { Taken::Clean } else { Taken::TimedOut }
     }
 
     /// Acquires a permit if there is one, and tells how many are left.
@@ -224,17 +235,6 @@ impl Semaphore {
         Ok(())
     }
 
-    fn look_is_due(&self) -> bool {
-        // Truncated: only differences count.
-        let now = (monotonic_ns() / 1_000_000) as u32;
-        let passed = now.wrapping_sub(self.looked.load(Ordering::Relaxed));
-        if Duration::from_millis(passed.into()) < SLICE {
-            return false;
-        }
-        self.looked.store(now, Ordering::Relaxed);
-        true
-    }
-
     /// Gives back what dead processes hold; whether there was any.
     fn give_back(&self) -> bool {
         if self.signals() {
@@ -276,6 +276,7 @@ fn subtract(count: &AtomicU32, n: u32) {
 mod tests {
     use super::*;
     use crate::shm::shared::Shared;
+    use crate::sync::robust::SLICE;
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
     fn semaphore(value: u32, bound: u32) -> Shared<Semaphore> {

@@ -1,0 +1,132 @@
+//! What the locks and the semaphores have in common: how they are acquired, and how they refuse.
+
+use std::time::Instant;
+
+use millpond_core::os::identity::ProcessId;
+use millpond_core::sync::lock::Lock;
+use millpond_core::sync::outcome::Misuse;
+use millpond_core::sync::rlock::RLock;
+use millpond_core::sync::robust::Taken;
+use millpond_core::sync::semaphore::Semaphore;
+use pyo3::exceptions::{PyAssertionError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::waiting;
+
+/// Something that is acquired and released.
+pub(crate) trait Acquire: Sync {
+    fn try_acquire(&self) -> bool;
+    fn attempt(&self) -> Taken;
+    fn acquire(&self, deadline: Option<Instant>) -> Taken;
+    fn release(&self) -> Result<(), Misuse>;
+}
+
+macro_rules! acquire {
+    ($($type:ident)*) => {$(
+        impl Acquire for $type {
+            #[inline]
+            fn try_acquire(&self) -> bool {
+                self.try_acquire()
+            }
+
+            fn attempt(&self) -> Taken {
+                self.attempt()
+            }
+
+            fn acquire(&self, deadline: Option<Instant>) -> Taken {
+                self.acquire(deadline)
+            }
+
+            #[inline]
+            fn release(&self) -> Result<(), Misuse> {
+                self.release()
+            }
+        }
+    )*};
+}
+
+acquire!(Lock RLock Semaphore);
+
+/// A truth value, of an object of any type.
+#[derive(Clone, Copy)]
+pub(crate) struct Truth(pub(crate) bool);
+
+impl<'py> FromPyObject<'_, 'py> for Truth {
+    type Error = PyErr;
+
+    #[inline]
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Self)
+    }
+}
+
+/// `acquire(block, timeout)`: whether it was acquired.
+#[inline]
+pub(crate) fn acquire<A: Acquire>(
+    py: Python<'_>,
+    what: &A,
+    block: Truth,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<bool> {
+    // Whoever finds it free pays for nothing else.
+    if timeout.is_none() && what.try_acquire() {
+        return Ok(true);
+    }
+    acquire_slowly(py, what, block.0, timeout)
+}
+
+#[cold]
+fn acquire_slowly<A: Acquire>(
+    py: Python<'_>,
+    what: &A,
+    block: bool,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<bool> {
+    let deadline = waiting::deadline_of(timeout)?;
+    let taken = match what.attempt() {
+        Taken::TimedOut if block => {
+            waiting::wait(py, deadline, |until| settled(what.acquire(Some(until))))?
+        }
+        attempted => settled(attempted),
+    };
+    match taken {
+        None => Ok(false),
+        Some(Taken::OwnerDied(dead)) => {
+            // The caller learns of the death instead of holding the lock.
+            what.release().map_err(refusal)?;
+            Err(owner_died(py, dead, false))
+        }
+        Some(_) => Ok(true),
+    }
+}
+
+/// How a turn ended, unless it is to be tried again.
+pub(crate) fn settled(taken: Taken) -> Option<Taken> {
+    (!matches!(taken, Taken::TimedOut | Taken::Interrupted)).then_some(taken)
+}
+
+/// Why something was not released.
+#[cold]
+pub(crate) fn refusal(misuse: Misuse) -> PyErr {
+    match misuse {
+        Misuse::NotOwner => {
+            PyAssertionError::new_err("attempt to release recursive lock not owned by thread")
+        }
+        _ => PyValueError::new_err("semaphore or lock released too many times"),
+    }
+}
+
+/// The exception that tells of an owner's death; `held` if the caller has its lock now.
+#[cold]
+pub(crate) fn owner_died(py: Python<'_>, dead: ProcessId, held: bool) -> PyErr {
+    static OWNER_DIED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let import = || {
+        let function = py.import("millpond._deaths")?.getattr("owner_died")?;
+        Ok::<_, PyErr>(function.unbind())
+    };
+    let error = OWNER_DIED
+        .get_or_try_init(py, import)
+        .and_then(|function| function.bind(py).call1((dead.pid(), held)));
+    error.map_or_else(|error| error, PyErr::from_value)
+}

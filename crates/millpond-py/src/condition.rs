@@ -1,0 +1,213 @@
+//! `Condition`.
+
+use millpond_core::shm::shared::Shared;
+use millpond_core::sync::condition::{Condition, Notified};
+use millpond_core::sync::robust::Taken;
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple, PyType};
+
+use crate::acquire::{owner_died, settled};
+use crate::lock::PyLock;
+use crate::rlock::PyRLock;
+use crate::{handle, waiting};
+
+/// A condition over a lock, which its subclass gives it with `_use`.
+#[pyclass(name = "Condition", module = "millpond._engine", subclass, frozen)]
+pub(crate) struct PyCondition {
+    condition: Shared<Condition>,
+    lock: PyOnceLock<Guard>,
+}
+
+/// The lock of a condition.
+enum Guard {
+    Lock(Py<PyLock>),
+    RLock(Py<PyRLock>),
+    /// One of the standard library's, which `multiprocessing.synchronize` made.
+    Foreign(Py<PyAny>),
+}
+
+impl Guard {
+    fn new(lock: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(lock) = lock.cast::<PyLock>() {
+            return Ok(Self::Lock(lock.clone().unbind()));
+        }
+        if let Ok(lock) = lock.cast::<PyRLock>() {
+            return Ok(Self::RLock(lock.clone().unbind()));
+        }
+        let knows_owner =
+            lock.getattr("_semlock").is_ok_and(|s| s.hasattr("_is_mine").unwrap_or(false));
+        if knows_owner && lock.hasattr("acquire")? && lock.hasattr("release")? {
+            return Ok(Self::Foreign(lock.clone().unbind()));
+        }
+        Err(PyTypeError::new_err(format!(
+            "a Condition needs a Lock or RLock that processes can share, not {}",
+            lock.get_type().fully_qualified_name()?
+        )))
+    }
+
+    fn is_mine(&self, py: Python<'_>) -> PyResult<bool> {
+        match self {
+            Self::Lock(lock) => Ok(lock.get().0.is_mine()),
+            Self::RLock(lock) => Ok(lock.get().0.is_mine()),
+            Self::Foreign(lock) => {
+                lock.bind(py).getattr("_semlock")?.call_method0("_is_mine")?.extract()
+            }
+        }
+    }
+
+    /// Releases the lock, which the caller holds; how often it held it.
+    fn release_all(&self, py: Python<'_>) -> PyResult<u64> {
+        match self {
+            Self::Lock(lock) => lock.get().release().map(|()| 1),
+            Self::RLock(lock) => lock.get().0.release_all().map_err(crate::acquire::refusal),
+            Self::Foreign(lock) => {
+                let lock = lock.bind(py);
+                let count = lock.getattr("_semlock")?.call_method0("_count")?.extract()?;
+                for _ in 0..count {
+                    lock.call_method0("release")?;
+                }
+                Ok(count)
+            }
+        }
+    }
+
+    /// Acquires the lock as often as it was held. After an owner's death the caller holds it too,
+    /// as whoever waits on a condition may rely on, and learns of the death.
+    fn reacquire(&self, py: Python<'_>, count: u64) -> PyResult<()> {
+        let taken = match self {
+            Self::Lock(lock) => {
+                let lock = &*lock.get().0;
+                waiting::wait(py, None, |until| settled(lock.acquire(Some(until))))?
+            }
+            Self::RLock(lock) => {
+                let lock = &*lock.get().0;
+                waiting::wait(py, None, |until| settled(lock.reacquire(count, Some(until))))?
+            }
+            Self::Foreign(lock) => {
+                for _ in 0..count {
+                    lock.bind(py).call_method0("acquire")?;
+                }
+                None
+            }
+        };
+        match taken {
+            Some(Taken::OwnerDied(dead)) => Err(owner_died(py, dead, true)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PyCondition {
+    fn guard(&self, py: Python<'_>) -> PyResult<&Guard> {
+        let missing = || PyRuntimeError::new_err("Condition.__init__() was not called");
+        self.lock.get(py).ok_or_else(missing)
+    }
+}
+
+#[pymethods]
+impl PyCondition {
+    #[new]
+    #[pyo3(signature = (*_args, **kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Ok(Self { condition: handle::made_or_opened(kwargs)?, lock: PyOnceLock::new() })
+    }
+
+    /// Gives a new one its lock.
+    fn _use(&self, lock: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _ = self.lock.set(lock.py(), Guard::new(lock)?);
+        Ok(())
+    }
+
+    /// Waits until it is notified: whether it was, or the time was over.
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let guard = self.guard(py)?;
+        if !guard.is_mine(py)? {
+            return Err(PyAssertionError::new_err("must acquire() condition before using wait()"));
+        }
+        let deadline = waiting::deadline_of(timeout)?;
+        let condition = &*self.condition;
+        let place = condition.register();
+        let count = match guard.release_all(py) {
+            Ok(count) => count,
+            Err(error) => {
+                condition.withdraw(place);
+                return Err(error);
+            }
+        };
+        let notified = waiting::wait(py, deadline, |until| {
+            (condition.wait_a_while(&place, until) == Notified::Yes).then_some(())
+        });
+        let notified = match notified {
+            Ok(notified) => Ok(notified.is_some() || condition.leave(&place)),
+            Err(error) => {
+                condition.withdraw(place);
+                Err(error)
+            }
+        };
+        guard.reacquire(py, count)?;
+        notified
+    }
+
+    /// Wakes up to `n` of those that have waited longest.
+    #[pyo3(signature = (n = 1))]
+    fn notify(&self, py: Python<'_>, n: i64) -> PyResult<()> {
+        if !self.guard(py)?.is_mine(py)? {
+            return Err(PyAssertionError::new_err("lock is not owned"));
+        }
+        self.condition.notify(usize::try_from(n).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Wakes all that wait.
+    fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
+        self.notify(py, i64::MAX)
+    }
+
+    fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let entered = match self.guard(py)? {
+            Guard::Lock(lock) => lock.get().__enter__(py)?,
+            Guard::RLock(lock) => lock.get().__enter__(py)?,
+            Guard::Foreign(lock) => return lock.bind(py).call_method0("__enter__"),
+        };
+        Ok(PyBool::new(py, entered).to_owned().into_any())
+    }
+
+    #[pyo3(signature = (*args))]
+    fn __exit__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        match self.guard(args.py())? {
+            Guard::Lock(lock) => lock.get().release(),
+            Guard::RLock(lock) => lock.get().release(),
+            Guard::Foreign(lock) => lock.bind(args.py()).call_method1("__exit__", args).map(drop),
+        }
+    }
+
+    /// How many wait and were not notified yet.
+    fn _waiting(&self) -> usize {
+        self.condition.waiting()
+    }
+
+    /// How many were notified and have not noticed it yet.
+    fn _notified(&self) -> usize {
+        self.condition.granted()
+    }
+
+    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
+        handle::ticket(py, &self.condition, sent)
+    }
+
+    fn _fd(&self) -> i32 {
+        handle::fd(&self.condition)
+    }
+
+    #[classmethod]
+    fn _open<'py>(
+        cls: &Bound<'py, PyType>,
+        ticket: &Bound<'py, PyBytes>,
+        fd: Option<i32>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        handle::opened_as(cls, ticket, fd)
+    }
+}

@@ -1,0 +1,68 @@
+"""`Event`: set, cleared, waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import pytest
+
+import millpond
+from millpond.context import BaseContext
+
+Start = Callable[..., BaseProcess]
+
+
+def test_one_process() -> None:
+    event = millpond.Event()
+    assert event.is_set() is False
+    assert event.wait(0.01) is False
+    assert event.wait(-1) is False
+    event.set()
+    event.set()
+    assert (event.is_set(), event.wait(), event.wait(0)) == (True, True, True)
+    assert repr(event) == f"<Event at {id(event):#x} set>"
+    event.clear()
+    assert (event.is_set(), event.wait(0)) == (False, False)
+    assert repr(event).endswith(" unset>")
+    with pytest.raises(TypeError):
+        event.wait("soon")  # type: ignore[arg-type]
+
+
+def answer(question: Any, reply: Any, rounds: int) -> None:
+    for _ in range(rounds):
+        assert question.wait() is True
+        question.clear()
+        reply.set()
+
+
+def test_processes_take_turns(context: BaseContext, start: Start) -> None:
+    question, reply = context.Event(), context.Event()
+    process = start(answer, question, reply, 200)
+    for _ in range(200):
+        question.set()
+        assert reply.wait() is True
+        reply.clear()
+    process.join()
+    assert process.exitcode == 0
+
+
+def wait(event: Any, there: Any) -> None:
+    there.release()
+    assert event.wait() is True
+
+
+def test_everybody_is_let_through(context: BaseContext, start: Start) -> None:
+    event, there = context.Event(), context.Semaphore(0)
+    processes = [start(wait, event, there) for _ in range(3)]
+    threads = [threading.Thread(target=wait, args=(event, there)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(6):
+        there.acquire()
+    event.set()
+    for end in (*threads, *processes):
+        end.join()
+    assert [process.exitcode for process in processes] == [0] * 3
