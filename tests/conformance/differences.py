@@ -21,7 +21,8 @@ EXPECTED: dict[str, str] = {
         "forked by the zygote, and no Process object is started for them"
     ),
     "WithProcessesTestHeap.test_heap": (
-        "it looks into the heap that the standard library cuts shared memory from; millpond has none"
+        "it looks into the heap that the standard library cuts shared memory from, of which "
+        "millpond has none"
     ),
     "WithProcessesTestSharedMemory.test_shared_memory_basics": _NAMES,
     "WithProcessesTestSharedMemory.test_shared_memory_recreate": _NAMES,

@@ -44,4 +44,4 @@ def with_small_shm(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Return the command that runs a program under a `/dev/shm` of 64 KiB."""
     command = _unshare()
     assert command is not None
-    return [*command, *map(os.fspath, argv)]
+    return [*command, *(os.fspath(word) for word in argv)]
