@@ -22,12 +22,17 @@ import weakref
 from multiprocessing.context import assert_spawning
 from multiprocessing.reduction import ForkingPickler
 
+from millpond._version import load_engine
 from millpond.heap import BufferWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Self
+
+    from millpond._engine import GuardedNumber, RLock
+else:
+    GuardedNumber, RLock = load_engine().GuardedNumber, load_engine().RLock
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
@@ -147,8 +152,9 @@ def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> SynchronizedBas
         ctx: the context that the new lock comes from.
     """
     assert not isinstance(obj, SynchronizedBase), "object already synchronized"
+    lock = lock or _new_lock(ctx)
     if isinstance(obj, ctypes._SimpleCData):
-        return Synchronized(obj, lock, ctx)
+        return (_Number if _is_for_engine(obj, lock) else Synchronized)(obj, lock, ctx)
     if isinstance(obj, ctypes.Array):
         if obj._type_ is ctypes.c_char:
             return SynchronizedString(obj, lock, ctx)
@@ -285,6 +291,30 @@ class Synchronized(SynchronizedBase):
         with self:
             self._obj.value += amount
             return self._obj.value
+
+
+class _Number(GuardedNumber, Synchronized):
+    """A number in shared memory whose lock is millpond's: the engine does it all."""
+
+    def __new__(cls, obj: Any, lock: Any, ctx: Any) -> Self:
+        return super().__new__(cls, obj, lock, obj._wrapper.memory, obj._type_)
+
+
+# It is what `Synchronized` is, but faster.
+_Number.__name__, _Number.__qualname__ = "Synchronized", "Synchronized"
+
+_NUMBERS = frozenset(kind for code, kind in typecode_to_type.items() if code not in "cu")
+
+
+def _is_for_engine(obj: Any, lock: Any) -> bool:
+    return (
+        type(obj) in _NUMBERS
+        and isinstance(getattr(obj, "_wrapper", None), BufferWrapper)
+        and isinstance(lock, RLock)
+        # A subclass may do something else besides.
+        and type(lock).acquire is RLock.acquire
+        and type(lock).release is RLock.release
+    )
 
 
 class SynchronizedArray(SynchronizedBase):

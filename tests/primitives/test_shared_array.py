@@ -17,11 +17,6 @@ import millpond
 from millpond.context import BaseContext
 
 
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
-
-
 def is_shared(array: Any) -> bool:
     """Whether the array travels as a view of shared memory."""
     received = pickle.loads(pickle.dumps(array))

@@ -17,14 +17,8 @@ from typing import Any
 import pytest
 from support.program import run_program, start_program
 
-import millpond
 from millpond.context import BaseContext
 from millpond.shared_memory import ShareableList, SharedMemory
-
-
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ class Point(ctypes.Structure):
     _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_double))
 
 
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
-
-
 def run(context: BaseContext, function: Any, *args: Any) -> None:
     process = context.Process(target=function, args=args)
     process.start()

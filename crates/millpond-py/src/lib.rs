@@ -16,6 +16,7 @@ mod fast;
 mod handle;
 mod lent;
 mod lock;
+mod number;
 mod outcome;
 mod pool;
 mod rlock;
@@ -42,6 +43,8 @@ mod _engine {
     use crate::event::PyEvent;
     #[pymodule_export]
     use crate::lock::PyLock;
+    #[pymodule_export]
+    use crate::number::PyGuardedNumber;
     #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]

@@ -1,0 +1,136 @@
+//! A number in shared memory that a lock guards: what `Value` is made of.
+
+use millpond_core::shm::number::{NumberKind, Numbers, Scalar};
+use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
+
+use crate::acquire::{Truth, acquire};
+use crate::bytes::PySharedBytes;
+use crate::rlock::PyRLock;
+
+/// The first number in shared bytes, read and written with a lock held.
+///
+/// `object` is what ctypes has laid over the same bytes. What is not an ordinary number is left to
+/// it, so that it is converted, or refused, as ctypes does.
+#[pyclass(name = "GuardedNumber", module = "millpond._engine", subclass, frozen)]
+pub(crate) struct PyGuardedNumber {
+    numbers: Numbers,
+    lock: Py<PyRLock>,
+    object: Py<PyAny>,
+}
+
+#[pymethods]
+impl PyGuardedNumber {
+    /// `code` is the letter by which ctypes and `array` call the number's type.
+    #[new]
+    fn new(
+        object: Py<PyAny>,
+        lock: Py<PyRLock>,
+        memory: &Bound<'_, PySharedBytes>,
+        code: char,
+    ) -> PyResult<Self> {
+        let kind = kind(code).ok_or_else(|| PyValueError::new_err("no code of a number"))?;
+        let numbers = Numbers::new(memory.get().bytes.clone(), kind);
+        Ok(Self { numbers, lock, object })
+    }
+
+    fn get_lock(&self, py: Python<'_>) -> Py<PyRLock> {
+        self.lock.clone_ref(py)
+    }
+
+    #[getter]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let scalar = self.locked(py, || Ok(self.numbers.get(0)))?;
+        python(py, scalar)
+    }
+
+    #[setter]
+    fn set_value(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let scalar = if self.numbers.kind().is_float() {
+            value.cast::<PyFloat>().ok().map(|float| Scalar::Float(float.value()))
+        } else {
+            let integer = value.cast::<PyInt>().ok();
+            integer.and_then(|integer| integer.extract().ok()).map(Scalar::Signed)
+        };
+        self.locked(py, || match scalar {
+            Some(scalar) => {
+                self.numbers.set(0, scalar);
+                Ok(())
+            }
+            None => self.object.bind(py).setattr(intern!(py, "value"), value),
+        })
+    }
+
+    /// Adds under the lock and returns the sum.
+    fn add<'py>(&self, py: Python<'py>, amount: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let amount = if self.numbers.kind().is_float() {
+            Scalar::Float(amount.extract()?)
+        } else {
+            integer(amount)?
+        };
+        let sum = self.locked(py, || Ok(self.numbers.add(0, amount)))?;
+        python(py, sum)
+    }
+}
+
+impl PyGuardedNumber {
+    /// Calls the function with the lock held. The death of its owner is an error, once.
+    #[inline]
+    fn locked<R>(&self, py: Python<'_>, call: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        let lock = self.lock.get();
+        acquire(py, &*lock.0, Truth(true), None)?;
+        let result = call();
+        lock.release()?;
+        result
+    }
+}
+
+fn kind(code: char) -> Option<NumberKind> {
+    // C's `long` has 64 bits wherever this engine runs.
+    const { assert!(size_of::<std::ffi::c_long>() == 8) };
+    Some(match code {
+        'b' => NumberKind::I8,
+        'B' => NumberKind::U8,
+        'h' => NumberKind::I16,
+        'H' => NumberKind::U16,
+        'i' => NumberKind::I32,
+        'I' => NumberKind::U32,
+        'l' | 'q' => NumberKind::I64,
+        'L' | 'Q' => NumberKind::U64,
+        'f' => NumberKind::F32,
+        'd' => NumberKind::F64,
+        _ => return None,
+    })
+}
+
+/// An integer, or as much of its two's complement as any number has bits.
+#[inline]
+fn integer(amount: &Bound<'_, PyAny>) -> PyResult<Scalar> {
+    match amount.extract() {
+        Ok(amount) => Ok(Scalar::Signed(amount)),
+        Err(error) => large_integer(amount, error),
+    }
+}
+
+#[cold]
+fn large_integer(amount: &Bound<'_, PyAny>, error: PyErr) -> PyResult<Scalar> {
+    let py = amount.py();
+    if !error.is_instance_of::<PyOverflowError>(py) {
+        return Err(error);
+    }
+    let exact = py.import("operator")?.call_method1("index", (amount,))?;
+    Ok(Scalar::Unsigned(exact.bitand(u64::MAX)?.extract()?))
+}
+
+#[inline]
+fn python(py: Python<'_>, scalar: Option<Scalar>) -> PyResult<Bound<'_, PyAny>> {
+    Ok(
+        match scalar.ok_or_else(|| PyValueError::new_err("the memory has no room for a number"))? {
+            Scalar::Signed(value) => value.into_pyobject(py)?.into_any(),
+            Scalar::Unsigned(value) => value.into_pyobject(py)?.into_any(),
+            Scalar::Float(value) => PyFloat::new(py, value).into_any(),
+        },
+    )
+}
