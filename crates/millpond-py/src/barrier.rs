@@ -66,7 +66,7 @@ impl PyBarrier {
                         Ok(Some(Crossing::Crossed)) => Ok(index),
                         Ok(Some(_)) => broken(py),
                         Ok(None) => match barrier.give_up(generation) {
-                            Crossing::Crossed => Ok(index),
+                            Some(Crossing::Crossed) => Ok(index),
                             _ => broken(py),
                         },
                         // This party will not come again: the others must not wait for it.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::ticket;
 
 /// What went wrong between a value and its bytes, on either side.
 #[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
@@ -43,7 +44,9 @@ fn reason(error: &postcard::Error) -> String {
         }
         postcard::Error::SerdeSerCustom => "its `Serialize` refused".to_owned(),
         postcard::Error::SerdeDeCustom => {
-            "its `Deserialize` refused, or does not mirror its `Serialize`".to_owned()
+            let generic = "its `Deserialize` refused, or does not mirror its `Serialize`";
+            // The encoding drops what `Deserialize` says; handles leave it here.
+            ticket::take_refusal().unwrap_or_else(|| generic.to_owned())
         }
         postcard::Error::SerializeSeqLengthUnknown => {
             "it holds a sequence whose length is not known beforehand".to_owned()
@@ -110,6 +113,7 @@ where
     if is_bytes::<T>() {
         return Ok(from_bytes(bytes.into_owned()));
     }
+    ticket::take_refusal();
     match postcard::take_from_bytes(&bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => {

@@ -70,6 +70,15 @@ pub enum ErrorKind {
     ForkedChild,
     /// The child runs another build of the program.
     BuildMismatch,
+    /// The last holder of a lock died or panicked while it held it; see
+    /// [`PoisonError`](crate::sync::PoisonError).
+    Poisoned,
+    /// A party of a [`Barrier`](crate::sync::Barrier) died or gave up, or it was aborted or reset.
+    BrokenBarrier,
+    /// What was to be released is not held, or not by the caller.
+    NotHeld,
+    /// A [bounded semaphore](crate::sync::Semaphore::bounded) has all of its permits already.
+    TooManyReleases,
     /// The operating system refused; see [`source`](std::error::Error::source).
     Io,
 }
@@ -84,7 +93,11 @@ impl Error {
     /// The pid of the process that it happened to or in.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.0.subject.as_ref().and_then(Subject::pid)
+        let subject = self.0.subject.as_ref().and_then(Subject::pid);
+        subject.or_else(|| match self.0.cause {
+            Cause::Poisoned(poisoned) => Some(poisoned.pid()),
+            _ => None,
+        })
     }
 
     /// The name of the process that it happened to.
@@ -205,7 +218,7 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error.0.cause {
             Cause::Io { source, .. } => source.kind(),
-            Cause::TimedOut(_) => io::ErrorKind::TimedOut,
+            Cause::TimedOut(_) | Cause::NotInTime { .. } => io::ErrorKind::TimedOut,
             Cause::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Cause::Codec(_) => io::ErrorKind::InvalidData,
             _ => io::ErrorKind::Other,

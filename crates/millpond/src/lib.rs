@@ -69,7 +69,10 @@ mod panic;
 mod pool;
 mod process;
 mod role;
+pub mod sync;
+mod ticket;
 
+pub use bytemuck;
 pub use millpond_core::cpu::cpu_count;
 pub use millpond_core::os::exit_status::ExitStatus;
 pub use millpond_core::pool::stats::Stats;

@@ -60,10 +60,17 @@ impl<T: SharedObject> Shared<T> {
     /// [`TicketError`].
     pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
         let ticket = Ticket::decode(ticket, T::KIND)?;
-        let slot = match fd {
+        Self::in_slot(match fd {
             Some(fd) => ticket.open_with(fd)?,
             None => ticket.open()?,
-        };
+        })
+    }
+
+    /// The object that lies in a slot that a ticket of its kind led to.
+    ///
+    /// # Errors
+    /// [`TicketError::Damaged`] if the slot is not as long as the object.
+    pub fn in_slot(slot: Slot) -> Result<Self, TicketError> {
         if slot.length() != size_of::<T>() {
             return Err(TicketError::Damaged);
         }

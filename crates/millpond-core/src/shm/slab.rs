@@ -129,6 +129,13 @@ impl Slot {
         self.length
     }
 
+    /// The same, of fewer bytes for whoever asks.
+    #[must_use]
+    pub fn shortened(mut self, length: usize) -> Self {
+        self.length = length.min(self.length);
+        self
+    }
+
     /// Where it lies in its region.
     #[must_use]
     pub fn offset(&self) -> usize {

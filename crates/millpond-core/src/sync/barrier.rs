@@ -309,17 +309,17 @@ impl Barrier {
         });
     }
 
-    /// Breaks the barrier for a waiter that has had enough, unless the generation is over by now:
-    /// how it ended.
-    pub fn give_up(&self, of: u32) -> Crossing {
+    /// Breaks the barrier for a waiter that has had enough. If the generation is over by now it
+    /// stays as it is; how it ended.
+    pub fn give_up(&self, of: u32) -> Option<Crossing> {
         self.guarded(|_| {
             let word = self.word.load(Ordering::Relaxed);
             if generation(word) == of && word & BROKEN == 0 {
                 self.acting.store(0, Ordering::Relaxed);
                 self.break_it();
-                return Crossing::Broken;
+                return None;
             }
-            self.end_of(of, word)
+            Some(self.end_of(of, word))
         })
     }
 
@@ -480,12 +480,12 @@ mod tests {
         assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
         barrier.arrive();
         barrier.open(generation);
-        assert_eq!(barrier.give_up(generation), Crossing::Crossed);
+        assert_eq!(barrier.give_up(generation), Some(Crossing::Crossed));
         assert!(!barrier.is_broken());
         let Arrival::Early { generation, .. } = barrier.arrive() else {
             panic!("the first of two");
         };
-        assert_eq!(barrier.give_up(generation), Crossing::Broken);
+        assert_eq!(barrier.give_up(generation), None);
         assert!(barrier.is_broken());
     }
 

@@ -7,6 +7,7 @@ use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{LastLook, Misuse};
+use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::token;
@@ -21,6 +22,7 @@ pub struct Lock {
     word: RobustWord,
     /// Which thread of the holder; it only says something while the word names this process.
     thread: AtomicU64,
+    poison: Poison,
     /// When somebody who does not wait last looked whether the owner lives.
     looked: LastLook,
 }
@@ -53,10 +55,11 @@ impl Lock {
             return Taken::TimedOut;
         }
         let me = ProcessId::current();
-        self.word.take_from_dead(me).map_or(Taken::TimedOut, |dead| {
+        let taken = self.word.take_from_dead(me);
+        if taken != Taken::TimedOut {
             self.note_thread(me);
-            Taken::OwnerDied(dead)
-        })
+        }
+        taken
     }
 
     /// Waits for the lock until `deadline`, for ever without one.
@@ -97,6 +100,31 @@ impl Lock {
         crash_point!("lock: before release");
         self.word.release(ProcessId::current());
         Ok(())
+    }
+
+    /// Waits for the lock until `deadline`, for ever without one, whatever signals come.
+    #[inline]
+    pub fn hold(&self, deadline: Option<Instant>) -> Hold {
+        self.poison.judge(|| self.acquire(deadline))
+    }
+
+    /// Acquires the lock if it is free, or if its holder is found dead.
+    #[inline]
+    pub fn try_hold(&self) -> Hold {
+        self.poison.judge(|| self.attempt())
+    }
+
+    /// Releases the lock if the calling thread holds it, for which another may have released it;
+    /// it is `poisoned` for the next if the caller says so.
+    #[inline]
+    pub fn let_go(&self, poisoned: bool) {
+        if !self.is_mine() {
+            return;
+        }
+        if poisoned {
+            self.poison.set(ProcessId::current());
+        }
+        let _ = self.release();
     }
 
     /// Who holds the lock, at this moment.

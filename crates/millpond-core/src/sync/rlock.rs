@@ -7,6 +7,7 @@ use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{LastLook, Misuse};
+use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::token;
@@ -23,6 +24,7 @@ pub struct RLock {
     thread: AtomicU64,
     /// How often the owner has acquired it.
     count: AtomicU64,
+    poison: Poison,
     /// When somebody who does not wait last looked whether the owner lives.
     looked: LastLook,
 }
@@ -58,10 +60,11 @@ impl RLock {
         if !self.looked.is_due() {
             return Taken::TimedOut;
         }
-        self.word.take_from_dead(ProcessId::current()).map_or(Taken::TimedOut, |dead| {
+        let taken = self.word.take_from_dead(ProcessId::current());
+        if taken != Taken::TimedOut {
             self.own(1);
-            Taken::OwnerDied(dead)
-        })
+        }
+        taken
     }
 
     /// Waits for the lock until `deadline`, for ever without one.
@@ -71,6 +74,38 @@ impl RLock {
     #[inline]
     pub fn acquire(&self, deadline: Option<Instant>) -> Taken {
         if self.try_acquire() { Taken::Clean } else { self.take(1, deadline) }
+    }
+
+    /// Waits for the lock until `deadline`, for ever without one, whatever signals come.
+    #[inline]
+    pub fn hold(&self, deadline: Option<Instant>) -> Hold {
+        if self.is_mine() {
+            // Poison is for who comes after the owner.
+            return self.try_acquire().then_some(Ok(()));
+        }
+        self.poison.judge(|| self.acquire(deadline))
+    }
+
+    /// Acquires the lock if it is free or the caller's, or if its holder is found dead.
+    #[inline]
+    pub fn try_hold(&self) -> Hold {
+        if self.is_mine() {
+            return self.try_acquire().then_some(Ok(()));
+        }
+        self.poison.judge(|| self.attempt())
+    }
+
+    /// Releases the lock once if it is the caller's; it is `poisoned` for the next owner if the
+    /// caller says so.
+    #[inline]
+    pub fn let_go(&self, poisoned: bool) {
+        if !self.is_mine() {
+            return;
+        }
+        if poisoned {
+            self.poison.set(ProcessId::current());
+        }
+        let _ = self.release();
     }
 
     fn take(&self, count: u64, deadline: Option<Instant>) -> Taken {

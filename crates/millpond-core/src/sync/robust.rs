@@ -73,12 +73,18 @@ impl RobustWord {
         self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Takes the word from a holder that is dead, and tells which.
-    pub fn take_from_dead(&self, me: ProcessId) -> Option<ProcessId> {
+    /// Takes the word from a holder that is dead, or from one who starves for it: that one may
+    /// have died too, and for a caller who never waits the word would stay barred. So this is for
+    /// rare attempts. [`Taken::TimedOut`] if somebody holds it who is alive.
+    pub fn take_from_dead(&self, me: ProcessId) -> Taken {
         // Relaxed: a name; the exchange acquires.
         let word = self.0.load(Ordering::Relaxed);
-        let dead = ProcessId::from_raw(word).filter(|holder| !holder.is_alive())?;
-        self.exchange(word, me.raw() | (word & FLAGS)).then_some(dead)
+        let holder = ProcessId::from_raw(word);
+        let is_there = holder.is_some_and(|holder| holder.is_alive());
+        if is_there || !self.exchange(word, me.raw() | (word & FLAGS)) {
+            return Taken::TimedOut;
+        }
+        holder.map_or(Taken::Clean, Taken::OwnerDied)
     }
 
     /// Waits for the word until `deadline`, for ever without one.
@@ -330,6 +336,18 @@ mod tests {
                 word.release(me);
             }
         });
+    }
+
+    #[test]
+    fn a_word_that_the_dead_left_barred_is_free_for_who_never_waits() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        // One that starved was woken, and died before it took the word.
+        word.0.store(FLAGS, Ordering::Relaxed);
+        assert!(!word.try_take(me));
+        assert_eq!(word.take_from_dead(me), Taken::Clean);
+        assert_eq!(word.take_from_dead(me), Taken::TimedOut);
+        word.release(me);
     }
 
     #[test]

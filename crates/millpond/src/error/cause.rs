@@ -9,6 +9,7 @@ use millpond_core::os::exit_status::ExitStatus;
 use super::ErrorKind;
 use crate::codec::CodecError;
 use crate::panic::PanicReport;
+use crate::sync::Poisoned;
 
 /// What went wrong. Its message follows the name of a [`Subject`], as in "process 'x' *panicked*",
 /// or stands alone.
@@ -41,6 +42,21 @@ pub(crate) enum Cause {
     ForkedChild(u32),
     #[error("runs another build of this program, or another program; start this one anew")]
     BuildMismatch,
+    #[error("{0}")]
+    Poisoned(Poisoned),
+    #[error("{what} within {after:?}")]
+    NotInTime { what: &'static str, after: Duration },
+    #[error("the lock was held by somebody else")]
+    WouldBlock,
+    #[error(
+        "the barrier is broken: a party died or gave up, or it was aborted or reset; `reset` \
+         makes it new"
+    )]
+    BrokenBarrier,
+    #[error("the lock cannot be released: {0}")]
+    NotHeld(&'static str),
+    #[error("the semaphore cannot be released: it has all of its {0} permits already")]
+    TooManyReleases(u32),
     #[error("could not {what}: {source}")]
     Io { what: &'static str, source: io::Error },
     /// An error of the operating system in the child, which travels as text.
@@ -62,6 +78,11 @@ impl Cause {
             Self::InvalidInput(_) => ErrorKind::InvalidInput,
             Self::ForkedChild(_) => ErrorKind::ForkedChild,
             Self::BuildMismatch => ErrorKind::BuildMismatch,
+            Self::Poisoned(_) => ErrorKind::Poisoned,
+            Self::NotInTime { .. } | Self::WouldBlock => ErrorKind::TimedOut,
+            Self::BrokenBarrier => ErrorKind::BrokenBarrier,
+            Self::NotHeld(_) => ErrorKind::NotHeld,
+            Self::TooManyReleases(_) => ErrorKind::TooManyReleases,
             Self::Io { .. } | Self::RemoteIo { .. } => ErrorKind::Io,
         }
     }

@@ -20,6 +20,9 @@ pub(super) struct Briefing {
     /// The owner's place in the tree of processes.
     pub(super) owner_lineage: Vec<u64>,
     pub(super) initializer: Option<FunctionId>,
+    /// Encoded; each worker decodes them anew.
+    #[serde(with = "serde_bytes")]
+    pub(super) initializer_arguments: Vec<u8>,
 }
 
 impl Briefing {

@@ -7,17 +7,21 @@ use millpond_core::cpu::cpu_count;
 use millpond_core::os::fork;
 use millpond_core::pool::{Config, Pool as Engine, PoolError};
 use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::briefing::Briefing;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::shared::Shared;
 use super::zygote::Source;
+use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
 use crate::process::identity::Identity;
+use crate::ticket::{self, Kept};
 
 /// Descriptors that this process has for each worker: its memory and its pidfd.
 const DESCRIPTORS_EACH: usize = 2;
@@ -40,9 +44,16 @@ const MOST_PIDS: usize = 1 << 22;
 #[derive(Default)]
 pub struct PoolBuilder {
     processes: Option<usize>,
-    initializer: Option<Result<FunctionId>>,
+    initializer: Option<Result<Initializer>>,
     max_tasks_per_child: Option<u64>,
     trace: bool,
+}
+
+/// A function with its arguments, ready to travel.
+struct Initializer {
+    function: FunctionId,
+    arguments: Vec<u8>,
+    kept: Kept,
 }
 
 impl PoolBuilder {
@@ -80,14 +91,59 @@ impl PoolBuilder {
     ///     Ok(())
     /// }
     /// ```
-    pub fn initializer<F>(mut self, initializer: F) -> Self
+    pub fn initializer<F>(self, initializer: F) -> Self
     where
         F: Function<()>,
         F::Output: Initialized,
     {
         const { must_capture_nothing::<F>() }
+        self.initializer_with(initializer, ())
+    }
+
+    /// An [initializer](Self::initializer) and its arguments, as a tuple. Each worker gets a copy;
+    /// of what a handle of [`sync`](crate::sync) stands for there is one.
+    ///
+    /// ```
+    /// use std::sync::OnceLock;
+    ///
+    /// use millpond::sync::Mutex;
+    ///
+    /// static TOTAL: OnceLock<Mutex<u64>> = OnceLock::new();
+    ///
+    /// fn prepare(total: Mutex<u64>) {
+    ///     TOTAL.set(total).unwrap();
+    /// }
+    ///
+    /// fn add(number: u64) {
+    ///     *TOTAL.get().unwrap().lock().unwrap() += number;
+    /// }
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let total = Mutex::new(0)?;
+    ///     let pool = millpond::Pool::builder()
+    ///         .processes(2)
+    ///         .initializer_with(prepare, (total.clone(),))
+    ///         .build()?;
+    ///     pool.map(add, 1..=10)?;
+    ///     assert_eq!(*total.lock()?, 55);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn initializer_with<F, Args>(mut self, initializer: F, arguments: Args) -> Self
+    where
+        F: Function<Args>,
+        F::Output: Initialized,
+        Args: Serialize + DeserializeOwned + 'static,
+    {
+        const { must_capture_nothing::<F>() }
         // As empty as what it captures.
-        self.initializer = Some(FunctionId::of(move || initializer.call(()).into_result()));
+        let call = move |arguments: Args| initializer.call(arguments).into_result();
+        let (encoded, kept) = ticket::keeping(|| codec::encode((arguments,)));
+        self.initializer = Some(FunctionId::of(call).and_then(|function| {
+            let arguments = encoded.map_err(Cause::Codec)?;
+            Ok(Initializer { function, arguments, kept })
+        }));
         self
     }
 
@@ -112,27 +168,35 @@ impl PoolBuilder {
     ///   asked for than the limit of open files allows.
     /// - [`NotInitialized`](crate::ErrorKind::NotInitialized): [`init`](crate::init) was not called
     ///   first in `main`.
+    /// - [`Codec`](crate::ErrorKind::Codec): an argument of the initializer could not be encoded.
     /// - [`Io`](crate::ErrorKind::Io): processes, memory or file descriptors have run out.
     pub fn build(self) -> Result<Pool> {
         init::required()?;
         let processes = self.processes.unwrap_or_else(cpu_count);
         check(processes, self.max_tasks_per_child)?;
+        let (initializer, initializer_arguments, kept) = match self.initializer.transpose()? {
+            Some(given) => (Some(given.function), given.arguments, given.kept),
+            None => (None, Vec::new(), Kept::default()),
+        };
         let briefing = Briefing {
             build: Image::of_this_program().build_id().clone(),
             owner_name: Identity::name_here().to_owned(),
             owner_pid: fork::pid(),
             owner_lineage: Identity::lineage_here().to_vec(),
-            initializer: self.initializer.transpose()?,
+            initializer,
+            initializer_arguments,
         };
         let config =
             Config { processes, tasks_per_worker: self.max_tasks_per_child, traced: self.trace };
-        let engine = Engine::start(config, Box::new(Source(briefing))).map_err(|error| {
-            let source = match error {
-                PoolError::Io(source) => source,
-                other => std::io::Error::other(format!("{other:?}")),
-            };
-            Error::from(Cause::Io { what: "be started", source }).about(Subject::Pool { processes })
-        })?;
+        let engine =
+            Engine::start(config, Box::new(Source { briefing, kept })).map_err(|error| {
+                let source = match error {
+                    PoolError::Io(source) => source,
+                    other => std::io::Error::other(format!("{other:?}")),
+                };
+                Error::from(Cause::Io { what: "be started", source })
+                    .about(Subject::Pool { processes })
+            })?;
         Ok(Pool::new_from(Arc::new(Shared::new(engine, processes))))
     }
 }

@@ -73,7 +73,7 @@ fn initialize(briefing: &Briefing) -> Result<(), What> {
     };
     let entry = initializer.find(&briefing.build).ok_or(What::BuildMismatch)?;
     let mut out = Vec::new();
-    call(entry, Cow::Borrowed(&[]), &mut out)?;
+    call(entry, Cow::Borrowed(&briefing.initializer_arguments), &mut out)?;
     let result: Result<(), String> = codec::decode(Cow::Owned(out)).map_err(What::Codec)?;
     result.map_err(What::Refused)
 }

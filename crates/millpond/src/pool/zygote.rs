@@ -17,14 +17,20 @@ use crate::init::NOT_RUN;
 use crate::panic;
 use crate::process::identity::{Identity, Parent};
 use crate::role::{self, Role, adopt, leave_stdin};
+use crate::ticket::Kept;
 
 /// Starts zygotes for one pool.
 #[derive(Debug)]
-pub(super) struct Source(pub(super) Briefing);
+pub(super) struct Source {
+    pub(super) briefing: Briefing,
+    /// What handles among the initializer's arguments lead to.
+    #[expect(dead_code, reason = "it is held, not used")]
+    pub(super) kept: Kept,
+}
 
 impl ZygoteSource for Source {
     fn start(&self, fds: ZygoteFds) -> io::Result<u32> {
-        let (briefing, owner) = (self.0.to_file()?, PidFd::current()?);
+        let (briefing, owner) = (self.briefing.to_file()?, PidFd::current()?);
         let (socket, commons, watcher) =
             (fds.socket.as_fd(), fds.commons.as_fd(), fds.watcher.as_fd());
         let (briefing, owner) = (briefing.as_fd(), owner.as_fd());

@@ -1,0 +1,216 @@
+//! The barrier: so many wait for each other, and go on together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::sync::barrier::{self as engine, Arrival, Crossing};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::patience::{deadline, no_memory};
+use crate::error::{Cause, Error, Result};
+use crate::ticket;
+
+/// Where a number of parties, threads or processes, wait for each other before all go on.
+///
+/// ```
+/// use millpond::Process;
+/// use millpond::sync::{Barrier, SharedSlice};
+///
+/// /// Every party computes its half from all that was there before.
+/// fn step(numbers: SharedSlice<u64>, together: Barrier, mine: usize) -> millpond::Result<()> {
+///     for _ in 0..10 {
+///         let sum = numbers.load(0) + numbers.load(1);
+///         together.wait()?;
+///         numbers.store(mine, sum);
+///         together.wait()?;
+///     }
+///     Ok(())
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let (numbers, together) = (SharedSlice::from_slice(&[1, 1])?, Barrier::new(2)?);
+///     let run = |numbers, together, mine| step(numbers, together, mine).unwrap();
+///     let other = Process::new(run).args((numbers.clone(), together.clone(), 0)).start()?;
+///     step(numbers.clone(), together, 1)?;
+///     other.join()?;
+///     assert_eq!(numbers.to_vec(), [1024, 1024]);
+///     Ok(())
+/// }
+/// ```
+///
+/// # Deaths
+///
+/// When a party dies that has arrived, the barrier breaks: all who wait, and all who come, get
+/// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier), until somebody [resets](Barrier::reset) it.
+/// One that dies before it arrives is not known to the barrier; [`wait_timeout`](Barrier::wait_timeout)
+/// is for that. Of a barrier with more than 500 parties, the deaths of the first 500 that arrive
+/// are seen.
+#[derive(Clone)]
+pub struct Barrier(Arc<Shared<engine::Barrier>>);
+
+/// How one of the parties crossed a [`Barrier`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWaitResult {
+    index: u32,
+    is_leader: bool,
+}
+
+impl BarrierWaitResult {
+    /// Whether this is the one party of all that arrived last.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.is_leader
+    }
+
+    /// How many arrived before this one.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+impl Barrier {
+    /// A new barrier for so many parties.
+    ///
+    /// # Errors
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): none.
+    /// - [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
+    pub fn new(parties: u32) -> Result<Self> {
+        if parties == 0 {
+            let message = "a barrier needs at least one party".to_owned();
+            return Err(Cause::InvalidInput(message).into());
+        }
+        let shared = Shared::<engine::Barrier>::zeroed().map_err(no_memory)?;
+        shared.start(parties);
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Waits until all have arrived.
+    ///
+    /// # Errors
+    /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or somebody
+    /// [aborted](Self::abort) or [reset](Self::reset) it.
+    pub fn wait(&self) -> Result<BarrierWaitResult> {
+        self.cross(None, Duration::MAX)
+    }
+
+    /// Waits until all have arrived, but not longer than `timeout`, after which the barrier is
+    /// broken.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) then; otherwise as [`wait`](Self::wait).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), millpond::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use millpond::ErrorKind;
+    ///
+    /// let barrier = millpond::sync::Barrier::new(2)?;
+    /// let error = barrier.wait_timeout(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TimedOut);
+    /// let error = barrier.wait().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::BrokenBarrier);
+    /// barrier.reset();
+    /// assert!(!barrier.is_broken());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult> {
+        self.cross(deadline(timeout), timeout)
+    }
+
+    fn cross(&self, deadline: Option<Instant>, after: Duration) -> Result<BarrierWaitResult> {
+        let timed_out = || Error::from(Cause::NotInTime { what: "not all parties arrived", after });
+        let broken = || Error::from(Cause::BrokenBarrier);
+        loop {
+            let (crossing, index, generation, is_leader) = match self.0.arrive() {
+                Arrival::Broken => return Err(broken()),
+                Arrival::Last { index, generation } => (self.0.open(generation), index, None, true),
+                Arrival::Early { index, generation } => {
+                    (self.wait_for(generation, deadline), index, Some(generation), false)
+                }
+                Arrival::Busy { generation } => {
+                    // The crossing before this one is about to be over.
+                    self.wait_for(generation, None);
+                    continue;
+                }
+            };
+            let crossing = match (crossing, generation) {
+                // It may have ended otherwise between the deadline and this.
+                (Crossing::TimedOut, Some(generation)) => match self.0.give_up(generation) {
+                    Some(ended) => ended,
+                    None => return Err(timed_out()),
+                },
+                (crossing, _) => crossing,
+            };
+            return match crossing {
+                Crossing::Crossed => Ok(BarrierWaitResult { index, is_leader }),
+                _ => Err(broken()),
+            };
+        }
+    }
+
+    fn wait_for(&self, generation: u32, deadline: Option<Instant>) -> Crossing {
+        loop {
+            let crossing = self.0.wait(generation, deadline);
+            if crossing != Crossing::Interrupted {
+                return crossing;
+            }
+        }
+    }
+
+    /// Breaks the barrier, for all who wait and all who come, as when one of the parties cannot go
+    /// on.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Makes the barrier new. Those who wait learn that it broke.
+    pub fn reset(&self) {
+        self.0.reset();
+    }
+
+    /// Whether it is broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.is_broken()
+    }
+
+    /// How many parties it is for.
+    #[must_use]
+    pub fn parties(&self) -> u32 {
+        self.0.parties()
+    }
+
+    /// How many have arrived and wait, at this moment.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.0.waiting()
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier")
+            .field("parties", &self.parties())
+            .field("waiting", &self.waiting())
+            .field("is_broken", &self.is_broken())
+            .finish()
+    }
+}
+
+impl Serialize for Barrier {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        ticket::send(self.0.slot(), engine::Barrier::KIND, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Barrier {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+    }
+}

@@ -1,0 +1,176 @@
+//! The lock: one at a time, for what is not memory.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::sync::lock as engine;
+use millpond_core::sync::outcome::Misuse;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::patience::{deadline, no_memory};
+use super::poison::{LockResult, TryLockResult, tried, waited};
+use crate::error::{Cause, Error, Result};
+use crate::ticket;
+
+/// Lets one thread of one process at a time through, to something that is not in its care: a
+/// terminal, a file, a device. For data there is [`Mutex`](super::Mutex).
+///
+/// Like `multiprocessing.Lock`, it may also be [acquired](Lock::acquire) without a guard, and
+/// [released](Lock::release) by another thread or process.
+///
+/// ```
+/// use millpond::Process;
+/// use millpond::sync::Lock;
+///
+/// fn report(lock: Lock, name: String) {
+///     let _guard = lock.lock().unwrap();
+///     print!("{name} has ");
+///     println!("ended");
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let lock = Lock::new()?;
+///     let one = Process::new(report).args((lock.clone(), "one".to_owned())).start()?;
+///     let two = Process::new(report).args((lock.clone(), "two".to_owned())).start()?;
+///     one.join()?;
+///     two.join()
+/// }
+/// ```
+///
+/// When the holder dies, or panics while it has a guard, the next one learns of it by a
+/// [`PoisonError`](super::PoisonError), and holds the lock all the same.
+#[derive(Clone)]
+pub struct Lock(Arc<Shared<engine::Lock>>);
+
+impl Lock {
+    /// A new lock, which nobody holds.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
+    pub fn new() -> Result<Self> {
+        Shared::zeroed().map(Self::from).map_err(no_memory)
+    }
+
+    fn guard(&self) -> LockGuard<'_> {
+        LockGuard { lock: self, was_panicking: thread::panicking(), stays_in_thread: PhantomData }
+    }
+
+    /// Waits for the lock; it is released when the guard is dropped. A thread that holds it already
+    /// waits until somebody else releases it.
+    ///
+    /// # Errors
+    /// A [`PoisonError`](super::PoisonError) with the guard: the last holder died or panicked.
+    #[inline]
+    pub fn lock(&self) -> LockResult<LockGuard<'_>> {
+        waited(tried(self.0.hold(None), || self.guard()))
+    }
+
+    /// Waits for the lock, but not longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](super::TryLockError::WouldBlock) then;
+    /// [`Poisoned`](super::TryLockError::Poisoned) as by [`lock`](Self::lock).
+    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<LockGuard<'_>> {
+        tried(self.0.hold(deadline(timeout)), || self.guard())
+    }
+
+    /// Takes the lock if it is free. Of a holder's death it may learn up to 50 ms later.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](super::TryLockError::WouldBlock) if it is not;
+    /// [`Poisoned`](super::TryLockError::Poisoned) as by [`lock`](Self::lock).
+    #[inline]
+    pub fn try_lock(&self) -> TryLockResult<LockGuard<'_>> {
+        tried(self.0.try_hold(), || self.guard())
+    }
+
+    /// Waits for the lock and keeps it until somebody calls [`release`](Self::release).
+    ///
+    /// # Errors
+    /// A [`PoisonError`](super::PoisonError): the last holder died or panicked. The lock is held.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), millpond::Error> {
+    /// let lock = millpond::sync::Lock::new()?;
+    /// lock.acquire()?;
+    /// std::thread::scope(|scope| scope.spawn(|| lock.release()).join().unwrap())?;
+    /// assert!(lock.try_lock().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn acquire(&self) -> LockResult<()> {
+        waited(tried(self.0.hold(None), || ()))
+    }
+
+    /// Releases the lock, whoever holds it.
+    ///
+    /// # Errors
+    /// [`NotHeld`](crate::ErrorKind::NotHeld).
+    pub fn release(&self) -> Result<()> {
+        self.0.release().map_err(misuse)
+    }
+
+    /// The pid of the process that holds it, at this moment.
+    pub fn holder(&self) -> Option<u32> {
+        self.0.holder().map(|holder| holder.pid())
+    }
+}
+
+pub(super) fn misuse(misuse: Misuse) -> Error {
+    Cause::NotHeld(match misuse {
+        Misuse::NotOwner => "only the thread that holds it can, and this one does not",
+        _ => "nobody holds it",
+    })
+    .into()
+}
+
+impl From<Shared<engine::Lock>> for Lock {
+    fn from(shared: Shared<engine::Lock>) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("holder", &self.holder()).finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Lock {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        ticket::send(self.0.slot(), engine::Lock::KIND, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lock {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        ticket::receive_shared(from).map(Self::from)
+    }
+}
+
+/// Holds a [`Lock`] until it is dropped.
+#[must_use = "the lock is released when this is dropped"]
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+    was_panicking: bool,
+    /// As the standard library's.
+    stays_in_thread: PhantomData<std::sync::MutexGuard<'a, ()>>,
+}
+
+impl Drop for LockGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.0.let_go(!self.was_panicking && thread::panicking());
+    }
+}
+
+impl fmt::Debug for LockGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(self.lock).finish()
+    }
+}

@@ -1,0 +1,89 @@
+//! Locks, conditions, events, barriers and plain data that processes share.
+//!
+//! Everything here lives in anonymous shared memory and works between processes and between
+//! threads alike. A value is a *handle*: a clone is another handle to the same object, and so is
+//! what arrives when one is passed to another process: as an argument of a
+//! [`Process`](crate::Process) or of a task of a [`Pool`](crate::Pool), also within a larger value.
+//! The memory goes back when the last handle is gone.
+//!
+//! ```
+//! use millpond::Process;
+//! use millpond::sync::Mutex;
+//!
+//! fn deposit(account: Mutex<u64>, amount: u64) {
+//!     *account.lock().unwrap() += amount;
+//! }
+//!
+//! fn main() -> Result<(), millpond::Error> {
+//!     millpond::init();
+//!     let account = Mutex::new(0)?;
+//!     let one = Process::new(deposit).args((account.clone(), 30)).start()?;
+//!     let two = Process::new(deposit).args((account.clone(), 12)).start()?;
+//!     one.join()?;
+//!     two.join()?;
+//!     assert_eq!(*account.lock()?, 42);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which one
+//!
+//! | to … | take |
+//! |---|---|
+//! | share numbers or structs of numbers, and change them one at a time | [`Mutex`] |
+//! | share a whole array and work on it as on a slice, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
+//! | share an array that all read and write at once; count with atomics | [`SharedSlice`] |
+//! | keep others out of something that is not memory: a terminal, a file | [`Lock`] |
+//! | do that in functions that call each other | [`RLock`] |
+//! | let so many in at once, or count things that are there | [`Semaphore`] |
+//! | wait until the data of a [`Mutex`] are as they should be | [`Condvar`] |
+//! | tell many that something has happened | [`Event`] |
+//! | have so many wait for each other, again and again | [`Barrier`] |
+//!
+//! For threads of one process alone, [`std::sync`] is there.
+//!
+//! # Deaths and panics
+//!
+//! A process may be killed at any instant, and nobody waits for the dead:
+//!
+//! - *The holder of a lock dies*, or panics while it has a guard: the next one gets the guard
+//!   within a [`PoisonError`], which says what happened and in which process. It is told once;
+//!   after that the lock is as any other.
+//! - *A process that has permits of a semaphore dies*: they are given back.
+//! - *A party of a barrier dies* after it arrived: the barrier breaks, and who waits learns of it.
+//! - *A process that waits dies*: the others do not notice. A notification that had reached it
+//!   goes to another waiter.
+//!
+//! Waiters look every 50 ms whether those that they wait for are alive.
+//!
+//! # Signals, forks, strangers
+//!
+//! A wait goes on when a signal handler has run. A `fork` has all handles and none of the guards
+//! and permits: those of the parent stay the parent's. A handle that is encoded leads to its object
+//! in any process of the same user; the sender keeps the object until the ticket was used once, or
+//! until it ends. When it arrives later than that, decoding fails with
+//! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so.
+
+mod barrier;
+mod condvar;
+mod event;
+mod lock;
+mod mutex;
+mod patience;
+mod poison;
+mod rlock;
+mod semaphore;
+mod slice;
+
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
+pub use lock::{Lock, LockGuard};
+pub use millpond_core::shm::plain::{Payload, Plain};
+pub use millpond_core::shm::slice::Number;
+pub use mutex::{Mutex, MutexGuard};
+pub(crate) use poison::Poisoned;
+pub use poison::{LockResult, PoisonError, TryLockError, TryLockResult};
+pub use rlock::{RLock, RLockGuard};
+pub use semaphore::{Permit, Semaphore};
+pub use slice::SharedSlice;

@@ -1,0 +1,202 @@
+//! The semaphore: so many at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millpond_core::os::identity::ProcessId;
+use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::sync::robust::Taken;
+use millpond_core::sync::semaphore as engine;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::patience::{deadline, no_memory};
+use crate::error::{Cause, Result};
+use crate::ticket;
+
+/// A number of permits, each of which one thread or process at a time may have.
+///
+/// ```
+/// use millpond::Pool;
+/// use millpond::sync::Semaphore;
+///
+/// fn download((at_once, number): (Semaphore, u32)) -> u32 {
+///     let _permit = at_once.acquire();
+///     // No more than two are here at any time.
+///     number * 2
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let at_once = Semaphore::bounded(2)?;
+///     let pool = Pool::new(4)?;
+///     let doubled = pool.map(download, (0..8).map(|n| (at_once.clone(), n)))?;
+///     assert_eq!(doubled, [0, 2, 4, 6, 8, 10, 12, 14]);
+///     Ok(())
+/// }
+/// ```
+///
+/// # Whose permits
+///
+/// As long as every permit is given back by a process that has one, permits belong to processes,
+/// and those of a dead process are given back within 50 ms of somebody waiting. Once a process
+/// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
+/// permits are messages that belong to nobody, and nothing is given back from then on. Up to 13
+/// processes that have permits at the same time are told apart; what others have is not given back.
+#[derive(Clone)]
+pub struct Semaphore(Arc<Shared<engine::Semaphore>>);
+
+impl Semaphore {
+    /// A semaphore of so many permits, to which any number may be added.
+    ///
+    /// # Errors
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): more than 2³¹ − 1.
+    /// - [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
+    pub fn new(permits: u32) -> Result<Self> {
+        Self::start(permits, engine::MOST_PERMITS)
+    }
+
+    /// A semaphore of so many permits, never more.
+    ///
+    /// # Errors
+    /// As by [`new`](Self::new).
+    pub fn bounded(permits: u32) -> Result<Self> {
+        Self::start(permits, permits)
+    }
+
+    fn start(permits: u32, bound: u32) -> Result<Self> {
+        if permits > engine::MOST_PERMITS {
+            let most = engine::MOST_PERMITS;
+            let message = format!("a semaphore has at most {most} permits, not {permits}");
+            return Err(Cause::InvalidInput(message).into());
+        }
+        let shared = Shared::<engine::Semaphore>::zeroed().map_err(no_memory)?;
+        shared.start(permits, bound);
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Waits for a permit, which is given back when it is dropped.
+    pub fn acquire(&self) -> Permit<'_> {
+        loop {
+            if let Some(permit) = self.acquire_until(None) {
+                return permit;
+            }
+        }
+    }
+
+    /// Waits for a permit, but not longer than `timeout`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), millpond::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let semaphore = millpond::sync::Semaphore::new(1)?;
+    /// let permit = semaphore.acquire_timeout(Duration::from_secs(1)).unwrap();
+    /// assert!(semaphore.acquire_timeout(Duration::from_millis(1)).is_none());
+    /// drop(permit);
+    /// assert!(semaphore.try_acquire().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "the permit is given back when it is dropped"]
+    pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+        self.acquire_until(deadline(timeout))
+    }
+
+    fn acquire_until(&self, deadline: Option<Instant>) -> Option<Permit<'_>> {
+        loop {
+            match self.0.acquire(deadline) {
+                Taken::Clean | Taken::OwnerDied(_) => return Some(self.permit()),
+                Taken::TimedOut => return None,
+                Taken::Interrupted => {}
+            }
+        }
+    }
+
+    /// A permit, if there is one.
+    #[must_use = "the permit is given back when it is dropped"]
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        self.0.try_acquire().then(|| self.permit())
+    }
+
+    fn permit(&self) -> Permit<'_> {
+        Permit { semaphore: self, of: ProcessId::current() }
+    }
+
+    /// Adds a permit, or gives back one that was [kept](Permit::forget).
+    ///
+    /// # Errors
+    /// [`TooManyReleases`](crate::ErrorKind::TooManyReleases): it has as many as it may.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), millpond::Error> {
+    /// use millpond::ErrorKind;
+    ///
+    /// let semaphore = millpond::sync::Semaphore::bounded(1)?;
+    /// semaphore.acquire().forget();
+    /// semaphore.release()?;
+    /// let error = semaphore.release().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TooManyReleases);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn release(&self) -> Result<()> {
+        self.0.release().map_err(|_| Cause::TooManyReleases(self.0.bound()).into())
+    }
+
+    /// How many permits there are to acquire, at this moment.
+    pub fn available_permits(&self) -> u32 {
+        self.0.value()
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore")
+            .field("available_permits", &self.available_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Semaphore {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        ticket::send(self.0.slot(), engine::Semaphore::KIND, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Semaphore {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+    }
+}
+
+/// A permit of a [`Semaphore`], given back when it is dropped.
+#[must_use = "the permit is given back when it is dropped"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    /// Whose it is: a fork has a copy, but no permit.
+    of: ProcessId,
+}
+
+impl Permit<'_> {
+    /// Keeps the permit beyond this value, until the process [releases](Semaphore::release) it or
+    /// ends.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.of == ProcessId::current() {
+            // Others may have released more than they had: then it has all of its permits.
+            let _ = self.semaphore.0.release();
+        }
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").field(self.semaphore).finish()
+    }
+}

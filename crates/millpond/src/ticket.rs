@@ -1,0 +1,97 @@
+//! Handles to shared objects as serde values: a handle travels as a ticket, which opens what it
+//! names.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_core::shm::region::Region;
+use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::shm::slab::Slot;
+use millpond_core::shm::ticket::{Ticket, TicketError};
+use serde::de::{self, Visitor};
+use serde::{Deserializer, Serializer};
+
+thread_local! {
+    /// Why the last handle was refused.
+    static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What [`keeping`] keeps, while it does.
+    static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
+}
+
+/// Memory that is kept for those who open tickets of it, however many.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Arc<Region>>);
+
+/// Calls `encode`, and keeps the memory of all handles that it encodes. Their tickets may be used
+/// any number of times as long as it is kept; others lead somewhere once, unless the object lives.
+pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
+    let outer = KEPT.replace(Some(Vec::new()));
+    let result = encode();
+    (result, Kept(KEPT.replace(outer).unwrap_or_default()))
+}
+
+/// Encodes a handle to what lies in `slot`.
+pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
+    let ticket = match KEPT.take() {
+        Some(mut kept) => {
+            kept.push(Arc::clone(slot.region()));
+            KEPT.set(Some(kept));
+            Ticket::new(slot, kind)
+        }
+        None => Ticket::send(slot, kind),
+    };
+    to.serialize_bytes(&ticket.encode())
+}
+
+/// Decodes a handle of this kind, and has `open` see that the slot is right.
+pub(crate) fn receive<'de, D: Deserializer<'de>, T>(
+    kind: u32,
+    from: D,
+    open: impl FnOnce(Slot) -> Result<T, TicketError>,
+) -> Result<T, D::Error> {
+    let opened = from.deserialize_bytes(Opener(kind))?.and_then(open);
+    opened.map_err(|error| {
+        let message = error.to_string();
+        let custom = de::Error::custom(&message);
+        REFUSAL.set(Some(message));
+        custom
+    })
+}
+
+/// The same for what is typed by itself.
+pub(crate) fn receive_shared<'de, D, T>(from: D) -> Result<Shared<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: SharedObject,
+{
+    receive(T::KIND, from, Shared::in_slot)
+}
+
+/// Why a handle was refused since the last call.
+pub(crate) fn take_refusal() -> Option<String> {
+    REFUSAL.take()
+}
+
+struct Opener(u32);
+
+impl<'de> Visitor<'de> for Opener {
+    type Value = Result<Slot, TicketError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ticket of a shared object")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Ticket::decode(bytes, self.0).and_then(|ticket| ticket.open()))
+    }
+
+    /// Formats for people write bytes as numbers.
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut numbers: A) -> Result<Self::Value, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = numbers.next_element()? {
+            bytes.push(byte);
+        }
+        self.visit_bytes(&bytes)
+    }
+}
