@@ -97,6 +97,8 @@ class Scenario:
     def make(self, primitive: str, *arguments: Any, **keywords: Any) -> Any:
         made = getattr(millpond.get_context("fork"), primitive)(*arguments, **keywords)
         parts = made if isinstance(made, tuple) else (made,)
+        if hasattr(made, "get_lock"):
+            parts = (made, made.get_lock())
         if not all(type(part).__module__.startswith("millpond") for part in parts):
             raise Absent(f"millpond.{primitive} is the stdlib's in this build")
         return made
