@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import threading
+import time
 
 import millpond
 from chaos.scenario import Outcome, Scenario
@@ -128,6 +129,9 @@ class BarrierScenario(Scenario):
                 # One is enough; that others may break each other's next try is part of the play.
                 if seat.number == 0:
                     self.barrier.reset()
+                else:
+                    # Until it is mended, every try ends at once.
+                    time.sleep(0.001)
                 if seat.act:
                     # It may have been mended after it was broken for good.
                     self.barrier.abort()

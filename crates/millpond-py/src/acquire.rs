@@ -93,9 +93,12 @@ fn acquire_slowly<A: Acquire>(
     match taken {
         None => Ok(false),
         Some(Taken::OwnerDied(dead)) => {
-            // The caller learns of the death instead of holding the lock.
+            // The caller learns of the death instead of holding the lock. Whoever is killed before
+            // the error exists still holds it, so that the next one is told; making the error
+            // may take milliseconds, the first time.
+            let error = owner_died(py, dead, false);
             what.release().map_err(refusal)?;
-            Err(owner_died(py, dead, false))
+            Err(error)
         }
         Some(_) => Ok(true),
     }
