@@ -386,7 +386,7 @@ impl PyConnection {
     }
 
     /// Return whether there is something to receive, waiting for it for so many seconds.
-    #[pyo3(signature = (timeout=Some(0.0)))]
+    #[pyo3(signature = (timeout=Some(0.0)), text_signature = "(self, /, timeout=0.0)")]
     fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let end = self.readable_end()?;
         let ready = wait_sliced(py, &[end.as_fd().as_raw_fd()], timeout, true, || {

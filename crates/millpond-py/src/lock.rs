@@ -21,7 +21,10 @@ impl PyLock {
         handle::made_or_opened(kwargs).map(Self)
     }
 
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (block = Truth(true), timeout = None),
+        text_signature = "(self, /, block=True, timeout=None)"
+    )]
     fn acquire(
         &self,
         py: Python<'_>,

@@ -33,7 +33,10 @@ impl PySemaphore {
         Ok(())
     }
 
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (block = Truth(true), timeout = None),
+        text_signature = "(self, /, block=True, timeout=None)"
+    )]
     fn acquire(
         &self,
         py: Python<'_>,
