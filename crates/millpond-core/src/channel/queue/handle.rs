@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::channel::queue::control::{TASKS, TOKEN};
-use crate::channel::queue::memory::{KIND, Memory};
+use crate::channel::queue::memory::Memory;
 use crate::channel::queue::token::Token;
 use crate::os::fork;
+use crate::shm::slab::Slot;
 use crate::shm::ticket::{self, Ticket, TicketError};
 
 /// A first-in first-out queue in shared memory, for any number of processes that put and take.
@@ -37,6 +38,9 @@ pub struct Options {
 pub const TICKET_LENGTH: usize = ticket::LENGTH + 8;
 
 impl Queue {
+    /// What tells a queue from other things in a ticket.
+    pub const KIND: u32 = u32::from_le_bytes(*b"queu");
+
     /// A new empty queue.
     ///
     /// # Errors
@@ -53,14 +57,14 @@ impl Queue {
     /// A ticket that some process will open, once. This process keeps the queue until then.
     #[must_use]
     pub fn send(&self) -> [u8; TICKET_LENGTH] {
-        self.encode(Ticket::send(self.memory.slot(), KIND))
+        self.encode(Ticket::send(self.memory.slot(), Self::KIND))
     }
 
     /// A ticket that will be opened together with the descriptors of the [memory](Self::as_fd) and,
     /// if there is one, of the [token](Self::token).
     #[must_use]
     pub fn ticket(&self) -> [u8; TICKET_LENGTH] {
-        self.encode(Ticket::new(self.memory.slot(), KIND))
+        self.encode(Ticket::new(self.memory.slot(), Self::KIND))
     }
 
     fn encode(&self, ticket: Ticket) -> [u8; TICKET_LENGTH] {
@@ -80,7 +84,7 @@ impl Queue {
     /// [`TicketError`].
     pub fn open(ticket: &[u8]) -> Result<Self, TicketError> {
         let (memory, token) = split(ticket)?;
-        let memory = Memory::open(memory, None)?;
+        let memory = Memory::in_slot(Ticket::decode(memory, Self::KIND)?.open()?)?;
         let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| token[at + i]));
         let token = if memory.control().has(TOKEN) {
             let pid = number(0);
@@ -107,7 +111,8 @@ impl Queue {
         memory: OwnedFd,
         token: Option<OwnedFd>,
     ) -> Result<Self, TicketError> {
-        let memory = Memory::open(split(ticket)?.0, Some(memory))?;
+        let ticket = Ticket::decode(split(ticket)?.0, Self::KIND)?;
+        let memory = Memory::in_slot(ticket.open_with(memory)?)?;
         let token = match (memory.control().has(TOKEN), token) {
             (false, _) => None,
             (true, None) => return Err(TicketError::Damaged),
@@ -117,6 +122,24 @@ impl Queue {
             }
         };
         Ok(Self { memory: Arc::new(memory), token })
+    }
+
+    /// The memory of a queue without a token, for a ticket of a kind that the caller chooses.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        self.memory.slot()
+    }
+
+    /// The queue in memory that a ticket led to.
+    ///
+    /// # Errors
+    /// [`TicketError::Damaged`] if it is no queue, or one with a token.
+    pub fn in_slot(slot: Slot) -> Result<Self, TicketError> {
+        let memory = Memory::in_slot(slot)?;
+        if memory.control().has(TOKEN) {
+            return Err(TicketError::Damaged);
+        }
+        Ok(Self { memory: Arc::new(memory), token: None })
     }
 
     /// What tells this queue from all others of this machine.

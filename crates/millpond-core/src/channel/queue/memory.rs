@@ -1,7 +1,7 @@
 //! The memory of a queue as one process has it mapped.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -14,10 +14,7 @@ use crate::channel::queue::layout::{
 use crate::os::map::Mapping;
 use crate::shm::region::{HEADER, Region};
 use crate::shm::slab::Slot;
-use crate::shm::ticket::{Ticket, TicketError};
-
-/// What tells a queue from other things in a ticket.
-pub(super) const KIND: u32 = u32::from_le_bytes(*b"que2");
+use crate::shm::ticket::TicketError;
 
 /// Control page, unit map and heap of a queue.
 #[derive(Debug)]
@@ -43,12 +40,8 @@ impl Memory {
         Ok(Self::new(slot))
     }
 
-    pub(super) fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
-        let ticket = Ticket::decode(ticket, KIND)?;
-        let slot = match fd {
-            Some(fd) => ticket.open_with(fd)?,
-            None => ticket.open()?,
-        };
+    /// The memory that a ticket led to.
+    pub(super) fn in_slot(slot: Slot) -> Result<Self, TicketError> {
         let region = slot.region();
         let length = rustix::fs::fstat(region.as_fd()).map_err(io::Error::from)?.st_size;
         let is_whole = slot.offset() == HEADER

@@ -312,6 +312,8 @@ impl Memory {
             }
             _ => 0,
         };
+        // Who never waits for room would not notice that nobody will take what it puts.
+        self.close_if_deserted(End::Consumers);
         let unit = self.allocate(1 << order, Holding::Segment(item))?;
         crash_point!("queue: segment is allocated");
         let next = Position::start_of(unit, order);
