@@ -74,14 +74,19 @@ pub(crate) fn append<T: Serialize + 'static>(
     match into_bytes(value) {
         Ok(bytes) if before == 0 => *out = bytes,
         Ok(bytes) => out.extend_from_slice(&bytes),
-        Err(value) => {
-            postcard::serialize_with_flavor(&value, Appending(out)).map_err(|error| {
-                out.truncate(before);
-                CodecError::new::<T>(Step::Encode, &error)
-            })?;
-        }
+        Err(value) => append_ref(&value, out)?,
     }
     Ok(())
+}
+
+/// Adds the bytes of a value that [are not its own](as_bytes) to `out`, or nothing if there is an
+/// error.
+pub(crate) fn append_ref<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let before = out.len();
+    postcard::serialize_with_flavor(value, Appending(out)).map_err(|error| {
+        out.truncate(before);
+        CodecError::new::<T>(Step::Encode, &error)
+    })
 }
 
 /// Has postcard write behind what is there.
@@ -131,6 +136,17 @@ pub(crate) fn is_bytes<T: 'static>() -> bool {
         || own == TypeId::of::<(Vec<u8>,)>()
         || own == TypeId::of::<Bytes>()
         || own == TypeId::of::<(Bytes,)>()
+}
+
+/// The bytes of a value that is its own encoding.
+pub(crate) fn as_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
+    let value: &dyn Any = value;
+    let vector = value
+        .downcast_ref::<Vec<u8>>()
+        .or_else(|| value.downcast_ref().map(|(bytes,): &(Vec<u8>,)| bytes))
+        .or_else(|| value.downcast_ref().map(|bytes: &Bytes| &**bytes))
+        .or_else(|| value.downcast_ref().map(|(bytes,): &(Bytes,)| &**bytes))?;
+    Some(vector)
 }
 
 fn into_bytes<T: 'static>(value: T) -> Result<Vec<u8>, T> {

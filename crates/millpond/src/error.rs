@@ -79,6 +79,15 @@ pub enum ErrorKind {
     NotHeld,
     /// A [bounded semaphore](crate::sync::Semaphore::bounded) has all of its permits already.
     TooManyReleases,
+    /// The queue or channel is full.
+    Full,
+    /// The queue or channel is empty.
+    Empty,
+    /// The other end of the channel is gone: all of its handles are dropped, or their processes
+    /// have died.
+    Disconnected,
+    /// The memory of a queue or channel makes no sense: some process wrote over it.
+    Corrupt,
     /// The operating system refused; see [`source`](std::error::Error::source).
     Io,
 }
@@ -171,6 +180,11 @@ impl Error {
             Cause::Broken { report, .. } => report.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether there is only nothing to take.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.0.cause, Cause::Empty)
     }
 
     /// Says whom it happened to.

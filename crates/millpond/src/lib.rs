@@ -60,6 +60,7 @@
 //! *this* process, such as "the library is initialised", must not be captured.
 
 mod bytes;
+mod channel;
 mod codec;
 mod error;
 mod function;
@@ -68,6 +69,7 @@ mod init;
 mod panic;
 mod pool;
 mod process;
+mod queue;
 mod role;
 pub mod sync;
 mod ticket;
@@ -79,6 +81,7 @@ pub use millpond_core::pool::stats::Stats;
 pub use millpond_core::trace::{self, Timeline};
 
 pub use bytes::Bytes;
+pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
 pub use error::{Error, ErrorKind, Result};
 pub use function::Function;
 pub use init::init;
@@ -87,3 +90,4 @@ pub use process::{
     Child, CurrentProcess, Given, Missing, ParentProcess, Process, ProcessHandle, Ready,
     active_children, current_process, parent_process,
 };
+pub use queue::{Iter, Message, PutError, PutManyError, Queue, TryIter};

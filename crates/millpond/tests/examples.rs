@@ -182,3 +182,22 @@ fn a_role_that_nobody_gave_ends_the_program() {
         assert!(output.stdout.is_empty(), "{role}: main went on");
     }
 }
+
+#[test]
+fn pipe_list() {
+    let _watchdog = Watchdog::start();
+    assert_eq!(lines("pipe_list"), ["(42, None, \"hello\")"]);
+}
+
+#[test]
+fn queue_even_numbers() {
+    let _watchdog = Watchdog::start();
+    assert_eq!(lines("queue_even_numbers"), ["[0, 2, 4, 6, 8, 10, 12, 14, 16, 18]"]);
+}
+
+#[test]
+fn join_before_get() {
+    let _watchdog = Watchdog::start();
+    let sum = "499999500000";
+    assert_eq!(lines("join_before_get"), ["4 results", sum, sum, sum, sum]);
+}

@@ -57,6 +57,14 @@ pub(crate) enum Cause {
     NotHeld(&'static str),
     #[error("the semaphore cannot be released: it has all of its {0} permits already")]
     TooManyReleases(u32),
+    #[error("the queue is full")]
+    Full,
+    #[error("the queue is empty")]
+    Empty,
+    #[error("the channel is disconnected: {0}")]
+    Disconnected(&'static str),
+    #[error("the memory of the queue is damaged: some process wrote over it")]
+    Corrupt,
     #[error("could not {what}: {source}")]
     Io { what: &'static str, source: io::Error },
     /// An error of the operating system in the child, which travels as text.
@@ -83,6 +91,10 @@ impl Cause {
             Self::BrokenBarrier => ErrorKind::BrokenBarrier,
             Self::NotHeld(_) => ErrorKind::NotHeld,
             Self::TooManyReleases(_) => ErrorKind::TooManyReleases,
+            Self::Full => ErrorKind::Full,
+            Self::Empty => ErrorKind::Empty,
+            Self::Disconnected(_) => ErrorKind::Disconnected,
+            Self::Corrupt => ErrorKind::Corrupt,
             Self::Io { .. } | Self::RemoteIo { .. } => ErrorKind::Io,
         }
     }

@@ -1,0 +1,63 @@
+//! New channels.
+
+use millpond_core::channel::queue::{End, Options, Queue as Engine};
+
+use super::membership::Membership;
+use super::receiver::Receiver;
+use super::sender::Sender;
+use crate::error::{Cause, Result};
+use crate::queue::{Message, checked};
+
+/// A new channel that holds any number of values, as far as there is memory.
+///
+/// Both ends can be cloned, and can be passed to other processes as arguments and inside of
+/// messages, like a [`Queue`](crate::Queue). Unlike a queue, a channel knows who is there: when
+/// all senders are gone, dropped or dead, receivers get what is left and then an error; when all
+/// receivers are gone, senders get their values back.
+///
+/// ```
+/// use millpond::{ErrorKind, Process, Sender};
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let (sender, receiver) = millpond::channel()?;
+///     let child = Process::new(|sender: Sender<String>| {
+///         sender.send("from the child".to_owned()).unwrap();
+///     });
+///     let child = child.arg(sender).start()?;
+///     assert_eq!(receiver.recv()?, "from the child");
+///     // The child had the only sender.
+///     assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+///     child.join()
+/// }
+/// ```
+///
+/// # Who counts
+///
+/// Each process that has a handle, and each handle on its way in a message or an argument. Two
+/// things are not known: a message with a handle that nobody will ever read keeps the end open;
+/// and a child that was made with `fork`, not by this crate, counts once it uses the handle that
+/// it inherited. Receivers that wait notice a death within 50 ms; a sender that need not wait
+/// notices that the receivers have died (as opposed to dropped) some 64 KiB later.
+///
+/// # Errors
+/// [`Io`](crate::ErrorKind::Io) when memory or file descriptors have run out.
+pub fn channel<T: Message>() -> Result<(Sender<T>, Receiver<T>)> {
+    create(None)
+}
+
+/// A new [`channel`] that holds up to `capacity` values. Who sends one more waits.
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a capacity of 0;
+/// [`Io`](crate::ErrorKind::Io) when memory or file descriptors have run out.
+pub fn bounded_channel<T: Message>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
+    create(Some(checked(capacity)?))
+}
+
+fn create<T: Message>(capacity: Option<u32>) -> Result<(Sender<T>, Receiver<T>)> {
+    let engine = Engine::create(Options { capacity, ..Options::default() });
+    let engine = engine.map_err(|source| Cause::Io { what: "make a channel", source })?;
+    let sender = Membership::join(engine.clone(), End::Producers);
+    Ok((Sender::new(sender), Receiver::new(Membership::join(engine, End::Consumers))))
+}

@@ -1,0 +1,86 @@
+//! One handle's part in keeping an end of a channel open.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use millpond_core::channel::queue::{End, Queue as Engine};
+use millpond_core::os::identity::ProcessId;
+use serde::{Deserializer, Serializer};
+
+use crate::ticket;
+
+/// An end of a channel, counted for this process as long as it lives.
+#[derive(Debug)]
+pub(super) struct Membership {
+    engine: Engine,
+    end: End,
+    /// The process that it is counted for.
+    counted: AtomicU64,
+}
+
+impl Membership {
+    /// One more handle of this process.
+    pub(super) fn join(engine: Engine, end: End) -> Self {
+        engine.join_end(end);
+        Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) }
+    }
+
+    /// The queue, for which the process that calls is counted by now.
+    #[inline]
+    pub(super) fn engine(&self) -> &Engine {
+        let me = ProcessId::current().raw();
+        // Relaxed: it only tells a process from the one that forked it.
+        if self.counted.load(Ordering::Relaxed) != me {
+            self.count(me);
+        }
+        &self.engine
+    }
+
+    /// Counts a forked child that uses its copy for the first time.
+    #[cold]
+    fn count(&self, me: u64) {
+        if self.counted.swap(me, Ordering::Relaxed) != me {
+            self.engine.join_end(self.end);
+        }
+    }
+
+    /// The queue, for a look at it.
+    pub(super) fn glance(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Encodes it. What is on its way counts until it has arrived.
+    pub(super) fn send<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let sent = ticket::send(self.engine().slot(), kind(self.end), to)?;
+        self.engine.send_end(self.end);
+        Ok(sent)
+    }
+
+    pub(super) fn receive<'de, D: Deserializer<'de>>(end: End, from: D) -> Result<Self, D::Error> {
+        let engine = ticket::receive(kind(end), from, Engine::in_slot)?;
+        engine.arrive_at_end(end);
+        Ok(Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) })
+    }
+}
+
+/// What tells the ends from each other and from queues in a ticket.
+fn kind(end: End) -> u32 {
+    match end {
+        End::Producers => u32::from_le_bytes(*b"send"),
+        End::Consumers => u32::from_le_bytes(*b"recv"),
+    }
+}
+
+impl Clone for Membership {
+    fn clone(&self) -> Self {
+        Self::join(self.engine().clone(), self.end)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // A forked child that never used its copy is not counted.
+        if *self.counted.get_mut() == ProcessId::current().raw() {
+            self.engine.leave_end(self.end);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The end that receives.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use millpond_core::channel::queue::End;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::membership::Membership;
+use crate::error::{ErrorKind, Result};
+use crate::queue::transfer::{self, Wait};
+use crate::queue::{Iter, Message, TryIter};
+
+/// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.
+pub struct Receiver<T> {
+    membership: Membership,
+    values: PhantomData<fn() -> T>,
+}
+
+impl<T> Receiver<T> {
+    pub(super) fn new(membership: Membership) -> Self {
+        Self { membership, values: PhantomData }
+    }
+
+    /// How many values wait to be received, at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.membership.glance().len()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is nothing to receive, at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.membership.glance().is_empty()
+    }
+
+    /// How many values the channel may hold; `None` for any number.
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        self.membership.glance().capacity().map(|capacity| capacity as usize)
+    }
+}
+
+impl<T: Message> Receiver<T> {
+    /// Receives a value; waits until there is one.
+    ///
+    /// # Errors
+    /// - [`Disconnected`](crate::ErrorKind::Disconnected): all senders are gone, and what they
+    ///   sent was received.
+    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be decoded, and is lost.
+    /// - [`Io`](crate::ErrorKind::Io): it cannot be mapped here, and stays.
+    /// - [`Corrupt`](crate::ErrorKind::Corrupt).
+    pub fn recv(&self) -> Result<T> {
+        transfer::get(self.membership.engine(), Wait::Ever)
+    }
+
+    /// Receives a value if one comes within `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`recv`](Self::recv).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
+        transfer::get(self.membership.engine(), Wait::UpTo(timeout))
+    }
+
+    /// Receives a value if there is one now.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<Option<T>> {
+        transfer::try_get(self.membership.engine())
+    }
+
+    /// Receives up to `most` values at once, at least one, for which it waits; see
+    /// [`Queue::get_many`](crate::Queue::get_many).
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_many(&self, most: usize) -> Result<Vec<T>> {
+        transfer::get_many(self.membership.engine(), most, Wait::Ever)
+    }
+
+    /// Receives values until all senders are gone.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter(self.membership.engine(), PhantomData)
+    }
+
+    /// Receives values until there is none at this moment.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter(self.membership.engine(), PhantomData)
+    }
+}
+
+impl<'a, T: Message> IntoIterator for &'a Receiver<T> {
+    type Item = Result<T>;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+/// Receives values until all senders are gone; made by [`Receiver`]'s `into_iter`.
+#[derive(Debug)]
+pub struct IntoIter<T>(Receiver<T>);
+
+impl<T: Message> Iterator for IntoIter<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        match self.0.recv() {
+            Err(error) if error.kind() == ErrorKind::Disconnected => None,
+            received => Some(received),
+        }
+    }
+}
+
+impl<T: Message> IntoIterator for Receiver<T> {
+    type Item = Result<T>;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter(self)
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.membership.clone())
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Receiver");
+        debug.field("len", &self.len()).field("capacity", &self.capacity()).finish()
+    }
+}
+
+impl<T> Serialize for Receiver<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        self.membership.send(to)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Receiver<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        Membership::receive(End::Consumers, from).map(Self::new)
+    }
+}

@@ -1,0 +1,13 @@
+//! Queues: many producers and many consumers, in any processes.
+
+mod error;
+mod handle;
+mod iter;
+mod message;
+pub(crate) mod transfer;
+
+pub use error::{PutError, PutManyError};
+pub use handle::Queue;
+pub(crate) use handle::checked;
+pub use iter::{Iter, TryIter};
+pub use message::Message;

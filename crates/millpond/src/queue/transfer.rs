@@ -1,0 +1,225 @@
+//! Typed values into and out of the engine's queue.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use millpond_core::channel::payload::Parts;
+use millpond_core::channel::queue::{GetError, Outgoing, PutError as NotPut, Queue, Received};
+
+use super::error::PutManyError;
+use super::message::{Message, decode, with_buffer, with_bytes};
+use crate::codec;
+use crate::error::{Cause, Error, Result};
+
+/// How long a caller is ready to wait.
+#[derive(Clone, Copy)]
+pub(crate) enum Wait {
+    /// Not at all.
+    Not,
+    /// As long as this.
+    UpTo(Duration),
+    /// For ever.
+    Ever,
+}
+
+impl Wait {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Not => Some(Instant::now()),
+            // What is beyond all reckoning never comes.
+            Self::UpTo(timeout) => Instant::now().checked_add(timeout),
+            Self::Ever => None,
+        }
+    }
+
+    fn no_room(self) -> Error {
+        match self {
+            Self::UpTo(after) => Cause::NotInTime { what: "no room was made", after }.into(),
+            Self::Not | Self::Ever => Cause::Full.into(),
+        }
+    }
+
+    fn nothing_came(self) -> Error {
+        match self {
+            Self::UpTo(after) => Cause::NotInTime { what: "nothing came", after }.into(),
+            Self::Not | Self::Ever => Cause::Empty.into(),
+        }
+    }
+
+    fn not_put(self, reason: NotPut) -> Error {
+        match reason {
+            NotPut::Full => self.no_room(),
+            NotPut::Closed => Cause::Disconnected("all receivers are gone").into(),
+            NotPut::Corrupt => Cause::Corrupt.into(),
+            NotPut::NoMemory(source) => Cause::Io { what: "find room for it", source }.into(),
+            other => {
+                let source = std::io::Error::other(other.to_string());
+                Cause::Io { what: "put it", source }.into()
+            }
+        }
+    }
+
+    fn not_taken(self, reason: GetError) -> Error {
+        match reason {
+            GetError::Empty => self.nothing_came(),
+            GetError::Closed => Cause::Disconnected("all senders are gone").into(),
+            GetError::Corrupt => Cause::Corrupt.into(),
+            GetError::NoMemory(source) => Cause::Io { what: "find room for it", source }.into(),
+            other => {
+                let source = std::io::Error::other(other.to_string());
+                Cause::Io { what: "take it", source }.into()
+            }
+        }
+    }
+}
+
+/// Repeats what a signal handler interrupted.
+fn uninterrupted<T, E>(
+    mut attempt: impl FnMut() -> std::result::Result<T, E>,
+    is_interruption: impl Fn(&E) -> bool,
+) -> std::result::Result<T, E> {
+    loop {
+        match attempt() {
+            Err(error) if is_interruption(&error) => {}
+            done => return done,
+        }
+    }
+}
+
+pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()> {
+    if matches!(wait, Wait::Not) && queue.is_full() {
+        // Before anything is encoded: handles inside of the value would be on their way then.
+        return Err(wait.no_room());
+    }
+    let deadline = wait.deadline();
+    let put = |bytes: &[u8]| {
+        let attempt = || queue.put(0, Parts(&[&bytes]), deadline);
+        uninterrupted(attempt, |error| matches!(error, NotPut::Interrupted))
+    };
+    with_bytes(value, put).map_err(Cause::Codec)?.map_err(|reason| wait.not_put(reason))
+}
+
+/// Encoded values.
+struct Encoded<'a, T> {
+    values: &'a [T],
+    bytes: &'a [u8],
+    /// Where each lies in `bytes`; empty for values that are bytes themselves.
+    ranges: &'a [Range<usize>],
+}
+
+impl<T: Message> Encoded<'_, T> {
+    fn item(&self, index: usize) -> &[u8] {
+        match codec::as_bytes(&self.values[index]) {
+            Some(bytes) => bytes,
+            None => &self.bytes[self.ranges[index].clone()],
+        }
+    }
+}
+
+impl<T: Message> Outgoing for Encoded<'_, T> {
+    fn count(&self) -> usize {
+        self.values.len()
+    }
+
+    fn tag(&self, _: usize) -> u32 {
+        0
+    }
+
+    fn length(&self, index: usize) -> usize {
+        self.item(index).len()
+    }
+
+    fn write(&self, index: usize, out: &mut [u8]) {
+        out.copy_from_slice(self.item(index));
+    }
+}
+
+pub(crate) fn put_many<T: Message>(
+    queue: &Queue,
+    values: &[T],
+    wait: Wait,
+) -> std::result::Result<(), PutManyError> {
+    let deadline = wait.deadline();
+    with_buffer(|bytes| {
+        let mut ranges = Vec::new();
+        if !codec::is_bytes::<T>() {
+            ranges.reserve(values.len());
+            for value in values {
+                let start = bytes.len();
+                codec::append_ref(value, bytes)
+                    .map_err(|error| PutManyError::new(0, Cause::Codec(error).into()))?;
+                ranges.push(start..bytes.len());
+            }
+        }
+        let mut put = 0;
+        while put < values.len() {
+            let left = Encoded {
+                values: &values[put..],
+                bytes,
+                ranges: ranges.get(put..).unwrap_or_default(),
+            };
+            match queue.put_many(&left, deadline) {
+                Ok(()) => break,
+                Err(error) => {
+                    put += error.put;
+                    if !matches!(error.reason, NotPut::Interrupted) {
+                        return Err(PutManyError::new(put, wait.not_put(error.reason)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn get<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
+    let deadline = wait.deadline();
+    let take = |buffer: &mut Vec<u8>| {
+        let attempt = || queue.get(&mut *buffer, deadline);
+        uninterrupted(attempt, |error| matches!(error, GetError::Interrupted))
+            .map_err(|reason| wait.not_taken(reason))
+    };
+    if codec::is_bytes::<T>() {
+        let mut bytes = Vec::new();
+        return match take(&mut bytes)?.block {
+            Some(block) => decode(block.bytes()),
+            None => codec::decode(bytes.into()),
+        }
+        .map_err(|error| Cause::Codec(error).into());
+    }
+    with_buffer(|buffer| {
+        let received = take(buffer)?;
+        decode(bytes_of(buffer, &received)).map_err(|error| Cause::Codec(error).into())
+    })
+}
+
+/// Takes a value if there is one.
+pub(crate) fn try_get<T: Message>(queue: &Queue) -> Result<Option<T>> {
+    match get(queue, Wait::Not) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_empty() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes at least one value and up to `most`.
+pub(crate) fn get_many<T: Message>(queue: &Queue, most: usize, wait: Wait) -> Result<Vec<T>> {
+    let deadline = wait.deadline();
+    with_buffer(|buffer| {
+        let mut items = Vec::new();
+        let attempt = || queue.get_many(most, &mut *buffer, &mut items, deadline);
+        uninterrupted(attempt, |error| matches!(error, GetError::Interrupted))
+            .map_err(|reason| wait.not_taken(reason))?;
+        let decoded = |item: &Received| {
+            decode(bytes_of(buffer, item)).map_err(|error| Cause::Codec(error).into())
+        };
+        items.iter().map(decoded).collect()
+    })
+}
+
+fn bytes_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
+    match &received.block {
+        Some(block) => block.bytes(),
+        None => &buffer[received.bytes.clone()],
+    }
+}
