@@ -50,6 +50,36 @@
 //!   nothing but `init()` and has one thread. So they are there within a millisecond, and do not
 //!   have what this process has loaded since; [`PoolBuilder::initializer`] is for that.
 //!
+//! # Sharing
+//!
+//! What is passed to a process is a copy, except for the handles of [`sync`]: of what a handle
+//! stands for there is one, wherever the handle goes. There are locks, semaphores, conditions,
+//! events and barriers, as in [`std::sync`], and plain data: a [`Mutex`](sync::Mutex) around
+//! numbers, arrays and structs of them, and a [`SharedSlice`](sync::SharedSlice) that all read and
+//! write at once. The [module](sync) says which to take. Nobody waits for ever because somebody
+//! died: the death of a lock's holder reaches the next one as an error that has the guard in it.
+//!
+//! ```
+//! use millpond::sync::Mutex;
+//! use millpond::{Pool, Process};
+//!
+//! fn count((total, text): (Mutex<u64>, String)) {
+//!     let words = text.split_whitespace().count();
+//!     *total.lock().unwrap() += words as u64;
+//! }
+//!
+//! fn main() -> Result<(), millpond::Error> {
+//!     millpond::init();
+//!     let total = Mutex::new(0)?;
+//!     let pool = Pool::new(2)?;
+//!     let lines = ["so many words", "", "and more"].map(str::to_owned);
+//!     pool.map(count, lines.map(|line| (total.clone(), line)))?;
+//!     Process::new(count).arg((total.clone(), "the last".to_owned())).start()?.join()?;
+//!     assert_eq!(*total.lock()?, 7);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Limits
 //!
 //! Linux only (kernel 5.10 or newer, with `/proc`). What runs before `init()` runs in every child.

@@ -164,6 +164,36 @@ fn threads_or_processes() {
 }
 
 #[test]
+fn print_under_lock() {
+    let _watchdog = Watchdog::start();
+    let mut lines = lines("print_under_lock");
+    assert_eq!(lines.pop().unwrap(), "held by None");
+    let names = ["first", "second", "third"];
+    let steps = names.iter().flat_map(|name| (1..=3).map(move |n| format!("{name}: step {n}")));
+    assert_eq!(sorted(lines), steps.collect::<Vec<_>>());
+}
+
+#[test]
+fn shared_counter() {
+    let _watchdog = Watchdog::start();
+    let expected = ["4 processes counted to 40000", "the holder died: true", "and on to 40001"];
+    assert_eq!(lines("shared_counter"), expected);
+}
+
+#[test]
+fn relay() {
+    let _watchdog = Watchdog::start();
+    let expected = [
+        "go",
+        "runner 0 has the baton",
+        "runner 1 has the baton",
+        "runner 2 has the baton",
+        "all have finished",
+    ];
+    assert_eq!(lines("relay"), expected);
+}
+
+#[test]
 fn a_role_that_nobody_gave_ends_the_program() {
     let _watchdog = Watchdog::start();
     for (role, complaint) in [
