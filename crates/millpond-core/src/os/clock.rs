@@ -1,5 +1,8 @@
 //! The one clock that all processes of a tree share.
 
+/// Its time within a process; here so that models of the primitives can put theirs in its place.
+pub use std::time::Instant;
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, comparable between processes of one machine.

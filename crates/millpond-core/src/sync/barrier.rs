@@ -16,22 +16,20 @@
 //! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
 //! for waiters that are slow to look.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
 use crate::sync::outcome::{After, Patience};
 use crate::sync::robust::RobustWord;
+use crate::sync::sizes::{MEMBERS, fits};
 use crate::sync::spin::with_thread_spin;
 
 const SLEEPERS: u64 = 1;
 const BROKEN: u64 = 4;
 const GENERATION: u64 = 8;
 const ARRIVED: u64 = 1 << 32;
-/// So many parties are watched for their deaths.
-const MEMBERS: usize = 500;
 /// So many are looked at in a slice by each waiter.
 const LOOKED_AT: usize = 8;
 
@@ -49,11 +47,24 @@ pub struct Barrier {
     members: [AtomicU64; MEMBERS],
 }
 
-const _: () = assert!(size_of::<Barrier>() <= 4096);
+const _: () = assert!(fits::<Barrier>(4096));
 
 // SAFETY: everything is atomic, and any bits are some state of it; indices are bounded where read.
 unsafe impl SharedObject for Barrier {
     const KIND: u32 = u32::from_le_bytes(*b"barr");
+}
+
+impl Default for Barrier {
+    fn default() -> Self {
+        Self {
+            guard: RobustWord::new(),
+            word: AtomicU64::default(),
+            acting: AtomicU64::default(),
+            resets: AtomicU64::default(),
+            parties: AtomicU32::default(),
+            members: std::array::from_fn(|_| AtomicU64::default()),
+        }
+    }
 }
 
 /// What an arrival at a [`Barrier`] means.

@@ -23,9 +23,10 @@
 //! one futile wake. A ringer that is killed between the count and the wake leaves the sleeper
 //! asleep; the pool's supervisor learns of that death and rings again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
 use crate::sync::spin::Spin;

@@ -23,26 +23,24 @@
 //! Waiters that find no free record wait at a turnstile through which every notification lets all
 //! of them: they may wake without having been notified, but they are never forgotten.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
 use crate::sync::outcome::{After, Patience};
 use crate::sync::robust::RobustWord;
+pub use crate::sync::sizes::RECORDS;
+use crate::sync::sizes::fits;
 use crate::sync::spin::with_thread_spin;
 use crate::sync::turnstile::{Admissions, Turnstile};
-
-/// How many waiters are told apart.
-pub const RECORDS: usize = 250;
 
 const WAITING: u64 = 1;
 const SLEEPING: u64 = 2;
 const GRANTED: u64 = 4;
 const STATE: u64 = 0xff;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct Record {
     /// Whose it is, and its state in the spare bits; 0 while it is free.
@@ -63,11 +61,23 @@ pub struct Condition {
     records: [Record; RECORDS],
 }
 
-const _: () = assert!(size_of::<Condition>() <= 4096);
+const _: () = assert!(fits::<Condition>(4096));
 
 // SAFETY: everything is atomic, and any bits are some state of it; indices are bounded where read.
 unsafe impl SharedObject for Condition {
     const KIND: u32 = u32::from_le_bytes(*b"cond");
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self {
+            guard: RobustWord::new(),
+            last_order: AtomicU64::default(),
+            used: AtomicU32::default(),
+            crowd: Turnstile::default(),
+            records: std::array::from_fn(|_| Record::default()),
+        }
+    }
 }
 
 /// Where a waiter waits.
@@ -290,10 +300,9 @@ impl Condition {
         let mut notified = 0;
         self.guarded(|| {
             while notified < count
-                && let Some(index) = self.oldest()
+                && let Some((index, word)) = self.oldest()
             {
                 let record = &self.records[index];
-                let word = record.word.load(Ordering::Relaxed);
                 let granted = (word & !STATE) | GRANTED;
                 // It fails if the waiter withdrew or fell asleep: look again.
                 if !exchange(record, word, granted) {
@@ -313,13 +322,15 @@ impl Condition {
         notified
     }
 
-    fn oldest(&self) -> Option<usize> {
-        let waiting = |(_, r): &(usize, &Record)| {
-            let word = r.word.load(Ordering::Relaxed);
-            word & WAITING != 0 && word & GRANTED == 0
-        };
-        let order = |(_, r): &(usize, &Record)| r.order.load(Ordering::Relaxed);
-        self.used().iter().enumerate().filter(waiting).min_by_key(order).map(|(index, _)| index)
+    /// The waiter that has waited longest, and its word as it was found: it may give up at any time,
+    /// and must not be notified then.
+    fn oldest(&self) -> Option<(usize, u64)> {
+        let found = self.used().iter().enumerate();
+        found
+            .map(|(index, record)| (index, record, record.word.load(Ordering::Relaxed)))
+            .filter(|(_, _, word)| word & WAITING != 0 && word & GRANTED == 0)
+            .min_by_key(|(_, record, _)| record.order.load(Ordering::Relaxed))
+            .map(|(index, _, word)| (index, word))
     }
 
     /// How many wait that were not notified yet, without those at the turnstile.

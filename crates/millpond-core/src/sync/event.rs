@@ -10,9 +10,8 @@
 //! cleared at once still lets everybody through who waited. A setter that dies between the store
 //! and the wake is made up for by the sleepers' slices.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};

@@ -1,8 +1,7 @@
 //! The lock: held by one thread of one process, released by anybody.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};

@@ -14,6 +14,7 @@ pub mod poison;
 pub mod rlock;
 pub mod robust;
 pub mod semaphore;
+pub mod sizes;
 pub mod spin;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,8 +1,8 @@
 //! How waits for primitives end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::os::clock::monotonic_ns;
+use crate::os::clock::{Instant, monotonic_ns};
 use crate::os::futex::Woken;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::robust::SLICE;

@@ -1,8 +1,7 @@
 //! The reentrant lock: its owner may acquire it again, and nobody else may release it.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU64, Ordering};

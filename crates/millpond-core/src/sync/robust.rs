@@ -22,9 +22,10 @@
 //! futile wake. A woken sleeper that dies before it took the word leaves it free with the others
 //! asleep: their slice ends and they take it. Nobody needs a thread or a list that survives.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering, wait_low, wake_low};

@@ -16,19 +16,17 @@
 //! are messages, not possessions, and nothing is given back from then on. More holders than the
 //! table has room for are counted together; of those nothing is given back either.
 
-use std::time::Instant;
-
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::outcome::{After, LastLook, Misuse, Patience};
 use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::sizes::{HOLDERS, fits};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::turnstile::Turnstile;
 
-/// How many processes a semaphore knows as holders.
-const HOLDERS: usize = 13;
 /// The most permits that a semaphore can have.
 pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
 
@@ -59,7 +57,7 @@ pub struct Semaphore {
     holders: [Holder; HOLDERS],
 }
 
-const _: () = assert!(size_of::<Semaphore>() <= 256);
+const _: () = assert!(fits::<Semaphore>(256));
 
 // SAFETY: everything is atomic, and any bits are some state of it.
 unsafe impl SharedObject for Semaphore {

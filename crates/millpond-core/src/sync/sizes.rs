@@ -1,0 +1,15 @@
+//! How much room the tables of primitives have, in one place so that models can have small ones.
+
+/// How many processes a semaphore knows as holders.
+pub(crate) const HOLDERS: usize = 13;
+
+/// How many waiters a condition tells apart.
+pub const RECORDS: usize = 250;
+
+/// How many parties of a barrier are watched for their deaths.
+pub(crate) const MEMBERS: usize = 500;
+
+/// Whether a type fits the room that it was meant for.
+pub(crate) const fn fits<T>(bytes: usize) -> bool {
+    size_of::<T>() <= bytes
+}

@@ -1,0 +1,28 @@
+//! Models of the engine's primitives.
+//!
+//! This crate compiles the engine's *own* source files (`#[path]` in [`sync`]) against other
+//! foundations than the engine has: loom's atomics, a modelled futex, processes that are threads of
+//! a model and can die, a clock that only sleeping moves. So what is checked is what runs, and the
+//! engine has no trace of the models but that atomics, clock and table sizes come from one place.
+//! loom runs a model through the interleavings of its threads, and through the values that the
+//! memory orderings in the source permit each load to see.
+//!
+//! - [`sync::atomic`]: loom's atomics. What a dead process would still change is ignored. The futex
+//!   compares and enqueues in one step, as the kernel's does.
+//! - [`os::identity`]: each thread of a model is a process, or one of several threads of one.
+//! - [`world`]: who is dead, who sleeps, and whether time passes. As long as nobody is dead (and the
+//!   model does not say otherwise), sleeps never time out: a lost wake-up is a deadlock, which loom
+//!   reports, although slices would mend it in 50 ms. Once somebody is dead, time passes whenever
+//!   somebody sleeps.
+//! - `crash_point!`: a thread that was told to die at a point unwinds from there as a dead process.
+
+// Test builds of this library have nothing: the included sources bring unit tests, which are the
+// engine's own.
+#![cfg(not(test))]
+
+mod crash;
+pub mod model;
+pub mod os;
+pub mod shm;
+pub mod sync;
+pub mod world;

@@ -1,0 +1,12 @@
+//! How sleeps end.
+
+/// Why a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Somebody woke it, or the word had changed already.
+    Changed,
+    /// The timeout ran out.
+    TimedOut,
+    /// A signal handler ran. No model sends signals.
+    Interrupted,
+}

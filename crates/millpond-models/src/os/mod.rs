@@ -1,0 +1,5 @@
+//! The operating system of models.
+
+pub mod clock;
+pub mod futex;
+pub mod identity;

@@ -1,0 +1,3 @@
+//! Memory that processes share; in models, any memory.
+
+pub mod shared;

@@ -1,0 +1,30 @@
+//! The engine's primitives on the foundations of models.
+
+pub mod atomic;
+pub mod sizes;
+pub mod spin;
+pub mod thread;
+
+#[path = "../../../millpond-core/src/sync/barrier.rs"]
+pub mod barrier;
+#[path = "../../../millpond-core/src/sync/bell.rs"]
+pub mod bell;
+#[path = "../../../millpond-core/src/sync/condition.rs"]
+pub mod condition;
+#[path = "../../../millpond-core/src/sync/event.rs"]
+pub mod event;
+#[path = "../../../millpond-core/src/sync/lock.rs"]
+pub mod lock;
+#[path = "../../../millpond-core/src/sync/outcome.rs"]
+pub mod outcome;
+#[path = "../../../millpond-core/src/sync/poison.rs"]
+pub mod poison;
+#[path = "../../../millpond-core/src/sync/rlock.rs"]
+pub mod rlock;
+#[expect(dead_code, reason = "queues use more of it than their models")]
+#[path = "../../../millpond-core/src/sync/robust.rs"]
+pub mod robust;
+#[path = "../../../millpond-core/src/sync/semaphore.rs"]
+pub mod semaphore;
+#[path = "../../../millpond-core/src/sync/turnstile.rs"]
+pub mod turnstile;
