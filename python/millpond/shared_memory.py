@@ -8,8 +8,7 @@ Its `name` is a text with which any process of the same user attaches to it:
   process that attached to it, or inherited it, has not closed it. When all of these have ended,
   however they ended, the memory is gone.
 - **Until** somebody calls `unlink()`. Then nobody can attach any more, and the memory goes when all
-  that have it have closed it or ended. A process that created and closed a block learns that
-  another one unlinked it at its next use of this module, and lets go then.
+  that have it have closed it or ended.
 
 So what a process creates and hands over by name does not outlive the process unless the other one
 has attached by then; with the standard library it does, and leaks if nobody unlinks it.
@@ -48,6 +47,16 @@ __all__ = ["ShareableList", "SharedMemory"]
 _NAME = re.compile(r"millpond_([0-9]+)_[0-9a-f]{16}", re.ASCII)
 """The creator's pid, so that it is asked first, and something that nobody else has."""
 
+# How that is kept track of, without anything but the memory's own file:
+#
+# - Whoever has a block open has a shared lock (flock) on its file, through a description of its
+#   own. A forked child shares its parent's description, and so holds the lock as long as it has
+#   the block, whatever the parent does. The kernel drops the locks of the dead.
+# - A creator that closes a block keeps a description without a lock, for others to find.
+# - After the unlinking, whoever closes a block tries to lock it exclusively. Where that succeeds,
+#   nobody has it open, nobody will, and its memory is given back although creators may keep empty
+#   files until they look.
+#
 # Seals are kept by the kernel, with the memory, and are never taken back. This one, which forbids
 # further ones, says that the block is unlinked: adding it fails for all but the first who tries.
 _UNLINKED = fcntl.F_SEAL_SEAL
@@ -112,9 +121,8 @@ class SharedMemory(_SharedMemory):
         name = f"millpond_{os.getpid()}_{secrets.token_hex(8)}"
         fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
             os.ftruncate(fd, size)
-            # A page that somebody has mapped cannot vanish.
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         except BaseException:
             os.close(fd)
             raise
@@ -138,19 +146,21 @@ class SharedMemory(_SharedMemory):
         Raises:
             BufferError: views of the memory are in use.
         """
-        fd = self._fd
-        if not self._anonymous or fd < 0 or self._creator != os.getpid():
+        if not self._anonymous or self._fd < 0:
             super().close()
             return
-        # The base class closes it with the rest.
-        self._fd = -1
+        unlocked = _open(f"/proc/self/fd/{self._fd}")
         try:
             super().close()
         except BaseException:
-            self._fd = fd
+            os.close(unlocked)
             raise
-        _kept[self._name] = fd
-        _let_go_of_unlinked()
+        if self._creator == os.getpid():
+            _kept[self._name] = unlocked
+            _let_go_of_unlinked()
+        else:
+            _give_back(unlocked)
+            os.close(unlocked)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # What is left when the interpreter ends, its modules half gone, goes with the process.
@@ -167,14 +177,14 @@ class SharedMemory(_SharedMemory):
             super().unlink()
             return
         held = self._fd if self._fd >= 0 else _kept.get(self._name)
-        fd = _find(self._name) if held is None else held
+        fd = _find(self._name) if held is None else _open(f"/proc/self/fd/{held}")
         try:
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _UNLINKED)
+            _give_back(fd)
         except PermissionError:
             raise _not_found(self._name) from None
         finally:
-            if held is None:
-                os.close(fd)
+            os.close(fd)
         _let_go_of_unlinked()
 
 
@@ -206,7 +216,7 @@ class ShareableList(_ShareableList):  # type: ignore[type-arg]
 
 
 def _find(name: str) -> int:
-    """Return a new descriptor of an anonymous block."""
+    """Return a new descriptor of an anonymous block, with a shared lock."""
     pid = _NAME.fullmatch(name)[1]  # type: ignore[index]
     for process in _candidates(pid):
         for number in _listing(f"/proc/{process}/fd"):
@@ -214,18 +224,30 @@ def _find(name: str) -> int:
             if not _is_block(path, name):
                 continue
             try:
-                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+                fd = _open(path)
             except OSError:
                 continue
             # It may have become another file between the look and the opening.
             if not _is_block(f"/proc/self/fd/{fd}", name):
                 os.close(fd)
                 continue
-            if not _is_unlinked(fd):
-                return fd
+            try:
+                # In this order: who unlinks it and then finds no lock has made sure of this one.
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if not _is_unlinked(fd):
+                    return fd
+            except BlockingIOError:
+                # Its memory is just being given back.
+                pass
+            _give_back(fd)
             os.close(fd)
             raise _not_found(name)
     raise _not_found(name)
+
+
+def _open(path: str) -> int:
+    """Return a descriptor with a description of its own, whatever file it is by now."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _candidates(creator: str) -> Iterator[str]:
@@ -256,6 +278,17 @@ def _is_unlinked(fd: int) -> bool:
     return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _UNLINKED)
 
 
+def _give_back(fd: int) -> None:
+    """Give an unlinked block's memory back, if nobody else has it open. Its lock is then gone."""
+    if not _is_unlinked(fd):
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    os.ftruncate(fd, 0)
+
+
 def _not_found(name: str) -> FileNotFoundError:
     message = "no such shared memory: it was unlinked, or no process that has it lives"
     return FileNotFoundError(errno.ENOENT, message, name)
@@ -265,6 +298,7 @@ def _let_go_of_unlinked() -> None:
     for name, fd in list(_kept.items()):
         # Who takes the name out closes the descriptor, so threads do not do it twice.
         if _is_unlinked(fd) and _kept.pop(name, None) is not None:
+            _give_back(fd)
             os.close(fd)
 
 

@@ -107,6 +107,52 @@ def test_another_process_unlinks(context: BaseContext) -> None:
         block.unlink()
 
 
+def create_many(count: int) -> list[SharedMemory]:
+    blocks = [SharedMemory(create=True, size=1 << 20) for _ in range(count)]
+    for block in blocks:
+        block.buf[:] = bytes(1 << 20)
+    return blocks
+
+
+def pages_of(pid: int, names: set[str]) -> int:
+    """How many bytes of memory the blocks have that a process keeps open."""
+    total = 0
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{number}"
+        if any(name in os.readlink(path) for name in names):
+            total += os.stat(path).st_blocks * 512
+    return total
+
+
+def test_memory_goes_back_although_the_creator_does_not_look(context: BaseContext) -> None:
+    with context.Pool(1) as pool:
+        blocks = pool.apply(create_many, (5,))
+        creator, names = pool.apply(os.getpid), {block.name for block in blocks}
+        for block in blocks:
+            block.unlink()
+        assert pages_of(creator, names) == 5 << 20
+        assert not any(block.buf[-1] for block in blocks)
+        for block in blocks:
+            block.close()
+        assert pages_of(creator, names) == 0
+
+
+def test_a_forked_child_has_what_its_parent_closed_and_unlinked() -> None:
+    block = SharedMemory(create=True, size=10)
+    block.buf[0] = 5
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(block.buf[0])
+    os.close(reader)
+    block.close()
+    block.unlink()
+    os.close(writer)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+
+
 def create(connection: Any) -> None:
     block = SharedMemory(create=True, size=10)
     block.buf[:4] = b"data"
