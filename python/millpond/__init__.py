@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         PoolTerminated,
         RemoteError,
         TaskExited,
+        TasksLost,
         WorkerCrashed,
         WrongProcess,
     )
@@ -102,6 +103,7 @@ __all__ = [
     "Semaphore",
     "SimpleQueue",
     "TaskExited",
+    "TasksLost",
     "TimeoutError",
     "Value",
     "WorkerCrashed",
@@ -138,6 +140,7 @@ _HOMES = {
     "PoolTerminated": "millpond.exceptions",
     "RemoteError": "millpond.exceptions",
     "TaskExited": "millpond.exceptions",
+    "TasksLost": "millpond.exceptions",
     "WorkerCrashed": "millpond.exceptions",
     "WrongProcess": "millpond.exceptions",
     "install": "millpond._install",

@@ -186,6 +186,12 @@ PATCHES: Mapping[str, Patch] = {
         *"Array RawArray RawValue Value copy synchronized".split(),
         *"Synchronized SynchronizedArray SynchronizedBase SynchronizedString".split(),
     ),
+    "multiprocessing.queues": NamesPatch(
+        **{
+            name: partial(_under_stdlib_name, "queues", name)
+            for name in ("JoinableQueue", "Queue", "SimpleQueue")
+        },
+    ),
     "multiprocessing.synchronize": NamesPatch(
         SemLock=lambda: import_module("millpond.synchronize").SemLock,
         **{

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from millpond.connection import Connection
     from millpond.pool import Pool
+    from millpond.queues import JoinableQueue, Queue, SimpleQueue
     from millpond.synchronize import (
         Barrier,
         BoundedSemaphore,
@@ -158,6 +159,24 @@ class BaseContext(_stdlib.BaseContext):
         from millpond.sharedctypes import Array
 
         return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
+
+    def Queue(self, maxsize: int = 0) -> Queue:  # type: ignore[override]
+        """Return a queue for so many items, for any number if that is not positive."""
+        from millpond.queues import Queue
+
+        return Queue(maxsize, ctx=self.get_context())
+
+    def JoinableQueue(self, maxsize: int = 0) -> JoinableQueue:  # type: ignore[override]
+        """Return a queue whose items can be waited for until they are done."""
+        from millpond.queues import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=self.get_context())
+
+    def SimpleQueue(self) -> SimpleQueue:  # type: ignore[override]
+        """Return a queue without a bound, and with fewer methods."""
+        from millpond.queues import SimpleQueue
+
+        return SimpleQueue(ctx=self.get_context())
 
     def Lock(self) -> Lock:  # type: ignore[override]
         """Return a lock, which is held by one thread of one process."""

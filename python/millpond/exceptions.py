@@ -14,6 +14,7 @@ __all__ = [
     "PoolTerminated",
     "RemoteError",
     "TaskExited",
+    "TasksLost",
     "WorkerCrashed",
     "WrongProcess",
 ]
@@ -160,6 +161,25 @@ class OwnerDied(ProcessError):
     def __str__(self) -> str:
         now = "which is now held by the caller" if self.held else "which is free again"
         return f"process {self.pid} {_end(self.exitcode)} while it held the lock, {now}"
+
+
+class TasksLost(ProcessError):
+    """Processes died that had taken items from a queue and had not said that they are done.
+
+    One call of `JoinableQueue.join` gets this, once: the items count as done from then on, and it
+    is for the caller to know what they were.
+
+    Attributes:
+        count: how many items.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def __str__(self) -> str:
+        items = "1 item was" if self.count == 1 else f"{self.count} items were"
+        return f"{items} taken by processes that died before they called task_done()"
 
 
 class PoolTerminated(ProcessError):

@@ -8,6 +8,7 @@ use millpond_core::pool::task::{JobId, Outcome};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::fast::{Decoder, Encoder, Large};
@@ -25,6 +26,15 @@ pub(crate) struct Codec {
     /// `loads(pickle, [buffer, …]) -> value`
     loads: Py<PyAny>,
     unsent: Mutex<Unsent>,
+}
+
+/// How queues and pipes turn values into bytes and back.
+pub(crate) fn shared_codec(py: Python<'_>) -> PyResult<&Codec> {
+    static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
+    CODEC.get_or_try_init(py, || {
+        let module = py.import("millpond._codec")?;
+        Ok(Codec::new(module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
+    })
 }
 
 /// Why arguments could not be sent, until somebody asks for the results.

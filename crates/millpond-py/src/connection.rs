@@ -14,10 +14,9 @@ use millpond_core::pool::payload::{Part, Parts, Payload};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
-use crate::codec::{Codec, EncodedPart, FAST};
+use crate::codec::{EncodedPart, FAST, shared_codec};
 use crate::fast::Decoder;
 use crate::waiting::deadline;
 
@@ -68,14 +67,6 @@ fn receive_error(error: ReceiveError) -> PyErr {
 
 fn closed() -> PyErr {
     PyOSError::new_err("handle is closed")
-}
-
-fn codec(py: Python<'_>) -> PyResult<&Codec> {
-    static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
-    CODEC.get_or_try_init(py, || {
-        let module = py.import("millpond._codec")?;
-        Ok(Codec::new(module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
-    })
 }
 
 /// Lets `receive` have this thread's buffer for packets. While Python runs inside, others of this
@@ -218,7 +209,7 @@ fn value<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyAn
         return Decoder::new(bytes).pull(py);
     }
     let kind = message.kind();
-    codec(py)?.decode(py, kind & FAST, payload(message)?)
+    shared_codec(py)?.decode(py, kind & FAST, payload(message)?)
 }
 
 fn payload(message: Message<'_>) -> PyResult<Payload> {
@@ -304,7 +295,7 @@ impl PyConnection {
     fn send(&self, obj: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = obj.py();
         let end = self.writable_end()?;
-        let encoded = codec(py)?.encode(obj)?;
+        let encoded = shared_codec(py)?.encode(obj)?;
         self.send_parts(py, &end, encoded.flags, &encoded.parts())
     }
 

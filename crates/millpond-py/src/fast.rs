@@ -81,6 +81,22 @@ impl<'py> Encoder<'py> {
         self.value(value, 0)
     }
 
+    /// Adds a value that does not belong to the others; `None` if it is not for the fast lane.
+    pub(crate) fn push_another(&mut self, value: &Bound<'py, PyAny>) -> Option<()> {
+        self.lists = 0;
+        self.push(value)
+    }
+
+    /// How many bytes the encoded values have.
+    pub(crate) fn length(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was added since there were so many bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.out.truncate(length);
+    }
+
     fn leave_aside(&mut self, tag: u8, length: usize, large: impl FnOnce() -> Large<'py>) -> bool {
         let Some(aside) = self.large.as_mut().filter(|_| length >= LARGE) else {
             return false;

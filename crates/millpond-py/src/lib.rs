@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 mod acquire;
 mod barrier;
+mod batch;
 mod bytes;
 mod codec;
 mod condition;
@@ -19,6 +20,7 @@ mod lock;
 mod number;
 mod outcome;
 mod pool;
+mod queue;
 mod rlock;
 mod semaphore;
 mod waiting;
@@ -47,6 +49,8 @@ mod _engine {
     use crate::number::PyGuardedNumber;
     #[pymodule_export]
     use crate::pool::PyPool;
+    #[pymodule_export]
+    use crate::queue::PyQueue;
     #[pymodule_export]
     use crate::rlock::PyRLock;
     #[pymodule_export]

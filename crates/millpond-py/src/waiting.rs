@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 const LONGEST: f64 = 1e9;
 /// How long the engine waits before the interpreter looks for signals. One that comes during the
 /// wait ends it at once; this is for those that come just before it begins.
-const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
 /// When a wait of so many seconds ends; `None` if it never does.
 pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {

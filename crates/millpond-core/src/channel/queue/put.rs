@@ -225,8 +225,12 @@ impl Queue {
             || control.is_closed(NO_CONSUMERS)
     }
 
+    /// Waits until a bounded queue has room; another producer may be faster to take it.
+    ///
+    /// # Errors
+    /// [`PutError::Full`] if it has none at the deadline, or [`PutError::Interrupted`].
     #[cold]
-    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<(), PutError> {
+    pub fn wait_for_room(&self, deadline: Option<Instant>) -> Result<(), PutError> {
         let control = self.memory.control();
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return if self.has_room() { Ok(()) } else { Err(PutError::Full) };

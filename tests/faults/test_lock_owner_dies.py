@@ -1,0 +1,269 @@
+"""SIGKILL of whoever holds a lock or a permit, waits for something, or has arrived at a barrier."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from gate import until
+from workers import kill
+
+import millpond
+from millpond.context import BaseContext
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(context: BaseContext, request: pytest.FixtureRequest) -> Iterator[Start]:
+    started: list[Any] = []
+
+    def start_one(target: Callable[..., object], *args: Any) -> Any:
+        process = context.Process(target=target, args=args)  # type: ignore[attr-defined]
+        process.start()
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.join()
+        process.close()
+    started.clear()
+    request.node.funcargs.clear()
+
+
+def acquire_and_stay(lock: Any, there: Any, times: int = 1) -> None:
+    for _ in range(times):
+        lock.acquire()
+    there.set()
+    threading.Event().wait()
+
+
+def killed_holding(context: BaseContext, start: Start, lock: Any, times: int = 1) -> int:
+    """The pid of a process that was killed while it held the lock."""
+    there = context.Event()
+    process = start(acquire_and_stay, lock, there, times)
+    there.wait()
+    kill(process.pid)
+    pid: int = process.pid
+    return pid
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock"])
+@pytest.mark.parametrize("ask", [(), (True, 30), (False,)])
+def test_the_next_owner_learns_of_it_once(
+    context: BaseContext, start: Start, kind: str, ask: tuple[Any, ...]
+) -> None:
+    lock = getattr(context, kind)()
+    pid = killed_holding(context, start, lock, 3 if kind == "RLock" else 1)
+    with pytest.raises(millpond.OwnerDied, match=f"process {pid} was killed by SIGKILL") as told:
+        lock.acquire(*ask)
+    assert (told.value.pid, told.value.exitcode, told.value.held) == (pid, -9, False)
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
+    assert "None" in repr(lock)
+    with lock:
+        assert lock.acquire(False) is (kind == "RLock")
+
+
+def test_who_waits_already_learns_of_it(context: BaseContext, start: Start) -> None:
+    lock, there = context.Lock(), context.Event()
+    process = start(acquire_and_stay, lock, there)
+    there.wait()
+    outcomes: list[Any] = []
+
+    def wait() -> None:
+        try:
+            with lock:
+                outcomes.append("entered")
+        except millpond.OwnerDied as error:
+            outcomes.append(error.pid)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    kill(process.pid)
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes, key=str) == [process.pid, "entered", "entered"]
+
+
+def test_the_exit_code_is_known_after_a_join(context: BaseContext, start: Start) -> None:
+    lock = context.Lock()
+    process = start(acquire_and_exit, lock)
+    process.join()
+    with pytest.raises(millpond.OwnerDied, match="exited with code 7") as told, lock:
+        pass
+    assert told.value.exitcode == 7
+
+
+def acquire_and_exit(lock: Any) -> None:
+    lock.acquire()
+    os._exit(7)
+
+
+def test_a_worker_of_a_pool(make_pool: Callable[..., Any], context: BaseContext) -> None:
+    lock = context.Lock()
+    pool = make_pool(1)
+    pid = pool.apply(os.getpid)
+    with pytest.raises(millpond.WorkerCrashed):
+        pool.apply(acquire_and_exit, (lock,))
+    with pytest.raises(millpond.OwnerDied) as told:
+        lock.acquire()
+    assert told.value.pid == pid
+    assert lock.acquire(False)
+
+
+def test_a_stranger_s_exit_code_is_not_known(context: BaseContext, start: Start) -> None:
+    lock, pid = context.Lock(), context.Value("i", 0)
+    start(parent_of_owner, lock, pid).join()
+    with pytest.raises(millpond.OwnerDied, match=r"process \d+ died while it held") as told:
+        lock.acquire()
+    assert (told.value.pid, told.value.exitcode) == (pid.value, None)
+
+
+def parent_of_owner(lock: Any, pid: Any) -> None:
+    # A plain fork: no object of this process stands for the child.
+    child = os.fork()
+    if child == 0:
+        acquire_and_exit(lock)
+    os.waitpid(child, 0)
+    pid.value = child
+
+
+def test_permits_come_back(context: BaseContext, start: Start) -> None:
+    semaphore = context.BoundedSemaphore(3)
+    killed_holding(context, start, semaphore, 3)
+    assert all(semaphore.acquire() for _ in range(3))
+    assert semaphore.acquire(False) is False
+
+
+def wait_on(condition: Any) -> None:
+    with condition:
+        condition.wait()
+
+
+def test_notifying_the_dead(context: BaseContext, start: Start) -> None:
+    condition = context.Condition()
+    doomed = [start(wait_on, condition) for _ in range(2)]
+    until(lambda: condition._sleeping_count.get_value() == 2)
+    living = start(wait_on, condition)
+    until(lambda: condition._sleeping_count.get_value() == 3)
+    for process in doomed:
+        kill(process.pid)
+    with condition:
+        # The dead have waited longest; the notification goes on to who can use it.
+        condition.notify()
+    living.join()
+    with condition:
+        condition.notify_all()
+        assert condition.wait(0.01) is False
+
+
+def test_who_waits_on_a_condition_has_its_lock_again(context: BaseContext, start: Start) -> None:
+    condition = context.Condition(context.Lock())
+    process = start(notify_and_die, condition)
+    with pytest.raises(millpond.OwnerDied, match="now held by the caller") as told, condition:
+        condition.wait()
+    assert (told.value.pid, told.value.held) == (process.pid, True)
+    assert condition.acquire(False)
+
+
+def notify_and_die(condition: Any) -> None:
+    until(lambda: condition._sleeping_count.get_value() == 1)
+    with condition:
+        condition.notify()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_event_whose_waiter_died(context: BaseContext, start: Start) -> None:
+    event, there = context.Event(), context.Semaphore(0)
+    processes = [start(wait_for_event, event, there) for _ in range(3)]
+    for _ in processes:
+        there.acquire()
+    kill(processes[0].pid)
+    event.set()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [-9, 0, 0]
+
+
+def wait_for_event(event: Any, there: Any) -> None:
+    there.release()
+    event.wait()
+
+
+def test_a_barrier_breaks_when_a_party_dies(context: BaseContext, start: Start) -> None:
+    barrier = context.Barrier(3)
+    doomed = start(barrier.wait)
+    until(lambda: barrier.n_waiting == 1)
+    kill(doomed.pid)
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait()
+    assert barrier.broken
+    barrier.reset()
+    others = [start(barrier.wait) for _ in range(2)]
+    assert barrier.wait() in range(3)
+    for process in others:
+        process.join()
+
+
+def test_a_forked_child_does_not_own_its_parent_s_lock() -> None:
+    lock, again = millpond.Lock(), millpond.RLock()
+    lock.acquire()
+    again.acquire()
+    process = multiprocessing.get_context("fork").Process(target=owns_nothing, args=(lock, again))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert lock._semlock._is_mine() and again._semlock._is_mine()
+
+
+def owns_nothing(lock: Any, again: Any) -> None:
+    assert not lock._semlock._is_mine()
+    assert again.acquire(False) is False
+    with pytest.raises(AssertionError):
+        again.release()
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("wait", ["lock", "semaphore", "condition", "event", "barrier"])
+def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
+    lock, condition = millpond.Lock(), millpond.Condition()
+    lock.acquire()
+    condition.acquire()
+    calls: dict[str, Callable[[], object]] = {
+        "lock": lock.acquire,
+        "semaphore": millpond.Semaphore(0).acquire,
+        "condition": condition.wait,
+        "event": millpond.Event().wait,
+        "barrier": millpond.Barrier(2).wait,
+    }
+    handled: list[int] = []
+
+    def handle(*_: object) -> None:
+        handled.append(1)
+        if len(handled) == 2:
+            raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    timers = [threading.Timer(s, os.kill, (os.getpid(), signal.SIGUSR1)) for s in (0.1, 0.3)]
+    try:
+        for timer in timers:
+            timer.start()
+        with pytest.raises(Interrupt):
+            calls[wait]()
+        assert condition._lock._semlock._is_mine()
+    finally:
+        for timer in timers:
+            timer.join()
+        signal.signal(signal.SIGUSR1, before)
