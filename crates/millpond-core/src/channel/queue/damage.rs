@@ -1,8 +1,9 @@
-//! For fuzzing and tests: memory as a process gone wild would leave it.
+//! For tests and fuzzing: what is in use, and memory as a process gone wild would leave it.
 
 use std::os::fd::AsFd;
 
 use crate::channel::queue::Queue;
+use crate::channel::queue::layout::Holding;
 
 impl Queue {
     /// Overwrites the memory of the queue from `offset` on: the control page from 64, the unit map
@@ -13,6 +14,16 @@ impl Queue {
     #[doc(hidden)]
     pub fn scribble(&self, offset: u64, bytes: &[u8]) {
         let _ = rustix::io::pwrite(self.memory.region().as_fd(), bytes, offset);
+    }
+
+    /// How many blocks and segments of the memory are in use.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn blocks_in_use(&self) -> usize {
+        let _heap = self.memory.enter_heap();
+        let mut blocks = 0;
+        self.memory.each_unit(|_, holding, _| blocks += usize::from(holding != Holding::Free));
+        blocks
     }
 
     /// Makes all guards free, whoever they say holds them: a name that was written there by

@@ -61,13 +61,15 @@ impl Members {
 
     fn join(&self, arrived: bool) {
         let guard = self.enter();
-        self.tally.add(guard.1, 1);
         self.used.store(1, Ordering::Relaxed);
-        crash_point!("queue: member has joined");
+        // First: were it the last thing that this process does, it would not be a member anyway,
+        // whereas what travels is not taken back.
         if arrived {
             let travelling = self.travelling.load(Ordering::Relaxed);
             self.travelling.store(travelling.saturating_sub(1), Ordering::Relaxed);
         }
+        crash_point!("queue: member is joining");
+        self.tally.add(guard.1, 1);
     }
 
     fn send(&self) {

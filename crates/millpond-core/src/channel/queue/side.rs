@@ -98,6 +98,11 @@ impl Side {
         SideGuard { side: self, me, died }
     }
 
+    /// Whether it waits for the next one to enter, who will learn of a death.
+    pub(super) fn holder_is_dead(&self) -> bool {
+        self.guard.holder().is_some_and(|holder| !holder.is_alive())
+    }
+
     /// Where it stood a moment ago.
     pub(super) fn glance(&self) -> Position {
         let word = self.commits.0.load(Ordering::Relaxed);

@@ -1,11 +1,12 @@
 //! Unfinished tasks: items of which nobody has said yet that they are done.
 //!
 //! ```text
-//! committed ≥ taken ≥ done          unfinished = committed − done
+//! committed ≥ taken ≥ done = finished + lost          unfinished = committed − done
 //! tally: which process has how many of the taken − done
+//! told ≤ lost: of how many some join has told
 //! ```
 //!
-//! `done` and the tally change under the guard of the get side. A process that takes an item has
+//! `finished`, `lost` and the tally change under the guard of the get side. A process that takes an item has
 //! it from the commit on, and whoever calls [`Queue::task_done`] gives one of its own back (or, if
 //! it has none, of those whose holder is not known).
 //!
@@ -31,9 +32,9 @@ use crate::sync::outcome::{After, Patience};
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Tasks {
-    done: AtomicU64,
-    /// Tasks whose holder died and of which no join has told yet. They are done.
+    finished: AtomicU64,
     lost: AtomicU64,
+    told: AtomicU64,
     tally: Tally<60>,
 }
 
@@ -79,19 +80,33 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
-// Relaxed throughout: the guard orders what happens under it, and the count that joiners look at
-// guards no data of ours; `joined` below acquires.
+// Relaxed, where nothing else is said: the guard orders what happens under it.
 impl Tasks {
-    fn add_done(&self, n: u64) {
-        let now = self.done.load(Ordering::Relaxed).saturating_add(n);
-        // Release: what was done before it is visible to who joins.
-        self.done.store(now, Ordering::Release);
+    fn done(&self) -> u64 {
+        // Acquire: what was done before the tasks were given back is visible to who joins.
+        let finished = self.finished.load(Ordering::Acquire);
+        finished.saturating_add(self.lost.load(Ordering::Acquire))
+    }
+
+    fn finish(&self, n: u64) {
+        let now = self.finished.load(Ordering::Relaxed).saturating_add(n);
+        // Release: as above.
+        self.finished.store(now, Ordering::Release);
     }
 
     fn lose(&self, n: u64) {
-        self.lost.fetch_add(n, Ordering::Relaxed);
+        let now = self.lost.load(Ordering::Relaxed).saturating_add(n);
+        self.lost.store(now, Ordering::Release);
         crash_point!("queue: tasks are lost");
-        self.add_done(n);
+    }
+
+    /// Lost tasks that nobody was told of; now the caller is.
+    fn tell(&self) -> u64 {
+        let (lost, told) = (self.lost.load(Ordering::Acquire), self.told.load(Ordering::Relaxed));
+        // Only one joiner raises it from what it was.
+        let exchanged = lost > told
+            && self.told.compare_exchange(told, lost, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if exchanged { lost - told } else { 0 }
     }
 }
 
@@ -110,7 +125,7 @@ impl Memory {
             return;
         }
         let tasks = &self.control().tasks;
-        let outstanding = get.standing().count.saturating_sub(tasks.done.load(Ordering::Relaxed));
+        let outstanding = get.standing().count.saturating_sub(tasks.done());
         let unknown = outstanding.saturating_sub(tasks.tally.total());
         if unknown > 0 {
             tasks.lose(unknown);
@@ -123,13 +138,13 @@ impl Memory {
         let tasks = &control.tasks;
         // The liveness of processes is asked for outside of the guard.
         let dead: Vec<_> = tasks.tally.holders().filter(|holder| !holder.is_alive()).collect();
-        if dead.is_empty() {
+        // One that died in the guard may have tasks that nobody has noted yet: entering settles that.
+        if dead.is_empty() && !control.get.holder_is_dead() {
             return;
         }
         let get = self.enter_get_surely();
         for holder in dead {
-            let outstanding =
-                get.standing().count.saturating_sub(tasks.done.load(Ordering::Relaxed));
+            let outstanding = get.standing().count.saturating_sub(tasks.done());
             let lost = tasks.tally.remove(holder).min(outstanding);
             crash_point!("queue: tasks of the dead are removed");
             if lost > 0 {
@@ -146,9 +161,8 @@ impl Queue {
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         let control = self.memory.control();
-        // Acquire: what was done before the last `task_done` is visible. Done first: it only
-        // grows, so the difference is never negative.
-        let done = control.tasks.done.load(Ordering::Acquire);
+        // Done first: it only grows, so the difference is never negative.
+        let done = control.tasks.done();
         control.put.count().saturating_sub(done)
     }
 
@@ -160,13 +174,13 @@ impl Queue {
         let control = self.memory.control();
         let tasks = &control.tasks;
         let get = self.memory.enter_get_surely();
-        let done = tasks.done.load(Ordering::Relaxed);
+        let done = tasks.done();
         if done >= control.put.count() {
             return Err(TooManyDone);
         }
         tasks.tally.subtract(ProcessId::current());
         crash_point!("queue: task is given back");
-        tasks.add_done(1);
+        tasks.finish(1);
         drop(get);
         crash_point!("queue: task is done");
         if done + 1 >= control.put.count() {
@@ -204,13 +218,10 @@ impl Queue {
     }
 
     fn joined(&self) -> Option<Result<(), JoinError>> {
-        let lost = &self.memory.control().tasks.lost;
         let finished = self.unfinished() == 0;
-        if lost.load(Ordering::Relaxed) > 0 {
-            let count = lost.swap(0, Ordering::Relaxed);
-            if count > 0 {
-                return Some(Err(JoinError::Lost { count }));
-            }
+        let count = self.memory.control().tasks.tell();
+        if count > 0 {
+            return Some(Err(JoinError::Lost { count }));
         }
         finished.then_some(Ok(()))
     }
