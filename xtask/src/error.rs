@@ -25,6 +25,8 @@ pub(crate) enum Error {
     Wheels { directory: PathBuf, number: usize },
     /// There is no such benchmark.
     NoBenchmark { name: String, existing: Vec<String> },
+    /// A mutant of the models could not be made.
+    Mutant { why: &'static str },
     /// Something failed that the command has reported in full already.
     Reported,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Error {
             Self::NoBenchmark { name, existing } => {
                 write!(f, "no benchmark `{name}`: there are {}", existing.join(", "))
             }
+            Self::Mutant { why } => write!(f, "failed to break the source: {why}"),
             Self::Reported => f.write_str("see above"),
         }
     }

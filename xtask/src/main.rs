@@ -4,6 +4,7 @@ mod commands;
 mod error;
 mod interpreter;
 mod libtest;
+mod mutants;
 mod project;
 mod pytest;
 mod run;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chaos, clean, conformance, demo, lint, python, setup as set_up, test,
+    bench, chaos, clean, conformance, demo, lint, models, python, setup as set_up, test,
 };
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -39,6 +40,7 @@ enum Command {
     Demo(demo::Args),
     Test(test::Args),
     Lint(lint::Args),
+    Models(models::Args),
     Bench(bench::Args),
     Chaos(chaos::Args),
     Conformance(conformance::Args),
@@ -64,6 +66,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::execute(&project, &args),
         Command::Test(args) => test::execute(&project, &args),
         Command::Lint(args) => lint::execute(&project, &args),
+        Command::Models(args) => models::execute(&project, &args),
         Command::Bench(args) => bench::execute(&project, &args),
         Command::Chaos(args) => chaos::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),

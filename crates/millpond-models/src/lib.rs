@@ -20,6 +20,7 @@
 // engine's own.
 #![cfg(not(test))]
 
+pub mod channel;
 mod crash;
 pub mod model;
 pub mod os;

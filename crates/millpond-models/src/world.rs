@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::sync::{Condvar, Mutex};
 
 use crate::os::futex::Woken;
@@ -17,6 +17,7 @@ struct World {
     dead: [AtomicBool; PROCESSES],
     bed: Mutex<Bed>,
     risen: Condvar,
+    steps: AtomicU32,
 }
 
 /// Who sleeps where.
@@ -33,6 +34,7 @@ loom::lazy_static! {
         dead: std::array::from_fn(|_| AtomicBool::new(false)),
         bed: Mutex::new(Bed::default()),
         risen: Condvar::new(),
+        steps: AtomicU32::new(0),
     };
 }
 
@@ -108,6 +110,11 @@ pub(crate) fn die() -> ! {
     WORLD.risen.notify_all();
     // Without the panic hook's message.
     std::panic::resume_unwind(Box::new(Died));
+}
+
+/// A moment at which loom may let another thread run, although nothing of loom's is touched.
+pub fn step() {
+    WORLD.steps.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Sleeps while `holds` says so, until somebody wakes the place or time passes.

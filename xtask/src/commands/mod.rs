@@ -6,6 +6,7 @@ pub(crate) mod clean;
 pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod lint;
+pub(crate) mod models;
 pub(crate) mod python;
 pub(crate) mod setup;
 pub(crate) mod test;

@@ -22,7 +22,9 @@
 //! [`Corrupt`] instead of following them.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::sync::atomic::Ordering;
+use crate::sync::atomic::in_place::{AtomicU32, AtomicU64};
 
 /// The two ends of a ring, each on a cache line of its own; all zero is a valid new ring.
 #[derive(Debug, Default)]

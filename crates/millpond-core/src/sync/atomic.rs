@@ -4,6 +4,11 @@
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
+/// Atomics that lie over bytes which both sides of a channel lay out: models keep their layout.
+pub mod in_place {
+    pub use std::sync::atomic::{AtomicU32, AtomicU64};
+}
+
 use crate::os::futex::{self, Woken};
 
 /// The half of a word that the kernel compares: the low one, which comes first in memory.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-pub use loom::sync::atomic::Ordering;
+pub use loom::sync::atomic::{Ordering, fence};
 
 use crate::os::futex::Woken;
+pub use crate::sync::in_place;
 use crate::world;
 
 macro_rules! atomic {

@@ -1,6 +1,7 @@
 //! The engine's primitives on the foundations of models.
 
 pub mod atomic;
+pub mod in_place;
 pub mod sizes;
 pub mod spin;
 pub mod thread;
@@ -21,7 +22,6 @@ pub mod outcome;
 pub mod poison;
 #[path = "../../../millpond-core/src/sync/rlock.rs"]
 pub mod rlock;
-#[expect(dead_code, reason = "queues use more of it than their models")]
 #[path = "../../../millpond-core/src/sync/robust.rs"]
 pub mod robust;
 #[path = "../../../millpond-core/src/sync/semaphore.rs"]

@@ -9,10 +9,11 @@
 //! Whoever holds the guard writes the new position where the old parity does not point, then the
 //! word. So a holder that dies leaves the state before, or the state after.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::channel::queue::segment::Position;
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, Taken};

@@ -1,0 +1,5 @@
+//! The engine's channels on the foundations of models.
+
+pub mod queue;
+#[path = "../../../millpond-core/src/channel/ring.rs"]
+pub mod ring;

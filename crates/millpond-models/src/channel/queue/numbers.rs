@@ -1,0 +1,87 @@
+//! A queue of a few numbers.
+
+use loom::cell::UnsafeCell;
+
+use crate::channel::queue::segment::Position;
+use crate::channel::queue::side::{Side, SideGuard, Standing};
+use crate::channel::queue::waiters::Waiters;
+use crate::sync::robust::SLICE;
+
+/// As many numbers as any model puts.
+const CELLS: usize = 4;
+
+/// A queue; each of its cells is used once.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    put: Side,
+    get: Side,
+    not_empty: Waiters,
+    cells: [UnsafeCell<u32>; CELLS],
+}
+
+// SAFETY: loom checks that the sides order the accesses.
+unsafe impl Sync for Numbers {}
+// SAFETY: as above.
+unsafe impl Send for Numbers {}
+
+/// Where a side stands, count and position being of one commit.
+fn standing(guard: &SideGuard<'_>) -> Standing {
+    let standing = guard.standing();
+    assert_eq!(standing.position.raw(), standing.count, "half of a commit");
+    standing
+}
+
+fn commit(guard: &SideGuard<'_>, count: u64) {
+    guard.commit(count, Position::from_raw(count));
+}
+
+impl Numbers {
+    /// Puts numbers, in one commit.
+    pub fn put(&self, numbers: &[u32]) {
+        let guard = self.put.enter_surely();
+        let mut count = standing(&guard).count;
+        for number in numbers {
+            // SAFETY: the guard is held, and nobody reads beyond the count.
+            self.cells[count as usize].with_mut(|cell| unsafe { *cell = *number });
+            count += 1;
+        }
+        commit(&guard, count);
+        drop(guard);
+        self.not_empty.committed(numbers.len() as u32);
+    }
+
+    /// Takes a number if there is one.
+    pub fn try_take(&self) -> Option<u32> {
+        let guard = self.get.enter_surely();
+        let count = standing(&guard).count;
+        if guard.seen() <= count && guard.look(&self.put) <= count {
+            return None;
+        }
+        // SAFETY: the number was committed, and its cell is not written again.
+        let number = self.cells[count as usize].with(|cell| unsafe { *cell });
+        commit(&guard, count + 1);
+        Some(number)
+    }
+
+    fn length(&self) -> u64 {
+        self.put.count().saturating_sub(self.get.count())
+    }
+
+    /// Waits for a number and takes it.
+    pub fn take(&self) -> u32 {
+        let mut slept = false;
+        loop {
+            if let Some(number) = self.try_take() {
+                if slept && self.length() > 0 {
+                    self.not_empty.committed(1);
+                }
+                return number;
+            }
+            let announced = self.not_empty.announce();
+            if self.length() == 0 {
+                announced.sleep(SLICE);
+                slept = true;
+            }
+        }
+    }
+}
