@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Numbers are little-endian. *Kind* belongs to the door that sends; *parts* is how many the payload
-//! has. The padding of a block's packet has no meaning but its size: it makes the kernel count a
+//! has, one at least. The padding of a block's packet has no meaning but its size: it makes the kernel count a
 //! large message as such, see README.md.
 
 use std::fmt;
@@ -92,6 +92,9 @@ pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
     let (header, rest) = packet.split_first_chunk::<HEADER>().ok_or(Damaged)?;
     let [tag, kind, 0, 0, parts @ ..] = *header else { return Err(Damaged) };
     let parts = u32::from_le_bytes(parts);
+    if parts == 0 {
+        return Err(Damaged);
+    }
     match tag {
         INLINE => Ok(Packet::Inline { kind, parts, bytes: rest }),
         BLOCK => {
@@ -119,6 +122,7 @@ mod tests {
         assert_eq!(parse(b""), Err(Damaged));
         assert_eq!(parse(&reference(0, 1, 5)[..15]), Err(Damaged));
         assert_eq!(parse(&[0; 16]), Err(Damaged));
+        assert_eq!(parse(&inline_header(0, 0)), Err(Damaged));
         let mut odd = inline_header(0, 1);
         odd[2] = 1;
         assert_eq!(parse(&odd), Err(Damaged));
