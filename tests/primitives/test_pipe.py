@@ -523,8 +523,6 @@ def test_a_forked_child_may_read_what_its_parent_has_dropped(ends: Ends) -> None
     child = millpond.get_context("fork").Process(target=tell_what_is_in, args=(received, go))
     child.start()
     del received
-    # So that the process object does not hold it either.
-    child._args = ()
     for _ in range(3):
         left.send(np.full(100_000, 2))
         right.recv()
