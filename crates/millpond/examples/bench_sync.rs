@@ -2,7 +2,8 @@
 //! orientation. Prints the least, the median and the most of each workload's rounds, which are
 //! interleaved.
 //!
-//! Build it with `--release`. With `--busy` as many busy processes as there are cores run beside it.
+//! Build it with `--release`. With `--pairs` it measures
+//! uncontended pairs alone; with `--busy` as many busy processes as there are cores run beside it.
 
 use std::collections::BTreeMap;
 use std::sync as std_sync;
@@ -106,6 +107,14 @@ impl Report {
     fn add(&mut self, what: &'static str, value: f64) {
         self.0.entry(what).or_default().push(value);
     }
+
+    fn print(self) {
+        for (what, mut values) in self.0 {
+            values.sort_by(f64::total_cmp);
+            let (least, most) = (values[0], values[values.len() - 1]);
+            println!("{what}: {least:.2} {:.2} {most:.2}", values[values.len() / 2]);
+        }
+    }
 }
 
 fn uncontended(report: &mut Report) -> millpond::Result<()> {
@@ -183,8 +192,8 @@ fn trips(report: &mut Report) -> millpond::Result<()> {
     other.join()?;
     let std = std_sync::Barrier::new(2);
     let took = thread::scope(|scope| {
-        scope.spawn(|| (0..TRIPS).for_each(|_| drop(std.wait())));
-        each(TRIPS, || drop(std.wait()))
+        scope.spawn(|| (0..TRIPS).for_each(|_| _ = std.wait()));
+        each(TRIPS, || _ = std.wait())
     });
     report.add("crossing, std Barrier, threads, µs", took / 1000.0);
     Ok(())
@@ -198,6 +207,12 @@ fn spin() {
 
 fn main() -> millpond::Result<()> {
     millpond::init();
+    if std::env::args().any(|argument| argument == "--pairs") {
+        let mut report = Report::default();
+        (0..20 * ROUNDS).try_for_each(|_| uncontended(&mut report))?;
+        report.print();
+        return Ok(());
+    }
     let mut busy = Vec::new();
     if std::env::args().any(|argument| argument == "--busy") {
         for _ in 0..millpond::cpu_count() {
@@ -210,11 +225,7 @@ fn main() -> millpond::Result<()> {
         contended(&mut report)?;
         trips(&mut report)?;
     }
-    for (what, mut values) in report.0 {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (values[0], values[values.len() - 1]);
-        println!("{what}: {least:.2} {:.2} {most:.2}", values[values.len() / 2]);
-    }
+    report.print();
     for process in busy {
         process.kill()?;
     }
