@@ -3,6 +3,7 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use millpond::sync::{Event, Mutex};
 use millpond::{ErrorKind, Pool, Process};
 use watchdog::Watchdog;
 
@@ -15,6 +16,19 @@ fn nothing_is_started_without_init() {
         assert!(error.to_string().contains("init_in_tests!"), "{error}");
     }
     assert!(millpond::active_children().is_empty());
+
+    // Threads share what processes would, and what was to be passed on is as it was.
+    let (number, event) = (Mutex::new(1_u64).unwrap(), Event::new().unwrap());
+    let process = Process::new(|number: Mutex<u64>| drop(number.lock())).arg(number.clone());
+    assert_eq!(process.start().unwrap_err().kind(), ErrorKind::NotInitialized);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            *number.lock().unwrap() += 1;
+            event.set();
+        });
+        event.wait();
+    });
+    assert_eq!(*number.lock().unwrap(), 2);
 
     // From now on this is an initialised program, whose children would come here again: the
     // harness runs `main` there, and nothing has told the child not to. So none is started.

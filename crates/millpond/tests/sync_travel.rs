@@ -125,6 +125,38 @@ fn what_is_gone_when_its_handle_arrives_says_so() {
 }
 
 #[test]
+fn a_stranger_opens_a_handle_from_its_bytes_as_long_as_the_sender_lives() {
+    fn own(bytes: SharedSlice<u8>, sent: Event, opened: Event) {
+        let number = Mutex::new(41_u64).unwrap();
+        bytes.copy_from_slice(0, &postcard::to_stdvec(&number).unwrap());
+        sent.set();
+        opened.wait();
+        *number.lock().unwrap() += 1;
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+
+    let _watchdog = Watchdog::start();
+    // A ticket has 48 bytes, and postcard puts their number before them.
+    let bytes = SharedSlice::<u8>::zeroed(49).unwrap();
+    let (sent, opened) = (Event::new().unwrap(), Event::new().unwrap());
+    let owner = Process::new(own).args((bytes.clone(), sent.clone(), opened.clone()));
+    let owner = owner.start().unwrap();
+    sent.wait();
+    let number: Mutex<u64> = postcard::from_bytes(&bytes.to_vec()).unwrap();
+    opened.set();
+    while *number.lock().unwrap() == 41 {
+        std::thread::yield_now();
+    }
+    owner.kill().unwrap();
+    owner.join().unwrap_err();
+    // Who has it keeps it; nobody else can come by it.
+    assert_eq!(*number.lock().unwrap(), 42);
+    drop(number);
+    let gone = Process::new(|bytes: Vec<u8>| postcard::from_bytes::<Mutex<u64>>(&bytes).is_err());
+    assert!(gone.arg(bytes.to_vec()).start().unwrap().join().unwrap());
+}
+
+#[test]
 fn a_handle_to_something_else_is_refused() {
     let _watchdog = Watchdog::start();
     let lock = Lock::new().unwrap();

@@ -6,6 +6,10 @@
 //! is the region that was meant. So a handle travels as plain bytes, by any way. Its sender keeps
 //! the region until the ticket was used, or until the sender itself ends.
 //!
+//! A damaged ticket must not lead into the midst of something else, where a lock might be taken
+//! that lies across the data of another. So it has a check of 48 bits, in the high 16 bits of those
+//! three words that name places in memory, which has no more than 2⁴⁷ bytes.
+//!
 //! A ticket can also come with the descriptor itself, where processes are started.
 
 use std::fmt;
@@ -38,6 +42,8 @@ pub struct Ticket {
 
 /// In the word of the descriptor, whose numbers have 31 bits: the ticket is awaited.
 const AWAITED: u32 = 1 << 31;
+/// Where the part of the check begins in a word that names a place.
+const CHECK_SHIFT: u32 = 48;
 /// How many bytes an encoded ticket has.
 pub const LENGTH: usize = 48;
 
@@ -125,7 +131,11 @@ impl Ticket {
         let mut bytes = [0; LENGTH];
         let fd = self.fd | if self.awaited { AWAITED } else { 0 };
         let low = u64::from(fd) << 32 | u64::from(self.kind);
-        let words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
+        let mut words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
+        let check = check(&words);
+        for (word, part) in words[3..].iter_mut().zip(check) {
+            *word |= part << CHECK_SHIFT;
+        }
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
@@ -139,14 +149,20 @@ impl Ticket {
     pub fn decode(bytes: &[u8], kind: u32) -> Result<Self, TicketError> {
         let bytes: &[u8; LENGTH] = bytes.try_into().map_err(|_| TicketError::Damaged)?;
         let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[8 * n + i]));
+        let mut words: [u64; 6] = std::array::from_fn(word);
+        let mut parts = [0; 3];
+        for (word, part) in words[3..].iter_mut().zip(&mut parts) {
+            *part = *word >> CHECK_SHIFT;
+            *word &= (1 << CHECK_SHIFT) - 1;
+        }
+        let [identity, process, low, offset, length, mapped] = words;
         // The low half, then the high one.
-        let (of_kind, fd) = (word(2) as u32, (word(2) >> 32) as u32);
-        if of_kind != kind {
+        let (of_kind, fd) = (low as u32, (low >> 32) as u32);
+        if of_kind != kind || parts != check(&words) {
             return Err(TicketError::Damaged);
         }
-        let (offset, length, mapped) = (word(3), word(4), word(5));
         let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
-        Ok(Self { identity: word(0), process: word(1), fd, kind, offset, length, mapped, awaited })
+        Ok(Self { identity, process, fd, kind, offset, length, mapped, awaited })
     }
 
     /// What the ticket names, from where this process has it or else from its sender.
@@ -224,6 +240,15 @@ pub(crate) fn let_go_of_arrived() {
     drop(arrived);
 }
 
+/// The three parts of the check of a ticket's words, each bit of which depends on all of them.
+fn check(words: &[u64; 6]) -> [u64; 3] {
+    let mixed = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |mixed, word| {
+        let mixed = (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
+    });
+    [mixed & 0xffff, mixed >> 16 & 0xffff, mixed >> 32 & 0xffff]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,8 +301,11 @@ mod tests {
         for index in 0..LENGTH {
             let mut damaged = bytes;
             damaged[index] ^= 0xff;
-            // Whatever it leads to, it is an error or a slot within a region.
-            let _ = Ticket::decode(&damaged, KIND).and_then(|ticket| ticket.open());
+            assert!(Ticket::decode(&damaged, KIND).is_err(), "byte {index}");
+            for bit in 0..8 {
+                damaged[index] = bytes[index] ^ 1 << bit;
+                assert!(Ticket::decode(&damaged, KIND).is_err(), "byte {index}, bit {bit}");
+            }
         }
     }
 
