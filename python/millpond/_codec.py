@@ -9,6 +9,8 @@ import sys
 from collections import ChainMap
 from multiprocessing.reduction import ForkingPickler
 
+from millpond import _handles
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,9 +54,17 @@ def dumps_by_value(value: object) -> list[Buffer]:
     return _dumps(_by_value_pickler(), value)
 
 
-def dumps_result(value: object) -> list[Buffer]:
-    """Like `dumps`, but what plain pickle refuses is refused, as in `multiprocessing`."""
-    return _dumps(_Pickler, value)
+def dumps_result(value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
+    """Like `dumps`, but what plain pickle refuses is refused, as in `multiprocessing`.
+
+    If there are shared objects in the value, their tickets come with the buffers.
+    """
+    tickets = _handles.collector.tickets = []
+    try:
+        buffers = _dumps(_Pickler, value)
+    finally:
+        _handles.collector.tickets = None
+    return (buffers, b"".join(tickets)) if tickets else buffers
 
 
 def dumps_in_band(value: object) -> list[bytes]:

@@ -1,6 +1,6 @@
 """The engine of millpond, compiled from Rust."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
@@ -162,7 +162,9 @@ class Zygote:
     def failed(self, errno: int) -> None: ...
     def become_worker(
         self,
-        dumps: Callable[[Any], Iterable[bytes | memoryview]],
+        dumps: Callable[
+            [Any], Sequence[bytes | memoryview] | tuple[Sequence[bytes | memoryview], bytes]
+        ],
         loads: Callable[[Any, list[Any]], Any],
     ) -> Worker: ...
 

@@ -8,6 +8,7 @@ need neither.
 from __future__ import annotations
 
 import multiprocessing.context as _stdlib
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +23,24 @@ if TYPE_CHECKING:
         def _open(cls, ticket: bytes, fd: int | None) -> Handle: ...
 
 
+class _Collector(threading.local):
+    """Where a thread collects the tickets of what it pickles, while it wants them."""
+
+    tickets: list[bytes] | None = None
+
+
+collector = _Collector()
+
+
 def reduce(handle: Handle) -> tuple[Any, ...]:
     """Return how a handle is pickled."""
     popen: Any = _stdlib.get_spawning_popen()
     fd = handle._fd()
     if popen is None:
-        return type(handle)._open, (handle._ticket(True), None)
+        ticket = handle._ticket(True)
+        if collector.tickets is not None:
+            collector.tickets.append(ticket)
+        return type(handle)._open, (ticket, None)
     if fd in _passed_with(popen):
         # The memory comes with an earlier object, which lies in it too.
         return type(handle)._open, (handle._ticket(False), None)

@@ -215,3 +215,33 @@ def test_without_numpy() -> None:
     done = run_program([sys.executable, "-c", code])
     assert done.stderr == ""
     assert done.stdout.startswith("arrays in shared memory need numpy, which cannot be imported")
+
+
+def make_and_note(size: int) -> Any:
+    return {"array": millpond.shared_array(size, fill=os.getpid()), "pid": os.getpid()}
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_results_outlive_their_workers(context: BaseContext, size: int) -> None:
+    with context.Pool(2, maxtasksperchild=1) as pool:
+        results = [pool.apply_async(make_and_note, (size,)) for _ in range(5)]
+        pool.close()
+        pool.join()
+        received = [result.get() for result in results]
+    assert len({each["pid"] for each in received}) == 5
+    for each in received:
+        assert (each["array"] == each["pid"]).all()
+
+
+def test_results_that_nobody_fetches_are_freed() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    with millpond.get_context("fork").Pool(1) as pool:
+        pool.apply(abs, (1,))
+        before = descriptors()
+        for _ in range(20):
+            pool.apply_async(make_and_note, (100_000,))
+        pool.apply(abs, (1,))
+        gc.collect()
+        assert descriptors() == before

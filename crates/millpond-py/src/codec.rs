@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_core::pool::payload::{Part, Payload};
-use millpond_core::pool::task::{JobId, Outcome};
+use millpond_core::pool::task::{HANDLES, JobId, Outcome};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
@@ -21,7 +21,7 @@ pub(crate) const FAST: u8 = 0x80;
 /// How this process turns values into bytes and back, beyond the fast lane.
 #[derive(Debug)]
 pub(crate) struct Codec {
-    /// `dumps(value) -> [bytes, buffer, …]`
+    /// `dumps(value) -> [bytes, buffer, …]`, or that and the tickets of shared objects in it.
     dumps: Py<PyAny>,
     /// `loads(pickle, [buffer, …]) -> value`
     loads: Py<PyAny>,
@@ -46,7 +46,7 @@ struct Unsent {
 
 /// A value as the parts of a payload.
 pub(crate) struct Encoded<'py> {
-    /// Says which format it has: [`FAST`] or nothing.
+    /// Says which format it has: [`FAST`], [`HANDLES`] or nothing.
     pub(crate) flags: u8,
     parts: Vec<EncodedPart<'py>>,
 }
@@ -126,11 +126,17 @@ impl Codec {
             parts.extend(large.into_iter().map(EncodedPart::Large));
             return Ok(Encoded { flags: FAST, parts });
         }
-        let buffers = self.dumps.bind(value.py()).call1((value,))?;
+        let dumped = self.dumps.bind(value.py()).call1((value,))?;
         let part =
             |buffer: PyResult<_>| Ok(EncodedPart::Buffer(value.py(), PyBuffer::get(&buffer?)?));
-        let parts = buffers.try_iter()?.map(part).collect::<PyResult<_>>()?;
-        Ok(Encoded { flags: 0, parts })
+        let Ok(pair) = dumped.cast::<PyTuple>() else {
+            let parts = dumped.try_iter()?.map(part).collect::<PyResult<_>>()?;
+            return Ok(Encoded { flags: 0, parts });
+        };
+        let (buffers, tickets): (Bound<'py, PyAny>, Vec<u8>) = pair.extract()?;
+        let mut parts = buffers.try_iter()?.map(part).collect::<PyResult<Vec<_>>>()?;
+        parts.push(EncodedPart::Bytes(tickets));
+        Ok(Encoded { flags: HANDLES, parts })
     }
 
     /// The value of a payload whose format `flags` tell.

@@ -1,7 +1,11 @@
 //! A worker of a Python pool, in the worker's process.
 
+use std::time::{Duration, Instant};
+
 use millpond_core::pool::payload::{Part, Parts, Payload};
+use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Next, Worker, WorkerFds};
+use millpond_core::shm::ticket::wait_for_arrivals;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
@@ -9,18 +13,25 @@ use pyo3::types::{PyBytes, PyIterator};
 use crate::codec::{Codec, FAST};
 use crate::outcome::FAILED;
 
+/// How long a worker that is to end waits for the pool to open what it sent. The pool does so as
+/// soon as it reads a result, so only a pool that is in trouble itself takes that long.
+const FOR_ARRIVALS: Duration = Duration::from_secs(2);
+
 /// Takes tasks from a pool and sends results back.
 #[pyclass(name = "Worker", module = "millpond._engine")]
 pub(crate) struct PyWorker {
     worker: Worker,
     codec: Codec,
+    /// Whether a result had shared objects in it, which are this process's to keep until the pool
+    /// has them.
+    sent_handles: bool,
     arguments: Option<(u8, std::io::Result<Payload>)>,
 }
 
 impl PyWorker {
     pub(crate) fn new(fds: WorkerFds, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<Self> {
         let codec = Codec::new(dumps, loads);
-        Ok(Self { worker: Worker::attach(fds)?, codec, arguments: None })
+        Ok(Self { worker: Worker::attach(fds)?, codec, arguments: None, sent_handles: false })
     }
 }
 
@@ -46,7 +57,13 @@ impl PyWorker {
                     self.arguments = Some((task.op & FAST, task.payload));
                     return Ok(Some((task.function, task.op & !FAST, task.items)));
                 }
-                Next::Leave => return Ok(None),
+                Next::Leave => {
+                    if self.sent_handles {
+                        let deadline = Instant::now() + FOR_ARRIVALS;
+                        py.detach(|| wait_for_arrivals(deadline));
+                    }
+                    return Ok(None);
+                }
                 Next::Interrupted => py.check_signals()?,
             }
         }
@@ -80,6 +97,7 @@ impl PyWorker {
     /// Sends the result of the task that was taken last.
     fn finish(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let encoded = self.codec.encode(value)?;
+        self.sent_handles |= encoded.flags & HANDLES != 0;
         Ok(self.worker.finish(encoded.flags, Parts(&encoded.parts()))?)
     }
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use crate::channel::queue::Block;
 use crate::shm::lease::Lease;
+use crate::shm::slab::Slot;
+use crate::shm::ticket::{self, Ticket};
 
 /// What parts of a payload with several are aligned to, relative to the payload.
 pub const ALIGNMENT: usize = 64;
@@ -96,6 +98,8 @@ impl Parts<'_> {
 pub struct Payload {
     storage: Storage,
     parts: Vec<Range<usize>>,
+    /// The memory of shared objects in it, kept until whoever reads the payload has them.
+    held: Vec<Slot>,
 }
 
 #[derive(Debug)]
@@ -120,7 +124,7 @@ impl Payload {
     #[must_use]
     pub fn single(bytes: Vec<u8>) -> Self {
         let whole = 0..bytes.len();
-        Self { storage: Storage::Own(bytes), parts: vec![whole] }
+        Self { storage: Storage::Own(bytes), parts: vec![whole], held: Vec::new() }
     }
 
     /// A payload of `parts` parts from a copy of its bytes. `None` if they are damaged.
@@ -147,7 +151,7 @@ impl Payload {
         let count = count as usize;
         if count == 1 {
             let whole = 0..bytes.len();
-            return Some(Self { storage, parts: vec![whole] });
+            return Some(Self { storage, parts: vec![whole], held: Vec::new() });
         }
         let mut end = count.checked_mul(8).filter(|&table| table <= bytes.len())?;
         let mut parts = Vec::with_capacity(count);
@@ -160,7 +164,18 @@ impl Payload {
             }
             parts.push(start..end);
         }
-        Some(Self { storage, parts })
+        Some(Self { storage, parts, held: Vec::new() })
+    }
+
+    /// Takes off the last part, which is tickets, and opens those: what they lead to stays as long
+    /// as the payload. One that leads nowhere is an error for whoever opens it later.
+    pub(crate) fn open_handles(&mut self) {
+        let Some(last) = self.parts.pop() else {
+            return;
+        };
+        let tickets = self.storage.bytes()[last].chunks_exact(ticket::LENGTH);
+        let open = |ticket| Ticket::decode_any(ticket).ok()?.open().ok();
+        self.held = tickets.filter_map(open).collect();
     }
 
     /// How many parts it has.

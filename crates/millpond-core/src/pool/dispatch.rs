@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::pool::member::{InFlight, Member, Reported};
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{CrashCause, Outcome};
+use crate::pool::task::{CrashCause, FORMAT, HANDLES, Outcome};
 use crate::pool::wire::Report;
 use crate::trace::{self, Span};
 
@@ -54,7 +54,10 @@ impl State {
     }
 
     fn accept(&mut self, index: usize, reported: Reported) -> Result<(), CrashCause> {
-        let Reported { head, payload } = reported;
+        let Reported { head, mut payload } = reported;
+        if head.status & HANDLES != 0 {
+            payload.open_handles();
+        }
         let member = &mut self.members[index];
         match head.report {
             Report::Ready => {
@@ -64,8 +67,8 @@ impl State {
             Report::Unfit => self.unfit(head.status, payload),
             Report::Finished => {
                 let task = member.finished(head.task)?;
-                let outcome =
-                    if head.status == 0 { trace::Outcome::Done } else { trace::Outcome::Failed };
+                let is_done = head.status & !FORMAT == 0;
+                let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
                 self.stats.finished += 1;
                 let outcome = Outcome::Finished { status: head.status, payload };

@@ -14,7 +14,7 @@ use crate::os::futex::Woken;
 use crate::pool::INLINE_LIMIT;
 use crate::pool::commons::Commons;
 use crate::pool::payload::{Parts, Payload};
-use crate::pool::task::{FunctionId, TaskId};
+use crate::pool::task::{FunctionId, HANDLES, TaskId};
 use crate::pool::wire::{HEAD, Lane, Order, OrderHead, Report, ReportHead, frame_length};
 use crate::shm::heap::Heap;
 use crate::shm::lease::Importer;
@@ -229,6 +229,8 @@ impl Worker {
             return Ok(());
         };
         let wants_more = held.loud || matches!(self.link.tasks.front(), Ok(None));
+        // Shared objects are to reach the pool while this process, which has them, lives.
+        let wants_more = wants_more || status & HANDLES != 0;
         let loudness = if wants_more { Loudness::Loud } else { Loudness::Quiet };
         self.report(Report::Finished, status, result, loudness)?;
         self.held = None;

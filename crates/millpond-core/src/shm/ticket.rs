@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -147,6 +148,13 @@ impl Ticket {
     /// # Errors
     /// [`TicketError::Damaged`].
     pub fn decode(bytes: &[u8], kind: u32) -> Result<Self, TicketError> {
+        Self::decode_any(bytes).and_then(|ticket| {
+            if ticket.kind == kind { Ok(ticket) } else { Err(TicketError::Damaged) }
+        })
+    }
+
+    /// The ticket that was encoded, for whatever it is.
+    pub(crate) fn decode_any(bytes: &[u8]) -> Result<Self, TicketError> {
         let bytes: &[u8; LENGTH] = bytes.try_into().map_err(|_| TicketError::Damaged)?;
         let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[8 * n + i]));
         let mut words: [u64; 6] = std::array::from_fn(word);
@@ -157,8 +165,8 @@ impl Ticket {
         }
         let [identity, process, low, offset, length, mapped] = words;
         // The low half, then the high one.
-        let (of_kind, fd) = (low as u32, (low >> 32) as u32);
-        if of_kind != kind || parts != check(&words) {
+        let (kind, fd) = (low as u32, (low >> 32) as u32);
+        if parts != check(&words) {
             return Err(TicketError::Damaged);
         }
         let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
@@ -231,13 +239,24 @@ impl Ticket {
     }
 }
 
-/// Lets go of the regions that were kept for tickets which have arrived by now.
-pub(crate) fn let_go_of_arrived() {
+/// Lets go of the regions that were kept for tickets which have arrived by now; returns whether
+/// all have.
+pub(crate) fn let_go_of_arrived() -> bool {
     let mut tables = tables::lock();
     let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
+    let all = tables.travelling.is_empty();
     // Dropping a region locks the tables.
     drop(tables);
     drop(arrived);
+    all
+}
+
+/// Waits until every ticket that this process sent has arrived, but not beyond `deadline`: for a
+/// process that has sent some to one that takes them up at once, and is about to end.
+pub fn wait_for_arrivals(deadline: Instant) {
+    while !let_go_of_arrived() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// The three parts of the check of a ticket's words, each bit of which depends on all of them.
