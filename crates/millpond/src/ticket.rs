@@ -3,8 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use millpond_core::os::fork::Owner;
 use millpond_core::shm::region::Region;
 use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::shm::slab::Slot;
@@ -17,6 +18,8 @@ thread_local! {
     static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
     /// What [`keeping`] keeps, while it does.
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
+    /// What [`sending`] writes down, while it does.
+    static SENT: Cell<Option<Vec<Weak<Region>>>> = const { Cell::new(None) };
 }
 
 /// Memory that is kept for those who open tickets of it, however many.
@@ -31,6 +34,39 @@ pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     (result, Kept(KEPT.replace(outer).unwrap_or_default()))
 }
 
+/// Tickets on their way to one receiver. When this is dropped they are taken back, so that what they
+/// name is not kept for one who never came to use them.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    regions: Vec<Weak<Region>>,
+    /// A fork has a copy, and nothing to take back.
+    owner: Owner,
+}
+
+impl Sent {
+    /// They have arrived: whoever has them uses them.
+    pub(crate) fn arrived(&mut self) {
+        self.regions.clear();
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if self.owner.is_current() {
+            let there = self.regions.iter().filter_map(Weak::upgrade);
+            there.for_each(|region| Ticket::take_back(&region));
+        }
+    }
+}
+
+/// Calls `encode`, and writes down which tickets it sends.
+pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
+    let outer = SENT.replace(Some(Vec::new()));
+    let result = encode();
+    let regions = SENT.replace(outer).unwrap_or_default();
+    (result, Sent { regions, owner: Owner::current() })
+}
+
 /// Encodes a handle to what lies in `slot`.
 pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
     let ticket = match KEPT.take() {
@@ -39,7 +75,13 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
             KEPT.set(Some(kept));
             Ticket::new(slot, kind)
         }
-        None => Ticket::send(slot, kind),
+        None => {
+            if let Some(mut sent) = SENT.take() {
+                sent.push(Arc::downgrade(slot.region()));
+                SENT.set(Some(sent));
+            }
+            Ticket::send(slot, kind)
+        }
     };
     to.serialize_bytes(&ticket.encode())
 }

@@ -108,6 +108,12 @@ impl Ticket {
         Self { awaited: true, ..Self::new(slot, kind) }
     }
 
+    /// Says that a ticket which was [sent](Self::send) for something in `region` will not be used.
+    pub fn take_back(region: &Region) {
+        region.note_used();
+        let_go_of_arrived();
+    }
+
     /// A ticket for `slot` that may be opened any number of times while the caller keeps the region,
     /// or [with a descriptor](Self::open_with).
     #[must_use]

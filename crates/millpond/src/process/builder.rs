@@ -23,6 +23,7 @@ use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
 use crate::role::{self, Role};
+use crate::ticket;
 
 /// A function that is to run in a process of its own.
 ///
@@ -208,8 +209,10 @@ impl<F, Args, State> Process<F, Args, State> {
         };
         let io = |what| move |source| Error::from(Cause::Io { what, source });
 
-        let arguments = codec::encode(self.arguments.into_arguments())
-            .map_err(|error| failed(Cause::Codec(error).into()))?;
+        let arguments = self.arguments.into_arguments();
+        // Until the child is there, each error takes the tickets back.
+        let (arguments, sent) = ticket::sending(|| codec::encode(arguments));
+        let arguments = arguments.map_err(|error| failed(Cause::Codec(error).into()))?;
         let call = Call {
             build: Image::of_this_program().build_id().clone(),
             function: FunctionId::of::<F, Args>(self.function).map_err(failed)?,
@@ -228,7 +231,7 @@ impl<F, Args, State> Process<F, Args, State> {
             started.map(|started| (launch, started))
         }
         .map_err(|error| failed(io("be started")(error)))?;
-        let child = Child::new(name, self.daemon, function, started, launch.mailbox);
+        let child = Child::new(name, self.daemon, function, started, launch.mailbox, sent);
         Ok(ProcessHandle::new(child))
     }
 }

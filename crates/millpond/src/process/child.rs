@@ -14,6 +14,7 @@ use millpond_core::os::pidfd::PidFd;
 use super::mailbox::{Attempt, Failure, Mailbox, Reply};
 use super::registry::Registry;
 use crate::error::{Cause, Error, Result, Subject};
+use crate::ticket::Sent;
 
 /// A child of this process, whatever its function returns. See [`active_children`].
 ///
@@ -30,8 +31,15 @@ struct Shared {
     owner: Owner,
     pidfd: PidFd,
     mailbox: Mailbox,
+    end: Mutex<End>,
+}
+
+#[derive(Debug)]
+struct End {
     /// How it ended, once it has been reaped.
-    ended: Mutex<Option<ExitStatus>>,
+    status: Option<ExitStatus>,
+    /// The tickets among its arguments, until then.
+    sent: Option<Sent>,
 }
 
 impl Child {
@@ -42,6 +50,7 @@ impl Child {
         function: &'static str,
         started: Started,
         mailbox: Mailbox,
+        sent: Sent,
     ) -> Self {
         let child = Self(Arc::new(Shared {
             name,
@@ -51,7 +60,7 @@ impl Child {
             owner: Owner::current(),
             pidfd: started.pidfd,
             mailbox,
-            ended: Mutex::new(None),
+            end: Mutex::new(End { status: None, sent: Some(sent) }),
         }));
         Registry::current().add(child.clone());
         child
@@ -190,14 +199,20 @@ impl Child {
         &self,
         reap: impl FnOnce(&PidFd) -> io::Result<Option<ExitStatus>>,
     ) -> io::Result<Option<ExitStatus>> {
-        let mut ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.is_none() {
-            *ended = reap(&self.0.pidfd)?;
-            if ended.is_some() {
+        let mut end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.status.is_none() {
+            end.status = reap(&self.0.pidfd)?;
+            if end.status.is_some() {
                 Registry::current().remove(self);
+                let mut sent = end.sent.take();
+                if let Some(sent) = sent.as_mut()
+                    && self.0.mailbox.was_taken()
+                {
+                    sent.arrived();
+                }
             }
         }
-        Ok(*ended)
+        Ok(end.status)
     }
 
     fn io(&self, source: io::Error) -> Error {

@@ -24,7 +24,9 @@ const MAGIC: u64 = u64::from_le_bytes(*b"millpond");
 const CALL_AT: u64 = 0;
 /// Kind of the reply, 0 while there is none, and its length.
 const REPLY_AT: u64 = 24;
-const CONTENT_AT: u64 = 40;
+/// 1 once the child has taken the call.
+const TAKEN_AT: u64 = 40;
+const CONTENT_AT: u64 = 48;
 /// Arguments of more bytes than this are not kept for as long as the call lasts.
 const WORTH_GIVING_BACK: u64 = 64 * 1024;
 
@@ -98,7 +100,13 @@ impl Mailbox {
             // It is memory saved; without, all else is as it was.
             let _ = memfd::discard(self.as_fd(), CONTENT_AT + call, arguments);
         }
+        self.0.write_all_at(&words([1]), TAKEN_AT)?;
         Ok((from_bytes(&content)?, encoded))
+    }
+
+    /// Whether the child has come so far as to take the call.
+    pub(super) fn was_taken(&self) -> bool {
+        !matches!(self.read_words(TAKEN_AT), Ok([0]))
     }
 
     /// Answers the call. A second answer is not given.
