@@ -215,8 +215,12 @@ def test_a_closed_queue_says_so() -> None:
         for call in (queue.get, queue.get_nowait, partial(queue.put, 1)):
             with pytest.raises(ValueError, match=r"Queue <millpond.queues.\w+ object.* is closed"):
                 call()
+        with pytest.raises(OSError, match="is closed"):
+            queue.empty()
     simple = millpond.SimpleQueue()
     simple.close()
+    with pytest.raises(OSError, match="is closed"):
+        simple.empty()
     with pytest.raises(OSError, match="is closed"):
         simple.put(1)
 

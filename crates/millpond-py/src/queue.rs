@@ -378,6 +378,9 @@ impl PyQueue {
     }
 
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.is_closed() {
+            return Err(PyOSError::new_err("handle is closed"));
+        }
         Ok(self.queue(py)?.is_empty())
     }
 
