@@ -12,10 +12,10 @@
 //! process lets go or dies, the memory is gone.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::os::map::Mapping;
 use crate::os::memfd;
@@ -47,6 +47,9 @@ pub struct Region {
     fd: OwnedFd,
     map: Mapping,
     identity: u64,
+    /// A descriptor that belongs to what lies here and lives as long, or -1. An atomic, as a fork
+    /// may happen at any time.
+    companion: AtomicI32,
 }
 
 impl Region {
@@ -85,7 +88,7 @@ impl Region {
         memfd::reserve(fd.as_fd(), 0, reserved as u64)?;
         let map = Mapping::new(fd.as_fd(), 0, length)?;
         let identity = random()?;
-        let region = Self { fd, map, identity };
+        let region = Self { fd, map, identity, companion: AtomicI32::new(-1) };
         // Relaxed: nobody else knows the region yet.
         region.header().identity.store(identity, Ordering::Relaxed);
         region.header().magic.store(MAGIC, Ordering::Relaxed);
@@ -104,7 +107,7 @@ impl Region {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let map = Mapping::new(fd.as_fd(), 0, length)?;
-        let region = Self { fd, map, identity };
+        let region = Self { fd, map, identity, companion: AtomicI32::new(-1) };
         let header = region.header();
         // Relaxed: written before the ticket was.
         if header.magic.load(Ordering::Relaxed) != MAGIC
@@ -153,6 +156,23 @@ impl Region {
         self.map.length()
     }
 
+    /// Keeps a descriptor for as long as this process has the region, unless it keeps one already.
+    pub(crate) fn keep_companion(&self, fd: OwnedFd) {
+        let raw = fd.into_raw_fd();
+        // Relaxed: the number stands for itself; what it means is the kernel's.
+        if self.companion.compare_exchange(-1, raw, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            // SAFETY: it was an owned descriptor a moment ago, and nobody else has its number.
+            drop(unsafe { OwnedFd::from_raw_fd(raw) });
+        }
+    }
+
+    /// The descriptor that was given to be kept.
+    pub(crate) fn companion(&self) -> Option<BorrowedFd<'_>> {
+        let raw = self.companion.load(Ordering::Relaxed);
+        // SAFETY: it was put there as an owned descriptor, and is closed when `self` is dropped.
+        (raw >= 0).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
+    }
+
     pub(crate) fn note_sent(&self) {
         // Relaxed: a count; it guards no data.
         self.header().sent.fetch_add(1, Ordering::Relaxed);
@@ -182,6 +202,11 @@ impl AsFd for Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
+        let companion = *self.companion.get_mut();
+        if companion >= 0 {
+            // SAFETY: see `keep_companion`; nobody borrows it any more.
+            drop(unsafe { OwnedFd::from_raw_fd(companion) });
+        }
         let mut tables = tables::lock();
         // A newer mapping of the same region may have taken the place.
         if tables.regions.get(&self.identity).is_some_and(|known| known.strong_count() == 0) {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::channel::queue::control::{TASKS, TOKEN};
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::token::Token;
 use crate::os::fork;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{self, Ticket, TicketError};
@@ -19,7 +18,8 @@ use crate::shm::ticket::{self, Ticket, TicketError};
 #[derive(Clone)]
 pub struct Queue {
     pub(super) memory: Arc<Memory>,
-    pub(super) token: Option<Arc<Token>>,
+    /// Whether there is a token; the region has its descriptor.
+    pub(super) has_token: bool,
 }
 
 /// What a queue is to have.
@@ -50,8 +50,10 @@ impl Queue {
         let features =
             if options.tasks { TASKS } else { 0 } | if options.token { TOKEN } else { 0 };
         memory.control().start(options.capacity.map(|capacity| capacity.max(1)), features);
-        let token = if options.token { Some(Arc::new(Token::create(&memory)?)) } else { None };
-        Ok(Self { memory: Arc::new(memory), token })
+        if options.token {
+            memory.create_token()?;
+        }
+        Ok(Self { memory: Arc::new(memory), has_token: options.token })
     }
 
     /// A ticket that some process will open, once. This process keeps the queue until then.
@@ -70,8 +72,8 @@ impl Queue {
     fn encode(&self, ticket: Ticket) -> [u8; TICKET_LENGTH] {
         let mut bytes = [0; TICKET_LENGTH];
         bytes[..ticket::LENGTH].copy_from_slice(&ticket.encode());
-        if let Some(token) = &self.token {
-            let fd = token.as_fd().as_raw_fd().cast_unsigned();
+        if let Some(token) = self.token() {
+            let fd = token.as_raw_fd().cast_unsigned();
             bytes[ticket::LENGTH..][..4].copy_from_slice(&fork::pid().to_le_bytes());
             bytes[ticket::LENGTH + 4..].copy_from_slice(&fd.to_le_bytes());
         }
@@ -86,20 +88,19 @@ impl Queue {
         let (memory, token) = split(ticket)?;
         let memory = Memory::in_slot(Ticket::decode(memory, Self::KIND)?.open()?)?;
         let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| token[at + i]));
-        let token = if memory.control().has(TOKEN) {
+        let has_token = memory.control().has(TOKEN);
+        if has_token && memory.token().is_none() {
             let pid = number(0);
-            match Token::open(&memory, pid, number(4)) {
-                Ok(Some(token)) => Some(Arc::new(token)),
-                Ok(None) => return Err(TicketError::SenderGone { pid }),
+            match memory.open_token(pid, number(4)) {
+                Ok(true) => {}
+                Ok(false) => return Err(TicketError::SenderGone { pid }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(TicketError::SenderGone { pid });
                 }
                 Err(error) => return Err(TicketError::System(error)),
             }
-        } else {
-            None
-        };
-        Ok(Self { memory: Arc::new(memory), token })
+        }
+        Ok(Self { memory: Arc::new(memory), has_token })
     }
 
     /// The queue of a ticket, behind descriptors that this process was given.
@@ -113,15 +114,11 @@ impl Queue {
     ) -> Result<Self, TicketError> {
         let ticket = Ticket::decode(split(ticket)?.0, Self::KIND)?;
         let memory = Memory::in_slot(ticket.open_with(memory)?)?;
-        let token = match (memory.control().has(TOKEN), token) {
-            (false, _) => None,
-            (true, None) => return Err(TicketError::Damaged),
-            (true, Some(token)) => {
-                let token = Token::attach(&memory, token).ok_or(TicketError::Damaged)?;
-                Some(Arc::new(token))
-            }
-        };
-        Ok(Self { memory: Arc::new(memory), token })
+        let has_token = memory.control().has(TOKEN);
+        if has_token && !memory.attach_token(token.ok_or(TicketError::Damaged)?)? {
+            return Err(TicketError::Damaged);
+        }
+        Ok(Self { memory: Arc::new(memory), has_token })
     }
 
     /// The memory of a queue without a token, for a ticket of a kind that the caller chooses.
@@ -139,7 +136,7 @@ impl Queue {
         if memory.control().has(TOKEN) {
             return Err(TicketError::Damaged);
         }
-        Ok(Self { memory: Arc::new(memory), token: None })
+        Ok(Self { memory: Arc::new(memory), has_token: false })
     }
 
     /// What tells this queue from all others of this machine.

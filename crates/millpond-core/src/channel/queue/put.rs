@@ -143,12 +143,12 @@ impl Queue {
         let mut staged = self.stage(items)?;
         while *put < items.count() {
             match self.append(items, *put, &mut staged, deadline) {
+                Ok(0) => self.wait_for_room(deadline)?,
                 Ok(n) => {
                     *put += n;
                     control.not_empty.committed(u32::try_from(n).unwrap_or(u32::MAX));
                     self.committed_for_watchers();
                 }
-                Err(PutError::Full) => self.wait_for_room(deadline)?,
                 Err(error) => return Err(error),
             }
         }
@@ -170,7 +170,7 @@ impl Queue {
         Ok(staged)
     }
 
-    /// Puts as many items from `from` on as there is room for, in one commit.
+    /// Puts as many items from `from` on as there is room for, in one commit; how many.
     fn append(
         &self,
         items: &impl Outgoing,
@@ -205,7 +205,7 @@ impl Queue {
             }
         };
         if n == 0 {
-            return Err(PutError::Full);
+            return Ok(0);
         }
         let written = memory.write_records(&guard, standing, items, from..from + n, staged);
         let position = written.inspect_err(|_| memory.sweep_put(&guard))?;
@@ -237,20 +237,14 @@ impl Queue {
         }
         let patience = Patience::until(deadline);
         with_thread_spin(|spin| {
-            let mut slept = false;
             loop {
                 if spin.until(|| self.has_room()) {
-                    if slept {
-                        // Who was woken with this one may have found the guard taken.
-                        control.not_full.committed(1);
-                    }
                     return Ok(());
                 }
                 let announced = control.not_full.announce();
                 if self.has_room() {
                     return Ok(());
                 }
-                slept = true;
                 match patience.after(announced.sleep(patience.slice())) {
                     After::Look => {}
                     After::LookForDead => {

@@ -15,7 +15,7 @@
 //! the note of it leaves a guard with a dead holder; the next one empties the FIFO and begins anew.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
@@ -45,48 +45,54 @@ impl TokenState {
     }
 }
 
-/// This process' descriptor of the FIFO.
-#[derive(Debug)]
-pub(super) struct Token(OwnedFd);
+impl Memory {
+    /// This process' descriptor of the FIFO, which lives as long as the region.
+    pub(super) fn token(&self) -> Option<BorrowedFd<'_>> {
+        self.region().companion()
+    }
 
-impl Token {
-    pub(super) fn create(memory: &Memory) -> io::Result<Self> {
+    pub(super) fn create_token(&self) -> io::Result<()> {
         let (reader, _writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let token = Self(reopen(std::process::id(), reader.as_fd())?);
-        let inode = rustix::fs::fstat(&token.0)?.st_ino;
+        let token = reopen(reader.as_fd())?;
+        let inode = rustix::fs::fstat(&token)?.st_ino;
         // Relaxed: nobody else knows the queue yet.
-        memory.control().token.inode.store(inode, Ordering::Relaxed);
-        Ok(token)
+        self.control().token.inode.store(inode, Ordering::Relaxed);
+        self.region().keep_companion(token);
+        Ok(())
     }
 
-    /// The token behind `fd`, if it is that of this queue.
-    pub(super) fn attach(memory: &Memory, fd: OwnedFd) -> Option<Self> {
-        let inode = rustix::fs::fstat(&fd).ok()?.st_ino;
+    /// Takes the token behind `fd`, if it is that of this queue.
+    pub(super) fn attach_token(&self, fd: OwnedFd) -> io::Result<bool> {
         // Relaxed: written before the ticket was.
-        (memory.control().token.inode.load(Ordering::Relaxed) == inode).then_some(Self(fd))
+        let inode = self.control().token.inode.load(Ordering::Relaxed);
+        let is_ours = rustix::fs::fstat(&fd)?.st_ino == inode;
+        if !is_ours {
+            return Ok(false);
+        }
+        match self.token() {
+            // Several tickets of one queue came with one descriptor; it is the region's own.
+            Some(token) if token.as_raw_fd() == fd.as_raw_fd() => {
+                let _ = fd.into_raw_fd();
+            }
+            _ => self.region().keep_companion(fd),
+        }
+        Ok(true)
     }
 
-    /// Opens the token of another process.
-    pub(super) fn open(memory: &Memory, pid: u32, number: u32) -> io::Result<Option<Self>> {
-        Ok(Self::attach(memory, open_path(&format!("/proc/{pid}/fd/{number}"))?))
+    /// Takes the token from another process.
+    pub(super) fn open_token(&self, pid: u32, number: u32) -> io::Result<bool> {
+        self.attach_token(open_path(&format!("/proc/{pid}/fd/{number}"))?)
     }
 }
 
 /// One descriptor for both directions.
-fn reopen(pid: u32, fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
-    open_path(&format!("/proc/{pid}/fd/{}", fd.as_raw_fd()))
+fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    open_path(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn open_path(path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
-}
-
-impl AsFd for Token {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 impl Queue {
@@ -95,24 +101,24 @@ impl Queue {
     /// what can be read from it is none of the caller's business.
     #[must_use]
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        let token = self.token.as_ref()?;
+        let token = self.token()?;
         self.memory.control().token.watched.store(1, Ordering::Relaxed);
         // See the module.
         fence(Ordering::SeqCst);
         self.settle_token(token);
-        Some(token.as_fd())
+        Some(token)
     }
 
     /// The descriptor as it is passed to others, without watching it.
     #[must_use]
     pub fn token(&self) -> Option<BorrowedFd<'_>> {
-        self.token.as_ref().map(|token| token.as_fd())
+        if self.has_token { self.memory.token() } else { None }
     }
 
     /// Keeps the token true after a commit.
     #[inline]
     pub(super) fn committed_for_watchers(&self) {
-        let Some(token) = &self.token else {
+        let Some(token) = self.token() else {
             return;
         };
         // See the module.
@@ -123,7 +129,7 @@ impl Queue {
     }
 
     #[cold]
-    fn settle_token(&self, token: &Token) {
+    fn settle_token(&self, token: BorrowedFd<'_>) {
         let state = &self.memory.control().token;
         let me = ProcessId::current();
         if state.guard.enter(me).is_some() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::channel::queue::{INLINE_LIMIT, Outgoing};
-use crate::sync::testing::Child;
+use crate::sync::testing::{Child, sleep_for_ever};
 
 #[test]
 fn items_of_all_sizes_arrive_in_order() {
@@ -39,7 +39,7 @@ fn items_of_all_sizes_arrive_in_order() {
 #[test]
 fn a_backlog_grows_and_its_memory_comes_back() {
     let queue = queue();
-    for round in 0..3 {
+    for round in 0..2 {
         for n in 0..20_000_usize {
             put(&queue, n as u32, &pattern(n % 5000, n));
         }
@@ -206,6 +206,25 @@ fn a_ticket_leads_to_the_queue() {
     put(&third, 2, &pattern(100_000, 2));
     assert_eq!(get(&queue), (2, pattern(100_000, 2)));
     assert!(Queue::open(&[0; 3]).is_err());
+}
+
+#[test]
+fn a_queue_is_kept_with_its_token_until_its_ticket_arrives() {
+    let (tickets, ready) = (queue(), queue());
+    let sender = Child::run(|| {
+        let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+        put(&queue, 7, b"kept");
+        put(&tickets, 0, &queue.send());
+        drop(queue);
+        put(&ready, 0, b"dropped");
+        sleep_for_ever();
+    });
+    get(&ready);
+    let opened = Queue::open(&get(&tickets).1).expect("the queue");
+    assert!(is_readable(&opened));
+    assert_eq!(get(&opened), (7, b"kept".to_vec()));
+    assert!(!is_readable(&opened));
+    drop(sender);
 }
 
 fn is_readable(queue: &Queue) -> bool {

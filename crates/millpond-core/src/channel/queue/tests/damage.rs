@@ -40,7 +40,7 @@ fn use_it(queue: &Queue) {
 #[test]
 fn damage_is_an_error_and_nothing_worse() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
-    for round in 0..400 {
+    for round in 0..200 {
         let queue = filled();
         let areas =
             [(HEADER as u64, 1024_u64), (MAP_START as u64, 1024), (HEAP_START, 4 * UNIT as u64)];
