@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
 
     from millpond._arrays import shared_array, shared_array_from
+    from millpond._executor import ProcessPoolExecutor
     from millpond._install import install, is_installed, uninstall
     from millpond.context import _default_context
     from millpond.exceptions import (
@@ -95,6 +96,7 @@ __all__ = [
     "PoolTerminated",
     "Process",
     "ProcessError",
+    "ProcessPoolExecutor",
     "Queue",
     "RLock",
     "RawArray",
@@ -138,6 +140,7 @@ _HOMES = {
     "MaybeEncodingError": "multiprocessing.pool",
     "OwnerDied": "millpond.exceptions",
     "PoolTerminated": "millpond.exceptions",
+    "ProcessPoolExecutor": "millpond._executor",
     "RemoteError": "millpond.exceptions",
     "TaskExited": "millpond.exceptions",
     "TasksLost": "millpond.exceptions",

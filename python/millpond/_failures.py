@@ -102,6 +102,8 @@ def pool_broken(kind: str, detail: object) -> BaseException:
             f"the pool is broken: its workers end before they are ready ({detail}); "
             "what they printed to stderr says why"
         )
+    if kind == "worker died":
+        return BrokenPool(f"the pool is broken: {detail}, and it was to be broken by that")
     error = BrokenPool(f"the pool is broken: no process can be started: {detail}")
     if isinstance(detail, BaseException):
         error.__cause__ = detail

@@ -142,7 +142,7 @@ class PoolWorker(process.BaseProcess):
         plan = members.plan
         self._identity = plan.worker_identity(number)
         self._name = plan.worker_name(number)
-        self._config = {"daemon": True}
+        self._config = {"daemon": not plan.of_executor}
         self._parent_pid = plan.owner_pid
         self._parent_name = plan.owner_name
         self._closed = False

@@ -22,6 +22,7 @@ class Plan:
         processes: int,
         initializer: Callable[..., object] | None,
         initargs: Iterable[Any],
+        of_executor: bool = False,
     ) -> None:
         """Make the plan, and reserve as many numbers for workers as there are to be.
 
@@ -30,6 +31,9 @@ class Plan:
             processes: how many workers there are to be.
             initializer: called in each worker before its first task.
             initargs: the initializer's arguments.
+            of_executor: whether they are an executor's workers, which are no daemons (so they may
+                have children), have plain names, and tell of results that do not pickle as they
+                are told.
         """
         owner = process.current_process()
         self.method: str = context.get_start_method()
@@ -37,7 +41,9 @@ class Plan:
         self.owner_name = owner.name
         self.initializer = initializer
         self.initargs = tuple(initargs)
-        self._kind: str = context.Process.__name__.replace("Process", "PoolWorker")
+        self.of_executor = of_executor
+        kind: str = context.Process.__name__
+        self._kind = kind if of_executor else kind.replace("Process", "PoolWorker")
         self._owner_identity: tuple[int, ...] = owner._identity
         self._first, *_ = (next(vars(process)["_process_counter"]) for _ in range(processes))
 

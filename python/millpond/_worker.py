@@ -87,7 +87,7 @@ def _prepare(preparation: bytes, plan: bytes) -> Plan:
 def _make_process(worker: Worker, number: int, plan: Plan) -> Any:
     """Make the object that `current_process()` returns in the worker."""
     ctx = context._concrete_contexts[plan.method]  # type: ignore[attr-defined]
-    own = ctx.Process(target=_run, args=(worker, plan), daemon=True)
+    own = ctx.Process(target=_run, args=(worker, plan), daemon=not plan.of_executor)
     own._identity = plan.worker_identity(number)
     own.name = plan.worker_name(number)
     # It was made in the zygote, but its parent is the process that made the pool.
@@ -107,7 +107,7 @@ def _run(worker: Worker, plan: Plan) -> None:
     worker.ready()
     while True:
         try:
-            _work(worker)
+            _work(worker, plan)
             break
         except KeyboardInterrupt as error:
             # It came between two tasks, or in sending a result that must not be owed for ever.
@@ -141,7 +141,7 @@ interrupts = Interrupts()
 """Of this process; the zygote installs it, and its workers inherit it."""
 
 
-def _work(worker: Worker) -> None:
+def _work(worker: Worker, plan: Plan) -> None:
     functions: dict[int, Callable[..., Any]] = {}
     while (task := worker.next()) is not None:
         number, op, _items = task
@@ -166,7 +166,7 @@ def _work(worker: Worker) -> None:
             worker.fail(*_accounts.tell(error))
             error.__traceback__ = None
         else:
-            _finish(worker, value)
+            _finish(worker, value, plan)
         # What the task worked on is not kept until the next one comes.
         arguments = args = kwds = value = None
 
@@ -201,9 +201,12 @@ def _apply_all(apply: Any, function: Any, items: list[Any], worker: Worker) -> l
     return values
 
 
-def _finish(worker: Worker, value: object) -> None:
+def _finish(worker: Worker, value: object, plan: Plan) -> None:
     try:
         worker.finish(value)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # It does not pickle, or there is no memory for it.
-        worker.fail(*_accounts.tell(_accounts.unsendable(error, value)))
+        if not plan.of_executor and isinstance(error, Exception):
+            worker.fail(*_accounts.tell(_accounts.unsendable(error, value)))
+        else:
+            worker.fail(*_accounts.tell(error))

@@ -100,6 +100,9 @@ class Pool:
     """
 
     _wrap_exception = True
+    # What an executor's pool has otherwise.
+    _of_executor = False
+    _fragile = False
 
     def __init__(
         self,
@@ -122,11 +125,13 @@ class Pool:
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self._functions = _codec.FunctionEncoder()
-        self._plan = Plan(self._ctx, self._processes, initializer, self._initargs)
+        self._plan = Plan(
+            self._ctx, self._processes, initializer, self._initargs, self._of_executor
+        )
         launch = launcher(self._plan)
         dumps = _codec.dumps if _codec.main_is_importable() else _codec.dumps_by_value
         self._engine: Engine = engine.Pool(
-            self._processes, maxtasksperchild, trace, launch, dumps, _codec.loads
+            self._processes, maxtasksperchild, trace, self._fragile, launch, dumps, _codec.loads
         )
         self._callbacks = Callbacks(self._engine)
         self._unfed: weakref.WeakSet[IMapIterator] = weakref.WeakSet()

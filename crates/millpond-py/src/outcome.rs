@@ -147,6 +147,9 @@ pub(crate) fn broken(py: Python<'_>, codec: &Codec, breakage: &Arc<Breakage>) ->
         Breakage::WorkersDie(status) => {
             ("workers die", status.to_string().into_pyobject(py)?.into_any())
         }
+        Breakage::WorkerDied { pid, status } => {
+            ("worker died", format!("worker {pid} {status}").into_pyobject(py)?.into_any())
+        }
         Breakage::CannotStart(error) => {
             let error = match error.raw_os_error() {
                 Some(code) => PyOSError::new_err((code, error.to_string())),

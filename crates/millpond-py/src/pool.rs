@@ -110,11 +110,12 @@ impl PyPool {
         processes: usize,
         tasks_per_worker: Option<u64>,
         traced: bool,
+        fragile: bool,
         launch: Py<PyAny>,
         dumps: Py<PyAny>,
         loads: Py<PyAny>,
     ) -> PyResult<Self> {
-        let config = Config { processes, tasks_per_worker, traced };
+        let config = Config { processes, tasks_per_worker, traced, fragile };
         let codec = Codec::new(dumps, loads);
         match Pool::start(config, Box::new(PySource(launch))) {
             Ok(pool) => Ok(Self { pool, codec }),
@@ -291,8 +292,22 @@ impl PyPool {
         self.codec.forget_unsent(job);
     }
 
+    /// Keeps a job that no worker has begun from running; whether that is so.
+    fn cancel(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
+        self.pool.cancel(job).map_err(|e| self.error(py, e))
+    }
+
+    /// Has `wait_notified` tell when this job is over; `False` if it is over already.
+    fn notify(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
+        self.pool.notify(job).map_err(|e| self.error(py, e))
+    }
+
     /// Waits for a job that wanted to be notified to be over; `None` when the pool has ended.
     fn wait_notified(&self, py: Python<'_>) -> PyResult<Option<JobId>> {
+        // To give the interpreter away and get it back can take a thread some milliseconds.
+        if let Some(job) = self.pool.poll_notified().map_err(|e| self.error(py, e))? {
+            return Ok(Some(job));
+        }
         loop {
             let waited = py.detach(|| self.pool.wait_notified());
             match waited.map_err(|e| self.error(py, e))? {

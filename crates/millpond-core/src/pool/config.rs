@@ -9,4 +9,6 @@ pub struct Config {
     pub tasks_per_worker: Option<u64>,
     /// Whether to keep a timeline: which worker did what, and when.
     pub traced: bool,
+    /// Whether the death of a worker breaks the pool; it is replaced otherwise.
+    pub fragile: bool,
 }

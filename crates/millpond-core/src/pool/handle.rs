@@ -13,7 +13,7 @@ use crate::pool::job::JobSpec;
 use crate::pool::state::{Phase, State};
 use crate::pool::stats::Stats;
 use crate::pool::supervisor;
-use crate::pool::task::{Breakage, JobId, NewTask, Outcome};
+use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
 use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
 use crate::shm::heap::Heap;
 use crate::sync::bell::Loudness;
@@ -252,6 +252,28 @@ impl Pool {
         if let Ok(shared) = self.shared() {
             shared.state().abandon(job);
         }
+    }
+
+    /// Keeps the tasks of a job that no worker has begun from running, and returns whether the job
+    /// is over now, which it is if that was all of it. The price grows with the number of tasks
+    /// that workers were handed ahead.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn cancel(&self, job: JobId) -> Result<bool, PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        // What has ended by now was not cancelled.
+        state.work();
+        let cancelled = state.jobs.get(&job).is_some_and(|j| !j.is_over()) && {
+            state.cancel_waiting(|task| task.job == job, &Reason::Terminated);
+            state.jobs.get(&job).is_none_or(super::job::Job::is_over)
+        };
+        // Others wait in the places of those that were taken back.
+        state.work();
+        shared.hand_over(&mut state);
+        shared.tell_waiters(&state);
+        Ok(cancelled)
     }
 
     /// Takes no new jobs; when those that it has are over, the pool ends.

@@ -159,6 +159,7 @@ impl State {
         let member_pid = self.members[index].pid.unwrap_or(0);
         let now = monotonic_ns();
         let cause = self.members[index].condemned.unwrap_or(cause);
+        let ran_task = !begun.is_empty();
         for task in begun {
             self.stats.crashes += 1;
             let began = if last.began > 0 { last.began } else { now };
@@ -182,6 +183,12 @@ impl State {
         self.heap.reclaim(worker);
         let member = self.members.remove(index);
         self.record_life(&member, status, now);
+        // Who has done as many tasks as it may ends with code 0.
+        let leaves = member.leaving || matches!(status, ExitStatus::Exited(0));
+        let expected = leaves && !ran_task;
+        if self.config.fragile && member.pid.is_some() && !expected {
+            self.break_down(Breakage::WorkerDied { pid: member_pid, status });
+        }
         if !member.ready && member.pid.is_some() && cause == CrashCause::Died {
             let killed = matches!(status, ExitStatus::Signaled { signal: 9 | 15, .. });
             self.stillborn += if killed { 1 } else { KILLED_COUNTS };

@@ -126,6 +126,13 @@ pub enum Breakage {
     },
     /// Workers end before they are ready, again and again.
     WorkersDie(ExitStatus),
+    /// A worker died, and the pool was to be [fragile](crate::pool::Config::fragile).
+    WorkerDied {
+        /// The worker's pid.
+        pid: u32,
+        /// How it ended.
+        status: ExitStatus,
+    },
     /// No worker, or no zygote, can be started.
     CannotStart(std::io::Error),
 }

@@ -70,6 +70,30 @@ impl Pool {
         Ok((waited, over))
     }
 
+    /// Asks for a job that exists already to be told by [`wait_notified`](Self::wait_notified) when
+    /// it is over; `false` if it is over (or gone) now, and then nothing more will be told of it.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn notify(&self, job: JobId) -> Result<bool, PoolError> {
+        let mut state = self.shared()?.state();
+        let waiting = state.jobs.get_mut(&job).filter(|job| !job.is_over());
+        let asked = waiting.is_some();
+        if let Some(job) = waiting {
+            job.notify = true;
+        }
+        Ok(asked)
+    }
+
+    /// Like [`wait_notified`](Self::wait_notified), but returns `None` at once where that would
+    /// wait.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn poll_notified(&self) -> Result<Option<JobId>, PoolError> {
+        Ok(self.shared()?.state().notified.pop_front())
+    }
+
     /// Waits until no process of the pool is left, after [`close`](Self::close) or
     /// [`terminate`](Self::terminate).
     ///

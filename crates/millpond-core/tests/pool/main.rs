@@ -27,6 +27,9 @@ fn main() {
         ),
         ("work_goes_on_while_nobody_waits", work_goes_on_while_nobody_waits),
         ("workers_make_room_after_their_quota", workers_make_room_after_their_quota),
+        ("what_nobody_has_begun_can_be_cancelled", what_nobody_has_begun_can_be_cancelled),
+        ("a_job_that_exists_can_be_told_of", a_job_that_exists_can_be_told_of),
+        ("a_death_breaks_a_fragile_pool", a_death_breaks_a_fragile_pool),
         ("a_closed_pool_finishes_and_takes_nothing", a_closed_pool_finishes_and_takes_nothing),
         ("termination_cancels", termination_cancels),
         ("pools_live_side_by_side", pools_live_side_by_side),
@@ -168,7 +171,12 @@ fn work_goes_on_while_nobody_waits() {
 }
 
 fn workers_make_room_after_their_quota() {
-    let pool = configured(Config { processes: 2, tasks_per_worker: Some(3), traced: false });
+    let pool = configured(Config {
+        processes: 2,
+        tasks_per_worker: Some(3),
+        traced: false,
+        fragile: false,
+    });
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Pid, b""); 30];
     let mut count = std::collections::HashMap::new();
     for pid in outcomes(&pool, submit(&pool, &tasks)) {
@@ -176,6 +184,51 @@ fn workers_make_room_after_their_quota() {
     }
     assert!(count.values().all(|&n| n <= 3), "{count:?}");
     close_and_join(&pool);
+}
+
+fn what_nobody_has_begun_can_be_cancelled() {
+    let pool = pool(1);
+    let jobs: Vec<_> = (0..20).map(|_| submit(&pool, &[(Op::Sleep, &[100])])).collect();
+    assert!(pool.cancel(jobs[19]).expect("ours"));
+    assert!(!pool.cancel(jobs[19]).expect("ours"), "it was cancelled before");
+    assert_eq!(outcomes(&pool, jobs[19]), [Err("cancelled")]);
+    assert_eq!(outcomes(&pool, jobs[0]).len(), 1);
+    assert!(!pool.cancel(jobs[0]).expect("ours"), "it is over");
+    let cancelled = jobs[1..].iter().filter(|&&job| pool.cancel(job).expect("ours")).count();
+    assert!((16..=18).contains(&cancelled), "{cancelled}: all but those that ran by then");
+    assert_eq!(outcomes(&pool, submit(&pool, &[(Op::Echo, b"on")])), [Ok(b"on".to_vec())]);
+    close_and_join(&pool);
+}
+
+fn a_job_that_exists_can_be_told_of() {
+    let pool = pool(1);
+    let job = submit(&pool, &[(Op::Sleep, &[50])]);
+    assert!(pool.notify(job).expect("ours"));
+    let mut told = None;
+    while told.is_none() {
+        told = pool.wait_notified().expect("ours").1;
+    }
+    assert_eq!(told, Some(job));
+    assert!(!pool.notify(job).expect("ours"), "it is over");
+    assert_eq!(pool.poll_notified().expect("ours"), None);
+    close_and_join(&pool);
+}
+
+fn a_death_breaks_a_fragile_pool() {
+    let fragile = Config { processes: 2, tasks_per_worker: Some(3), traced: false, fragile: true };
+    let pool = configured(fragile);
+    let tasks: Vec<(Op, &[u8])> = vec![(Op::Echo, b"x"); 30];
+    assert!(outcomes(&pool, submit(&pool, &tasks)).iter().all(Result::is_ok), "ends are no deaths");
+    let killed = submit(&pool, &[(Op::Die, b"")]);
+    assert_eq!(outcomes(&pool, killed), [Err("crashed")]);
+    let spec = millpond_core::pool::job::JobSpec {
+        function: b"echo",
+        label: "echo",
+        fail_fast: false,
+        notify: false,
+    };
+    assert!(matches!(pool.submit(&spec, &[], true), Err(PoolError::Broken(_))));
+    while pool.wait_ended(None).expect("ours") != millpond_core::pool::Waited::Reached {}
 }
 
 fn a_closed_pool_finishes_and_takes_nothing() {

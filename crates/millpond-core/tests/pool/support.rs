@@ -98,7 +98,7 @@ fn work(mut worker: Worker) {
 }
 
 pub(crate) fn pool(processes: usize) -> Pool {
-    configured(Config { processes, tasks_per_worker: None, traced: false })
+    configured(Config { processes, tasks_per_worker: None, traced: false, fragile: false })
 }
 
 pub(crate) fn configured(config: Config) -> Pool {

@@ -186,8 +186,12 @@ impl PoolBuilder {
             initializer,
             initializer_arguments,
         };
-        let config =
-            Config { processes, tasks_per_worker: self.max_tasks_per_child, traced: self.trace };
+        let config = Config {
+            processes,
+            tasks_per_worker: self.max_tasks_per_child,
+            traced: self.trace,
+            fragile: false,
+        };
         let engine =
             Engine::start(config, Box::new(Source { briefing, kept })).map_err(|error| {
                 let source = match error {

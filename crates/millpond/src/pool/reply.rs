@@ -77,6 +77,8 @@ pub(super) fn broken(breakage: &Breakage) -> Cause {
             let message = format!("its workers end before they are ready, the last one {status}");
             (message, None)
         }
+        // Of pools that are to be fragile, which this door's never are.
+        Breakage::WorkerDied { pid, status } => (format!("worker {pid} {status}"), None),
         Breakage::CannotStart(error) => (format!("no worker can be started: {error}"), None),
     };
     Cause::Broken { message, report }

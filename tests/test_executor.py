@@ -1,0 +1,443 @@
+"""`ProcessPoolExecutor`: the interface of `concurrent.futures`, under each start method."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from support.program import run_program
+
+import millpond
+
+METHODS = ["fork", "spawn", "forkserver"]
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def shared(request: pytest.FixtureRequest) -> Iterator[millpond.ProcessPoolExecutor]:
+    """An executor of two workers that tests of ordinary calls share."""
+    context = millpond.get_context(request.param)
+    with millpond.ProcessPoolExecutor(2, mp_context=context) as executor:
+        # Before the leak check of the first test looks.
+        executor.submit(abs, -1).result()
+        yield executor
+
+
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+def fail(text: str) -> NoReturn:
+    raise LookupError(text)
+
+
+def leave(code: int) -> NoReturn:
+    sys.exit(code)
+
+
+_state = "nothing"
+
+
+def set_state(value: str) -> None:
+    global _state
+    _state = value
+
+
+def get_state() -> str:
+    return _state
+
+
+def name_of_worker_and_of_its_child() -> tuple[str, int | None]:
+    # Not by a fork server, which would stay as long as the worker does.
+    child = multiprocessing.get_context("fork").Process(target=get_state)
+    child.start()
+    child.join()
+    return multiprocessing.current_process().name, child.exitcode
+
+
+def hold(directory: str, key: int) -> int:
+    """Say that the call has begun, and wait until the test lets it end."""
+    Path(directory, str(key)).touch()
+    while not Path(directory, "open").exists():
+        time.sleep(0.002)
+    return key
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.002)
+
+
+def test_submit(shared: millpond.ProcessPoolExecutor) -> None:
+    future = shared.submit(add, 1, b=2)
+    assert isinstance(future, futures.Future)
+    assert future.result() == 3
+    assert future.done() and future.exception() is None
+    assert shared.submit(lambda x: x + 1, 1).result() == 2
+
+
+def test_exceptions(shared: millpond.ProcessPoolExecutor) -> None:
+    future = shared.submit(fail, "no fish")
+    with pytest.raises(LookupError, match="no fish") as caught:
+        future.result()
+    assert "in fail" in str(caught.value.__cause__)
+    assert future.exception() is caught.value
+
+
+def test_what_ends_programs_is_raised_in_whoever_asks(shared: millpond.ProcessPoolExecutor) -> None:
+    with pytest.raises(SystemExit) as caught:
+        shared.submit(leave, 3).result()
+    assert caught.value.code == 3
+    assert shared.submit(add, 1).result() == 1
+
+
+def test_not_callable(shared: millpond.ProcessPoolExecutor) -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="not callable"):
+        shared.submit(nothing).result()
+
+
+@pytest.mark.parametrize("chunksize", [1, 3, 100])
+@pytest.mark.parametrize("buffersize", [None, 1, 5])
+def test_map(shared: millpond.ProcessPoolExecutor, chunksize: int, buffersize: int | None) -> None:
+    expected = list(map(pow, range(20), range(20)))
+    results = shared.map(pow, range(20), range(20), chunksize=chunksize, buffersize=buffersize)
+    assert list(results) == expected
+
+
+def test_map_of_an_endless_input(shared: millpond.ProcessPoolExecutor) -> None:
+    read = []
+
+    def count() -> Iterator[int]:
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    results = shared.map(abs, count(), buffersize=4)
+    assert list(itertools.islice(results, 10)) == list(range(10))
+    assert len(read) <= 10 + 4
+
+
+def test_map_raises_in_place(shared: millpond.ProcessPoolExecutor) -> None:
+    results = shared.map(int, ["1", "2", "x", "4"])
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(ValueError, match="invalid literal"):
+        next(results)
+
+
+def test_map_with_a_timeout(shared: millpond.ProcessPoolExecutor, tmp_path: Path) -> None:
+    results = shared.map(hold, itertools.repeat(str(tmp_path)), [0], timeout=0.01)
+    with pytest.raises(TimeoutError):
+        next(results)
+    (tmp_path / "open").touch()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"chunksize": 0}, ValueError),
+        ({"buffersize": 0}, ValueError),
+        ({"buffersize": 1.5}, TypeError),
+    ],
+)
+def test_map_with_bad_arguments(
+    shared: millpond.ProcessPoolExecutor, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        shared.map(abs, [1], **arguments)
+
+
+def test_wait_and_as_completed(shared: millpond.ProcessPoolExecutor) -> None:
+    pending = [shared.submit(add, n) for n in range(200)]
+    assert {future.result() for future in futures.as_completed(pending)} == set(range(200))
+    done, not_done = futures.wait(pending)
+    assert (len(done), len(not_done)) == (200, 0)
+
+
+def test_callbacks_may_submit(shared: millpond.ProcessPoolExecutor) -> None:
+    second: futures.Future[int] = futures.Future()
+
+    def go_on(first: futures.Future[int]) -> None:
+        shared.submit(add, first.result(), 10).add_done_callback(
+            lambda future: second.set_result(future.result())
+        )
+
+    shared.submit(add, 1).add_done_callback(go_on)
+    assert second.result() == 11
+
+
+def test_a_callback_that_raises_costs_nobody_else_anything(
+    shared: millpond.ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
+    called = threading.Event()
+
+    def leave_in_callback(_: object) -> None:
+        called.set()
+        sys.exit(1)
+
+    shared.submit(add, 1).add_done_callback(leave_in_callback)
+    called.wait()
+    assert shared.submit(add, 2).result() == 2
+    assert seen in ([SystemExit], [])  # the callback ran here if the future was done by then
+
+
+def test_asyncio(shared: millpond.ProcessPoolExecutor) -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        one = await loop.run_in_executor(shared, add, 1)
+        two = await shared.submit(add, 2)
+        three = await asyncio.wrap_future(shared.submit(add, 3))
+        more = await asyncio.gather(*(shared.submit(add, n) for n in range(4, 50)))
+        with pytest.raises(LookupError):
+            await shared.submit(fail, "no fish")
+        return [one, two, three, *more]
+
+    assert asyncio.run(main()) == list(range(1, 50))
+
+
+def test_what_does_not_pickle(shared: millpond.ProcessPoolExecutor) -> None:
+    lock = threading.Lock()
+    with pytest.raises((TypeError, pickle.PicklingError), match="pickle"):
+        shared.submit(add, lock).result()  # type: ignore[arg-type]
+    with pytest.raises((TypeError, pickle.PicklingError), match="pickle"):
+        shared.submit(threading.Lock).result()
+    assert shared.submit(add, 1).result() == 1
+
+
+def test_workers_are_as_those_of_the_stdlib(shared: millpond.ProcessPoolExecutor) -> None:
+    """They are no daemons, so they may have children, and their names are plain."""
+    name, exitcode = shared.submit(name_of_worker_and_of_its_child).result()
+    assert name.partition("-")[0] in ("ForkProcess", "SpawnProcess", "ForkServerProcess")
+    assert exitcode == 0
+    workers = shared._processes
+    assert workers is not None
+    assert len(workers) == 2 and all(w.is_alive() and not w.daemon for w in workers.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_initializer_and_tasks_per_child(method: str) -> None:
+    with millpond.ProcessPoolExecutor(
+        1,
+        millpond.get_context(method),
+        set_state,
+        ("ready",),
+        max_tasks_per_child=2,
+    ) as executor:
+        assert executor.submit(get_state).result() == "ready"
+        pids = [executor.submit(os.getpid).result() for _ in range(6)]
+        assert executor.submit(get_state).result() == "ready"
+    assert len(set(pids)) == 4  # the first worker had one call before these
+
+
+@pytest.fixture
+def executor() -> Iterator[millpond.ProcessPoolExecutor]:
+    with millpond.ProcessPoolExecutor(1, millpond.get_context("fork")) as executor:
+        yield executor
+
+
+def test_cancellation(executor: millpond.ProcessPoolExecutor, tmp_path: Path) -> None:
+    """Whatever no worker has begun can be cancelled: in the backlog, and with the pool."""
+    running = executor.submit(hold, str(tmp_path), 0)
+    wait_for(tmp_path / "0")
+    waiting = [executor.submit(hold, str(tmp_path), key) for key in range(1, 201)]
+    assert waiting[0].running() and not waiting[-1].running()
+    assert not running.cancel()
+    called: list[object] = []
+    waiting[0].add_done_callback(called.append)
+    assert all(waiting[key].cancel() for key in (0, 50, 150, 199))
+    assert waiting[0].cancelled() and waiting[0].cancel() and called == [waiting[0]]
+    done, _ = futures.wait([waiting[0]])
+    assert done == {waiting[0]}
+    with pytest.raises(futures.CancelledError):
+        waiting[199].result()
+    (tmp_path / "open").touch()
+    left = [future.result() for future in waiting if not future.cancelled()]
+    assert left == [key for key in range(1, 201) if key not in (1, 51, 151, 200)]
+    assert not (tmp_path / "1").exists() and not (tmp_path / "200").exists()
+
+
+def test_a_cancelled_coroutine_leaves_the_executor_usable(
+    executor: millpond.ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    async def main() -> int:
+        task = asyncio.ensure_future(executor.submit(hold, str(tmp_path), 0))
+        while not (tmp_path / "0").exists():
+            await asyncio.sleep(0.002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (tmp_path / "open").touch()
+        return await executor.submit(add, 1)
+
+    assert asyncio.run(main()) == 1
+
+
+def test_shutdown_without_waiting(executor: millpond.ProcessPoolExecutor, tmp_path: Path) -> None:
+    running = executor.submit(hold, str(tmp_path), 0)
+    queued = [executor.submit(add, n) for n in range(100)]
+    executor.shutdown(wait=False)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(add, 1)
+    assert executor._processes is None
+    (tmp_path / "open").touch()
+    assert running.result() == 0
+    assert [future.result() for future in queued] == list(range(100))
+
+
+def test_shutdown_that_cancels(executor: millpond.ProcessPoolExecutor, tmp_path: Path) -> None:
+    running = executor.submit(hold, str(tmp_path), 0)
+    wait_for(tmp_path / "0")
+    queued = [executor.submit(hold, str(tmp_path), key) for key in range(1, 100)]
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert all(future.cancelled() for future in queued)
+    (tmp_path / "open").touch()
+    assert running.result() == 0
+    executor.shutdown()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "open"]
+
+
+def test_shutdown_in_a_callback(executor: millpond.ProcessPoolExecutor) -> None:
+    executor.submit(add, 1).add_done_callback(lambda _: executor.shutdown())
+    executor._dispatcher.join()
+    with pytest.raises(RuntimeError):
+        executor.submit(add, 1)
+
+
+def test_an_executor_that_nothing_was_asked_of() -> None:
+    executor = millpond.ProcessPoolExecutor(1)
+    executor.shutdown()
+    executor.shutdown(cancel_futures=True)
+    with pytest.raises(RuntimeError):
+        executor.submit(add, 1)
+
+
+def test_a_collected_executor_finishes_its_work(tmp_path: Path) -> None:
+    executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
+    held = executor.submit(hold, str(tmp_path), 0)
+    queued = [executor.submit(add, n) for n in range(200)]
+    dispatcher = executor._dispatcher
+    del executor
+    (tmp_path / "open").touch()
+    assert held.result() == 0
+    assert [future.result() for future in queued] == list(range(200))
+    dispatcher.join()
+
+
+def test_an_idle_executor_that_is_collected_ends() -> None:
+    executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
+    assert executor.submit(add, 1).result() == 1
+    dispatcher = executor._dispatcher
+    del executor
+    dispatcher.join()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_workers": 0}, ValueError, "greater than 0"),
+        ({"max_workers": -1}, ValueError, "greater than 0"),
+        ({"max_workers": 1 << 30}, ValueError, "at most"),
+        ({"max_workers": 1.5}, TypeError, "int"),
+        ({"initializer": 3}, TypeError, "callable"),
+        ({"max_tasks_per_child": 0}, ValueError, ">= 1"),
+        ({"max_tasks_per_child": 1.5}, TypeError, "integer"),
+        ({"mp_context": "spawn"}, TypeError, r"millpond.get_context\('spawn'\)"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        millpond.ProcessPoolExecutor(**arguments)
+
+
+def test_start_method() -> None:
+    default = millpond.ProcessPoolExecutor(1)
+    assert default._mp_context.get_start_method() == millpond.get_start_method()
+    limited = millpond.ProcessPoolExecutor(1, max_tasks_per_child=1)
+    assert limited._mp_context.get_start_method() == "spawn"
+    context = multiprocessing.get_context("forkserver")
+    assert millpond.ProcessPoolExecutor(1, context)._mp_context is context
+
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+import millpond
+
+def work(path):
+    time.sleep(0.02)
+    Path(path).touch()
+
+def in_a_child(directory):
+    executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
+    for n in range(5):
+        executor.submit(work, f"{directory}/child{n}")
+
+if __name__ == "__main__":
+    directory = sys.argv[1]
+    context = millpond.get_context(sys.argv[2])
+    executor = millpond.ProcessPoolExecutor(2, context)
+    for n in range(5):
+        executor.submit(work, f"{directory}/{n}")
+    if sys.argv[3] == "deleted":
+        del executor
+    elif sys.argv[3] == "child":
+        process = context.Process(target=in_a_child, args=(directory,))
+        process.start()
+        process.join()
+        print(process.exitcode)
+    elif sys.argv[3] == "late":
+        import threading
+        def submit_late():
+            while not hasattr(threading, "_millpond_never"):
+                try:
+                    executor.submit(abs, 1).result()
+                except RuntimeError as error:
+                    print(error)
+                    break
+        threading.Thread(target=submit_late).start()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", ["open", "deleted", "child", "late"])
+def test_the_interpreter_waits_for_what_is_pending(method: str, how: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    (tmp_path / "out").mkdir()
+    done = run_program([sys.executable, program, tmp_path / "out", method, how])
+    said = {"child": "0\n", "late": done.stdout}.get(how, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    if how == "late":
+        assert done.stdout.startswith("cannot schedule new futures after ")
+    expected = [str(n) for n in range(5)]
+    expected += [f"child{n}" for n in range(5)] if how == "child" else []
+    assert sorted(os.listdir(tmp_path / "out")) == expected
+
+
+def test_importing_millpond_does_not_import_the_executor() -> None:
+    code = (
+        "import sys, millpond; print('concurrent.futures' in sys.modules);"
+        "millpond.ProcessPoolExecutor; print('millpond._executor' in sys.modules)"
+    )
+    assert run_program([sys.executable, "-c", code]).stdout == "False\nTrue\n"
+
+
+def test_install_leaves_the_stdlib_s_executor() -> None:
+    code = (
+        "import millpond; millpond.install(); from concurrent.futures import ProcessPoolExecutor;"
+        "print(ProcessPoolExecutor.__module__, ProcessPoolExecutor is millpond.ProcessPoolExecutor)"
+    )
+    done = run_program([sys.executable, "-c", code])
+    assert done.stdout == "concurrent.futures.process False\n"
