@@ -10,6 +10,8 @@ pub mod crash;
 
 pub mod channel;
 pub mod cpu;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod os;
 pub mod pool;
 pub mod shm;

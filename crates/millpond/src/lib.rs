@@ -94,6 +94,8 @@ mod channel;
 mod codec;
 mod error;
 mod function;
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod init;
 mod panic;

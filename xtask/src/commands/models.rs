@@ -71,6 +71,8 @@ fn check_mutants(project: &Project, name: Option<&str>) -> Result<()> {
 fn models(project: &Project, nursery: &Nursery) -> std::process::Command {
     let mut cargo = project.cargo();
     cargo.current_dir(nursery.path()).env("CARGO_TARGET_DIR", nursery.path().join("target"));
+    // What an interrupted run left half-compiled must not be taken for the source.
+    cargo.env("CARGO_INCREMENTAL", "0");
     cargo.args(["test", "--quiet", "--offline", "-p", "millpond-models"]);
     cargo.stdout(Stdio::null()).stderr(Stdio::null());
     cargo

@@ -151,8 +151,8 @@ impl Producer {
     pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
         debug_assert!(capacity.is_power_of_two());
         let area = Area { cursors, bytes, capacity };
-        // Relaxed: only this end writes the tail.
-        let tail = area.cursors().tail.0.load(Ordering::Relaxed);
+        // Relaxed: only this end writes the tail. Multiples of 8, whatever was written there before.
+        let tail = area.cursors().tail.0.load(Ordering::Relaxed) & !7;
         Self { area, tail, seen_head: area.cursors().head.0.load(Ordering::Acquire) }
     }
 
@@ -168,7 +168,7 @@ impl Producer {
         if padding > 0 {
             self.write_header(self.tail, padding, Tag::PADDING);
         }
-        let position = self.tail + padding as u64;
+        let position = self.tail.wrapping_add(padding as u64);
         // SAFETY: the consumer is done with these bytes (its head was acquired in `has_room`) and
         // will not look at them before the tail passes them; the frame does not wrap.
         let body = unsafe {
@@ -177,7 +177,7 @@ impl Producer {
         };
         fill(body);
         self.write_header(position, FRAME_HEADER + body_length, Tag::PENDING);
-        self.tail = position + length as u64;
+        self.tail = position.wrapping_add(length as u64);
         // Release: publishes the frame's bytes to the consumer. This store is the commit.
         self.area.cursors().tail.0.store(self.tail, Ordering::Release);
         Some(position)
@@ -196,11 +196,14 @@ impl Producer {
     }
 
     fn has_room(&mut self, length: usize) -> bool {
-        let free = |head: u64, tail: u64| self.area.capacity as u64 - tail.wrapping_sub(head);
+        // A head that ran past the tail, or was left far behind, is the work of a broken consumer; it
+        // gains no room.
+        let free = |head: u64, tail: u64| {
+            (self.area.capacity as u64).saturating_sub(tail.wrapping_sub(head))
+        };
         if free(self.seen_head, self.tail) < length as u64 {
             // Acquire: the consumer's last reads come before our overwriting.
             let head = self.area.cursors().head.0.load(Ordering::Acquire);
-            // A head that ran past the tail is the work of a broken consumer; it gains no room.
             if self.tail.wrapping_sub(head) <= self.area.capacity as u64 {
                 self.seen_head = head;
             }
@@ -257,8 +260,8 @@ impl Consumer {
     pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
         debug_assert!(capacity.is_power_of_two());
         let area = Area { cursors, bytes, capacity };
-        // Relaxed: only this end writes the head.
-        Self { area, head: area.cursors().head.0.load(Ordering::Relaxed) }
+        // Relaxed: only this end writes the head. A multiple of 8, as for the tail.
+        Self { area, head: area.cursors().head.0.load(Ordering::Relaxed) & !7 }
     }
 
     /// The oldest frame that is committed and not revoked, without claiming it.
@@ -290,7 +293,7 @@ impl Consumer {
     }
 
     fn release(&mut self, whole: usize) {
-        self.head += whole as u64;
+        self.head = self.head.wrapping_add(whole as u64);
         // Release: our reads of the frame come before its overwriting.
         self.area.cursors().head.0.store(self.head, Ordering::Release);
     }

@@ -5,6 +5,14 @@ use std::time::Duration;
 /// Length of every message in bytes.
 pub(super) const LENGTH: usize = 24;
 
+/// No clock shows the end of a grace of all the milliseconds that a damaged message can name.
+const LONGEST_GRACE: Duration = Duration::from_secs(3600);
+
+/// Whether the bytes are a request, and whether they are a notice.
+pub(crate) fn decodes(message: &[u8]) -> (bool, bool) {
+    (Request::decode(message).is_some(), Notice::decode(message).is_some())
+}
+
 /// From the pool to the zygote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
@@ -57,7 +65,9 @@ impl Request {
     pub(super) fn decode(message: &[u8]) -> Option<Self> {
         match unpack(message)? {
             (1, _, worker) => Some(Self::Start(worker)),
-            (2, _, millis) => Some(Self::Quit { grace: Duration::from_millis(millis) }),
+            (2, _, millis) => {
+                Some(Self::Quit { grace: Duration::from_millis(millis).min(LONGEST_GRACE) })
+            }
             _ => None,
         }
     }
