@@ -8,6 +8,7 @@ mod mutants;
 mod project;
 mod pytest;
 mod run;
+mod sanitizer;
 mod search;
 mod setup;
 mod tally;
@@ -19,7 +20,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chaos, clean, conformance, demo, lint, models, python, setup as set_up, test,
+    bench, chaos, clean, conformance, demo, fuzz, lint, models, python, sanitize, setup as set_up,
+    test,
 };
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -41,6 +43,8 @@ enum Command {
     Test(test::Args),
     Lint(lint::Args),
     Models(models::Args),
+    Fuzz(fuzz::Args),
+    Sanitize(sanitize::Args),
     Bench(bench::Args),
     Chaos(chaos::Args),
     Conformance(conformance::Args),
@@ -67,6 +71,8 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Test(args) => test::execute(&project, &args),
         Command::Lint(args) => lint::execute(&project, &args),
         Command::Models(args) => models::execute(&project, &args),
+        Command::Fuzz(args) => fuzz::execute(&project, &args),
+        Command::Sanitize(args) => sanitize::execute(&project, &args),
         Command::Bench(args) => bench::execute(&project, &args),
         Command::Chaos(args) => chaos::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),
