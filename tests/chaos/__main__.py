@@ -1,4 +1,4 @@
-"""`python -m chaos [--kills N] [--seed S] [--only NAME…] [--save DIRECTORY]`."""
+"""`python -m chaos [--kills N] [--seed S] [--only NAME…] [--rust PROGRAM] [--save DIRECTORY]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import random
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -45,15 +46,20 @@ def main() -> int:
     chosen = [kind for kind in SCENARIOS if kind.name in arguments.only]
     began = time.monotonic()
     outcomes: list[Outcome] = []
+    rust: list[str] = []
+    kills, rust_failed = arguments.kills, False
+    if arguments.rust:
+        kills = kills // 2
+        rust, rust_failed = play_in_rust(arguments.rust, arguments.kills - kills, arguments.seed)
     for number, kind in enumerate(chosen):
-        left = arguments.kills - sum(outcome.kills for outcome in outcomes)
+        left = kills - sum(outcome.kills for outcome in outcomes)
         share = left // (len(chosen) - number)
         outcomes.append(play(kind, share, arguments.seed))
-    text = report(outcomes, time.monotonic() - began, arguments.seed)
+    text = "\n".join([*rust, report(outcomes, time.monotonic() - began, arguments.seed)])
     print(text)
     if arguments.save:
         save(arguments.save, text, outcomes, arguments.seed)
-    return int(not all(outcome.is_good for outcome in outcomes))
+    return int(rust_failed or not all(outcome.is_good for outcome in outcomes))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -65,7 +71,25 @@ def parse_arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
     )
     parser.add_argument("--save", type=Path, metavar="DIRECTORY", help="for JSON and a report")
+    parser.add_argument(
+        "--rust",
+        type=Path,
+        metavar="PROGRAM",
+        help="the crate's example `chaos`: half of the kills",
+    )
     return parser.parse_args()
+
+
+def play_in_rust(program: Path, kills: int, seed: int) -> tuple[list[str], bool]:
+    """What the Rust half reports, and whether it failed."""
+    command = [program, "--kills", str(kills), "--seed", str(seed)]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", file=sys.stderr, flush=True)
+            lines.append(line.rstrip())
+    return lines, process.returncode != 0
 
 
 def play(kind: type[Scenario], kills: int, seed: int) -> Outcome:
@@ -121,12 +145,13 @@ def save(directory: Path, text: str, outcomes: list[Outcome], seed: int) -> None
         "cores": len(os.sched_getaffinity(0)),
         "millpond": millpond.__version__,
         "scenarios": [vars(outcome) for outcome in outcomes],
+        "report": text.splitlines(),
     }
     place = f"{raw['cores']} cores, Linux {raw['kernel']}, CPython {raw['python']}"
     head = f"# Chaos, {date}\n\n{place}, millpond {raw['millpond']}.\n\n"
     files = {
-        f"{date}-python.json": json.dumps(raw, indent=1) + "\n",
-        f"{date}-python.md": f"{head}```text\n{text}\n```\n",
+        f"{date}-chaos.json": json.dumps(raw, indent=1) + "\n",
+        f"{date}-chaos.md": f"{head}```text\n{text}\n```\n",
     }
     for name, content in files.items():
         (directory / name).write_text(content, encoding="utf-8")

@@ -1,4 +1,5 @@
-//! Measures the channels of ipc-channel, the peer. For `cargo xtask bench primitives`.
+//! Measures channels, and those of ipc-channel, the peer, beside them. For `cargo xtask bench
+//! primitives`.
 //!
 //! Prints a JSON object a line: workload, value, unit; a line for each round. Build it with
 //! `--release`. `--quick` does a quarter of the work in two rounds.
@@ -7,7 +8,7 @@ use std::time::Instant;
 
 use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
-use millpond::Process;
+use millpond::{Bytes, Connection, Process};
 
 const ROUNDS: usize = 5;
 const ROUND_TRIPS: u64 = 4_000;
@@ -20,7 +21,7 @@ const STOP: u64 = u64::MAX;
 trait Link {
     fn send(&mut self, number: u64);
     fn receive(&mut self) -> u64;
-    fn send_bytes(&mut self, bytes: &[u8]);
+    fn send_bytes(&mut self, bytes: &Bytes);
     fn receive_bytes(&mut self) -> Vec<u8>;
 }
 
@@ -48,12 +49,37 @@ impl Link for IpcChannel {
         self.receiver.recv().expect("the peer lives")
     }
 
-    fn send_bytes(&mut self, bytes: &[u8]) {
+    fn send_bytes(&mut self, bytes: &Bytes) {
         self.bytes_sender.send(bytes).expect("the peer lives");
     }
 
     fn receive_bytes(&mut self) -> Vec<u8> {
         self.bytes_receiver.recv().expect("the peer lives")
+    }
+}
+
+/// Ours: one pipe for numbers, one for bytes.
+struct Millpond {
+    numbers: Connection<u64, u64>,
+    bytes: Connection<Bytes, Bytes>,
+}
+
+impl Link for Millpond {
+    fn send(&mut self, number: u64) {
+        self.numbers.send(number).expect("the peer lives");
+    }
+
+    fn receive(&mut self) -> u64 {
+        self.numbers.recv().expect("the peer lives")
+    }
+
+    fn send_bytes(&mut self, bytes: &Bytes) {
+        // As the peer: what is sent stays the caller's.
+        self.bytes.sender().send_many(std::slice::from_ref(bytes)).expect("the peer lives");
+    }
+
+    fn receive_bytes(&mut self) -> Vec<u8> {
+        self.bytes.recv().expect("the peer lives").into_vec()
     }
 }
 
@@ -111,11 +137,11 @@ fn ask(library: &str, link: &mut impl Link, numbers: u64, share: u64) {
     assert_eq!(link.receive(), numbers * (numbers - 1) / 2);
     print("u64, one way", numbers as f64 / start.elapsed().as_secs_f64() / 1e3, "k/s");
 
-    let bytes = vec![7; LARGE];
+    let bytes = Bytes::from(vec![7; LARGE]);
     let messages = LARGE_MESSAGES / share as usize;
     let start = Instant::now();
     (0..messages).for_each(|_| link.send_bytes(&bytes));
-    link.send_bytes(&[0]);
+    link.send_bytes(&Bytes::from(vec![0]));
     assert_eq!(link.receive(), (messages * LARGE) as u64);
     let gigabytes = (messages * LARGE) as f64 / 1e9;
     print("4 MB of bytes", gigabytes / start.elapsed().as_secs_f64(), "GB/s");
@@ -141,12 +167,26 @@ fn ask_ipc_channel(share: u64) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn answer_millpond(numbers: Connection<u64, u64>, bytes: Connection<Bytes, Bytes>) {
+    answer(&mut Millpond { numbers, bytes });
+}
+
+fn ask_millpond(share: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let (numbers, their_numbers) = millpond::pipe()?;
+    let (bytes, their_bytes) = millpond::pipe()?;
+    let other = Process::new(answer_millpond).args((their_numbers, their_bytes)).start()?;
+    ask("rust", &mut Millpond { numbers, bytes }, 5_000_000, share);
+    other.join()?;
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     millpond::init();
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (rounds, share) = if quick { (2, 4) } else { (ROUNDS, 1) };
     for _ in 0..rounds {
         ask_ipc_channel(share)?;
+        ask_millpond(share)?;
     }
     Ok(())
 }

@@ -51,6 +51,16 @@ fn greetings() {
 }
 
 #[test]
+fn nothing_hangs_or_is_left_whoever_is_killed() {
+    let _watchdog = Watchdog::start();
+    let output = example("chaos").args(["--kills", "120"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains(" 0 hangs, 0 lost, 0 doubled, 0 leaked, 0 faults"), "{text}{errors}");
+}
+
+#[test]
 fn numbers() {
     let _watchdog = Watchdog::start();
     assert_eq!(sorted(lines("numbers")), ["number 0", "number 1", "number 2", "number 3"]);

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Who is killed, and when, as far as the machine lets that be repeated.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only these scenarios of the Python package; an unknown name lists them.
+    /// Only these scenarios, and of the Python package alone; an unknown name lists them.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,
     /// Write the results to tests/chaos/runs/.
@@ -28,12 +28,17 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let venv = set_up(project)?.venv;
-    say("chaos among the processes of the Python package");
     let mut command = venv.command();
     command
         .args(["-m", "chaos", "--kills", &args.kills.to_string(), "--seed", &args.seed.to_string()])
         .env("PYTHONPATH", project.path("tests"));
-    if !args.only.is_empty() {
+    if args.only.is_empty() {
+        say("building the Rust half");
+        let build =
+            ["build", "--release", "--quiet", "--package", "millpond", "--example", "chaos"];
+        project.cargo().args(build).run()?;
+        command.arg("--rust").arg(project.target("release/examples/chaos"));
+    } else {
         command.arg("--only").args(&args.only);
     }
     if args.save {
