@@ -233,6 +233,7 @@ impl From<Error> for io::Error {
         let kind = match &error.0.cause {
             Cause::Io { source, .. } => source.kind(),
             Cause::TimedOut(_) | Cause::NotInTime { .. } => io::ErrorKind::TimedOut,
+            Cause::WouldBlock => io::ErrorKind::WouldBlock,
             Cause::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Cause::Codec(_) => io::ErrorKind::InvalidData,
             _ => io::ErrorKind::Other,

@@ -273,4 +273,10 @@ fn a_poisoned_lock_is_an_error_of_this_crate_too() {
     let error = read(&number).unwrap_err();
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(owner.pid())));
     assert_eq!(read(&number).unwrap(), 5);
+
+    let guard = number.lock().unwrap();
+    let busy = number.try_lock().map(drop).map_err(millpond::Error::from).unwrap_err();
+    assert_eq!((busy.kind(), busy.pid()), (ErrorKind::TimedOut, None));
+    assert_eq!(std::io::Error::from(busy).kind(), std::io::ErrorKind::WouldBlock);
+    drop(guard);
 }

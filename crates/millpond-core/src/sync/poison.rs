@@ -1,5 +1,6 @@
 //! Poison: how the next holder of a lock learns that the last one left it in a hurry.
 
+use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::Taken;
@@ -27,6 +28,7 @@ impl Poison {
     pub fn set(&self, me: ProcessId) {
         // Relaxed: the lock orders it.
         self.0.store(me.raw(), Ordering::Relaxed);
+        crash_point!("poison: noted");
     }
 
     /// Takes the note away: what the caller, who has just taken the lock, must know.
@@ -38,6 +40,7 @@ impl Poison {
             return Ok(());
         }
         self.0.store(0, Ordering::Relaxed);
+        crash_point!("poison: taken");
         ProcessId::from_raw(noted).map_or(Ok(()), |who| Err(Poisoned::Panicked(who)))
     }
 

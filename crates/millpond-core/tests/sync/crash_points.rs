@@ -10,6 +10,7 @@ mod condition;
 mod event;
 mod lock;
 mod points;
+mod poison;
 mod semaphore;
 mod support;
 
@@ -17,8 +18,9 @@ use support::Case;
 
 fn main() {
     support::watchdog();
-    let of_primitives: [&[Case]; 6] = [
+    let of_primitives: [&[Case]; 7] = [
         &lock::CASES,
+        &poison::CASES,
         &semaphore::CASES,
         &event::CASES,
         &condition::CASES,
