@@ -9,7 +9,7 @@ from multiprocessing import pool as _stdlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import Any
 
     from millpond.pool import Pool
@@ -18,13 +18,21 @@ __all__ = ["AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
 
 
 class AsyncResult(_stdlib.ApplyResult):  # type: ignore[type-arg]
-    """The result of `apply_async`: ask for it with `get`.
+    """The result of `apply_async`: ask for it with `get`, or await it in a coroutine.
+
+    No thread waits for each result that is awaited. A coroutine that is cancelled while it waits
+    leaves the call as it is.
 
     Example:
-        >>> import millpond
+        >>> import asyncio, millpond
         >>> with millpond.Pool(1) as pool:
         ...     pool.apply_async(pow, (2, 10)).get(timeout=10)
         1024
+        >>> async def main():
+        ...     with millpond.Pool(2) as pool:
+        ...         return await pool.apply_async(pow, (2, 5)), await pool.map_async(abs, [-1, -2])
+        >>> asyncio.run(main())
+        (32, [1, 2])
     """
 
     def __init__(self, pool: Pool, job: int) -> None:
@@ -79,6 +87,38 @@ class AsyncResult(_stdlib.ApplyResult):  # type: ignore[type-arg]
             # The traceback would hold this frame, and so the result, in a circle.
             del self
 
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self.ready():
+            import asyncio
+
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+
+            def settle() -> None:
+                if not over.done():
+                    over.set_result(None)
+
+            def tell() -> None:
+                try:
+                    loop.call_soon_threadsafe(settle)
+                except RuntimeError:
+                    # The loop was closed, and whoever awaited this with it.
+                    pass
+
+            self._call_when_ready(tell)
+            try:
+                yield from over
+            finally:
+                self._do_not_call(tell)
+        return self.get()
+
+    def _call_when_ready(self, action: Callable[[], None]) -> None:
+        """Have something done in the pool's callback thread once the call is over."""
+        self._pool._callbacks.add_later(self._job, action)
+
+    def _do_not_call(self, action: Callable[[], None]) -> None:
+        self._pool._callbacks.discard(self._job, action)
+
     def _take(self) -> None:
         with self._lock:
             if self._taken:
@@ -125,21 +165,39 @@ class Callbacks:
         self._engine = engine
         # Held from before a job begins until it is said what to do when it is over.
         self.lock = threading.RLock()
-        self._waiting: dict[int, Callable[[], None]] = {}
+        self._waiting: dict[int, list[Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, job: int, action: Callable[[], None]) -> None:
-        """Have the thread do something when the job is over; the caller holds the lock."""
-        self._waiting[job] = action
+        """Have the thread do something when the job is over; the caller holds the lock.
+
+        The job began with the wish to be told of.
+        """
+        self._waiting.setdefault(job, []).append(action)
+        self._start()
+
+    def add_later(self, job: int, action: Callable[[], None]) -> None:
+        """Have something done when a job is over that began without that wish; or now."""
+        with self.lock:
+            asked = job in self._waiting or self._engine.notify(job)
+            if asked:
+                self.add(job, action)
+        if not asked:
+            action()
+
+    def discard(self, job: int, action: Callable[[], None] | None = None) -> None:
+        """Forget what was to be done when the job is over, all of it or one thing."""
+        with self.lock:
+            if action is None:
+                self._waiting.pop(job, None)
+            elif action in (actions := self._waiting.get(job, [])):
+                actions.remove(action)
+
+    def _start(self) -> None:
         if self._thread is None:
             name = "millpond-callbacks"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
-
-    def discard(self, job: int) -> None:
-        """Forget what was to be done when the job is over."""
-        with self.lock:
-            self._waiting.pop(job, None)
 
     def join(self) -> None:
         """Wait until every callback was called, once the pool has ended."""
@@ -150,8 +208,8 @@ class Callbacks:
     def _run(self) -> None:
         while (job := self._engine.wait_notified()) is not None:
             with self.lock:
-                action = self._waiting.pop(job, None)
-            if action is not None:
+                actions = self._waiting.pop(job, [])
+            for action in actions:
                 action()
 
 
@@ -159,6 +217,7 @@ class _WithCallbacks:
     """A result that calls back before it is ready, as in `multiprocessing`."""
 
     _done: threading.Event
+    _awaiting: list[Callable[[], None]]
     _callback: Callable[[Any], object] | None
     _error_callback: Callable[[BaseException], object] | None
 
@@ -174,7 +233,24 @@ class _WithCallbacks:
                 threading.ExceptHookArgs((type(error), error, None, threading.current_thread()))
             )
         finally:
-            self._done.set()
+            with self._lock:
+                self._done.set()
+                awaiting = tuple(self._awaiting)
+            for action in awaiting:
+                action()
+
+    def _call_when_ready(self: Any, action: Callable[[], None]) -> None:
+        with self._lock:
+            done = self._done.is_set()
+            if not done:
+                self._awaiting.append(action)
+        if done:
+            action()
+
+    def _do_not_call(self: Any, action: Callable[[], None]) -> None:
+        with self._lock:
+            if action in self._awaiting:
+                self._awaiting.remove(action)
 
     def ready(self) -> bool:
         return self._done.is_set()
@@ -204,6 +280,7 @@ def with_callbacks(
 ) -> None:
     """Have a result's callbacks called when its job is over."""
     result._done = threading.Event()
+    result._awaiting = []
     result._callback = callback
     result._error_callback = error_callback
     callbacks.add(result._job, result._call_back)
