@@ -12,6 +12,8 @@ use crate::wheel;
 // What running the tests and programs needs, and what building and linting need besides.
 const TEST: &str = "requirements-test.txt";
 const DEVELOPMENT: &str = "requirements-dev.txt";
+/// What tests/programs runs unmodified. It is large; other interpreters skip those tests.
+const PROGRAMS: &str = "requirements-programs.txt";
 
 pub(crate) struct Setup<'a> {
     pub(crate) venv: Venv<'a>,
@@ -29,6 +31,11 @@ pub(crate) fn set_up(project: &Project) -> Result<Setup<'_>> {
 }
 
 impl<'a> Setup<'a> {
+    /// Installs the programs that tests run on the default interpreter.
+    pub(crate) fn add_programs(&self) -> Result<()> {
+        self.venv.require(PROGRAMS)
+    }
+
     /// Sets up the environment of another interpreter for running the tests.
     pub(crate) fn set_up_other(
         &self,

@@ -35,6 +35,7 @@ enum Outcome {
 
 pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let setup = set_up(project)?;
+    setup.add_programs()?;
     let mut rows = vec![
         row("cargo test".to_owned(), rust_tests(project)),
         row("crash points".to_owned(), crash_point_tests(project)),
