@@ -12,6 +12,7 @@ __all__ = [
     "Connection",
     "Event",
     "GuardedNumber",
+    "GuardedNumbers",
     "Lock",
     "Pool",
     "Progress",
@@ -118,6 +119,12 @@ class GuardedNumber:
     def value(self, value: Any) -> None: ...
     def get_lock(self) -> RLock: ...
     def add(self, amount: Any) -> Any: ...
+
+@disjoint_base
+class GuardedNumbers:
+    def __new__(cls, length: int, lock: RLock, memory: SharedBytes, code: str) -> Self: ...
+    def get_lock(self) -> RLock: ...
+    def add(self, index: int, amount: Any) -> Any: ...
 
 @final
 class SharedBytes:

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self
 
-    from millpond._engine import GuardedNumber, RLock
+    from millpond._engine import GuardedNumber, GuardedNumbers, RLock
 else:
-    GuardedNumber, RLock = load_engine().GuardedNumber, load_engine().RLock
+    _engine = load_engine()
+    GuardedNumber, GuardedNumbers, RLock = (
+        _engine.GuardedNumber, _engine.GuardedNumbers, _engine.RLock
+    )  # fmt: skip
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
@@ -158,7 +161,7 @@ def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> SynchronizedBas
     if isinstance(obj, ctypes.Array):
         if obj._type_ is ctypes.c_char:
             return SynchronizedString(obj, lock, ctx)
-        return SynchronizedArray(obj, lock, ctx)
+        return (_Numbers if _is_for_engine(obj, lock) else SynchronizedArray)(obj, lock, ctx)
     return _wrapper_class(type(obj))(obj, lock, ctx)
 
 
@@ -307,8 +310,9 @@ _NUMBERS = frozenset(kind for code, kind in typecode_to_type.items() if code not
 
 
 def _is_for_engine(obj: Any, lock: Any) -> bool:
+    kind = obj._type_ if isinstance(obj, ctypes.Array) else type(obj)
     return (
-        type(obj) in _NUMBERS
+        kind in _NUMBERS
         and isinstance(getattr(obj, "_wrapper", None), BufferWrapper)
         and isinstance(lock, RLock)
         # A subclass may do something else besides.
@@ -348,6 +352,16 @@ class SynchronizedArray(SynchronizedBase):
         with self:
             self._obj[index] += amount
             return self._obj[index]
+
+
+class _Numbers(GuardedNumbers, SynchronizedArray):
+    """An array of numbers in shared memory whose lock is millpond's: the engine adds."""
+
+    def __new__(cls, obj: Any, lock: Any, ctx: Any) -> Self:
+        return super().__new__(cls, len(obj), lock, obj._wrapper.memory, obj._type_._type_)
+
+
+_Numbers.__name__, _Numbers.__qualname__ = "SynchronizedArray", "SynchronizedArray"
 
 
 class SynchronizedString(SynchronizedArray):

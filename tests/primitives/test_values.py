@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import millpond
-from millpond import heap, sharedctypes
+from millpond import _engine, heap, sharedctypes
 from millpond.context import BaseContext
 
 CODES = sorted(sharedctypes.typecode_to_type)
@@ -165,8 +165,9 @@ def test_add_to_an_element() -> None:
     array = millpond.Array("h", [1, 2, 3])
     assert array.add(0, 5) == 6
     assert array.add(-1, 32767) == -32766
-    with pytest.raises(IndexError):
-        array.add(3, 1)
+    for index in (3, -4, 2**62, -(2**62)):
+        with pytest.raises(IndexError):
+            array.add(index, 1)
     with pytest.raises(TypeError):
         array.add(0, "1")
     assert array[:] == [6, 2, -32766]
@@ -240,6 +241,7 @@ def test_wrappers_look_like_those_of_the_standard_library() -> None:
     value, text = millpond.Value("i", 3), millpond.Array("c", b"abc")
     assert repr(value) == "<Synchronized wrapper for c_int(3)>"
     assert repr(text).startswith("<SynchronizedString wrapper for <")
+    assert repr(millpond.Array("i", 1)).startswith("<SynchronizedArray wrapper for <")
     assert repr(millpond.Value(Point)).startswith("<SynchronizedPoint wrapper for <")
     assert isinstance(value, sharedctypes.Synchronized)
     assert isinstance(text, sharedctypes.SynchronizedArray)
@@ -311,3 +313,15 @@ def test_a_thousand_values_do_not_cost_a_thousand_descriptors() -> None:
     gc.collect()
     # One slab of each size is kept to allocate from.
     assert descriptors() - before <= 3
+
+
+@pytest.mark.parametrize("code", sorted(set(CODES) - set("cu")))
+def test_the_engine_has_the_numbers(code: str) -> None:
+    """Otherwise they work as well, but slowly."""
+    assert isinstance(millpond.Value(code), _engine.GuardedNumber)
+    millpond.install()
+    try:
+        assert isinstance(multiprocessing.Value(code), _engine.GuardedNumber)
+        assert isinstance(multiprocessing.Array(code, 2), _engine.GuardedNumbers)
+    finally:
+        millpond.uninstall()

@@ -46,7 +46,7 @@ mod _engine {
     #[pymodule_export]
     use crate::lock::PyLock;
     #[pymodule_export]
-    use crate::number::PyGuardedNumber;
+    use crate::number::{PyGuardedNumber, PyGuardedNumbers};
     #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]

@@ -1,7 +1,7 @@
-//! A number in shared memory that a lock guards: what `Value` is made of.
+//! Numbers in shared memory that a lock guards: what `Value` and `Array` are made of.
 
 use millpond_core::shm::number::{NumberKind, Numbers, Scalar};
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
@@ -31,9 +31,7 @@ impl PyGuardedNumber {
         memory: &Bound<'_, PySharedBytes>,
         code: char,
     ) -> PyResult<Self> {
-        let kind = kind(code).ok_or_else(|| PyValueError::new_err("no code of a number"))?;
-        let numbers = Numbers::new(memory.get().bytes.clone(), kind);
-        Ok(Self { numbers, lock, object })
+        Ok(Self { numbers: numbers(memory, code)?, lock, object })
     }
 
     fn get_lock(&self, py: Python<'_>) -> Py<PyRLock> {
@@ -42,7 +40,7 @@ impl PyGuardedNumber {
 
     #[getter]
     fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let scalar = self.locked(py, || Ok(self.numbers.get(0)))?;
+        let scalar = locked(py, &self.lock, || Ok(self.numbers.get(0)))?;
         python(py, scalar)
     }
 
@@ -54,7 +52,7 @@ impl PyGuardedNumber {
             let integer = value.cast::<PyInt>().ok();
             integer.and_then(|integer| integer.extract().ok()).map(Scalar::Signed)
         };
-        self.locked(py, || match scalar {
+        locked(py, &self.lock, || match scalar {
             Some(scalar) => {
                 self.numbers.set(0, scalar);
                 Ok(())
@@ -65,26 +63,77 @@ impl PyGuardedNumber {
 
     /// Adds under the lock and returns the sum.
     fn add<'py>(&self, py: Python<'py>, amount: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let amount = if self.numbers.kind().is_float() {
-            Scalar::Float(amount.extract()?)
-        } else {
-            integer(amount)?
-        };
-        let sum = self.locked(py, || Ok(self.numbers.add(0, amount)))?;
+        let amount = summand(self.numbers.kind(), amount)?;
+        let sum = locked(py, &self.lock, || Ok(self.numbers.add(0, amount)))?;
         python(py, sum)
     }
 }
 
-impl PyGuardedNumber {
-    /// Calls the function with the lock held. The death of its owner is an error, once.
-    #[inline]
-    fn locked<R>(&self, py: Python<'_>, call: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-        let lock = self.lock.get();
-        acquire(py, &*lock.0, Truth(true), None)?;
-        let result = call();
-        lock.release()?;
-        result
+/// Numbers side by side in shared bytes, of which one may be added to with a lock held.
+#[pyclass(name = "GuardedNumbers", module = "millpond._engine", subclass, frozen)]
+pub(crate) struct PyGuardedNumbers {
+    numbers: Numbers,
+    length: usize,
+    lock: Py<PyRLock>,
+}
+
+#[pymethods]
+impl PyGuardedNumbers {
+    /// `length` numbers, of the type that `code` stands for.
+    #[new]
+    fn new(
+        length: usize,
+        lock: Py<PyRLock>,
+        memory: &Bound<'_, PySharedBytes>,
+        code: char,
+    ) -> PyResult<Self> {
+        Ok(Self { numbers: numbers(memory, code)?, length, lock })
     }
+
+    fn get_lock(&self, py: Python<'_>) -> Py<PyRLock> {
+        self.lock.clone_ref(py)
+    }
+
+    /// Adds under the lock to the number at an index, and returns the sum.
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        index: isize,
+        amount: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let from_end = if index < 0 { self.length } else { 0 };
+        let index = from_end.wrapping_add_signed(index);
+        if index >= self.length {
+            return Err(PyIndexError::new_err("invalid index"));
+        }
+        let amount = summand(self.numbers.kind(), amount)?;
+        let sum = locked(py, &self.lock, || Ok(self.numbers.add(index, amount)))?;
+        python(py, sum)
+    }
+}
+
+/// Calls the function with the lock held. The death of its owner is an error, once.
+#[inline]
+fn locked<R>(
+    py: Python<'_>,
+    lock: &Py<PyRLock>,
+    call: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    let lock = lock.get();
+    acquire(py, &*lock.0, Truth(true), None)?;
+    let result = call();
+    lock.release()?;
+    result
+}
+
+fn numbers(memory: &Bound<'_, PySharedBytes>, code: char) -> PyResult<Numbers> {
+    let kind = kind(code).ok_or_else(|| PyValueError::new_err("no code of a number"))?;
+    Ok(Numbers::new(memory.get().bytes.clone(), kind))
+}
+
+#[inline]
+fn summand(kind: NumberKind, amount: &Bound<'_, PyAny>) -> PyResult<Scalar> {
+    if kind.is_float() { Ok(Scalar::Float(amount.extract()?)) } else { integer(amount) }
 }
 
 fn kind(code: char) -> Option<NumberKind> {
