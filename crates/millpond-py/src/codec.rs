@@ -79,7 +79,14 @@ impl Part for EncodedPart<'_> {
     }
 }
 
-impl Encoded<'_> {
+impl<'py> Encoded<'py> {
+    /// What the fast lane's encoder has made.
+    pub(crate) fn fast(values: Vec<u8>, large: Vec<Large<'py>>) -> Self {
+        let mut parts = vec![EncodedPart::Bytes(values)];
+        parts.extend(large.into_iter().map(EncodedPart::Large));
+        Self { flags: FAST, parts }
+    }
+
     /// What the payload is gathered from.
     pub(crate) fn parts(&self) -> Vec<&dyn Part> {
         self.parts.iter().map(|part| part as &dyn Part).collect()
@@ -122,10 +129,13 @@ impl Codec {
         let mut fast = Encoder::with_parts();
         if fast.push(value).is_some() {
             let (values, large) = fast.finish();
-            let mut parts = vec![EncodedPart::Bytes(values)];
-            parts.extend(large.into_iter().map(EncodedPart::Large));
-            return Ok(Encoded { flags: FAST, parts });
+            return Ok(Encoded::fast(values, large));
         }
+        self.pickle(value)
+    }
+
+    /// Encodes a value that is not for the fast lane.
+    pub(crate) fn pickle<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
         let dumped = self.dumps.bind(value.py()).call1((value,))?;
         let part =
             |buffer: PyResult<_>| Ok(EncodedPart::Buffer(value.py(), PyBuffer::get(&buffer?)?));

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use millpond_core::channel::pipe::{End, Message, Outgoing, ReceiveError};
+use millpond_core::channel::pipe::packet::HEADER;
+use millpond_core::channel::pipe::{End, LARGEST_PACKET, Message, Outgoing, ReceiveError};
 use millpond_core::os::inherited::adopt;
 use millpond_core::os::ready::{Waited, any_readable};
 use millpond_core::pool::payload::{Part, Parts, Payload};
@@ -16,8 +17,8 @@ use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValu
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
-use crate::codec::{EncodedPart, FAST, shared_codec};
-use crate::fast::Decoder;
+use crate::codec::{Encoded, EncodedPart, FAST, shared_codec};
+use crate::fast::{Decoder, Encoder};
 use crate::waiting::deadline;
 
 /// What a message is: a pickle and its buffers, a value of the fast lane, or bytes.
@@ -295,7 +296,17 @@ impl PyConnection {
     fn send(&self, obj: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = obj.py();
         let end = self.writable_end()?;
-        let encoded = shared_codec(py)?.encode(obj)?;
+        let mut fast = Encoder::with_parts_behind(HEADER);
+        let encoded = if fast.push(obj).is_some() {
+            let (mut packet, large) = fast.finish();
+            if large.is_empty() && packet.len() <= LARGEST_PACKET {
+                return self.send_message(py, &end, end.prepare_packet(FAST, packet));
+            }
+            packet.drain(..HEADER);
+            Encoded::fast(packet, large)
+        } else {
+            shared_codec(py)?.pickle(obj)?
+        };
         self.send_parts(py, &end, encoded.flags, &encoded.parts())
     }
 

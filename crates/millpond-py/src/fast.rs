@@ -71,6 +71,13 @@ impl<'py> Encoder<'py> {
         Self { large: Some(Vec::new()), ..Self::default() }
     }
 
+    /// The same, with room for a header of so many bytes before the values.
+    pub(crate) fn with_parts_behind(header: usize) -> Self {
+        let mut out = Vec::with_capacity(64);
+        out.resize(header, 0);
+        Self { out, ..Self::with_parts() }
+    }
+
     /// The encoded values, and what was left aside.
     pub(crate) fn finish(self) -> (Vec<u8>, Vec<Large<'py>>) {
         (self.out, self.large.unwrap_or_default())

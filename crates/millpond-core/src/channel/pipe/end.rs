@@ -15,8 +15,8 @@ use super::blocks::Blocks;
 use super::error::ReceiveError;
 use super::mappings::{Mappings, no_descriptor};
 use super::message::Message;
-use super::outgoing::{LARGEST_INLINE, Outgoing};
-use super::packet::{HEADER, Packet, parse};
+use super::outgoing::{LARGEST_PACKET, Outgoing};
+use super::packet::{Packet, parse};
 use crate::crash::crash_point;
 use crate::os::fork;
 use crate::os::ready::{self, Interest, Waited};
@@ -114,7 +114,7 @@ impl End {
     /// A buffer that every packet fits into, to be used for many.
     #[must_use]
     pub fn buffer() -> Vec<u8> {
-        vec![0; HEADER + LARGEST_INLINE]
+        vec![0; LARGEST_PACKET]
     }
 
     /// Makes a message of `parts` ready. `kind` is a mark for the receiver.
@@ -124,6 +124,16 @@ impl End {
     /// large one.
     pub fn prepare(&self, kind: u8, parts: Parts<'_>) -> io::Result<Outgoing<'_>> {
         Outgoing::new(&self.blocks, self.buffer_size, kind, parts)
+    }
+
+    /// Makes a small message of one part ready, which was written where it is sent from: behind
+    /// [`HEADER`](super::packet::HEADER) bytes that are overwritten.
+    ///
+    /// # Panics
+    /// When `packet` is shorter than the header or longer than [`LARGEST_PACKET`].
+    #[must_use]
+    pub fn prepare_packet(&self, kind: u8, packet: Vec<u8>) -> Outgoing<'_> {
+        Outgoing::in_packet(&self.blocks, kind, packet)
     }
 
     /// Sends a message that this end prepared, if there is room for it now; returns whether there

@@ -12,7 +12,7 @@ pub mod packet;
 pub use end::{Arrival, End};
 pub use error::ReceiveError;
 pub use message::Message;
-pub use outgoing::Outgoing;
+pub use outgoing::{LARGEST_PACKET, Outgoing};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,10 @@ use crate::pool::payload::Parts;
 
 /// Payloads up to so many bytes go in the packet. Measured: up to here two copies by the kernel
 /// cost less than a block's descriptor and padding.
-pub(super) const LARGEST_INLINE: usize = 32 << 10;
+const LARGEST_INLINE: usize = 32 << 10;
+
+/// The longest packet with a message in it.
+pub const LARGEST_PACKET: usize = HEADER + LARGEST_INLINE;
 
 /// A message that is ready to be sent by the end that prepared it. If it is dropped unsent, nothing
 /// was sent.
@@ -47,6 +50,13 @@ impl<'a> Outgoing<'a> {
         let packet = reference(kind, parts.count(), length as u64).to_vec();
         let padding = padding(buffer_size, length);
         Ok(Self { packet, padding, block: Some(block), home, sent: false })
+    }
+
+    /// A message of one part that is in its packet already, behind room for the header.
+    pub(super) fn in_packet(home: &'a Blocks, kind: u8, mut packet: Vec<u8>) -> Self {
+        assert!((HEADER..=LARGEST_PACKET).contains(&packet.len()), "{} bytes", packet.len());
+        packet[..HEADER].copy_from_slice(&inline_header(kind, 1));
+        Self { packet, padding: 0, block: None, home, sent: false }
     }
 
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
