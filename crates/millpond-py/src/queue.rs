@@ -26,8 +26,10 @@ use crate::{handle, waiting};
 
 /// A buffer that has grown beyond this is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
-/// How long somebody without patience waits for others to leave the queue's guard.
+/// How long somebody whose time is over waits for others to leave the queue's guard, and how often:
+/// a process may be stopped in it.
 const MOMENT: Duration = Duration::from_millis(1);
+const MOMENTS: usize = 50;
 
 /// A queue, which its subclass starts or attaches.
 #[pyclass(name = "Queue", module = "millpond._engine", subclass, frozen)]
@@ -144,6 +146,7 @@ fn put_all(
 ) -> PyResult<()> {
     let mut deadline = None;
     let mut waits = false;
+    let mut moments = 0;
     let mut next = past();
     loop {
         match put(Some(next)) {
@@ -156,10 +159,11 @@ fn put_all(
             waits = true;
         }
         let is_over = !block || deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_over && queue.is_full() {
+        if is_over && (queue.is_full() || moments == MOMENTS) {
             return Err(full(py, done()));
         }
         // Not full: somebody is in the guard, perhaps for longer than a spin.
+        moments += usize::from(is_over);
         let slice = Instant::now() + if is_over { MOMENT } else { waiting::SLICE };
         let until = deadline.filter(|_| !is_over).map_or(slice, |deadline| deadline.min(slice));
         let _ = py.detach(|| queue.wait_for_room(Some(until)));
@@ -192,7 +196,10 @@ fn take<R: Send>(
         taken = waiting::wait(py, deadline, &mut settle)?;
     }
     // Somebody else may have been in the guard: it is empty when it has no items.
-    while taken.is_none() && !queue.is_empty() {
+    for _ in 0..MOMENTS {
+        if taken.is_some() || queue.is_empty() {
+            break;
+        }
         taken = waiting::wait(py, Some(Instant::now() + MOMENT), &mut settle)?;
     }
     match taken {

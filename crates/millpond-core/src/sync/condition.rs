@@ -378,6 +378,19 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_in_turns_keeps_its_place() {
+        let condition = condition();
+        let place = condition.register();
+        assert_eq!(condition.wait_a_while(&place, Instant::now()), Notified::Interrupted);
+        assert_eq!(condition.waiting(), 1);
+        assert_eq!(condition.notify(1), 1);
+        assert!(condition.leave(&place));
+        let place = condition.register();
+        assert!(!condition.leave(&place));
+        assert_eq!((condition.waiting(), condition.granted()), (0, 0));
+    }
+
+    #[test]
     fn so_many_are_notified_in_the_order_in_which_they_came() {
         let condition = condition();
         let places: Vec<_> = (0..5).map(|_| condition.register()).collect();

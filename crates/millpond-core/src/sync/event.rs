@@ -138,6 +138,17 @@ mod tests {
     use crate::sync::testing::{Child, far, until};
 
     #[test]
+    fn a_setting_between_two_turns_of_a_wait_counts() {
+        let event = Event::default();
+        let seen = event.listen();
+        assert_eq!(event.wait_since(seen, Some(Instant::now())), Ok(false));
+        event.set();
+        event.clear();
+        assert_eq!(event.wait_since(seen, Some(Instant::now())), Ok(true));
+        assert_eq!(event.wait(Some(Instant::now())), Ok(false));
+    }
+
+    #[test]
     fn all_who_wait_get_through() {
         let event = Shared::<Event>::zeroed().expect("memory");
         let through = Shared::<Event>::zeroed().expect("memory");

@@ -148,6 +148,22 @@ mod tests {
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
     #[test]
+    fn who_does_not_wait_learns_of_the_owners_death_too() {
+        let lock = Shared::<Lock>::zeroed().expect("memory");
+        assert_eq!(lock.attempt(), Taken::Clean);
+        lock.release().expect("held");
+        let owner = Child::run(|| {
+            assert!(lock.try_acquire());
+            sleep_for_ever();
+        });
+        until(|| lock.holder().is_some());
+        assert_eq!(lock.attempt(), Taken::TimedOut);
+        owner.kill();
+        // It looks from time to time.
+        until(|| matches!(lock.attempt(), Taken::OwnerDied(_)));
+    }
+
+    #[test]
     fn anybody_may_release_what_is_held() {
         let lock = Shared::<Lock>::zeroed().expect("memory");
         assert_eq!(lock.release(), Err(Misuse::NotHeld));
