@@ -75,7 +75,7 @@ impl Link for Millpond {
 
     fn send_bytes(&mut self, bytes: &Bytes) {
         // As the peer: what is sent stays the caller's.
-        self.bytes.sender().send_many(std::slice::from_ref(bytes)).expect("the peer lives");
+        self.bytes.sender().send_ref(bytes).expect("the peer lives");
     }
 
     fn receive_bytes(&mut self) -> Vec<u8> {

@@ -44,7 +44,7 @@ fn a_receiver_gets_what_is_left_and_then_learns_that_the_senders_are_gone() {
 fn a_sender_gets_its_value_back_when_the_receivers_are_gone() {
     let _watchdog = Watchdog::start();
     let (sender, receiver) = channel().unwrap();
-    sender.send("one".to_owned()).unwrap();
+    sender.send_ref(&"one".to_owned()).unwrap();
     drop(receiver);
     let error = sender.send("two".to_owned()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected);

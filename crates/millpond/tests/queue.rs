@@ -48,7 +48,7 @@ fn bytes_are_their_own_encoding() {
     for size in [0, 1, 1000, 40_000, 5 << 20] {
         let queue = Queue::new().unwrap();
         let bytes: Vec<u8> = (0..size).map(|at: u32| at as u8).collect();
-        queue.put(bytes.clone()).unwrap();
+        queue.put_ref(&bytes).unwrap();
         queue.put_many(&[bytes.clone(), bytes.clone()]).unwrap();
         assert!(queue.get().unwrap() == bytes);
         let mut got = queue.get_many(2).unwrap();

@@ -54,6 +54,15 @@ impl<T: Message> Sender<T> {
         self.send_waiting(value, Wait::Ever)
     }
 
+    /// Sends a value that the caller keeps, as [`send`](Self::send) does. For large ones that are
+    /// sent more than once.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_ref(&self, value: &T) -> crate::Result<()> {
+        transfer::put(self.membership.engine(), value, Wait::Ever)
+    }
+
     /// Sends a value if room is made within `timeout`.
     ///
     /// # Errors

@@ -85,6 +85,15 @@ impl<T: Message> Queue<T> {
         self.put_waiting(value, Wait::Ever)
     }
 
+    /// Puts a value that the caller keeps, as [`put`](Self::put) does. For large ones that are put
+    /// more than once.
+    ///
+    /// # Errors
+    /// Those of [`put`](Self::put).
+    pub fn put_ref(&self, value: &T) -> Result<()> {
+        transfer::put(&self.engine, value, Wait::Ever)
+    }
+
     /// Puts a value if room is made within `timeout`.
     ///
     /// # Errors
