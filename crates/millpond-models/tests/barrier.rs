@@ -97,6 +97,40 @@ fn a_reset_never_splits_a_crossing() {
     });
 }
 
+#[test]
+fn an_action_that_a_reset_overtook_opens_nothing() {
+    Model::of(2, 3).run(|| {
+        let barrier = barrier(2);
+        let Arrival::Early { .. } = barrier.arrive() else {
+            panic!("the first of two");
+        };
+        let actor = {
+            let barrier = Arc::clone(&barrier);
+            Process::run(2, move || match barrier.arrive() {
+                Arrival::Last { generation, .. } => {
+                    (barrier.open(generation) == Crossing::Crossed).then_some(generation)
+                }
+                _ => None,
+            })
+        };
+        let next = {
+            let barrier = Arc::clone(&barrier);
+            Process::run(3, move || {
+                barrier.reset();
+                match barrier.arrive() {
+                    Arrival::Early { generation, .. } => {
+                        let end = barrier.give_up(generation);
+                        (end == Some(Crossing::Crossed)).then_some(generation)
+                    }
+                    _ => None,
+                }
+            })
+        };
+        let (opened, crossed) = (actor.join().expect("it lives"), next.join().expect("it lives"));
+        assert!(crossed.is_none() || crossed == opened, "it crossed with somebody else's party");
+    });
+}
+
 fn dies_at(point: &'static str, parties: u32) {
     Model::of(if parties == 2 { 3 } else { 1 }, if parties == 2 { 4 } else { 2 }).run(move || {
         let barrier = barrier(parties);

@@ -152,6 +152,28 @@ fn no_notification_is_lost_to_one_that_dies_asleep() {
 }
 
 #[test]
+fn a_notification_of_the_dead_goes_to_the_living() {
+    Model::of(2, 4).run(|| {
+        let condition = Arc::new(Condition::default());
+        let dead = {
+            let condition = Arc::clone(&condition);
+            Process::dies_at("condition: before sleep", 2, move || {
+                let place = condition.register();
+                condition.wait(&place, None)
+            })
+        };
+        assert_eq!(dead.join(), None);
+        let mine = condition.register();
+        let notifier = {
+            let condition = Arc::clone(&condition);
+            Process::run(3, move || condition.notify(1))
+        };
+        assert_eq!(condition.wait(&mine, None), Notified::Yes);
+        assert_eq!(notifier.join(), Some(1));
+    });
+}
+
+#[test]
 fn no_notification_is_lost_to_one_that_dies_notified() {
     Model::of(1, 2).run(|| {
         let condition = Arc::new(Condition::default());

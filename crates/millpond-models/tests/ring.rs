@@ -29,9 +29,9 @@ fn ring() -> (Arc<Memory>, Producer, Consumer) {
 
 /// A body that says whether it is whole, written with others looking on.
 fn write(body: &mut [u8], number: u8) {
-    for byte in body.iter_mut() {
+    for piece in body.chunks_mut(12) {
         step();
-        *byte = number;
+        piece.fill(number);
     }
 }
 
@@ -52,21 +52,21 @@ fn frames_arrive_whole_and_in_order() {
         let (memory, mut producer, mut consumer) = ring();
         let putting = Process::run(2, move || {
             let _memory = memory;
-            for number in 1..=3 {
-                // The third one passes the end of the buffer, and has to wait for room.
+            for number in 1..=5 {
+                // Four of them fill the buffer: the fifth has to wait for room.
                 while producer.push(24, |body| write(body, number)).is_none() {
                     loom::thread::yield_now();
                 }
             }
         });
         let mut taken = Vec::new();
-        while taken.len() < 3 {
+        while taken.len() < 5 {
             match take(&mut consumer) {
                 Some(number) => taken.push(number),
                 None => loom::thread::yield_now(),
             }
         }
-        assert_eq!(taken, [1, 2, 3]);
+        assert_eq!(taken, [1, 2, 3, 4, 5]);
         putting.join();
     });
 }
