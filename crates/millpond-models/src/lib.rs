@@ -15,6 +15,22 @@
 //!   reports, although slices would mend it in 50 ms. Once somebody is dead, time passes whenever
 //!   somebody sleeps.
 //! - `crash_point!`: a thread that was told to die at a point unwinds from there as a dead process.
+//! - [`sync::in_place`]: atomics that lie over bytes (the ring) keep the usual layout, so loom sees
+//!   their interleavings but not what weaker orderings would permit.
+//! - [`channel::queue::numbers`]: the queue's sides and waiters are the engine's; what is between
+//!   them is written anew, in the way of the engine's `put.rs` and `get.rs`.
+//!
+//! # Depth
+//!
+//! `cargo test -p millpond-models` bounds the preemptions so that all models take some seconds.
+//! `cargo xtask models` (the variable `MILLPOND_MODELS=deep`) allows one to three more.
+//!
+//! # Do the models notice?
+//!
+//! `cargo xtask models --mutants` breaks the source in the ways that `mutants.txt` lists, one at a
+//! time, in a copy, and demands that the models fail each time. When the list was made, two of its
+//! mutants (a grant of the dead that is left there, an opening that asks for no generation) went
+//! unnoticed, for which the models got cases of their own.
 
 // Test builds of this library have nothing: the included sources bring unit tests, which are the
 // engine's own.
