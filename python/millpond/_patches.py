@@ -1,4 +1,4 @@
-"""The places of `multiprocessing` that change while millpond is installed.
+"""The places of `multiprocessing`, and of what builds on it, that millpond changes when installed.
 
 - Classes that millpond has, such as `multiprocessing.pool.Pool`, read as millpond's. The modules'
   own globals keep the standard library's: `ThreadPool` needs its `Pool`.
@@ -167,7 +167,30 @@ def _wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]
 
 _wait.__name__ = _wait.__qualname__ = "wait"
 
+
+def _with_stream(thread_wakeup: Any) -> Any:
+    """Have the executor of `concurrent.futures` wake its thread by a pipe of the standard library.
+
+    Each `submit` sends it an empty message, under a lock that the thread needs before it reads. So
+    the pipe must not be full, and a stream holds sixteen thousand of them; ours holds hundreds.
+    """
+
+    class ThreadWakeup(thread_wakeup):  # type: ignore[misc]
+        _reader: Any
+        _writer: Any
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._reader.close()
+            self._writer.close()
+            stream = vars(import_module("multiprocessing.connection"))["Pipe"]
+            self._reader, self._writer = stream(duplex=False)
+
+    return ThreadWakeup
+
+
 PATCHES: Mapping[str, Patch] = {
+    "concurrent.futures.process": GlobalPatch("_ThreadWakeup", _with_stream),
     "multiprocessing.connection": NamesPatch(
         Connection=lambda: import_module("millpond.connection").Connection,
         Pipe=lambda: import_module("millpond.connection").Pipe,

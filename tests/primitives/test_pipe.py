@@ -617,6 +617,24 @@ def test_install_gives_ours() -> None:
     assert multiprocessing.connection.Pipe is not Pipe
 
 
+def test_an_installed_pipe_does_not_stop_the_executor_of_the_standard_library() -> None:
+    """Nobody receives while it sends itself a message for each task that is submitted."""
+    millpond.install()
+    try:
+        from concurrent.futures import process
+
+        wakeup: Any = vars(process)["_ThreadWakeup"]()
+        for _ in range(10_000):
+            wakeup.wakeup()
+        wakeup.clear()
+        wakeup.close()
+        context = millpond.get_context("spawn")
+        with process.ProcessPoolExecutor(1, mp_context=context) as executor:
+            assert list(executor.map(abs, range(-2000, 0))) == list(range(2000, 0, -1))
+    finally:
+        millpond.uninstall()
+
+
 def test_a_pipe_may_be_subclassed(ends: Ends) -> None:
     class Counting(Connection):
         sent = 0
