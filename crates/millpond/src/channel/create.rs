@@ -37,8 +37,9 @@ use crate::queue::{Message, checked};
 /// Each process that has a handle, and each handle on its way in a message or an argument. Two
 /// things are not known: a message with a handle that nobody will ever read keeps the end open;
 /// and a child that was made with `fork`, not by this crate, counts once it uses the handle that
-/// it inherited. Receivers that wait notice a death within 50 ms; a sender that need not wait
-/// notices that the receivers have died (as opposed to dropped) some 64 KiB later.
+/// it inherited. Receivers that wait notice a death within 50 ms, and so do senders of large
+/// values; a sender of small ones that need not wait notices that the receivers have died (as
+/// opposed to dropped theirs) some hundred KiB later.
 ///
 /// # Errors
 /// [`Io`](crate::ErrorKind::Io) when memory or file descriptors have run out.

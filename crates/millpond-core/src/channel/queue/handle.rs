@@ -15,6 +15,21 @@ use crate::shm::ticket::{self, Ticket, TicketError};
 ///
 /// Forked children inherit it; other processes [open](Self::open) a [ticket](Self::send). Clones
 /// are the same queue. README.md beside this module is the protocol.
+///
+/// ```
+/// use millpond_core::channel::payload::Parts;
+/// use millpond_core::channel::queue::{GetError, Options, Queue};
+///
+/// let queue = Queue::create(Options { capacity: Some(10), ..Options::default() })?;
+/// queue.put(7, Parts(&[&&b"bytes"[..]]), None)?;
+///
+/// let other = Queue::open(&queue.send())?;
+/// let mut buffer = Vec::new();
+/// let received = other.get(&mut buffer, None)?;
+/// assert_eq!((received.tag, &buffer[received.bytes]), (7, &b"bytes"[..]));
+/// assert!(matches!(other.try_get(&mut buffer), Err(GetError::Empty)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     pub(super) memory: Arc<Memory>,

@@ -13,9 +13,10 @@ use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::tally::Tally;
 use crate::crash::crash_point;
+use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
-use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::robust::RobustWord;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::robust::{RobustWord, SLICE};
 
 /// One end's members; all zero is an end that nobody has ever joined.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct Members {
     used: AtomicU32,
     /// Handles in messages.
     travelling: AtomicU32,
+    /// When somebody who did not wait last looked, in milliseconds of the monotonic clock.
+    looked: AtomicU64,
     tally: Tally<96>,
 }
 
@@ -126,6 +129,21 @@ impl Memory {
             self.control().close(end.flag());
         }
         self.control().is_closed(end.flag())
+    }
+
+    /// The same, if nobody has looked lately: for those who never wait, so that what nobody will
+    /// take does not fill the memory.
+    pub(super) fn close_if_deserted_lately(&self, end: End) {
+        let members = self.members(end);
+        if members.used.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let now = monotonic_ns() / 1_000_000;
+        let passed = now.wrapping_sub(members.looked.load(Ordering::Relaxed));
+        if u128::from(passed) >= SLICE.as_millis() {
+            members.looked.store(now, Ordering::Relaxed);
+            self.close_if_deserted(end);
+        }
     }
 }
 

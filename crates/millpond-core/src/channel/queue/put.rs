@@ -21,7 +21,38 @@ use crate::sync::spin::with_thread_spin;
 /// Items up to this length lie in segments, longer ones in blocks of their own.
 pub const INLINE_LIMIT: usize = 32 << 10;
 
-/// Items to be put.
+/// Items to be put at once, wherever they are.
+///
+/// ```
+/// use millpond_core::channel::queue::{Options, Outgoing, Queue};
+///
+/// struct Words(&'static [&'static str]);
+///
+/// impl Outgoing for Words {
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn tag(&self, _: usize) -> u32 {
+///         0
+///     }
+///
+///     fn length(&self, index: usize) -> usize {
+///         self.0[index].len()
+///     }
+///
+///     fn write(&self, index: usize, out: &mut [u8]) {
+///         out.copy_from_slice(self.0[index].as_bytes());
+///     }
+/// }
+///
+/// let queue = Queue::create(Options::default())?;
+/// queue.put_many(&Words(&["so", "many", "words"]), None)?;
+/// let (mut buffer, mut items) = (Vec::new(), Vec::new());
+/// assert_eq!(queue.get_many(10, &mut buffer, &mut items, None)?, 3);
+/// assert_eq!(&buffer[items[1].bytes.clone()], b"many");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Outgoing {
     /// How many there are.
     fn count(&self) -> usize;
@@ -161,6 +192,10 @@ impl Queue {
         for index in 0..items.count() {
             let length = items.length(index);
             if length > INLINE_LIMIT {
+                self.memory.close_if_deserted_lately(End::Consumers);
+                if self.memory.control().is_closed(NO_CONSUMERS) {
+                    return Err(PutError::Closed);
+                }
                 let mut block = Block::new(&self.memory, length)?;
                 items.write(index, block.bytes_mut());
                 crash_point!("queue: block is filled");

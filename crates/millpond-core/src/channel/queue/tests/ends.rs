@@ -92,3 +92,19 @@ fn a_dead_producer_and_a_dead_consumer_are_noticed() {
     assert!(matches!(full.put(0, Parts(&[]), far()), Err(PutError::Closed)));
     assert!(matches!(try_put(&full, b"item"), Err(PutError::Closed)));
 }
+
+#[test]
+fn who_never_waits_notices_dead_consumers_before_the_memory_is_full() {
+    let queue = queue();
+    let child = Child::run(|| {
+        queue.join_end(End::Consumers);
+        get(&queue);
+        sleep_for_ever();
+    });
+    put(&queue, 0, b"item");
+    until(|| queue.is_empty());
+    child.kill();
+    let bytes = pattern(100_000, 0);
+    until(|| matches!(try_put(&queue, &bytes), Err(PutError::Closed)));
+    assert!(queue.len() < 1000);
+}
