@@ -13,6 +13,15 @@ The names are looked up when they are first used, so that importing the package 
 nothing: neither `multiprocessing` nor the engine is loaded before it is needed.
 """
 
+import sys as _sys
+
+# This file parses in older versions too, so that they get to say it.
+if _sys.version_info < (3, 11):  # noqa: UP036
+    raise ImportError(
+        "millpond needs CPython 3.11 or newer; this is Python %d.%d (%s)"  # noqa: UP031
+        % (_sys.version_info[0], _sys.version_info[1], _sys.executable)
+    )
+
 from millpond._version import __version__
 
 SUBDEBUG = 5
@@ -183,18 +192,18 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         """Find a name where it lives, and keep it."""
-        from importlib import import_module
+        from millpond._original import import_ours
 
         if name in _SUBMODULES:
-            return import_module(f"millpond.{name}")
+            return import_ours("millpond." + name)
         if name not in __all__:
-            raise AttributeError(f"module 'millpond' has no attribute {name!r}")
+            raise AttributeError("module 'millpond' has no attribute " + repr(name))
         if name in _HOMES:
-            home = import_module(_HOMES[name])
+            home = import_ours(_HOMES[name])
         else:
-            home = import_module("millpond.context")._default_context
+            home = import_ours("millpond.context")._default_context
         value = globals()[name] = getattr(home, name)
         return value
 
     def __dir__():
-        return sorted({*globals(), *__all__, *_SUBMODULES})
+        return sorted(set(globals()) | set(__all__) | _SUBMODULES)

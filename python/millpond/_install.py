@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from millpond._on_import import ImportWatcher
+from millpond._original import is_original
 from millpond._patches import PATCHES
 
 __all__ = ["SUBPROCESS_VARIABLE", "install", "is_installed", "uninstall"]
@@ -13,7 +15,20 @@ __all__ = ["SUBPROCESS_VARIABLE", "install", "is_installed", "uninstall"]
 SUBPROCESS_VARIABLE = "MILLPOND_INSTALL"
 """The environment variable that makes a new Python process install millpond when it starts."""
 
-_watcher = ImportWatcher({name: patch.apply for name, patch in PATCHES.items()})
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from millpond._patches import Patch
+
+
+def _apply(patch: Patch, module: ModuleType) -> None:
+    # A program may have modules of these names itself; they are none of our business.
+    if is_original():
+        patch.apply(module)
+
+
+_watcher = ImportWatcher({name: partial(_apply, patch) for name, patch in PATCHES.items()})
 _installed = False
 
 
@@ -50,7 +65,7 @@ def install(*, subprocesses: bool = False) -> None:
     sys.meta_path.insert(0, _watcher)
     for name, patch in PATCHES.items():
         if name in sys.modules:
-            patch.apply(sys.modules[name])
+            _apply(patch, sys.modules[name])
 
 
 def uninstall() -> None:
@@ -73,7 +88,7 @@ def uninstall() -> None:
     if _watcher in sys.meta_path:
         sys.meta_path.remove(_watcher)
     for name, patch in PATCHES.items():
-        if name in sys.modules:
+        if name in sys.modules and is_original():
             patch.revert(sys.modules[name])
 
 

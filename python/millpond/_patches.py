@@ -41,7 +41,11 @@ class NamesPatch:
         self._class = type("InstalledModule", (ModuleType,), members)
 
     def apply(self, module: ModuleType) -> None:
+        from millpond._stdlib_objects import register
+
         module.__class__ = self._class
+        # Objects that were made before, too, are to go to other processes.
+        register(module)
 
     def revert(self, module: ModuleType) -> None:
         vars(module).pop(_OVERRIDES, None)
