@@ -1,6 +1,5 @@
 //! Builds with a sanitizer, which the stable toolchain can make when it is told to.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::project::Project;
@@ -31,17 +30,13 @@ impl Sanitizer {
     }
 }
 
-/// Where what is built with sanitizers goes.
-pub(crate) fn target(project: &Project) -> PathBuf {
-    project.target("sanitized")
-}
-
-/// A cargo that builds with a sanitizer, and with more flags.
-pub(crate) fn cargo(project: &Project, sanitizer: Sanitizer, flags: &str) -> Command {
+/// A cargo that builds with a sanitizer, and with more flags, into a folder below target/.
+pub(crate) fn cargo(project: &Project, sanitizer: Sanitizer, flags: &str, folder: &str) -> Command {
     let mut cargo = project.cargo();
     // Sanitizers are behind the door of unstable options, of a stable compiler too.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     cargo.env("RUSTFLAGS", format!("{} {flags}", sanitizer.flags()));
-    cargo.env("CARGO_BUILD_TARGET", TRIPLE).env("CARGO_TARGET_DIR", target(project));
+    // Other flags in the same folder would have everything built anew each time.
+    cargo.env("CARGO_BUILD_TARGET", TRIPLE).env("CARGO_TARGET_DIR", project.target(folder));
     cargo
 }

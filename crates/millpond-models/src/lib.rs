@@ -23,7 +23,8 @@
 //! # Depth
 //!
 //! `cargo test -p millpond-models` bounds the preemptions so that all models take some seconds.
-//! `cargo xtask models` (the variable `MILLPOND_MODELS=deep`) allows one to three more.
+//! `cargo xtask models` (the variable `MILLPOND_MODELS=deep`) allows one to three more, for at
+//! most 40 s a model.
 //!
 //! # Do the models notice?
 //!

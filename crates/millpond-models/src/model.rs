@@ -3,11 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread::JoinHandle;
 
 use crate::world::{self, Died};
+
+/// How long a deep run explores one model; what is left then is left out, and the output says so.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// How a model is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +41,10 @@ impl Model {
         builder.max_branches = 20_000;
         builder.preemption_bound =
             Some(if is_deep { self.preemptions.1 } else { self.preemptions.0 });
+        if is_deep {
+            builder.max_duration = Some(LONGEST);
+        }
+        let started = Instant::now();
         let executions = Arc::new(AtomicUsize::new(0));
         let executed = Arc::clone(&executions);
         builder.check(move || {
@@ -45,7 +53,10 @@ impl Model {
             model();
         });
         let name = std::thread::current().name().unwrap_or("a model").to_owned();
-        println!("{name}: {} executions", executions.load(Ordering::Relaxed));
+        let preemptions = builder.preemption_bound.unwrap_or_default();
+        let how = if is_deep && started.elapsed() >= LONGEST { "up to" } else { "all with" };
+        let executions = executions.load(Ordering::Relaxed);
+        println!("{name}: {executions} executions, {how} {preemptions} preemptions");
     }
 }
 

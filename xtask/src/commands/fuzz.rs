@@ -34,6 +34,8 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Cdebug-assertions -Ccodegen-units=1";
 
+const BUILD: &str = "sanitized/coverage";
+
 pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let mut build = project.cargo();
     build.args(["build", "--quiet", "--release", "-p", "millpond-fuzz"]).run()?;
@@ -83,11 +85,11 @@ fn folder(project: &Project, name: &str) -> Result<std::path::PathBuf> {
 /// The guided fuzzer, if it can be built.
 fn guided<'a>(project: &'a Project) -> Option<impl Fn() -> Command + use<'a>> {
     say("building the guided fuzzer");
-    let mut build = sanitizer::cargo(project, Sanitizer::Address, COVERAGE);
+    let mut build = sanitizer::cargo(project, Sanitizer::Address, COVERAGE, BUILD);
     build.args(["build", "--quiet", "--release", "-p", "millpond-fuzz"]);
     build.args(["--features", "guided", "--bin", "guided"]);
     let built = build.status_of().is_ok_and(|status| status.success());
-    let program = sanitizer::target(project).join(sanitizer::TRIPLE).join("release/guided");
+    let program = project.target(BUILD).join(sanitizer::TRIPLE).join("release/guided");
     built.then_some(move || project.program(&program))
 }
 

@@ -38,9 +38,15 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
 }
 
 fn run(project: &Project, sanitizer: Sanitizer, names: &[String]) -> Result<Tally> {
-    let mut cargo = sanitizer::cargo(project, sanitizer, "");
+    let folder = match sanitizer {
+        Sanitizer::Address => "sanitized/address",
+        Sanitizer::Thread => "sanitized/thread",
+    };
+    let mut cargo = sanitizer::cargo(project, sanitizer, "", folder);
     cargo.args(["test", "-p", "millpond-core", "--lib", "--"]).args(names);
     // Forked children end without exit handlers, so leaks are looked for in the test program alone.
     cargo.env("ASAN_OPTIONS", "detect_stack_use_after_return=1");
+    let known = project.path("xtask/tsan-suppressions.txt");
+    cargo.env("TSAN_OPTIONS", format!("suppressions={}", known.display()));
     libtest::run(&mut cargo)
 }

@@ -385,6 +385,31 @@ mod tests {
     }
 
     #[test]
+    fn frames_cross_from_thread_to_thread() {
+        let mut memory = Memory::new(256);
+        let (mut producer, mut consumer) = memory.ends();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for n in 0..5_000_u64 {
+                    let mut push = || producer.push(8, |b| b.copy_from_slice(&n.to_le_bytes()));
+                    while push().is_none() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            for n in 0..5_000_u64 {
+                let body = loop {
+                    match take(&mut consumer) {
+                        Some(body) => break body,
+                        None => std::thread::yield_now(),
+                    }
+                };
+                assert_eq!(body, n.to_le_bytes());
+            }
+        });
+    }
+
+    #[test]
     fn a_frame_belongs_to_who_decides_first() {
         let mut memory = Memory::new(1024);
         let (mut producer, mut consumer) = memory.ends();
