@@ -78,6 +78,17 @@ impl<'py> Encoder<'py> {
         Self { out, ..Self::with_parts() }
     }
 
+    /// Like [`with_parts`](Self::with_parts), and writes to `out`, whose memory it uses again.
+    pub(crate) fn with_parts_in(mut out: Vec<u8>) -> Self {
+        out.clear();
+        Self { out, ..Self::with_parts() }
+    }
+
+    /// Whether nothing was left aside.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.large.as_ref().is_none_or(Vec::is_empty)
+    }
+
     /// The encoded values, and what was left aside.
     pub(crate) fn finish(self) -> (Vec<u8>, Vec<Large<'py>>) {
         (self.out, self.large.unwrap_or_default())

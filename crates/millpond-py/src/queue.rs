@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use millpond_core::channel::payload::{Parts, Payload};
+use millpond_core::channel::payload::{Part, Parts, Payload};
 use millpond_core::channel::queue::{GetError, JoinError, Options, PutError, Queue, Received};
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
@@ -20,8 +20,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::acquire::Truth;
 use crate::batch::{Batch, Rest};
-use crate::codec::{Codec, FAST, shared_codec};
-use crate::fast::Decoder;
+use crate::codec::{Codec, Encoded, FAST, shared_codec};
+use crate::fast::{Decoder, Encoder};
 use crate::{handle, waiting};
 
 /// A buffer that has grown beyond this is not kept.
@@ -80,17 +80,23 @@ fn past() -> Instant {
     })
 }
 
-/// Lets `receive` have this thread's buffer. While Python runs inside, others of this thread get
-/// one of their own.
-fn with_buffer<R>(receive: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    thread_local! {
-        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
-    let result = receive(&mut buffer);
+thread_local! {
+    /// This thread's buffer for small items. While Python runs that might use it, others of this
+    /// thread get one of their own.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+fn keep_buffer(buffer: Vec<u8>) {
     if buffer.capacity() <= BUFFER_KEPT {
         let _ = BUFFER.try_with(|kept| kept.set(buffer));
     }
+}
+
+/// Lets `receive` have this thread's buffer.
+fn with_buffer<R>(receive: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    let result = receive(&mut buffer);
+    keep_buffer(buffer);
     result
 }
 
@@ -287,7 +293,23 @@ impl PyQueue {
     ) -> PyResult<()> {
         let py = slf.py();
         let queue = Self::open_queue(slf)?;
-        let encoded = match shared_codec(py)?.encode(obj) {
+        let mut fast = Encoder::with_parts_in(BUFFER.try_with(Cell::take).unwrap_or_default());
+        let is_fast = fast.push(obj).is_some();
+        if is_fast && fast.is_whole() {
+            let (bytes, _) = fast.finish();
+            let parts: [&dyn Part; 1] = [&bytes];
+            let put = |until| queue.put(tag(FAST, 1), Parts(&parts), until);
+            let done = put_all(py, queue, block.0, timeout, put, || 0);
+            keep_buffer(bytes);
+            return done;
+        }
+        let encoded = if is_fast {
+            let (values, large) = fast.finish();
+            Ok(Encoded::fast(values, large))
+        } else {
+            shared_codec(py)?.pickle(obj)
+        };
+        let encoded = match encoded {
             Ok(encoded) => encoded,
             Err(error) => {
                 // Raises it, unless a subclass wants to be told instead.
