@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.processes import wait_until
 from support.program import run_program
 
 import millpond
@@ -231,6 +232,19 @@ def test_results_outlive_their_workers(context: BaseContext, size: int) -> None:
     assert len({each["pid"] for each in received}) == 5
     for each in received:
         assert (each["array"] == each["pid"]).all()
+
+
+def test_an_idle_worker_does_not_keep_what_it_sent() -> None:
+    with millpond.get_context("fork").Pool(1) as pool:
+        pid = pool.apply(os.getpid)
+
+        def descriptors() -> int:
+            return len(os.listdir(f"/proc/{pid}/fd"))
+
+        before = descriptors()
+        array = pool.apply(make_and_note, (200_000,))["array"]
+        assert wait_until(lambda: descriptors() == before, 30)
+        assert (array == pid).all()
 
 
 def test_results_that_nobody_fetches_are_freed() -> None:

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use millpond_core::pool::payload::{Part, Parts, Payload};
 use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Next, Worker, WorkerFds};
-use millpond_core::shm::ticket::wait_for_arrivals;
+use millpond_core::shm::ticket::{let_go_of_arrived, wait_for_arrivals};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
@@ -64,7 +64,13 @@ impl PyWorker {
                     }
                     return Ok(None);
                 }
-                Next::Interrupted => py.check_signals()?,
+                Next::Interrupted => {
+                    if self.sent_handles {
+                        // The memory of a result is the pool's alone while this worker idles.
+                        self.sent_handles = !let_go_of_arrived();
+                    }
+                    py.check_signals()?;
+                }
             }
         }
     }

@@ -247,7 +247,7 @@ impl Ticket {
 
 /// Lets go of the regions that were kept for tickets which have arrived by now; returns whether
 /// all have.
-pub(crate) fn let_go_of_arrived() -> bool {
+pub fn let_go_of_arrived() -> bool {
     let mut tables = tables::lock();
     let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
     let all = tables.travelling.is_empty();
