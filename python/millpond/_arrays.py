@@ -25,8 +25,8 @@ def shared_array(
     Views of it (slices, transposes, reshapes, fields) travel as views of the same memory. Copies
     (`a.copy()`, `a + 1`, `a[[1, 2]]`) are ordinary arrays and travel as such, and so does
     `numpy.asarray(a)`. Who sends it in a queue or through a pipe has to live until the receiver has
-    it, or else have a process that lives keep it too; the results of a pool's tasks may be fetched
-    at any time. What was received stays valid whoever dies.
+    it; a child that ends by itself waits up to five seconds for that. The results of a pool's tasks
+    may be fetched at any time. What was received stays valid whoever dies.
 
     Args:
         shape: how many elements, in each dimension: one number or several, none negative.

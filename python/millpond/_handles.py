@@ -8,7 +8,11 @@ need neither.
 from __future__ import annotations
 
 import multiprocessing.context as _stdlib
+import os
 import threading
+from multiprocessing import process, util
+
+from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +36,37 @@ class _Collector(threading.local):
 collector = _Collector()
 
 
+GRACE = 5.0
+"""Seconds that a child waits, when it ends by itself, for others to take what it made and sent."""
+
+# The process that will wait at its end.
+_waiting: int | None = None
+
+
+def _wait_at_exit() -> None:
+    """See to it that a child which made shared memory and sent it does not end at once.
+
+    Whoever gets the message needs a moment to open the memory, which nobody else has until then.
+    The wait is bounded: nobody may ever read the message, and the child's end be waited for.
+    """
+    global _waiting
+    if _waiting == os.getpid() or process.parent_process() is None:
+        return
+    _waiting = os.getpid()
+    util.Finalize(None, _wait_for_arrivals, exitpriority=-200)
+
+
+def _wait_for_arrivals() -> None:
+    load_engine().wait_for_arrivals(GRACE)
+
+
 def reduce(handle: Handle) -> tuple[Any, ...]:
     """Return how a handle is pickled."""
     popen: Any = _stdlib.get_spawning_popen()
     fd = handle._fd()
     if popen is None:
         ticket = handle._ticket(True)
+        _wait_at_exit()
         if collector.tickets is not None:
             collector.tickets.append(ticket)
         return type(handle)._open, (ticket, None)

@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.processes import wait_until
 from support.program import run_program
 
 import millpond
+from millpond import _handles
 from millpond.context import BaseContext
 
 
@@ -98,6 +100,35 @@ def test_a_message_of_a_pipe(context: BaseContext) -> None:
 def put(queue: Any, array: Any) -> None:
     increase(array)
     queue.put(array[::2])
+
+
+def put_new(queue: Any, grace: float | None = None) -> None:
+    if grace is not None:
+        _handles.GRACE = grace
+    queue.put(millpond.shared_array(100_000, fill=4))
+
+
+def test_a_child_does_not_end_before_its_item_has_arrived(context: BaseContext) -> None:
+    queue = context.SimpleQueue()
+    process = context.Process(target=put_new, args=(queue,))
+    process.start()
+    # As long as a reader needs that has other things to do.
+    time.sleep(0.3)
+    assert (queue.get() == 4).all()
+    process.join()
+    assert process.exitcode == 0
+    queue.close()
+
+
+def test_a_child_whose_item_nobody_takes_ends(context: BaseContext) -> None:
+    queue = context.SimpleQueue()
+    process = context.Process(target=put_new, args=(queue, 0.1))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    with pytest.raises(OSError, match="which sent it, ended"):
+        queue.get()
+    queue.close()
 
 
 def test_an_item_of_a_queue(context: BaseContext) -> None:

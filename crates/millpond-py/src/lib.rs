@@ -66,6 +66,15 @@ mod _engine {
         millpond_core::cpu::cpu_count()
     }
 
+    /// Waits until what this process made and sent to others has arrived, but not for longer than
+    /// so many seconds; whether it has.
+    #[pyfunction]
+    fn wait_for_arrivals(py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let deadline = crate::waiting::deadline(Some(timeout));
+        let wait = |until| millpond_core::shm::ticket::wait_for_arrivals(until).then_some(());
+        Ok(crate::waiting::wait(py, deadline, wait)?.is_some())
+    }
+
     /// Raises MemoryError if the machine could never hold so many bytes.
     #[pyfunction]
     fn could_hold(length: u64) -> PyResult<()> {

@@ -17,6 +17,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
 use crate::shm::tables;
@@ -47,6 +48,8 @@ pub struct Region {
     fd: OwnedFd,
     map: Mapping,
     identity: u64,
+    /// The process that made it; `None` if another one made it and sent it here.
+    maker: Option<Owner>,
     /// A descriptor that belongs to what lies here and lives as long, or -1. An atomic, as a fork
     /// may happen at any time.
     companion: AtomicI32,
@@ -88,7 +91,8 @@ impl Region {
         memfd::reserve(fd.as_fd(), 0, reserved as u64)?;
         let map = Mapping::new(fd.as_fd(), 0, length)?;
         let identity = random()?;
-        let region = Self { fd, map, identity, companion: AtomicI32::new(-1) };
+        let maker = Some(Owner::current());
+        let region = Self { fd, map, identity, maker, companion: AtomicI32::new(-1) };
         // Relaxed: nobody else knows the region yet.
         region.header().identity.store(identity, Ordering::Relaxed);
         region.header().magic.store(MAGIC, Ordering::Relaxed);
@@ -107,7 +111,7 @@ impl Region {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let map = Mapping::new(fd.as_fd(), 0, length)?;
-        let region = Self { fd, map, identity, companion: AtomicI32::new(-1) };
+        let region = Self { fd, map, identity, maker: None, companion: AtomicI32::new(-1) };
         let header = region.header();
         // Relaxed: written before the ticket was.
         if header.magic.load(Ordering::Relaxed) != MAGIC
@@ -171,6 +175,11 @@ impl Region {
         let raw = self.companion.load(Ordering::Relaxed);
         // SAFETY: it was put there as an owned descriptor, and is closed when `self` is dropped.
         (raw >= 0).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
+    }
+
+    /// Whether the calling process made it: others have it only if it was sent or inherited.
+    pub(crate) fn is_made_here(&self) -> bool {
+        self.maker.is_some_and(Owner::is_current)
     }
 
     pub(crate) fn note_sent(&self) {

@@ -257,11 +257,21 @@ pub fn let_go_of_arrived() -> bool {
     all
 }
 
-/// Waits until every ticket that this process sent has arrived, but not beyond `deadline`: for a
-/// process that has sent some to one that takes them up at once, and is about to end.
-pub fn wait_for_arrivals(deadline: Instant) {
-    while !let_go_of_arrived() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_micros(200));
+/// Waits until all that this process made and sent has arrived, but not beyond `deadline`; returns
+/// whether it has. For a process that is about to end, with which all that nobody else has will go.
+pub fn wait_for_arrivals(deadline: Instant) -> bool {
+    let mut pause = Duration::from_micros(100);
+    loop {
+        let_go_of_arrived();
+        if !tables::lock().travelling.iter().any(|region| region.is_made_here()) {
+            return true;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(Duration::from_millis(5));
     }
 }
 
