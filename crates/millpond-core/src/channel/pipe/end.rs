@@ -185,6 +185,11 @@ impl End {
                 // told once; the next try knows more.
                 Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return None,
+                // A long packet takes memory that is contiguous in part, which may be rare, and a
+                // buffer that somebody may have made smaller.
+                Err(Errno::NOBUFS | Errno::NOMEM | Errno::MSGSIZE) if message.padding > 0 => {
+                    message.padding /= 2;
+                }
                 Err(error) => return Some(Err(error)),
                 Ok(()) => break,
             }

@@ -144,6 +144,16 @@ fn the_bytes_in_flight_are_bounded_and_one_message_always_passes() {
 }
 
 #[test]
+fn a_smaller_buffer_takes_less_padding() {
+    let (left, right) = End::pair().expect("pair");
+    rustix::net::sockopt::set_socket_send_buffer_size(left.as_fd(), 4096).expect("size");
+    for _ in 0..3 {
+        send(&left, 0, &[&vec![7; 5 << 20]]);
+        assert_eq!(receive(&right).expect("message").1.part(0).len(), 5 << 20);
+    }
+}
+
+#[test]
 fn the_end_comes_after_everything_that_was_sent() {
     let (left, right) = End::pair().expect("pair");
     send(&right, 0, &[b"never read"]);
