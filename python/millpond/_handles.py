@@ -68,7 +68,9 @@ def reduce(handle: Handle) -> tuple[Any, ...]:
         ticket = handle._ticket(True)
         _wait_at_exit()
         if collector.tickets is not None:
+            # That one is used by who gets the list; this one leads to what it has by then.
             collector.tickets.append(ticket)
+            ticket = handle._ticket(False)
         return type(handle)._open, (ticket, None)
     if fd in _passed_with(popen):
         # The memory comes with an earlier object, which lies in it too.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
+use crate::ticket;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
 /// nothing.
@@ -124,7 +125,8 @@ where
     Args: DeserializeOwned + 'static,
 {
     let arguments = codec::decode(arguments)?;
-    codec::append(materialise::<F>().call(arguments), result)
+    let value = materialise::<F>().call(arguments);
+    ticket::in_result(|| codec::append(value, result))
 }
 
 /// Stops the compiler at a function that is more than its code. To be called in a `const` block of

@@ -20,6 +20,10 @@ thread_local! {
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
     /// What [`sending`] writes down, while it does.
     static SENT: Cell<Option<Vec<Weak<Region>>>> = const { Cell::new(None) };
+    /// The tickets of the results of a pool's worker, while [`collecting`] wants them; `LISTED` has
+    /// them while a result is encoded.
+    static RESULTS: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+    static LISTED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// Memory that is kept for those who open tickets of it, however many.
@@ -67,21 +71,40 @@ pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
     (result, Sent { regions, owner: Owner::current() })
 }
 
+/// Calls `work` and lists the tickets of handles in the [results](in_result) that it encodes, for
+/// the pool to use at once: a worker may end before anybody reads its results. Those in the results
+/// themselves only lead to what the pool has by then.
+pub(crate) fn collecting<R>(work: impl FnOnce() -> R) -> (R, Vec<u8>) {
+    RESULTS.set(Some(Vec::new()));
+    let result = work();
+    (result, RESULTS.take().unwrap_or_default())
+}
+
+/// Calls `encode`, which encodes a result. What the function that made it has sent elsewhere was
+/// not part of it.
+pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
+    LISTED.set(RESULTS.take());
+    let result = encode();
+    RESULTS.set(LISTED.take());
+    result
+}
+
 /// Encodes a handle to what lies in `slot`.
 pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
-    let ticket = match KEPT.take() {
-        Some(mut kept) => {
-            kept.push(Arc::clone(slot.region()));
-            KEPT.set(Some(kept));
-            Ticket::new(slot, kind)
+    let ticket = if let Some(mut kept) = KEPT.take() {
+        kept.push(Arc::clone(slot.region()));
+        KEPT.set(Some(kept));
+        Ticket::new(slot, kind)
+    } else if let Some(mut listed) = LISTED.take() {
+        listed.extend_from_slice(&Ticket::send(slot, kind).encode());
+        LISTED.set(Some(listed));
+        Ticket::new(slot, kind)
+    } else {
+        if let Some(mut sent) = SENT.take() {
+            sent.push(Arc::downgrade(slot.region()));
+            SENT.set(Some(sent));
         }
-        None => {
-            if let Some(mut sent) = SENT.take() {
-                sent.push(Arc::downgrade(slot.region()));
-                SENT.set(Some(sent));
-            }
-            Ticket::send(slot, kind)
-        }
+        Ticket::send(slot, kind)
     };
     to.serialize_bytes(&ticket.encode())
 }

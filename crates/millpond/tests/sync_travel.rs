@@ -86,6 +86,30 @@ fn handles_are_arguments_and_results_of_processes_and_tasks() {
 }
 
 #[test]
+fn what_a_task_makes_outlives_its_worker() {
+    fn make(number: u64) -> (Mutex<u64>, SharedSlice<u64>) {
+        // What a task sends elsewhere is not part of its result.
+        let sum = Process::new(|slice: SharedSlice<u64>| slice.to_vec().iter().sum::<u64>());
+        let slice = SharedSlice::from_slice(&vec![number; 20_000]).unwrap();
+        let sum = sum.arg(slice.clone()).start().unwrap().join().unwrap();
+        (Mutex::new(sum).unwrap(), slice)
+    }
+
+    let _watchdog = Watchdog::start();
+    let pool = Pool::builder().processes(2).max_tasks_per_child(1).build().unwrap();
+    let one = pool.apply_async(make, 1).unwrap();
+    let all = pool.map_async(make, 2..8_u64);
+    pool.close();
+    pool.join().unwrap();
+    // All workers have ended by now.
+    assert_eq!(*one.get().unwrap().0.lock().unwrap(), 20_000);
+    for (number, (sum, slice)) in (2..).zip(all.unwrap().get().unwrap()) {
+        assert_eq!(*sum.lock().unwrap(), number * 20_000);
+        assert_eq!(slice.load(19_999), number);
+    }
+}
+
+#[test]
 fn every_worker_gets_what_the_initializer_is_given() {
     static GIVEN: OnceLock<(Mutex<u64>, Vec<Event>)> = OnceLock::new();
     fn prepare(total: Mutex<u64>, events: Vec<Event>) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use millpond_core::pool::payload::Payload;
-use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason};
+use millpond_core::pool::task::{Breakage, Crash, CrashCause, FORMAT, Outcome, Reason};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,7 @@ impl Calls {
         R: DeserializeOwned + 'static,
     {
         match outcome {
-            Outcome::Finished { status: RETURNED, payload } if self.framed => {
+            Outcome::Finished { status, payload } if has_returned(*status) && self.framed => {
                 let mut frames = Frames(payload.part(0));
                 for at in 0..self.count {
                     take(match frames.next() {
@@ -112,7 +112,9 @@ impl Calls {
                     });
                 }
             }
-            Outcome::Finished { status: RETURNED, payload } => take(self.decode(0, bytes(payload))),
+            Outcome::Finished { status, payload } if has_returned(*status) => {
+                take(self.decode(0, bytes(payload)));
+            }
             Outcome::Finished { payload, .. } => {
                 (0..self.count).for_each(|at| take(Err(self.failure(at, payload.part(0)))));
             }
@@ -160,6 +162,11 @@ impl Calls {
         let index = self.first + u64::from(at);
         Error::from(cause).about(Subject::Task { index, pid, function: self.function })
     }
+}
+
+/// Whether the task did not fail as a whole, in whatever format its result is.
+fn has_returned(status: u8) -> bool {
+    status & !FORMAT == RETURNED
 }
 
 fn bytes(payload: &Payload) -> Cow<'_, [u8]> {

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::process;
+use std::time::{Duration, Instant};
 
 use millpond_core::os::fork::{self, Owner};
 use millpond_core::pool::payload::Parts;
+use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Assignment, Next, Worker};
+use millpond_core::shm::ticket::wait_for_arrivals;
 
 use super::briefing::Briefing;
 use super::frame::{self, Frames};
@@ -15,7 +18,10 @@ use crate::codec;
 use crate::function::{EntryPoint, FunctionId};
 use crate::init::NOT_RUN;
 use crate::panic;
+use crate::ticket;
 
+/// How long a worker that is to leave waits for the pool to open what its results name.
+const FOR_ARRIVALS: Duration = Duration::from_secs(1);
 /// A buffer for results that has grown beyond this is not kept.
 const WORTH_KEEPING: usize = 1 << 20;
 
@@ -39,25 +45,34 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
         process::exit(NOT_RUN);
     }
     let mut result = Vec::new();
+    // What handles in results lead to is this process's to keep until the pool has it.
+    let mut sent_handles = false;
     let mut next = worker.ready().and_then(|()| worker.next_task());
     loop {
         match next {
             Ok(Next::Task(task)) => {
-                let status = perform(&worker, &task, briefing, &mut result);
+                let (status, tickets) =
+                    ticket::collecting(|| perform(&worker, &task, briefing, &mut result));
                 // Its arguments may lie in memory that the pool wants back.
                 drop(task);
                 if !owner.is_current() {
                     // The function has forked, and this is the fork: the task is not its to end.
                     process::exit(0);
                 }
-                finish(&mut worker, status, &result);
+                sent_handles |= !tickets.is_empty();
+                finish(&mut worker, status, &result, &tickets);
                 result.clear();
                 if result.capacity() > WORTH_KEEPING {
                     result = Vec::new();
                 }
             }
             Ok(Next::Interrupted) => {}
-            Ok(Next::Leave) => process::exit(0),
+            Ok(Next::Leave) => {
+                if sent_handles {
+                    wait_for_arrivals(Instant::now() + FOR_ARRIVALS);
+                }
+                process::exit(0)
+            }
             Err(error) => {
                 eprintln!("millpond: this worker cannot go on: {error}");
                 process::exit(NOT_RUN);
@@ -134,8 +149,13 @@ fn encoded(what: What) -> Vec<u8> {
     bytes
 }
 
-fn finish(worker: &mut Worker, status: u8, result: &Vec<u8>) {
-    let Err(error) = worker.finish(status, Parts(&[result])) else {
+fn finish(worker: &mut Worker, status: u8, result: &Vec<u8>, tickets: &Vec<u8>) {
+    let finished = if tickets.is_empty() {
+        worker.finish(status, Parts(&[result]))
+    } else {
+        worker.finish(status | HANDLES, Parts(&[result, tickets]))
+    };
+    let Err(error) = finished else {
         return;
     };
     let failure = encoded(What::Io(error.to_string()));

@@ -62,7 +62,9 @@
 //! and permits: those of the parent stay the parent's. A handle that is encoded leads to its object
 //! in any process of the same user; the sender keeps the object until the ticket was used once, or
 //! until it ends. When it arrives later than that, decoding fails with
-//! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so.
+//! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so. So a
+//! [`Process`](crate::Process) cannot return what it alone has: it has ended by then. What a task of
+//! a [`Pool`](crate::Pool) returns is the pool's as soon as the task has ended.
 
 mod barrier;
 mod condvar;
