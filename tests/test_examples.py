@@ -129,6 +129,17 @@ PROGRAMS = {
     ),
 }
 
+# What imports millpond itself, for what the stdlib does not have.
+OURS = {
+    "executor_dead_worker": Example(
+        exactly(
+            "no square of 13: FutureCrashed, SIGKILL\n"
+            "19 squares, the largest is 361\n"
+            "and on it goes: 441\n"
+        )
+    ),
+}
+
 
 def run(*argv: str | Path) -> Completed:
     # Unbuffered output would let lines that several processes print at once run into each other.
@@ -138,7 +149,7 @@ def run(*argv: str | Path) -> Completed:
 
 def check(name: str, module: str, done: Completed) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    PROGRAMS[name].expect(done.stdout, module)
+    (PROGRAMS | OURS)[name].expect(done.stdout, module)
 
 
 def with_millpond_imported(source: str) -> str:
@@ -180,8 +191,21 @@ def test_under_another_start_method(name: str, method: str) -> None:
     check(name, "multiprocessing", done)
 
 
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_of_millpond_s_own_names(name: str, method: str) -> None:
+    check(
+        name, "millpond", run("-m", "millpond", "--start-method", method, EXAMPLES / f"{name}.py")
+    )
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_of_millpond_s_own_names_under_plain_python(name: str) -> None:
+    check(name, "millpond", run(EXAMPLES / f"{name}.py"))
+
+
 def test_every_example_is_checked_and_listed() -> None:
     programs = {path.stem for path in EXAMPLES.glob("*.py")}
     listed = re.findall(r"\[(\w+)\.py\]\(\1\.py\)", (EXAMPLES / "README.md").read_text())
-    assert programs == set(PROGRAMS)
-    assert sorted(listed) == sorted(PROGRAMS)
+    assert programs == set(PROGRAMS | OURS)
+    assert sorted(listed) == sorted(PROGRAMS | OURS)
