@@ -35,6 +35,7 @@ WORKLOADS: dict[str, Callable[[Library], dict[str, Any]]] = {
         channels.queue_many,
         channels.queue_kilobytes,
         channels.queue_large,
+        channels.queue_large_unlimited,
         channels.queue_round_trip,
         channels.simple_queue_round_trip,
         channels.joinable_ints,

@@ -11,6 +11,8 @@ from _primitives.library import Library
 
 KILOBYTE = 1_000
 LARGE = 4_000_000
+# How many of them wait in a queue that has a limit; the bytes are those of faster-fifo's.
+LARGE_ITEMS = 16
 # The most items that one `put_many` or `get_many` moves.
 TOGETHER = 1_000
 
@@ -52,7 +54,14 @@ def queue_kilobytes(library: Library) -> dict[str, Any]:
 
 
 def queue_large(library: Library) -> dict[str, Any]:
-    return _bytes(library, library.queue(large=True), LARGE, library.amount(40, 300))
+    """With a limit, as for all that is large: the memory of an item is used again."""
+    queue = library.queue(most=LARGE_ITEMS, large=True)
+    return _bytes(library, queue, LARGE, library.amount(40, 300))
+
+
+def queue_large_unlimited(library: Library) -> dict[str, Any]:
+    """As fast as a producer that nothing stops can get new memory."""
+    return _bytes(library, library.queue(large=True), LARGE, library.amount(40))
 
 
 def joinable_ints(library: Library) -> dict[str, Any]:

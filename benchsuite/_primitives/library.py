@@ -42,10 +42,13 @@ class Library:
             raise Absent(f"millpond.{primitive} is the stdlib's in this build")
         return made
 
-    def queue(self, kind: str = "Queue", *, large: bool = False) -> Any:
-        """A queue without a limit on the number of items."""
+    def queue(self, kind: str = "Queue", *, most: int = 0, large: bool = False) -> Any:
+        """A queue, without a limit on the number of items unless `most` is one.
+
+        faster-fifo limits the bytes: `large` makes that as many as a limit of large items allows.
+        """
         if not self.is_faster_fifo:
-            return self.make(kind)
+            return self.make(kind, most) if most else self.make(kind)
         import faster_fifo  # type: ignore[import-not-found]
 
         # By default as its users get it: it holds one megabyte.
