@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     bench, chaos, clean, conformance, demo, fuzz, lint, models, python, sanitize, setup as set_up,
-    test,
+    soak, test,
 };
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -48,6 +48,7 @@ enum Command {
     Bench(bench::Args),
     Chaos(chaos::Args),
     Conformance(conformance::Args),
+    Soak(soak::Args),
     Setup(set_up::Args),
     Python(python::Args),
     Clean(clean::Args),
@@ -76,6 +77,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Bench(args) => bench::execute(&project, &args),
         Command::Chaos(args) => chaos::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),
+        Command::Soak(args) => soak::execute(&project, &args),
         Command::Setup(args) => set_up::execute(&project, &args),
         Command::Python(args) => python::execute(&project, &args),
         Command::Clean(args) => clean::execute(&project, &args),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
+use crate::process::call::arguments_arrived;
 use crate::ticket;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
@@ -125,6 +126,7 @@ where
     Args: DeserializeOwned + 'static,
 {
     let arguments = codec::decode(arguments)?;
+    arguments_arrived();
     let value = materialise::<F>().call(arguments);
     ticket::in_result(|| codec::append(value, result))
 }

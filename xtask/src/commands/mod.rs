@@ -11,4 +11,5 @@ pub(crate) mod models;
 pub(crate) mod python;
 pub(crate) mod sanitize;
 pub(crate) mod setup;
+pub(crate) mod soak;
 pub(crate) mod test;

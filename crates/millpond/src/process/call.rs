@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, process};
 
 use millpond_core::os::fork::{self, Owner};
@@ -34,7 +36,23 @@ pub(crate) fn run(mailbox: RawFd, parent: RawFd) -> ! {
 fn open(mailbox: RawFd, parent: RawFd) -> io::Result<(&'static Mailbox, PidFd)> {
     let mailbox = Mailbox::open(adopt(mailbox)?)?;
     // It serves for as long as the process lives, also the hook for panics.
-    Ok((Box::leak(Box::new(mailbox)), PidFd::from(adopt(parent)?)))
+    let mailbox: &'static Mailbox = Box::leak(Box::new(mailbox));
+    let _ = OWN.set(mailbox);
+    Ok((mailbox, PidFd::from(adopt(parent)?)))
+}
+
+/// The mailbox with the call that this process was started for.
+static OWN: OnceLock<&'static Mailbox> = OnceLock::new();
+static ARRIVED: AtomicBool = AtomicBool::new(false);
+
+/// The arguments of some call were decoded: of this process' own one, if it is the first time.
+pub(crate) fn arguments_arrived() {
+    // Relaxed: the first time is in the thread that made the call, before there are others.
+    if let Some(mailbox) = OWN.get()
+        && !ARRIVED.swap(true, Ordering::Relaxed)
+    {
+        mailbox.arguments_arrived();
+    }
 }
 
 /// Makes the call and answers it; gives the code to exit with.

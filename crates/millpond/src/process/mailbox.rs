@@ -100,11 +100,16 @@ impl Mailbox {
             // It is memory saved; without, all else is as it was.
             let _ = memfd::discard(self.as_fd(), CONTENT_AT + call, arguments);
         }
-        self.0.write_all_at(&words([1]), TAKEN_AT)?;
         Ok((from_bytes(&content)?, encoded))
     }
 
-    /// Whether the child has come so far as to take the call.
+    /// The child has decoded the arguments: it has whatever they lead to. Failing that, the parent
+    /// takes tickets back that were used, and keeps some memory a little shorter for others.
+    pub(super) fn arguments_arrived(&self) {
+        let _ = self.0.write_all_at(&words([1]), TAKEN_AT);
+    }
+
+    /// Whether the child has come so far as to decode the arguments.
     pub(super) fn was_taken(&self) -> bool {
         !matches!(self.read_words(TAKEN_AT), Ok([0]))
     }
