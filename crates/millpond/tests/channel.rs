@@ -116,6 +116,24 @@ fn ends_travel_inside_of_messages() {
 }
 
 #[test]
+fn what_was_in_a_message_that_was_not_sent_is_not_on_its_way() {
+    let _watchdog = Watchdog::start();
+    let (requests, receiver) = bounded_channel::<Sender<u64>>(1).unwrap();
+    let (reply, answer) = channel().unwrap();
+    requests.send(reply.clone()).unwrap();
+    let soon = Duration::from_millis(5);
+    let error = requests.send_timeout(reply.clone(), soon).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    drop(error);
+    // The one that was sent arrives, and goes.
+    receiver.recv().unwrap();
+    drop(receiver);
+    let error = requests.send_many(&[reply.clone(), reply]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert_eq!(answer.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+}
+
+#[test]
 fn a_pipe_goes_both_ways() {
     fn count(words: Connection<usize, String>) {
         while let Ok(text) = words.recv() {

@@ -94,9 +94,23 @@ pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()
     let deadline = wait.deadline();
     let put = |bytes: &[u8]| {
         let attempt = || queue.put(0, Parts(&[&bytes]), deadline);
-        uninterrupted(attempt, |error| matches!(error, NotPut::Interrupted))
+        let put = uninterrupted(attempt, |error| matches!(error, NotPut::Interrupted));
+        put.inspect_err(|_| recall::<T>(bytes))
     };
     with_bytes(value, put).map_err(Cause::Codec)?.map_err(|reason| wait.not_put(reason))
+}
+
+/// Undoes what encoding a value that was not put has done: handles inside of it count as being on
+/// their way, which keeps what they lead to, and now they arrive here.
+#[cold]
+fn recall<T: Message>(bytes: &[u8]) {
+    if !codec::is_bytes::<T>() {
+        drop(decode::<T>(bytes));
+    }
+}
+
+fn recall_all<T: Message>(bytes: &[u8], ranges: &[Range<usize>]) {
+    ranges.iter().for_each(|range| recall::<T>(&bytes[range.clone()]));
 }
 
 /// Encoded values.
@@ -146,8 +160,10 @@ pub(crate) fn put_many<T: Message>(
             ranges.reserve(values.len());
             for value in values {
                 let start = bytes.len();
-                codec::append_ref(value, bytes)
-                    .map_err(|error| PutManyError::new(0, Cause::Codec(error).into()))?;
+                if let Err(error) = codec::append_ref(value, bytes) {
+                    recall_all::<T>(bytes, &ranges);
+                    return Err(PutManyError::new(0, Cause::Codec(error).into()));
+                }
                 ranges.push(start..bytes.len());
             }
         }
@@ -163,6 +179,7 @@ pub(crate) fn put_many<T: Message>(
                 Err(error) => {
                     put += error.put;
                     if !matches!(error.reason, NotPut::Interrupted) {
+                        recall_all::<T>(bytes, ranges.get(put..).unwrap_or_default());
                         return Err(PutManyError::new(put, wait.not_put(error.reason)));
                     }
                 }
