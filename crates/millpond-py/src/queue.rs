@@ -284,7 +284,10 @@ impl PyQueue {
         Ok(self.queue(py)?.watch().map_or(-1, |token| token.as_raw_fd()))
     }
 
-    #[pyo3(signature = (obj, block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (obj, block = Truth(true), timeout = None),
+        text_signature = "(self, /, obj, block=True, timeout=None)"
+    )]
     fn put(
         slf: &Bound<'_, Self>,
         obj: &Bound<'_, PyAny>,
@@ -324,7 +327,10 @@ impl PyQueue {
     }
 
     /// Puts all items of an iterable, as many at a time as there is room for.
-    #[pyo3(signature = (items, block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (items, block = Truth(true), timeout = None),
+        text_signature = "(self, /, items, block=True, timeout=None)"
+    )]
     fn put_many(
         slf: &Bound<'_, Self>,
         items: &Bound<'_, PyAny>,
@@ -348,7 +354,10 @@ impl PyQueue {
         put_all(py, queue, block.0, timeout, some, || put.get())
     }
 
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (block = Truth(true), timeout = None),
+        text_signature = "(self, /, block=True, timeout=None)"
+    )]
     fn get<'py>(
         slf: &Bound<'py, Self>,
         block: Truth,
@@ -363,7 +372,10 @@ impl PyQueue {
     }
 
     /// Takes up to `max` items, at least one, for which alone it waits.
-    #[pyo3(signature = (max, block = Truth(true), timeout = None))]
+    #[pyo3(
+        signature = (max, block = Truth(true), timeout = None),
+        text_signature = "(self, /, max, block=True, timeout=None)"
+    )]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
         max: usize,
