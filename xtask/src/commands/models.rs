@@ -31,7 +31,7 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let started = Instant::now();
     let mut cargo = project.cargo();
     cargo.env("MILLPOND_MODELS", "deep");
-    cargo.args(["test", "--quiet", "-p", "millpond-models", "--no-fail-fast", "--"]);
+    cargo.args(["test", "-p", "millpond-models", "--no-fail-fast", "--"]);
     let tally = libtest::run(cargo.args(&args.name).args(["--nocapture", "--test-threads=2"]))?;
     println!("\n{tally} in {} s", started.elapsed().as_secs());
     if tally.failed == 0 { Ok(()) } else { Err(Error::Reported) }
