@@ -106,6 +106,12 @@ fn guided_run(
     fuzzer.env("FUZZ_TARGET", target).arg(&corpus);
     fuzzer.arg(format!("-artifact_prefix={}", found.display()));
     fuzzer.arg(format!("-max_total_time={}", args.seconds)).arg(format!("-seed={}", args.seed));
-    fuzzer.args(["-max_len=4096", "-verbosity=1", "-print_final_stats=1", "-timeout=20"]);
+    fuzzer.args([
+        "-max_len=4096",
+        "-verbosity=0",
+        "-print_funcs=0",
+        "-print_final_stats=1",
+        "-timeout=20",
+    ]);
     Ok(fuzzer)
 }
