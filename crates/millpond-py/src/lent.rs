@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millpond_core::pool::payload::Payload;
+use millpond_core::shm::inheritance::are_copies_due;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyByteArray;
@@ -21,7 +22,9 @@ impl Lent {
         index: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let Some(address) = payload.lent_address(index) else {
+        // Copied too where forked children have been seen to inherit such memory.
+        let in_place = payload.lent_address(index).filter(|_| !are_copies_due());
+        let Some(address) = in_place else {
             return Ok(PyByteArray::new(py, payload.part(index)).into_any());
         };
         let view = VIEW.get_or_try_init(py, || {

@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::os::fork::{self, Owner};
 use crate::os::map::Mapping;
 use crate::shm::heap::{BLOCK_HEADER, BlockRef, FREE, class_of, state};
+use crate::shm::inheritance::Receipt;
 use crate::shm::segment::HEAP_START;
 
 /// Maps blocks of another process' heap, each once.
@@ -23,9 +23,7 @@ pub struct Importer {
 pub struct Lease {
     map: Arc<Mapping>,
     length: usize,
-    holder: Owner,
-    /// How often the process had forked when it got the lease, if a fork makes it keep the block.
-    forks: Option<u64>,
+    receipt: Receipt,
 }
 
 impl Importer {
@@ -56,16 +54,13 @@ impl Importer {
 
 impl Lease {
     fn new(map: Arc<Mapping>, length: usize) -> Self {
-        Self { map, length, holder: Owner::current(), forks: None }
+        Self { map, length, receipt: Receipt::new() }
     }
 
     /// The payload of a block that is all of `map`, and longer than `length` with its header.
-    ///
-    /// Children that are forked while the lease lives may go on reading the block, so it is not
-    /// given back then. The memory goes when the last process unmaps it.
     pub(crate) fn of_block(map: Arc<Mapping>, length: usize) -> Self {
         assert!(length + BLOCK_HEADER <= map.length());
-        Self { map, length, holder: Owner::current(), forks: Some(fork::forks()) }
+        Self::new(map, length)
     }
 
     /// The payload's first byte; valid and writable as long as the lease lives.
@@ -92,9 +87,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A forked child has a copy of the lease, not the lease.
-        let may_be_read_by_children = self.forks.is_some_and(|before| before != fork::forks());
-        if self.holder.is_current() && !may_be_read_by_children {
+        // A forked child has a copy of the lease, not the lease, and may go on reading the block.
+        if self.receipt.is_sole() {
             // Release: our reads and writes come before the owner's next use of the block.
             state(&self.map).store(FREE, Ordering::Release);
         }

@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod heap;
+pub mod inheritance;
 pub mod lease;
 pub mod number;
 pub mod plain;

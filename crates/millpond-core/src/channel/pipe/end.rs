@@ -18,7 +18,6 @@ use super::message::Message;
 use super::outgoing::{LARGEST_PACKET, Outgoing};
 use super::packet::{Packet, parse};
 use crate::crash::crash_point;
-use crate::os::fork;
 use crate::os::ready::{self, Interest, Waited};
 use crate::pool::payload::{Parts, Payload};
 
@@ -104,8 +103,6 @@ impl End {
     }
 
     fn new(socket: OwnedFd) -> io::Result<Self> {
-        // From here on forks are counted, which leases need.
-        let _ = fork::forks();
         let buffer_size = sockopt::socket_send_buffer_size(&socket)?;
         let (blocks, mappings) = (Blocks::default(), Mappings::default());
         Ok(Self { socket, buffer_size, blocks, mappings })

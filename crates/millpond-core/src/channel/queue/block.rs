@@ -7,21 +7,22 @@ use std::sync::Arc;
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::layout::{Holding, UNIT, UNITS};
 use crate::channel::queue::memory::{Memory, Place};
-use crate::os::fork::Owner;
 use crate::os::identity::ProcessId;
+use crate::shm::inheritance::Receipt;
 
 /// Shared memory with the bytes of one item, which may be read and written in place and goes back
 /// to the queue when dropped.
 ///
-/// A forked child has a copy of this value, not the block: dropping it there does nothing, and once
-/// the process that received it drops it or ends, the memory is used for other items.
+/// A forked child has a copy of this value, not the block: dropping it there does nothing. A block
+/// that was held during a fork goes back only when the process that received it ends, so the child
+/// may read it until then.
 #[derive(Debug)]
 pub struct Block {
     memory: Arc<Memory>,
     place: Place,
     unit: usize,
     length: usize,
-    owner: Owner,
+    receipt: Receipt,
     /// Whether it goes back when this is dropped.
     is_held: bool,
 }
@@ -44,8 +45,8 @@ impl Block {
             allocated => allocated?,
         };
         let place = memory.place(unit, units).inspect_err(|_| memory.free(unit))?;
-        let (memory, owner) = (Arc::clone(memory), Owner::current());
-        Ok(Self { memory, place, unit, length, owner, is_held: true })
+        let (memory, receipt) = (Arc::clone(memory), Receipt::new());
+        Ok(Self { memory, place, unit, length, receipt, is_held: true })
     }
 
     /// The block that the record of this item names, checked. It is not the caller's before it
@@ -67,8 +68,8 @@ impl Block {
             return Err(Trouble::Corrupt);
         }
         let place = memory.place(unit, units)?;
-        let (memory, owner) = (Arc::clone(memory), Owner::current());
-        Ok(Self { memory, place, unit, length, owner, is_held: false })
+        let (memory, receipt) = (Arc::clone(memory), Receipt::new());
+        Ok(Self { memory, place, unit, length, receipt, is_held: false })
     }
 
     /// Takes the block of an item that is taken now.
@@ -124,7 +125,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if self.is_held && self.owner.is_current() {
+        if self.is_held && self.receipt.is_sole() {
             self.memory.free(self.unit);
         }
     }
