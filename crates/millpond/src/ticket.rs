@@ -19,7 +19,7 @@ thread_local! {
     /// What [`keeping`] keeps, while it does.
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
     /// What [`sending`] writes down, while it does.
-    static SENT: Cell<Option<Vec<Weak<Region>>>> = const { Cell::new(None) };
+    static SENT: Cell<Option<Travelling>> = const { Cell::new(None) };
     /// The tickets of the results of a pool's worker, while [`collecting`] wants them; `LISTED` has
     /// them while a result is encoded.
     static RESULTS: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
@@ -38,11 +38,18 @@ pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     (result, Kept(KEPT.replace(outer).unwrap_or_default()))
 }
 
+/// What is on its way to one receiver.
+#[derive(Default)]
+struct Travelling {
+    regions: Vec<Weak<Region>>,
+    /// What else to do if it does not arrive.
+    recalls: Vec<Box<dyn FnOnce() + Send>>,
+}
+
 /// Tickets on their way to one receiver. When this is dropped they are taken back, so that what they
 /// name is not kept for one who never came to use them.
-#[derive(Debug)]
 pub(crate) struct Sent {
-    regions: Vec<Weak<Region>>,
+    travelling: Travelling,
     /// A fork has a copy, and nothing to take back.
     owner: Owner,
 }
@@ -50,14 +57,22 @@ pub(crate) struct Sent {
 impl Sent {
     /// They have arrived: whoever has them uses them.
     pub(crate) fn arrived(&mut self) {
-        self.regions.clear();
+        self.travelling = Travelling::default();
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").field("tickets", &self.travelling.regions.len()).finish()
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
         if self.owner.is_current() {
-            let there = self.regions.iter().filter_map(Weak::upgrade);
+            let Travelling { regions, recalls } = std::mem::take(&mut self.travelling);
+            recalls.into_iter().for_each(|recall| recall());
+            let there = regions.iter().filter_map(Weak::upgrade);
             there.for_each(|region| Ticket::take_back(&region));
         }
     }
@@ -65,10 +80,19 @@ impl Drop for Sent {
 
 /// Calls `encode`, and writes down which tickets it sends.
 pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
-    let outer = SENT.replace(Some(Vec::new()));
+    let outer = SENT.replace(Some(Travelling::default()));
     let result = encode();
-    let regions = SENT.replace(outer).unwrap_or_default();
-    (result, Sent { regions, owner: Owner::current() })
+    let travelling = SENT.replace(outer).unwrap_or_default();
+    (result, Sent { travelling, owner: Owner::current() })
+}
+
+/// Has `recall` called if what is encoded now is known not to have arrived. Where nobody
+/// [writes down](sending) what is sent, that is never known.
+pub(crate) fn on_recall(recall: impl FnOnce() + Send + 'static) {
+    if let Some(mut sent) = SENT.take() {
+        sent.recalls.push(Box::new(recall));
+        SENT.set(Some(sent));
+    }
 }
 
 /// Calls `work` and lists the tickets of handles in the [results](in_result) that it encodes, for
@@ -101,7 +125,7 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
         Ticket::new(slot, kind)
     } else {
         if let Some(mut sent) = SENT.take() {
-            sent.push(Arc::downgrade(slot.region()));
+            sent.regions.push(Arc::downgrade(slot.region()));
             SENT.set(Some(sent));
         }
         Ticket::send(slot, kind)

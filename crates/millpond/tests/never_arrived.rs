@@ -5,8 +5,8 @@ mod watchdog;
 
 use std::fs;
 
-use millpond::Process;
 use millpond::sync::SharedSlice;
+use millpond::{ErrorKind, Process};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -76,4 +76,10 @@ fn memory_is_not_kept_for_who_never_came() {
     assert_eq!(never.join().unwrap_err().exit_code(), Some(3));
     drop(never);
     assert_eq!(memories(), before);
+
+    // A channel's end that never arrived does not keep the other one waiting.
+    let (sender, receiver) = millpond::channel::<u64>().unwrap();
+    let never = Process::new(|_: millpond::Sender<u64>| ()).arg(sender).start().unwrap();
+    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    assert_eq!(never.join().unwrap_err().exit_code(), Some(3));
 }

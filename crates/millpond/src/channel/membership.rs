@@ -52,6 +52,8 @@ impl Membership {
     pub(super) fn send<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let sent = ticket::send(self.engine().slot(), kind(self.end), to)?;
         self.engine.send_end(self.end);
+        let (engine, end) = (self.engine.clone(), self.end);
+        ticket::on_recall(move || engine.recall_end(end));
         Ok(sent)
     }
 

@@ -10,6 +10,7 @@ use super::error::PutManyError;
 use super::message::{Message, decode, with_buffer, with_bytes};
 use crate::codec;
 use crate::error::{Cause, Error, Result};
+use crate::process;
 
 /// How long a caller is ready to wait.
 #[derive(Clone, Copy)]
@@ -73,17 +74,67 @@ impl Wait {
     }
 }
 
-/// Repeats what a signal handler interrupted.
-fn uninterrupted<T, E>(
-    mut attempt: impl FnMut() -> std::result::Result<T, E>,
-    is_interruption: impl Fn(&E) -> bool,
+/// How long a turn of waiting is.
+const TURN: Duration = Duration::from_millis(100);
+
+/// What an attempt that has waited until its deadline, or for a signal handler, is told by.
+trait Unfinished {
+    fn is_over_time(&self) -> bool;
+    fn is_interrupted(&self) -> bool;
+}
+
+impl Unfinished for NotPut {
+    fn is_over_time(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted)
+    }
+}
+
+impl Unfinished for GetError {
+    fn is_over_time(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted)
+    }
+}
+
+/// Waits in turns, until `deadline`, and looks after each for children that have ended: what was on
+/// its way to one that never read it must not keep the other end of a channel waiting.
+fn in_turns<T, E: Unfinished>(
+    wait: Wait,
+    mut attempt: impl FnMut(Option<Instant>) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
+    let deadline = wait.deadline();
+    // Without a look at the clock where there is nothing to wait for.
+    let mut turn = deadline.unwrap_or_else(long_ago);
     loop {
-        match attempt() {
-            Err(error) if is_interruption(&error) => {}
+        match attempt(Some(turn)) {
+            Err(error) if error.is_interrupted() => {}
+            Err(error) if error.is_over_time() => {
+                let now = Instant::now();
+                if deadline.is_some_and(|deadline| deadline <= now) {
+                    return Err(error);
+                }
+                process::notice_ended();
+                turn = deadline.map_or(now + TURN, |deadline| deadline.min(now + TURN));
+            }
             done => return done,
         }
     }
+}
+
+/// An instant that has passed.
+fn long_ago() -> Instant {
+    // Of the thread: a lock here could stay locked in a forked child.
+    thread_local! {
+        static PAST: Instant = Instant::now();
+    }
+    PAST.try_with(|past| *past).unwrap_or_else(|_| Instant::now())
 }
 
 pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()> {
@@ -91,10 +142,8 @@ pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()
         // Before anything is encoded: handles inside of the value would be on their way then.
         return Err(wait.no_room());
     }
-    let deadline = wait.deadline();
     let put = |bytes: &[u8]| {
-        let attempt = || queue.put(0, Parts(&[&bytes]), deadline);
-        let put = uninterrupted(attempt, |error| matches!(error, NotPut::Interrupted));
+        let put = in_turns(wait, |turn| queue.put(0, Parts(&[&bytes]), turn));
         put.inspect_err(|_| recall::<T>(bytes))
     };
     with_bytes(value, put).map_err(Cause::Codec)?.map_err(|reason| wait.not_put(reason))
@@ -190,10 +239,8 @@ pub(crate) fn put_many<T: Message>(
 }
 
 pub(crate) fn get<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
-    let deadline = wait.deadline();
     let take = |buffer: &mut Vec<u8>| {
-        let attempt = || queue.get(&mut *buffer, deadline);
-        uninterrupted(attempt, |error| matches!(error, GetError::Interrupted))
+        in_turns(wait, |turn| queue.get(&mut *buffer, turn))
             .map_err(|reason| wait.not_taken(reason))
     };
     if codec::is_bytes::<T>() {
@@ -221,11 +268,9 @@ pub(crate) fn try_get<T: Message>(queue: &Queue) -> Result<Option<T>> {
 
 /// Takes at least one value and up to `most`.
 pub(crate) fn get_many<T: Message>(queue: &Queue, most: usize, wait: Wait) -> Result<Vec<T>> {
-    let deadline = wait.deadline();
     with_buffer(|buffer| {
         let mut items = Vec::new();
-        let attempt = || queue.get_many(most, &mut *buffer, &mut items, deadline);
-        uninterrupted(attempt, |error| matches!(error, GetError::Interrupted))
+        in_turns(wait, |turn| queue.get_many(most, &mut *buffer, &mut items, turn))
             .map_err(|reason| wait.not_taken(reason))?;
         let decoded = |item: &Received| {
             decode(bytes_of(buffer, item)).map_err(|error| Cause::Codec(error).into())

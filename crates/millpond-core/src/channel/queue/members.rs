@@ -4,8 +4,9 @@
 //! Who finds the number at zero closes the side for good ([`Queue::leave`], or a waiter that looks
 //! for the dead). A queue without ends never closes: nobody joins.
 //!
-//! **Deaths.** What a dead process had is taken away by whoever looks; a handle that was on its way
-//! in a message which nobody will read counts for ever. A forked child is a member once it uses its
+//! **Deaths.** What a dead process had is taken away by whoever looks. A handle that was on its way
+//! to one who died is [recalled](Queue::recall_end) by the sender, if it learns of the death; one in a
+//! message which nobody will read counts for ever. A forked child is a member once it uses its
 //! copy of a handle; until then only its parent is.
 
 use crate::channel::queue::Queue;
@@ -79,6 +80,13 @@ impl Members {
         let _guard = self.enter();
         let travelling = self.travelling.load(Ordering::Relaxed).saturating_add(1);
         self.travelling.store(travelling, Ordering::Relaxed);
+    }
+
+    fn recall(&self) -> bool {
+        let _guard = self.enter();
+        let travelling = self.travelling.load(Ordering::Relaxed).saturating_sub(1);
+        self.travelling.store(travelling, Ordering::Relaxed);
+        self.is_deserted()
     }
 
     fn leave(&self) -> bool {
@@ -161,6 +169,14 @@ impl Queue {
     /// A handle of this end is sent to some process.
     pub fn send_end(&self, end: End) {
         self.memory.members(end).send();
+    }
+
+    /// A handle of this end that [was sent](Self::send_end) will not arrive: its receiver is dead.
+    /// If there is no other, the end is closed.
+    pub fn recall_end(&self, end: End) {
+        if self.memory.members(end).recall() {
+            self.memory.control().close(end.flag());
+        }
     }
 
     /// The calling process has one handle less of this end. The last one closes it.
