@@ -289,4 +289,5 @@ def test_results_that_nobody_fetches_are_freed() -> None:
             pool.apply_async(make_and_note, (100_000,))
         pool.apply(abs, (1,))
         gc.collect()
-        assert descriptors() == before
+        # The engine's own thread may have taken the last ones in, and is about to let go of them.
+        assert wait_until(lambda: descriptors() == before, 30)
