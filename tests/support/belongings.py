@@ -33,7 +33,7 @@ class Belongings:
     def now(cls) -> Belongings:
         return cls(
             frozenset(own_processes()),
-            frozenset(_descriptors()),
+            frozenset(descriptors()),
             frozenset(os.listdir(SHARED_MEMORY)),
             frozenset(_millpond_threads()),
         )
@@ -94,7 +94,8 @@ def _ancestors(table: dict[int, Process], pid: int) -> set[int]:
     return found
 
 
-def _descriptors() -> Iterator[tuple[int, str]]:
+def descriptors() -> Iterator[tuple[int, str]]:
+    """The descriptors of this process that a test can have left, and what each leads to."""
     targets = {}
     for entry in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # the listing itself
