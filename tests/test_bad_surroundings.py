@@ -187,3 +187,68 @@ def test_install_when_objects_of_the_stdlib_exist(method: str, tmp_path: Path) -
     assert lines[:5] == ["1", "2", "0 process", others, "worker"]
     assert "should only be shared between processes through inheritance" in lines[5]
     assert lines[6:] == ["False"] * 4
+
+
+EXECUTOR_OF_BEFORE = """\
+import sys
+from concurrent.futures import ProcessPoolExecutor
+import concurrent.futures.process
+import multiprocessing
+
+import millpond
+
+
+def main():
+    millpond.install()
+    context = multiprocessing.get_context(sys.argv[1])
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        print(sum(executor.map(abs, range(-10, 0))))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_install_when_the_executor_of_the_stdlib_is_imported(method: str, tmp_path: Path) -> None:
+    write(tmp_path, {"program.py": EXECUTOR_OF_BEFORE})
+    options = ["-W", "ignore::DeprecationWarning"]
+    done = run_program([sys.executable, *options, "program.py", method], cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "55\n", "")
+
+
+QUEUE_OF_BEFORE = """\
+import multiprocessing
+import multiprocessing.queues
+
+import millpond
+
+
+class Own(multiprocessing.queues.Queue):
+    pass
+
+
+def main():
+    millpond.install()
+    context = multiprocessing.get_context("spawn")
+    queue = Own(ctx=context)
+    child = context.Process(target=print, args=(queue,))
+    child.start()
+    child.join()
+    print(child.exitcode)
+
+
+if __name__ == "__main__":
+    main()
+else:
+    millpond.install()
+    Own = type("Own", (multiprocessing.queues.Queue,), {"__module__": __name__})
+"""
+
+
+def test_a_class_of_before_that_is_another_one_in_the_child(tmp_path: Path) -> None:
+    write(tmp_path, {"program.py": QUEUE_OF_BEFORE})
+    done = run_program([sys.executable, "program.py"], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "call millpond.install() before the module that defines it is imported" in done.stderr

@@ -28,9 +28,15 @@ def shared(request: pytest.FixtureRequest) -> Iterator[millpond.ProcessPoolExecu
     """An executor of two workers that tests of ordinary calls share."""
     context = millpond.get_context(request.param)
     with millpond.ProcessPoolExecutor(2, mp_context=context) as executor:
-        # Before the leak check of the first test looks.
-        executor.submit(abs, -1).result()
+        # Both are there before the leak check of the first test looks.
+        both = context.Barrier(2)
+        assert sorted(executor.map(meet, [both, both])) == [0, 1]
         yield executor
+
+
+def meet(barrier: Any) -> int:
+    place: int = barrier.wait()
+    return place
 
 
 def add(a: int, b: int = 0) -> int:

@@ -1,6 +1,7 @@
 """The few lines of Python that bring millpond into a process that has not imported it yet."""
 
 import os
+import sys
 
 __all__ = ["install_source", "load_source"]
 
@@ -38,4 +39,16 @@ def load_source() -> str:
 
 def install_source() -> str:
     """Return source text that does the same, and installs millpond."""
-    return load_source() + "millpond.install()\n"
+    return load_source() + _imports_of_before() + "millpond.install()\n"
+
+
+def _imports_of_before() -> str:
+    """Return what the other process must import first, to have the same classes as this one.
+
+    A module that was imported before `install()` derives its classes from the standard library's.
+    """
+    name = "concurrent.futures.process"
+    queue = getattr(sys.modules.get(name), "_SafeQueue", None)
+    if queue is None or any(base.__module__.startswith("millpond.") for base in queue.__mro__):
+        return ""
+    return f"import {name}\n"

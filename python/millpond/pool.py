@@ -8,7 +8,7 @@ import resource
 import warnings
 import weakref
 from contextlib import nullcontext
-from multiprocessing import util
+from multiprocessing import process, util
 from multiprocessing.pool import (
     CLOSE,
     INIT,
@@ -103,6 +103,13 @@ class Pool:
     # What an executor's pool has otherwise.
     _of_executor = False
     _fragile = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        context = kwargs.get("context", args[4] if len(args) > 4 else None)
+        if context is not None and not _makes_processes(context):
+            # Its workers are not processes of the system, or not ones that a zygote could fork.
+            return vars(multiprocessing.pool)["Pool"](*args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -443,6 +450,12 @@ def _terminate(engine: Engine, callbacks: Callbacks, members: Members, launch: A
     members.clear()
     if isinstance(launch, SpawnLauncher):
         launch.close()
+
+
+def _makes_processes(context: Any) -> bool:
+    """Return whether a context's `Process` is one of `multiprocessing`'s classes or derived."""
+    kind = getattr(context, "Process", None)
+    return isinstance(kind, type) and issubclass(kind, process.BaseProcess)
 
 
 def _default_context() -> BaseContext:

@@ -155,7 +155,14 @@ class Queue(_Engine):
         return self._ignore_epipe, self._maxsize, self._travel()
 
     def __setstate__(self, state: Any) -> None:
-        self._ignore_epipe, self._maxsize, arrival = state
+        try:
+            self._ignore_epipe, self._maxsize, arrival = state
+        except ValueError:
+            raise TypeError(
+                f"this {type(self).__qualname__} comes from a process in which that class derives "
+                "from the standard library's Queue; call millpond.install() before the module that "
+                "defines it is imported"
+            ) from None
         self._arrive(*arrival)
 
     def get_nowait(self) -> Any:

@@ -49,6 +49,7 @@ def main() -> int:
         path = options.output / f"cpython-{interpreter.version}.json"
         path.write_text(json.dumps(report.data(), indent=1, sort_keys=True) + "\n")
         path.with_suffix(".md").write_text(report.text() + "\n")
+    print(f"\n{report.passed} passed, {report.regressions} failed, {report.skipped} skipped")
     return 1 if report.regressions else 0
 
 
@@ -112,7 +113,7 @@ class _Report:
         self._rows: list[str] = []
         self._notes: list[str] = []
         self._data: dict[str, dict[str, dict[str, str]]] = {}
-        self.regressions = 0
+        self.passed = self.skipped = self.regressions = 0
 
     def add(
         self,
@@ -136,6 +137,9 @@ class _Report:
             last = outcome.detail.strip().splitlines()[-1:] or [""]
             self._notes.append(f"- {suite}: `{short}` **{outcome.kind}**: {last[0]}")
         self.regressions += regressions
+        self.passed += sum(outcome.kind == "passed" for outcome in results.values())
+        # Those that differ as expected were not judged.
+        self.skipped += sum(o.kind == "skipped" for o in results.values()) + expected
         self._data[suite] = {
             "millpond": {t: o.kind for t, o in results.items()},
             "stdlib": {t: o.kind for t, o in reference.items()},

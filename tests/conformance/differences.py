@@ -1,7 +1,7 @@
 """The tests that may end otherwise than with the standard library, each with its reason.
 
 They assert how the standard library does something, where one of millpond's promises forbids or
-replaces that. COMPATIBILITY.md lists the same.
+replaces that. COMPATIBILITY.md lists the same. There are to be at most eight.
 """
 
 from __future__ import annotations
@@ -20,14 +20,6 @@ _REGISTERED = (
 )
 
 EXPECTED: dict[str, str] = {
-    "TestPoolNotLeakOnFailure.test_release_unused_processes": (
-        "it gives the pool a context whose Process class counts the calls of start(); workers are "
-        "forked by the zygote, and no Process object is started for them"
-    ),
-    "WithProcessesTestHeap.test_heap": (
-        "it looks into the heap that the standard library cuts shared memory from, of which "
-        "millpond has none"
-    ),
     "WithProcessesTestQueue.test_queue_feeder_donot_stop_onexc": (
         "it expects put() to accept what does not pickle; millpond's raises the error"
     ),

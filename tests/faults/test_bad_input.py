@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from faulty_tasks import double
@@ -185,3 +186,18 @@ def test_callback_that_raises_does_not_stop_the_others(
     pool.join()
     assert values == [4]
     assert [str(report.exc_value) for report in reported] == ["callback failed"]
+
+
+def test_a_context_of_other_processes_has_the_standard_pool() -> None:
+    class Refusing:
+        name = "Process"
+        exitcode = None
+
+        def __init__(self, **_: Any) -> None:
+            pass
+
+        def start(self) -> None:
+            raise OSError("refused by the context's own process")
+
+    with pytest.raises(OSError, match="refused by the context's own process"):
+        Pool(1, context=MagicMock(Process=Refusing))

@@ -1,7 +1,7 @@
 //! Running programs, and saying which.
 
 use std::ffi::OsStr;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +14,10 @@ pub(crate) trait Run {
 
     /// Like `run`; what the program writes is shown only if it fails.
     fn run_quietly(&mut self) -> Result<()>;
+
+    /// Like `status_of`, with what the program has written to its standard output, which is the
+    /// caller's too once the program has ended.
+    fn output_of(&mut self) -> Result<(ExitStatus, String)>;
 
     /// The command line, for a message.
     fn line(&self) -> String;
@@ -38,6 +42,16 @@ impl Run for Command {
         eprint!("{}", String::from_utf8_lossy(&output.stdout));
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
         Err(Error::Status { program: self.line(), status: output.status })
+    }
+
+    fn output_of(&mut self) -> Result<(ExitStatus, String)> {
+        let output = self
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|source| Error::Start { program: self.line(), source })?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        print!("{text}");
+        Ok((output.status, text))
     }
 
     fn line(&self) -> String {

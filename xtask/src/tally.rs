@@ -11,6 +11,17 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Reads what `Display` writes.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let mut parts = line.split(", ");
+        let mut count = |kind: &str| parts.next()?.strip_suffix(kind)?.trim_end().parse().ok();
+        Some(Self {
+            passed: count("passed")?,
+            failed: count("failed")?,
+            skipped: count("skipped")?,
+        })
+    }
+
     /// Counts a failure for a run that ended badly without a test to blame.
     pub(crate) fn blame(&mut self, success: bool) {
         if !success && self.failed == 0 {
@@ -45,6 +56,14 @@ mod tests {
         tally.blame(false);
         tally.blame(false);
         assert_eq!(tally.failed, 1);
+    }
+
+    #[test]
+    fn what_is_shown_is_read() {
+        let tally = Tally { passed: 332, failed: 0, skipped: 48 };
+        assert_eq!(Tally::parse(&tally.to_string()), Some(tally));
+        assert_eq!(Tally::parse("332 passed"), None);
+        assert_eq!(Tally::parse(""), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `cargo xtask conformance`
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::run::{Run, say};
 use crate::search::other_interpreters;
 use crate::setup::set_up;
+use crate::tally::Tally;
 use crate::venv::Venv;
 
 /// Run CPython's own tests of multiprocessing on millpond and on the standard library.
@@ -44,15 +46,30 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     if worse { Err(Error::Reported) } else { Ok(()) }
 }
 
-fn judge(project: &Project, venv: &Venv<'_>, args: &Args) -> Result<bool> {
-    say(format_args!("CPython {}'s own tests", venv.interpreter().version));
+/// The quick part: the suite of one start method, on millpond alone.
+pub(crate) fn quick(project: &Project, venv: &Venv<'_>) -> Result<Tally> {
+    say("CPython's own tests under fork");
+    let mut command = command(project, venv);
+    command.args(["fork", "--candidate-only"]);
+    let (status, output) = command.output_of()?;
+    let mut tally = output.lines().last().and_then(Tally::parse).unwrap_or_default();
+    tally.blame(status.success());
+    Ok(tally)
+}
+
+fn command(project: &Project, venv: &Venv<'_>) -> Command {
     let mut command = venv.command();
     command
-        .args(["-m", "conformance"])
-        .args(&args.args)
-        .arg("--work")
+        .args(["-m", "conformance", "--work"])
         .arg(project.target("conformance"))
         .env("PYTHONPATH", project.path("tests"));
+    command
+}
+
+fn judge(project: &Project, venv: &Venv<'_>, args: &Args) -> Result<bool> {
+    say(format_args!("CPython {}'s own tests", venv.interpreter().version));
+    let mut command = command(project, venv);
+    command.args(&args.args);
     if args.record {
         command.arg("--output").arg(project.path("tests/conformance/runs"));
     }

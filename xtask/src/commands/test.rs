@@ -1,5 +1,6 @@
 //! `cargo xtask test`
 
+use crate::commands::conformance;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::run::say;
@@ -13,7 +14,7 @@ use crate::{libtest, pytest};
 ///
 /// Builds and runs the unit, integration and documentation tests of the workspace and builds its
 /// examples; then builds the wheel once, installs it for each CPython 3.11, 3.12 and 3.13 that is
-/// found, and runs tests/ with each. All of it runs, whatever fails; the last line is the sum.
+/// found, and runs tests/ with each; CPython's own tests run under fork with the first of them. All of it runs, whatever fails; the last line is the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
@@ -40,6 +41,7 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
         row("cargo test".to_owned(), rust_tests(project)),
         row("crash points".to_owned(), crash_point_tests(project)),
         row(name_of(&setup.venv), python_tests(project, &setup.venv, args)),
+        row("CPython's own".to_owned(), conformance::quick(project, &setup.venv)),
     ];
     for (minor, interpreter) in other_interpreters(setup.venv.interpreter()) {
         rows.push(match interpreter {

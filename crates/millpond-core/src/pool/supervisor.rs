@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -24,6 +25,8 @@ use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often to look whether a thread that has no pools left has noticed that.
+const SEEING_OFF: u32 = 2000;
 /// How much longer the zygote has before it is killed itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -40,6 +43,8 @@ struct Pools {
     last_key: u64,
     /// What the thread sleeps on, while there is a thread.
     ears: Option<Arc<Ears>>,
+    /// The last thread that was started, until somebody has seen it off.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What the supervisor's thread sleeps on.
@@ -121,15 +126,39 @@ pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     ears.watch_zygote(&shared.zygote(), key)?;
     if pools.ears.is_none() {
         let for_thread = Arc::clone(&ears);
-        std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("millpond".into())
             .stack_size(256 << 10)
             .spawn(move || supervisor.run(&for_thread))?;
         pools.ears = Some(ears);
+        pools.thread = Some(thread);
     }
     let entry = Entry { shared: Arc::clone(shared), kill_at: None, retry_at: None };
     pools.by_key.insert(key, entry);
     Ok(())
+}
+
+/// Waits until the thread is gone, if there is no pool left that it cares for. A program that has
+/// ended its pools and forks is then one of a single thread, as far as the pools go.
+pub(crate) fn see_off() {
+    let supervisor = current();
+    for _ in 0..SEEING_OFF {
+        let mut pools = supervisor.pools();
+        if !pools.by_key.is_empty() {
+            return;
+        }
+        if pools.ears.is_none() {
+            let thread = pools.thread.take();
+            drop(pools);
+            // It has decided to end, and needs no lock for that.
+            if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id()) {
+                let _ = thread.join();
+            }
+            return;
+        }
+        drop(pools);
+        thread::sleep(Duration::from_micros(50));
+    }
 }
 
 /// The supervisor of the calling process.
@@ -286,15 +315,15 @@ impl Supervisor {
             workers.iter().for_each(kill_and_wait);
             let mut state = shared.state();
             state.zygote_said(ZygoteEvent::Gone);
-            let is_end = state.wants_zygote_to_quit();
-            if is_end {
-                state.end();
-            }
             shared.tell_waiters(&state);
-            is_end
+            state.wants_zygote_to_quit()
         };
         if is_end {
+            // First: who waits for the end may also want to see the thread off.
             self.unregister(key, shared);
+            let mut state = shared.state();
+            state.end();
+            shared.tell_waiters(&state);
         } else {
             self.replace_zygote(key, shared);
         }
@@ -312,7 +341,7 @@ impl Supervisor {
     /// Has a thread make a new zygote: the door may have to wait for a lock of its own.
     fn replace_zygote(&'static self, key: u64, shared: &Arc<Shared>) {
         let for_thread = Arc::clone(shared);
-        let thread = std::thread::Builder::new().name("millpond-zygote".into());
+        let thread = thread::Builder::new().name("millpond-zygote".into());
         let spawned = thread.spawn(move || {
             let shared = for_thread;
             let made = shared.mask.restore().and_then(|()| {

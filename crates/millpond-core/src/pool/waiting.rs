@@ -7,6 +7,7 @@ use crate::os::futex::Woken;
 use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::Target;
 use crate::pool::state::{Phase, State};
+use crate::pool::supervisor;
 use crate::pool::task::JobId;
 use crate::sync::spin::Spin;
 
@@ -100,7 +101,11 @@ impl Pool {
     /// # Errors
     /// [`PoolError::ForeignProcess`].
     pub fn wait_ended(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
-        self.wait_until(deadline, false, |state| state.ended.then_some(()))
+        let waited = self.wait_until(deadline, false, |state| state.ended.then_some(()))?;
+        if let Waited::Reached = waited {
+            supervisor::see_off();
+        }
+        Ok(waited)
     }
 
     /// Waits until every place of the pool has a worker with a pid.
