@@ -33,7 +33,7 @@ SPARE_DESCRIPTORS = 4
 SPARE_BYTES = 8 << 20
 # What a queue and a pipe that live on keep warm for what comes next, as their documentation says:
 # the pages of free units, and the mappings of blocks. They reach that in their own time.
-WARM_QUEUE = 32 << 20
+WARM_QUEUE = 64 << 20
 WARM_PIPE = 64 << 20
 LIMITS = {
     "regions' pages": WARM_QUEUE + SPARE_BYTES,

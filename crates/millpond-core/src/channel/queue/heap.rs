@@ -22,6 +22,9 @@ use crate::sync::robust::RobustWord;
 /// How many free units keep their pages: 64 MiB, so that sixteen items of 4 MiB go round without a
 /// fresh page.
 const WARM_LIMIT: u64 = 1024;
+/// The same in bytes, for tests.
+#[cfg(test)]
+pub(super) const WARM_BYTES: u64 = WARM_LIMIT * UNIT as u64;
 const PAGE: usize = 4096;
 
 /// What the processes agree on about the heap.

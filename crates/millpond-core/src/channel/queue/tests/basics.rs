@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::channel::queue::heap::WARM_BYTES;
 use crate::channel::queue::{INLINE_LIMIT, Outgoing};
 use crate::sync::testing::{Child, sleep_for_ever};
 
@@ -40,17 +41,17 @@ fn items_of_all_sizes_arrive_in_order() {
 fn a_backlog_grows_and_its_memory_comes_back() {
     let queue = queue();
     for round in 0..2 {
-        for n in 0..20_000_usize {
+        for n in 0..40_000_usize {
             put(&queue, n as u32, &pattern(n % 5000, n));
         }
         let full = queue.memory().expect("stat");
-        assert!(full > 40 << 20, "{full}");
-        for n in 0..20_000_usize {
+        assert!(full > 80 << 20, "{full}");
+        for n in 0..40_000_usize {
             let (tag, bytes) = get(&queue);
             assert!(tag == n as u32 && bytes == pattern(n % 5000, n), "round {round}, {n}");
         }
         let empty = queue.memory().expect("stat");
-        assert!(empty < 35 << 20, "{empty}");
+        assert!(empty < WARM_BYTES + (3 << 20), "{empty}");
     }
 }
 
@@ -62,7 +63,7 @@ fn large_blocks_come_back_and_beyond_a_limit_their_memory_goes() {
         (0..20).for_each(|_| put(&queue, 0, &bytes));
         assert!(queue.memory().expect("stat") >= 80 << 20);
         (0..20).for_each(|_| assert!(get(&queue).1 == bytes));
-        assert!(queue.memory().expect("stat") < 35 << 20);
+        assert!(queue.memory().expect("stat") < WARM_BYTES + (3 << 20));
     }
     // Blocks that are held outlive the handle, and can be written.
     put(&queue, 0, &bytes);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channel::queue::Outgoing;
+use crate::channel::queue::heap::WARM_BYTES;
 use crate::sync::testing::{Child, sleep_for_ever, until};
 
 #[test]
@@ -85,7 +86,7 @@ fn random_deaths_of_producers_lose_nothing() {
     }
     queue.memory.sweep_the_dead();
     let memory = queue.memory().expect("stat");
-    assert!(memory < 40 << 20, "{memory} bytes are left");
+    assert!(memory < WARM_BYTES + (8 << 20), "{memory} bytes are left");
 }
 
 /// Consumers are killed at random moments: each takes a run of the sequence, and the survivors go
@@ -116,5 +117,5 @@ fn random_deaths_of_consumers_stop_nobody() {
     assert!(last.is_none_or(|last| last + 1 == put_until));
     queue.memory.sweep_the_dead();
     let memory = queue.memory().expect("stat");
-    assert!(memory < 40 << 20, "{memory} bytes are left");
+    assert!(memory < WARM_BYTES + (8 << 20), "{memory} bytes are left");
 }
