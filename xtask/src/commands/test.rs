@@ -14,7 +14,8 @@ use crate::{libtest, pytest};
 ///
 /// Builds and runs the unit, integration and documentation tests of the workspace and builds its
 /// examples; then builds the wheel once, installs it for each CPython 3.11, 3.12 and 3.13 that is
-/// found, and runs tests/ with each; CPython's own tests run under fork with the first of them. All of it runs, whatever fails; the last line is the sum.
+/// found, and runs tests/ with each; CPython's own tests run under fork with the first of them. All
+/// of it runs, whatever fails; the last line is the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
