@@ -110,11 +110,16 @@ class GlobalPatch:
         self._replacement = replacement
 
     def apply(self, module: ModuleType) -> None:
+        if self._name not in vars(module):
+            # The module is being imported, and that is what led to `install()`.
+            self._original = None
+            return
         self._original = vars(module)[self._name]
         vars(module)[self._name] = self._replacement(self._original)
 
     def revert(self, module: ModuleType) -> None:
-        vars(module)[self._name] = self._original
+        if self._original is not None:
+            vars(module)[self._name] = self._original
 
 
 class Carrier:

@@ -165,6 +165,15 @@ class Queue(_Engine):
             ) from None
         self._arrive(*arrival)
 
+    def empty(self) -> bool:
+        """Return whether there is no item, at this moment.
+
+        Raises:
+            OSError: the queue is closed, and has items.
+        """
+        # As in the standard library, where closing a queue that was not used does nothing.
+        return (self._closed and self.qsize() == 0) or super().empty()
+
     def get_nowait(self) -> Any:
         """Take an item if there is one now, or raise `queue.Empty`."""
         return self.get(False)

@@ -217,6 +217,10 @@ def test_a_closed_queue_says_so() -> None:
                 call()
         with pytest.raises(OSError, match="is closed"):
             queue.empty()
+        unused = type(queue)(ctx=millpond.get_context())
+        unused.close()
+        unused.join_thread()
+        assert unused.empty()
     simple = millpond.SimpleQueue()
     simple.close()
     with pytest.raises(OSError, match="is closed"):
