@@ -24,6 +24,7 @@ const LIST: u8 = 8;
 const SMALL_INT: u8 = 9;
 const LARGE_STR: u8 = 10;
 const LARGE_BYTES: u8 = 11;
+const MEDIUM_INT: u8 = 12;
 
 const DEEPEST: usize = 4;
 /// Longer texts gain nothing here, and their length must fit the format.
@@ -138,6 +139,9 @@ impl<'py> Encoder<'py> {
             let int: i64 = int.extract().ok()?;
             if let Ok(small) = i8::try_from(int) {
                 self.out.extend_from_slice(&[SMALL_INT, small.cast_unsigned()]);
+            } else if let Ok(medium) = i32::try_from(int) {
+                let [a, b, c, d] = medium.to_le_bytes();
+                self.out.extend_from_slice(&[MEDIUM_INT, a, b, c, d]);
             } else {
                 self.out.push(INT);
                 self.out.extend_from_slice(&int.to_le_bytes());
@@ -249,6 +253,7 @@ impl<'a> Decoder<'a> {
             [FALSE] => PyBool::new(py, false).to_owned().into_any(),
             [TRUE] => PyBool::new(py, true).to_owned().into_any(),
             [SMALL_INT] => i8::from_le_bytes(self.word()?).into_pyobject(py)?.into_any(),
+            [MEDIUM_INT] => i32::from_le_bytes(self.word()?).into_pyobject(py)?.into_any(),
             [INT] => i64::from_le_bytes(self.word()?).into_pyobject(py)?.into_any(),
             [FLOAT] => PyFloat::new(py, f64::from_le_bytes(self.word()?)).into_any(),
             [STR] => {
