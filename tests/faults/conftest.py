@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gate import Gate
+from support.starting import Start, starting
 
 import millpond
 from millpond.context import BaseContext
@@ -41,6 +42,13 @@ def make_pool(context: BaseContext, request: pytest.FixtureRequest) -> Iterator[
         pool.join()
     # A pool has descriptors as long as somebody holds it, which pytest would do for too long.
     pools.clear()
+    request.node.funcargs.clear()
+
+
+@pytest.fixture
+def start(context: BaseContext, request: pytest.FixtureRequest) -> Iterator[Start]:
+    with starting(context) as start_one:
+        yield start_one
     request.node.funcargs.clear()
 
 

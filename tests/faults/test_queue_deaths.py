@@ -5,36 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from gate import until
+from support.starting import Start
 from workers import kill
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., Any]
-
-
-@pytest.fixture
-def start(context: BaseContext, request: pytest.FixtureRequest) -> Iterator[Start]:
-    started: list[Any] = []
-
-    def start_one(target: Callable[..., object], *args: Any) -> Any:
-        process = context.Process(target=target, args=args)  # type: ignore[attr-defined]
-        process.start()
-        started.append(process)
-        return process
-
-    yield start_one
-    for process in started:
-        process.kill()
-        process.join()
-        process.close()
-    started.clear()
-    request.node.funcargs.clear()
 
 
 def put_for_ever(queue: Any, item: Any) -> None:

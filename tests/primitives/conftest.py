@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from support.starting import Start, starting
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., BaseProcess]
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +25,5 @@ def context(request: pytest.FixtureRequest) -> BaseContext:
 
 @pytest.fixture
 def start(context: BaseContext) -> Iterator[Start]:
-    """Start processes that are killed, if they have not ended, when the test is over."""
-    started: list[Any] = []
-
-    def start_one(target: Callable[..., object], *args: Any) -> BaseProcess:
-        process: Any = context.Process(target=target, args=args)  # type: ignore[attr-defined]
-        process.start()
-        started.append(process)
-        return process  # type: ignore[no-any-return]
-
-    yield start_one
-    for process in started:
-        process.kill()
-        process.join()
-        process.close()
-    # They have their arguments as long as somebody holds them.
-    started.clear()
+    with starting(context) as start_one:
+        yield start_one

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.process import BaseProcess
 from threading import BrokenBarrierError
 from typing import Any
 
 import pytest
+from support.starting import Start
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., BaseProcess]
 
 
 def cross(barrier: Any, times: int, firsts: Any) -> None:

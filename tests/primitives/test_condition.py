@@ -6,15 +6,13 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
+from support.starting import Start
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., BaseProcess]
 
 
 def until(holds: Callable[[], bool]) -> None:

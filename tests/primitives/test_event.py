@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
+from support.starting import Start
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., BaseProcess]
 
 
 def test_one_process() -> None:

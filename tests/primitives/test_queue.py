@@ -11,17 +11,16 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import queues as stdlib_queues
-from multiprocessing.process import BaseProcess
 from typing import Any
 
+import numpy as np
 import pytest
+from support.starting import Start
 
 import millpond
 import millpond.queues
 from millpond.context import BaseContext
 
-np = pytest.importorskip("numpy")
-Start = Callable[..., BaseProcess]
 KINDS = ["Queue", "JoinableQueue", "SimpleQueue"]
 
 

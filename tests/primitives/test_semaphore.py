@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
+from support.starting import Start
 
 import millpond
 from millpond.context import BaseContext
-
-Start = Callable[..., BaseProcess]
 
 
 def test_permits_are_counted() -> None:

@@ -1,0 +1,32 @@
+"""Starting processes in a test, none of which outlives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from millpond.context import BaseContext
+
+Start = Callable[..., BaseProcess]
+
+
+@contextmanager
+def starting(context: BaseContext) -> Iterator[Start]:
+    """Start processes that are killed, if they have not ended, when the test is over."""
+    started: list[Any] = []
+
+    def start_one(target: Callable[..., object], *args: Any) -> BaseProcess:
+        process: Any = context.Process(target=target, args=args)  # type: ignore[attr-defined]
+        process.start()
+        started.append(process)
+        return process  # type: ignore[no-any-return]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.join()
+        process.close()
+    # They have their arguments as long as somebody holds them.
+    started.clear()
