@@ -134,3 +134,20 @@ def test_a_signal_handler_may_end_a_wait(wait: str) -> None:
         timer.join()
         signal.signal(signal.SIGUSR1, before)
     assert (empty.qsize(), full.qsize()) == (0, 1)
+
+
+def test_what_a_signal_handler_raises_says_how_many_items_were_put() -> None:
+    def handle(*_: object) -> None:
+        raise Interrupt
+
+    queue = millpond.Queue(3)
+    before = signal.signal(signal.SIGUSR1, handle)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        with pytest.raises(Interrupt) as raised:
+            queue.put_many(range(5))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert (raised.value.put, queue.get_many(9)) == (3, [0, 1, 2])  # type: ignore[attr-defined]

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::payload::{Part, Parts, Payload};
-use millpond_core::channel::queue::{GetError, JoinError, Options, PutError, Queue, Received};
+use millpond_core::channel::queue::{
+    GRACE, GetError, JoinError, Options, PutError, Queue, Received,
+};
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
@@ -26,10 +28,9 @@ use crate::{handle, waiting};
 
 /// A buffer that has grown beyond this is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
-/// How long somebody whose time is over waits for others to leave the queue's guard, and how often:
-/// a process may be stopped in it.
+/// How long one who has seen the way free may wait with the interpreter lock held, should others
+/// have been faster.
 const MOMENT: Duration = Duration::from_millis(1);
-const MOMENTS: usize = 50;
 
 /// A queue, which its subclass starts or attaches.
 #[pyclass(name = "Queue", module = "millpond._engine", subclass, frozen)]
@@ -114,14 +115,17 @@ fn empty(py: Python<'_>) -> PyErr {
     exception(py, "Empty").map_or_else(|e| e, |e| PyErr::from_value(e.into_bound(py)))
 }
 
-/// `queue.Full`, with how many items of several were put.
 #[cold]
-fn full(py: Python<'_>, put: usize) -> PyErr {
-    let made = exception(py, "Full").and_then(|full| {
-        full.setattr(py, "put", put)?;
-        Ok(full)
-    });
-    made.map_or_else(|e| e, |e| PyErr::from_value(e.into_bound(py)))
+fn full(py: Python<'_>) -> PyErr {
+    exception(py, "Full").map_or_else(|e| e, |e| PyErr::from_value(e.into_bound(py)))
+}
+
+/// An error of putting, with how many items of several were put.
+#[cold]
+fn with_put(py: Python<'_>, error: PyErr, put: usize) -> PyErr {
+    // What a signal handler raises may be an object that takes no attributes.
+    let _ = error.value(py).setattr("put", put);
+    error
 }
 
 #[cold]
@@ -141,7 +145,30 @@ fn get_error(error: &GetError) -> PyErr {
     }
 }
 
-/// Calls `put`, which puts what it can at once, until it has put everything.
+/// When somebody may give up who found the queue busy, or not busy: whoever is in the way has
+/// [`GRACE`] to leave, counted from when it was seen first, should the deadline come sooner.
+struct End {
+    deadline: Option<Instant>,
+    grace: Option<Instant>,
+}
+
+impl End {
+    fn of(block: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let deadline = waiting::deadline_of(timeout)?;
+        Ok(Self { deadline: if block { deadline } else { Some(past()) }, grace: None })
+    }
+
+    fn when(&mut self, busy: bool) -> Option<Instant> {
+        if !busy {
+            return self.deadline;
+        }
+        let grace = *self.grace.get_or_insert_with(|| Instant::now() + GRACE);
+        self.deadline.map(|deadline| deadline.max(grace))
+    }
+}
+
+/// Calls `put`, which puts what it can at once, until it has put everything. What it raises says
+/// how many items that were.
 fn put_all(
     py: Python<'_>,
     queue: &Queue,
@@ -150,68 +177,57 @@ fn put_all(
     mut put: impl FnMut(Option<Instant>) -> Result<(), PutError>,
     done: impl Fn() -> usize,
 ) -> PyResult<()> {
-    let mut deadline = None;
-    let mut waits = false;
-    let mut moments = 0;
+    let mut end = None;
     let mut next = past();
     loop {
-        match put(Some(next)) {
+        let busy = match put(Some(next)) {
             Ok(()) => return Ok(()),
-            Err(PutError::Full | PutError::Interrupted) => {}
-            Err(error) => return Err(put_error(&error)),
+            Err(PutError::Busy) => true,
+            Err(PutError::Full | PutError::Interrupted) => false,
+            Err(error) => return Err(with_put(py, put_error(&error), done())),
+        };
+        let end = match &mut end {
+            Some(end) => end,
+            none => none.insert(End::of(block, timeout).map_err(|e| with_put(py, e, done()))?),
+        };
+        let slice = Instant::now() + waiting::SLICE;
+        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        if until <= Instant::now() {
+            return Err(with_put(py, full(py), done()));
         }
-        if !waits {
-            deadline = waiting::deadline_of(timeout)?;
-            waits = true;
-        }
-        let is_over = !block || deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_over && (queue.is_full() || moments == MOMENTS) {
-            return Err(full(py, done()));
-        }
-        // Not full: somebody is in the guard, perhaps for longer than a spin.
-        moments += usize::from(is_over);
-        let slice = Instant::now() + if is_over { MOMENT } else { waiting::SLICE };
-        let until = deadline.filter(|_| !is_over).map_or(slice, |deadline| deadline.min(slice));
-        let _ = py.detach(|| queue.wait_for_room(Some(until)));
-        py.check_signals()?;
-        next = Instant::now() + MOMENT;
+        let free = py.detach(|| queue.wait_to_put(Some(until)));
+        py.check_signals().map_err(|error| with_put(py, error, done()))?;
+        next = if free.is_ok() { Instant::now() + MOMENT } else { past() };
     }
 }
 
 /// Takes with `get`, which is given a deadline: at once if it can, else by waiting.
 fn take<R: Send>(
     py: Python<'_>,
-    queue: &Queue,
     block: bool,
     timeout: Option<&Bound<'_, PyAny>>,
     mut get: impl FnMut(Instant) -> Result<R, GetError> + Send,
 ) -> PyResult<R> {
-    match get(past()) {
-        Ok(taken) => return Ok(taken),
-        Err(GetError::Empty | GetError::Interrupted) => {}
-        Err(error) => return Err(get_error(&error)),
-    }
-    let deadline = waiting::deadline_of(timeout)?;
-    let mut settle = |until| match get(until) {
-        Ok(taken) => Some(Ok(taken)),
-        Err(GetError::Empty | GetError::Interrupted) => None,
-        Err(error) => Some(Err(error)),
-    };
-    let mut taken = None;
-    if block {
-        taken = waiting::wait(py, deadline, &mut settle)?;
-    }
-    // Somebody else may have been in the guard: it is empty when it has no items.
-    for _ in 0..MOMENTS {
-        if taken.is_some() || queue.is_empty() {
-            break;
+    let mut end = None;
+    let mut got = get(past());
+    loop {
+        let busy = match got {
+            Ok(taken) => return Ok(taken),
+            Err(GetError::Busy) => true,
+            Err(GetError::Empty | GetError::Interrupted) => false,
+            Err(error) => return Err(get_error(&error)),
+        };
+        let end = match &mut end {
+            Some(end) => end,
+            none => none.insert(End::of(block, timeout)?),
+        };
+        let slice = Instant::now() + waiting::SLICE;
+        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        if until <= Instant::now() {
+            return Err(empty(py));
         }
-        taken = waiting::wait(py, Some(Instant::now() + MOMENT), &mut settle)?;
-    }
-    match taken {
-        Some(Ok(taken)) => Ok(taken),
-        Some(Err(error)) => Err(get_error(&error)),
-        None => Err(empty(py)),
+        py.check_signals()?;
+        got = py.detach(|| get(until));
     }
 }
 
@@ -339,7 +355,7 @@ impl PyQueue {
     ) -> PyResult<()> {
         let py = slf.py();
         let queue = Self::open_queue(slf)?;
-        let batch = Batch::encode(shared_codec(py)?, items)?;
+        let batch = Batch::encode(shared_codec(py)?, items).map_err(|e| with_put(py, e, 0))?;
         let put = Cell::new(0);
         let some = |until| {
             let rest = Rest { batch: &batch, from: put.get() };
@@ -366,7 +382,7 @@ impl PyQueue {
         let py = slf.py();
         let queue = Self::open_queue(slf)?;
         with_buffer(|buffer| {
-            let item = take(py, queue, block.0, timeout, |until| queue.get(buffer, Some(until)))?;
+            let item = take(py, block.0, timeout, |until| queue.get(buffer, Some(until)))?;
             decode(py, shared_codec(py)?, item, buffer)
         })
     }
@@ -390,7 +406,7 @@ impl PyQueue {
         with_buffer(|buffer| {
             buffer.clear();
             let mut items = Vec::new();
-            take(py, queue, block.0, timeout, |until| {
+            take(py, block.0, timeout, |until| {
                 queue.get_many(max, buffer, &mut items, Some(until))
             })?;
             let codec = shared_codec(py)?;

@@ -33,7 +33,8 @@ pub(crate) fn execute(project: &Project, Args {}: &Args) -> Result<()> {
     let venv = set_up(project)?.venv;
     let checks = [
         check("rustfmt", project.cargo().args(["fmt", "--all", "--check"]))?,
-        check("clippy", &mut clippy(project))?,
+        check("clippy", &mut clippy(project, &["--workspace"]))?,
+        check("clippy of crash points", &mut clippy(project, &CRASH_POINTS))?,
         check("rustdoc", &mut rustdoc(project))?,
         check("ruff check", tool(&venv, "ruff").arg("check"))?,
         check("ruff format", tool(&venv, "ruff").args(["format", "--check"]))?,
@@ -44,9 +45,12 @@ pub(crate) fn execute(project: &Project, Args {}: &Args) -> Result<()> {
     conclude(&checks)
 }
 
-fn clippy(project: &Project) -> Command {
+/// What nothing but tests builds.
+const CRASH_POINTS: [&str; 4] = ["--package", "millpond-core", "--features", "crash-points"];
+
+fn clippy(project: &Project, what: &[&str]) -> Command {
     let mut command = project.cargo();
-    command.args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
+    command.arg("clippy").args(what).args(["--all-targets", "--quiet", "--", "-D", "warnings"]);
     command
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[expect(dead_code, reason = "the tests of the pool need more of it")]
 mod support;
 
 use support::{Op, close_and_join, outcomes, pool, submit};

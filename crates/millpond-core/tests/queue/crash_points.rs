@@ -1,5 +1,5 @@
 //! Every step of the queue's protocol as the last thing that a process does, in each role that
-//! comes by there.
+//! comes by there, and some as a step at which it stands still.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,6 +11,7 @@ mod items;
 #[expect(dead_code, reason = "the test of the primitives looks at all points of the engine")]
 mod points;
 mod producer;
+mod stopped;
 #[path = "../sync/support.rs"]
 #[expect(dead_code, reason = "the tests of the primitives need more of it")]
 mod support;
@@ -20,8 +21,8 @@ use support::Case;
 
 fn main() {
     support::watchdog();
-    let of_roles: [&[Case]; 4] =
-        [&producer::CASES, &consumer::CASES, &waiting::CASES, &ends::CASES];
+    let of_roles: [&[Case]; 5] =
+        [&producer::CASES, &consumer::CASES, &waiting::CASES, &ends::CASES, &stopped::CASES];
     let cases: Vec<&Case> = of_roles.into_iter().flatten().collect();
     for Case { point, role, visit } in &cases {
         print!("test {point} ({role}) ... ");

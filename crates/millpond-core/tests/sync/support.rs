@@ -98,23 +98,29 @@ impl Child {
         assert!(status.success(), "{status}");
     }
 
+    pub(crate) fn signal(&self, number: i32) {
+        self.process.send_signal(number).expect("a signal");
+    }
+
     pub(crate) fn kill(&self) {
-        self.process.send_signal(9).expect("kill");
+        self.signal(9);
         self.process.wait_readable(None).expect("poll");
     }
 
     /// Waits until it sleeps, in all likelihood in the wait that it was made for.
     pub(crate) fn sleeps(&self) {
-        let state = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
-            stat.rsplit_once(") ")?.1.chars().next()
-        };
         until(|| {
             (0..3).all(|_| {
                 std::thread::sleep(Duration::from_millis(1));
-                state() == Some('S')
+                self.state() == Some('S')
             })
         });
+    }
+
+    /// The letter that the system has for what it does.
+    pub(crate) fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
     }
 }
 

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::payload::Parts;
-use millpond_core::channel::queue::{GetError, Outgoing, PutError as NotPut, Queue, Received};
+use millpond_core::channel::queue::{
+    GRACE, GetError, Outgoing, PutError as NotPut, Queue, Received,
+};
 
 use super::error::PutManyError;
 use super::message::{Message, decode, with_buffer, with_bytes};
@@ -49,7 +51,7 @@ impl Wait {
 
     fn not_put(self, reason: NotPut) -> Error {
         match reason {
-            NotPut::Full => self.no_room(),
+            NotPut::Full | NotPut::Busy => self.no_room(),
             NotPut::Closed => Cause::Disconnected("all receivers are gone").into(),
             NotPut::Corrupt => Cause::Corrupt.into(),
             NotPut::NoMemory(source) => Cause::Io { what: "find room for it", source }.into(),
@@ -62,7 +64,7 @@ impl Wait {
 
     fn not_taken(self, reason: GetError) -> Error {
         match reason {
-            GetError::Empty => self.nothing_came(),
+            GetError::Empty | GetError::Busy => self.nothing_came(),
             GetError::Closed => Cause::Disconnected("all senders are gone").into(),
             GetError::Corrupt => Cause::Corrupt.into(),
             GetError::NoMemory(source) => Cause::Io { what: "find room for it", source }.into(),
@@ -80,12 +82,18 @@ const TURN: Duration = Duration::from_millis(100);
 /// What an attempt that has waited until its deadline, or for a signal handler, is told by.
 trait Unfinished {
     fn is_over_time(&self) -> bool;
+    /// Whether that is because somebody was in the way.
+    fn is_busy(&self) -> bool;
     fn is_interrupted(&self) -> bool;
 }
 
 impl Unfinished for NotPut {
     fn is_over_time(&self) -> bool {
-        matches!(self, Self::Full)
+        matches!(self, Self::Full | Self::Busy)
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -95,7 +103,11 @@ impl Unfinished for NotPut {
 
 impl Unfinished for GetError {
     fn is_over_time(&self) -> bool {
-        matches!(self, Self::Empty)
+        matches!(self, Self::Empty | Self::Busy)
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -104,7 +116,8 @@ impl Unfinished for GetError {
 }
 
 /// Waits in turns, until `deadline`, and looks after each for children that have ended: what was on
-/// its way to one that never read it must not keep the other end of a channel waiting.
+/// its way to one that never read it must not keep the other end of a channel waiting. Who is in
+/// the way is given [`GRACE`] to leave, should the deadline come sooner.
 fn in_turns<T, E: Unfinished>(
     wait: Wait,
     mut attempt: impl FnMut(Option<Instant>) -> std::result::Result<T, E>,
@@ -112,16 +125,23 @@ fn in_turns<T, E: Unfinished>(
     let deadline = wait.deadline();
     // Without a look at the clock where there is nothing to wait for.
     let mut turn = deadline.unwrap_or_else(long_ago);
+    let mut grace = None;
     loop {
         match attempt(Some(turn)) {
             Err(error) if error.is_interrupted() => {}
             Err(error) if error.is_over_time() => {
                 let now = Instant::now();
-                if deadline.is_some_and(|deadline| deadline <= now) {
+                let end = if error.is_busy() {
+                    let grace = *grace.get_or_insert(now + GRACE);
+                    deadline.map(|deadline| deadline.max(grace))
+                } else {
+                    deadline
+                };
+                if end.is_some_and(|end| end <= now) {
                     return Err(error);
                 }
                 process::notice_ended();
-                turn = deadline.map_or(now + TURN, |deadline| deadline.min(now + TURN));
+                turn = end.map_or(now + TURN, |end| end.min(now + TURN));
             }
             done => return done,
         }

@@ -9,6 +9,9 @@ use std::io;
 pub enum PutError {
     /// The queue was full until the deadline.
     Full,
+    /// There was room at the deadline, but another producer was in the way: one that runs leaves
+    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
     /// The queue is closed: nobody will take anything.
@@ -27,6 +30,9 @@ pub enum PutError {
 pub enum GetError {
     /// The queue was empty until the deadline.
     Empty,
+    /// There were items at the deadline, but another consumer was in the way: one that runs leaves
+    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
     /// The queue is closed and empty: nobody will put anything.
@@ -51,6 +57,7 @@ impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the queue is full"),
+            Self::Busy => f.write_str("a process that puts an item does not go on"),
             Self::Interrupted => f.write_str("a signal interrupted the wait for a place"),
             Self::Closed => f.write_str("the queue is closed: nobody is left to take items"),
             Self::TooLarge => f.write_str("the item is larger than a queue can ever hold"),
@@ -64,6 +71,7 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the queue is empty"),
+            Self::Busy => f.write_str("a process that takes an item does not go on"),
             Self::Interrupted => f.write_str("a signal interrupted the wait for an item"),
             Self::Closed => f.write_str("the queue is empty and closed: nobody is left to put"),
             Self::NoMemory(error) => write!(f, "no memory to receive the item: {error}"),

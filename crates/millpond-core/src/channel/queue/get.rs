@@ -75,7 +75,7 @@ impl Queue {
         item.ok_or(GetError::Empty)
     }
 
-    /// Takes an item if there is one now.
+    /// Takes an item if there is one now and no other consumer is in the way.
     ///
     /// # Errors
     /// [`GetError`]; nothing was taken then.
@@ -273,7 +273,8 @@ impl Queue {
 impl Memory {
     fn enter_get(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, GetError> {
         let get = self.control().get.enter(deadline).map_err(|not| match not {
-            NotEntered::TimedOut => GetError::Empty,
+            NotEntered::TimedOut if self.control().length() == 0 => GetError::Empty,
+            NotEntered::TimedOut => GetError::Busy,
             NotEntered::Interrupted => GetError::Interrupted,
         })?;
         if get.died {

@@ -27,4 +27,5 @@ pub use get::Received;
 pub use handle::{Options, Queue, TICKET_LENGTH};
 pub use members::End;
 pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
+pub use side::GRACE;
 pub use tasks::{JoinError, TooManyDone};

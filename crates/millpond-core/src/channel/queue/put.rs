@@ -135,7 +135,7 @@ impl Queue {
         self.put_many(&One { tag, parts, length }, deadline).map_err(|error| error.reason)
     }
 
-    /// Puts an item if there is room now.
+    /// Puts an item if there is room now and no other producer is in the way.
     ///
     /// # Errors
     /// [`PutError`]; nothing was put then.
@@ -215,13 +215,7 @@ impl Queue {
     ) -> Result<usize, PutError> {
         let memory = &*self.memory;
         let control = memory.control();
-        let guard = control.put.enter(deadline).map_err(|not| match not {
-            NotEntered::TimedOut => PutError::Full,
-            NotEntered::Interrupted => PutError::Interrupted,
-        })?;
-        if guard.died {
-            memory.sweep_put(&guard);
-        }
+        let guard = self.enter_put(deadline)?;
         if control.is_closed(NO_CONSUMERS) {
             return Err(PutError::Closed);
         }
@@ -260,12 +254,33 @@ impl Queue {
             || control.is_closed(NO_CONSUMERS)
     }
 
-    /// Waits until a bounded queue has room; another producer may be faster to take it.
+    /// Waits until a bounded queue has room and no other producer is in the way; one may be faster
+    /// to take it.
     ///
     /// # Errors
-    /// [`PutError::Full`] if it has none at the deadline, or [`PutError::Interrupted`].
+    /// [`PutError::Full`] or [`PutError::Busy`] if that is not so at the deadline, or
+    /// [`PutError::Interrupted`].
     #[cold]
-    pub fn wait_for_room(&self, deadline: Option<Instant>) -> Result<(), PutError> {
+    pub fn wait_to_put(&self, deadline: Option<Instant>) -> Result<(), PutError> {
+        self.wait_for_room(deadline)?;
+        self.enter_put(deadline).map(drop)
+    }
+
+    fn enter_put(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, PutError> {
+        let guard = self.memory.control().put.enter(deadline).map_err(|not| match not {
+            NotEntered::TimedOut if !self.has_room() => PutError::Full,
+            NotEntered::TimedOut => PutError::Busy,
+            NotEntered::Interrupted => PutError::Interrupted,
+        })?;
+        if guard.died {
+            self.memory.sweep_put(&guard);
+        }
+        Ok(guard)
+    }
+
+    /// Waits until a bounded queue has room.
+    #[cold]
+    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<(), PutError> {
         let control = self.memory.control();
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return if self.has_room() { Ok(()) } else { Err(PutError::Full) };

@@ -19,9 +19,10 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 
-/// Guards are held for moments; whoever cannot even wait that long for one would call a queue
-/// empty that is not.
-const MOMENT: Duration = Duration::from_secs(1);
+/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
+/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
+/// its turn, or for the next period of a quota, which is 100 ms.
+pub const GRACE: Duration = Duration::from_millis(200);
 
 /// A side; all zero is one without items.
 #[derive(Debug, Default)]
@@ -82,7 +83,6 @@ impl Side {
         me: ProcessId,
         deadline: Option<Instant>,
     ) -> Result<SideGuard<'_>, NotEntered> {
-        let deadline = deadline.map(|deadline| deadline.max(Instant::now() + MOMENT));
         let died = match with_thread_spin(|spin| self.guard.take(me, spin, deadline)) {
             Taken::Clean => false,
             Taken::OwnerDied(_) => true,
