@@ -21,6 +21,7 @@ mod number;
 mod outcome;
 mod pool;
 mod queue;
+mod quick;
 mod rlock;
 mod semaphore;
 mod waiting;
@@ -99,6 +100,11 @@ mod _engine {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        crate::acquire::quicken::<PyLock>(py)?;
+        crate::acquire::quicken::<PyRLock>(py)?;
+        crate::acquire::quicken::<PySemaphore>(py)?;
+        crate::quick::install::<crate::number::Add>(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

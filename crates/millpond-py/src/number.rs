@@ -1,5 +1,8 @@
 //! Numbers in shared memory that a lock guards: what `Value` and `Array` are made of.
 
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
 use millpond_core::shm::number::{NumberKind, Numbers, Scalar};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::intern;
@@ -8,6 +11,7 @@ use pyo3::types::{PyFloat, PyInt};
 
 use crate::acquire::{Truth, acquire};
 use crate::bytes::PySharedBytes;
+use crate::quick::{Answer, Arguments, Kept, QuickMethod};
 use crate::rlock::PyRLock;
 
 /// The first number in shared bytes, read and written with a lock held.
@@ -66,6 +70,40 @@ impl PyGuardedNumber {
         let amount = summand(self.numbers.kind(), amount)?;
         let sum = locked(py, &self.lock, || Ok(self.numbers.add(0, amount)))?;
         python(py, sum)
+    }
+}
+
+/// [`PyGuardedNumber::add`] of an ordinary amount while nobody else has the lock.
+pub(crate) struct Add;
+
+impl QuickMethod for Add {
+    type Class = PyGuardedNumber;
+    const NAME: &'static CStr = c"add";
+
+    #[inline]
+    fn at_once(this: &PyGuardedNumber, arguments: Arguments<'_>) -> Option<Answer> {
+        let amount = if this.numbers.kind().is_float() {
+            Scalar::Float(arguments.float()?)
+        } else {
+            Scalar::Signed(arguments.int()?)
+        };
+        let lock = &*this.lock.get().0;
+        if !lock.try_acquire() {
+            return None;
+        }
+        let sum = this.numbers.add(0, amount);
+        // It is held here.
+        let _ = lock.release();
+        Some(match sum? {
+            Scalar::Signed(sum) => Answer::Signed(sum),
+            Scalar::Unsigned(sum) => Answer::Unsigned(sum),
+            Scalar::Float(sum) => Answer::Float(sum),
+        })
+    }
+
+    fn kept() -> &'static OnceLock<Kept> {
+        static KEPT: OnceLock<Kept> = OnceLock::new();
+        &KEPT
     }
 }
 

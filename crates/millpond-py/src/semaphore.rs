@@ -11,7 +11,7 @@ use crate::handle;
 
 /// A number of permits.
 #[pyclass(name = "Semaphore", module = "millpond._engine", subclass, frozen)]
-pub(crate) struct PySemaphore(Shared<Semaphore>);
+pub(crate) struct PySemaphore(pub(crate) Shared<Semaphore>);
 
 const EINVAL: i32 = 22;
 
@@ -54,8 +54,13 @@ impl PySemaphore {
         acquire(py, &*self.0, Truth(true), None)
     }
 
-    #[pyo3(signature = (*_args))]
-    fn __exit__(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
+    fn __exit__(
+        &self,
+        _type: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         self.release()
     }
 
