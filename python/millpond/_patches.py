@@ -13,6 +13,8 @@ from functools import cache, partial, wraps
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
+from millpond._start_methods import bind_to_start_method
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,14 +75,22 @@ def _override(name: str, provide: Callable[[], Any]) -> property:
 
 
 @cache
-def _under_stdlib_name(module: str, name: str) -> Any:
-    """Return a class of millpond's under the name that programs know it by."""
+def _under_stdlib_name(
+    module: str, name: str, members: Callable[[Any], dict[str, Any]] = lambda ours: {}
+) -> Any:
+    """Return a class of millpond's under the name that programs know it by.
+
+    Args:
+        module: the module that has it in both packages.
+        name: the class's.
+        members: returns, for millpond's class, what is different under that name.
+    """
     from millpond._version import load_engine
 
     load_engine()
     ours = getattr(import_module(f"millpond.{module}"), name)
     namespace = {"__module__": f"multiprocessing.{module}", "__doc__": ours.__doc__}
-    return type(name, (ours,), namespace)
+    return type(name, (ours,), {**members(ours), **namespace})
 
 
 class FunctionPatch:
@@ -220,14 +230,14 @@ PATCHES: Mapping[str, Patch] = {
     ),
     "multiprocessing.queues": NamesPatch(
         **{
-            name: partial(_under_stdlib_name, "queues", name)
+            name: partial(_under_stdlib_name, "queues", name, bind_to_start_method)
             for name in ("JoinableQueue", "Queue", "SimpleQueue")
         },
     ),
     "multiprocessing.synchronize": NamesPatch(
         SemLock=lambda: import_module("millpond.synchronize").SemLock,
         **{
-            name: partial(_under_stdlib_name, "synchronize", name)
+            name: partial(_under_stdlib_name, "synchronize", name, bind_to_start_method)
             for name in "Barrier BoundedSemaphore Condition Event Lock RLock Semaphore".split()
         },
     ),

@@ -15,7 +15,8 @@ has attached by then; with the standard library it does, and leaks if nobody unl
 
 A block with a name of the program's choice, `SharedMemory("name", create=True, size=n)`, is the
 exception: that asks for a named object of the system, and is the standard library's, resource
-tracker and all.
+tracker and all. So are all blocks of a program that replaced `_make_filename`, the function of
+`multiprocessing.shared_memory` that names them.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class SharedMemory(_SharedMemory):
         self, name: str | None = None, create: bool = False, size: int = 0, *, track: bool = True
     ) -> None:
         _let_go_of_unlinked()
-        if create and name is None and size > 0:
+        if create and name is None and size > 0 and not _names_are_the_program_s():
             self._create(size)
         elif not create and name is not None and _NAME.fullmatch(name):
             self._map(_find(name), name)
@@ -213,6 +214,12 @@ class ShareableList(_ShareableList):  # type: ignore[type-arg]
 
     # All that it does is right, but for the class of which it makes its memory.
     __init__ = _with_our_memory(_ShareableList.__init__)
+
+
+def _names_are_the_program_s() -> bool:
+    """Return whether the function that names blocks has been replaced."""
+    names: object = vars(_stdlib)["_make_filename"]
+    return getattr(names, "__globals__", None) is not vars(_stdlib)
 
 
 def _find(name: str) -> int:

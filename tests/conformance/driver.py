@@ -4,8 +4,8 @@ It imports nothing of this project, as it also runs where there is none. Its ans
 JSON on the descriptor that it is given.
 
     driver.py REPORT list SUITE
-    driver.py REPORT run SUITE CLASS [TEST…]     without the tests named
-    driver.py REPORT proof METHOD                whose code the names are, here and in children
+    driver.py REPORT run SUITE CLASS TEST…       and whose code the names are, here and in a child
+    driver.py REPORT isolated                    whose code they are under -I, -E and -S
 """
 
 from __future__ import annotations
@@ -112,72 +112,101 @@ class Recorder(unittest.TestResult):
             self.say(test, "failed", self._exc_info_to_string(err, test))
 
 
-def run(report, suite, name, without):
-    """Run one class of a suite."""
-    chosen = unittest.TestSuite(
-        test
-        for owner, test in cases(suite)
-        if owner == name and test._testMethodName not in without
-    )
-    chosen.run(Recorder(report))
+def run(report, suite, name, tests):
+    """Run tests of one class of a suite; then tell what they ran on."""
+    chosen = [
+        test for owner, test in cases(suite) if owner == name and test._testMethodName in tests
+    ]
+    if chosen:
+        method = start_method(suite, type(chosen[0]))
+        unittest.TestSuite(chosen).run(Recorder(report))
+        prove(report, method)
 
 
+def start_method(suite, case):
+    """Return how the tests of a class start their processes."""
+    if suite in METHODS:
+        return suite
+    named = getattr(case, "start_method", None) or getattr(case, "ctx", None)
+    return named if named in METHODS else "fork"
+
+
+# What the objects that programs get by these names are made of.
 NAMES = {
-    "pool": ["Pool"],
-    "synchronize": [
-        "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier",
-    ],
-    "queues": ["Queue", "JoinableQueue", "SimpleQueue"],
-    "connection": ["Pipe"],
-    "sharedctypes": ["Value", "Array", "RawValue", "RawArray"],
+    "Lock": (), "RLock": (), "Semaphore": (), "BoundedSemaphore": (), "Condition": (), "Event": (),
+    "Barrier": (2,),
+    "Queue": (), "JoinableQueue": (), "SimpleQueue": (), "Pipe": (),
+    "Value": ("i",), "Array": ("i", 1),
 }  # fmt: skip
 
 
-def origins():
-    """Return for each name the module that its code comes from."""
-    from importlib import import_module
+def origins(method):
+    """Return for each name whether what a program gets by it is millpond's code."""
+    import multiprocessing
+    from multiprocessing import pool, shared_memory, sharedctypes
 
-    import_module("multiprocessing")
-    found = {"installed": "millpond" in sys.modules and sys.modules["millpond"].is_installed()}
-    for module, names in NAMES.items():
-        for name in names:
-            value = getattr(import_module(f"multiprocessing.{module}"), name)
-            code = getattr(value, "__code__", None)
-            if code is not None:
-                origin = code.co_filename
-            else:
-                origin = " ".join(
-                    getattr(sys.modules.get(base.__module__), "__file__", None) or base.__module__
-                    for base in value.__mro__
-                )
-            found[name] = "millpond" in origin.replace("millpond_judge", "")
+    context = multiprocessing.get_context(method)
+    found = {name: is_ours(type(thing)) for name, thing in objects(context)}
+    found["Pool"] = is_ours(pool.Pool)
+    found["SharedMemory"] = is_ours(shared_memory.SharedMemory)
+    for name in ("RawValue", "RawArray"):
+        found[name] = is_ours(getattr(sharedctypes, name))
     return found
 
 
+def objects(context):
+    """Make what programs get from a context."""
+    for name, arguments in NAMES.items():
+        thing = getattr(context, name)(*arguments)
+        yield name, thing[0] if name == "Pipe" else thing
+
+
+def is_ours(code):
+    """Return whether a class, or one that it derives from, or a function is millpond's."""
+    package = sys.modules.get("millpond")
+    if package is None:
+        return False
+    modules = [base.__module__ for base in getattr(code, "__mro__", [code])]
+    files = [getattr(sys.modules.get(module), "__file__", None) for module in modules]
+    directory = os.path.join(os.path.dirname(package.__file__), "")
+    return any((file or "").startswith(directory) for file in files)
+
+
 def prove(report, method):
-    """Report the origins here, in a child of this start method, and in isolated interpreters."""
+    """Report the origins here and in a child."""
     import multiprocessing
 
-    os.write(report, json.dumps(origins()).encode() + b"\n")
+    tell(report, "the class's process", origins(method))
     context = multiprocessing.get_context(method)
-    child = context.Process(target=_tell, args=(queue := context.SimpleQueue(),))
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=_send_origins, args=(writer, method))
     child.start()
-    answer = queue.get()
+    writer.close()
+    answer = reader.recv()
     child.join()
-    os.write(report, json.dumps(answer).encode() + b"\n")
+    tell(report, "a child", answer)
+
+
+def _send_origins(writer, method):
+    writer.send(origins(method))
+
+
+def isolated(report):
+    """Report the origins in interpreters that heed no environment and no `site`."""
     code = (
         "import sys; sys.path.append(sys.argv[1]); import driver, json; "
-        "print(json.dumps(driver.origins()))"
+        "print(json.dumps(driver.origins('fork')))"
     )
     for option in ("-I", "-E", "-S"):
         here = os.path.dirname(os.path.abspath(__file__))
         command = [sys.executable, option, "-c", code, here]
         answer = subprocess.run(command, check=True, capture_output=True).stdout
-        os.write(report, answer)
+        tell(report, f"python {option}", json.loads(answer))
 
 
-def _tell(queue):
-    queue.put(origins())
+def tell(report, place, found):
+    """Report the origins of one place."""
+    os.write(report, json.dumps({"place": place, "origins": found}).encode() + b"\n")
 
 
 def main():
@@ -192,7 +221,7 @@ def main():
     elif sys.argv[2] == "run":
         run(report, sys.argv[3], sys.argv[4], frozenset(sys.argv[5:]))
     else:
-        prove(report, sys.argv[3])
+        isolated(report)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 DRIVER = Path(__file__).with_name("driver.py")
 _JUDGE = """\
 import test._test_multiprocessing
 test._test_multiprocessing.install_tests_in_module_dict(globals(), {method!r})
 """
+
+
+Origins = dict[str, bool]
+"""For each name of `multiprocessing`, whether its code is millpond's."""
 
 
 @dataclass
@@ -38,7 +43,10 @@ class Suite:
     work: Path
     limit: float
     """The most seconds that a test may take before it counts as hung."""
-    environment: dict[str, str] = field(default_factory=dict)
+    alone: Callable[[str], bool] = lambda test: False
+    """Which tests run in a process of their own, so that what they leave behind harms no other."""
+    proofs: dict[str, dict[str, Origins]] = field(default_factory=dict)
+    """Whose code the names are, by class and by place: its process and a child of that."""
 
     def list(self) -> dict[str, list[str]]:
         """Return the tests of each class."""
@@ -47,9 +55,9 @@ class Suite:
             found[line["class"]].append(line["test"])
         return dict(found)
 
-    def proof(self, method: str) -> list[dict[str, bool]]:
-        """Return whose code the names are: in the program, in a child, under -I, -E and -S."""
-        return list(self._ask("proof", method))
+    def isolated(self) -> dict[str, Origins]:
+        """Return whose code the names are where interpreters are started with -I, -E and -S."""
+        return {line["place"]: line["origins"] for line in self._ask("isolated")}
 
     def run(
         self, classes: dict[str, list[str]], jobs: int, progress: Callable[[str], None]
@@ -68,29 +76,34 @@ class Suite:
 
     def _run_class(self, name: str, tests: list[str]) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
-        while missing := [test for test in tests if test not in outcomes]:
-            before = len(outcomes)
-            self._run_once(name, outcomes)
-            if len(outcomes) == before:
-                # The class itself cannot be set up, or ends the process before its first test.
-                outcomes.update({test: Outcome("crashed", "no test was begun") for test in missing})
+        together = [test for test in tests if not self.alone(f"{name}.{test}")]
+        for batch in (together, *([test] for test in tests if test not in together)):
+            while missing := [test for test in batch if test not in outcomes]:
+                before = len(outcomes)
+                self._run_once(name, missing, outcomes)
+                if len(outcomes) == before:
+                    # The class cannot be set up, or ends the process before its first test.
+                    nothing = Outcome("crashed", "no test was begun")
+                    outcomes.update(dict.fromkeys(missing, nothing))
         return outcomes
 
-    def _run_once(self, name: str, outcomes: dict[str, Outcome]) -> None:
-        """Run what has no outcome yet, to the end or to the first test that hangs or crashes."""
+    def _run_once(self, name: str, tests: list[str], outcomes: dict[str, Outcome]) -> None:
+        """Run tests of a class, to the end or to the first that hangs or crashes."""
         current = None
         done: set[str] = set()
-        child, lines = self._start("run", self.name, name, *outcomes)
+        child, lines = self._start("run", self.name, name, *tests)
         try:
             for line in lines:
+                if "origins" in line:
+                    self.proofs.setdefault(name, {})[line["place"]] = line["origins"]
+                    continue
                 test, kind = line["test"], line["outcome"]
                 if kind == "started":
                     current = test
                 elif kind in ("skipped", "error") and test.startswith(("setUp", "tearDown")):
                     # Of the class or module, so of all its tests; `test` names which.
-                    outcomes.update(
-                        {t: Outcome(kind, line["detail"]) for t in self._rest(name, outcomes)}
-                    )
+                    whole = Outcome(kind, line["detail"])
+                    outcomes.update({test: whole for test in tests if test not in outcomes})
                 elif test not in done or kind != "passed":
                     outcomes[test] = Outcome(kind, line["detail"])
                     done.add(test)
@@ -105,17 +118,14 @@ class Suite:
         if current is not None and current not in outcomes:
             outcomes[current] = Outcome("crashed", f"the process ended with {child.returncode}")
 
-    def _rest(self, name: str, outcomes: dict[str, Outcome]) -> list[str]:
-        return [test for test in self.list()[name] if test not in outcomes]
-
-    def _ask(self, *arguments: str) -> Iterator[dict[str, str]]:
+    def _ask(self, *arguments: str) -> Iterator[dict[str, Any]]:
         child, lines = self._start(*arguments)
         try:
             yield from lines
         finally:
             _kill_group(child)
 
-    def _start(self, *arguments: str) -> tuple[subprocess.Popen[bytes], Iterator[dict[str, str]]]:
+    def _start(self, *arguments: str) -> tuple[subprocess.Popen[bytes], Iterator[dict[str, Any]]]:
         self.work.mkdir(parents=True, exist_ok=True)
         for method in ("fork", "spawn", "forkserver"):
             judge = self.work / f"millpond_judge_{method}.py"
@@ -133,7 +143,7 @@ class Suite:
             child = subprocess.Popen(
                 [self.python, DRIVER, str(writer), *arguments],
                 cwd=self.work,
-                env={**environment, "PYTHONPATH": str(self.work), **self.environment},
+                env={**environment, "PYTHONPATH": str(self.work)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -143,7 +153,7 @@ class Suite:
         os.close(writer)
         return child, self._lines(child, reader)
 
-    def _lines(self, child: subprocess.Popen[bytes], reader: int) -> Iterator[dict[str, str]]:
+    def _lines(self, child: subprocess.Popen[bytes], reader: int) -> Iterator[dict[str, Any]]:
         """Yield what a driver reports; TimeoutError when it is silent for too long."""
         buffer = b""
         with os.fdopen(reader, "rb", buffering=0) as file, selectors.DefaultSelector() as selector:

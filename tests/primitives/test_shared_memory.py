@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 import subprocess
 import sys
 import textwrap
@@ -340,6 +341,22 @@ def change(values: Any) -> None:
     values[0] = "1"
     values[2] += 1
     values.shm.close()
+
+
+def test_a_program_that_names_blocks_itself_gets_objects_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"/{secrets.token_hex(8)}" for _ in range(2)]
+    again = iter([names[0], *names])
+    monkeypatch.setattr(stdlib, "_make_filename", lambda: next(again))
+    blocks = [SharedMemory(create=True, size=10) for _ in names]
+    try:
+        assert [f"/{block.name}" for block in blocks] == names
+        assert Path(f"/dev/shm{names[0]}").exists()
+    finally:
+        for block in blocks:
+            block.close()
+            block.unlink()
 
 
 def test_lists(context: BaseContext) -> None:

@@ -15,7 +15,7 @@ use crate::venv::Venv;
 ///
 /// The tests are those of the installed interpreters; their outcomes are compared test by test.
 /// A private copy of each interpreter, made under target/, has millpond in place of its
-/// multiprocessing, and that is proven for every name before a test is run.
+/// multiprocessing, which each class of tests proves for every name.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only the default interpreter, not every CPython 3.11 to 3.13 of this machine.

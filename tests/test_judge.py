@@ -1,0 +1,104 @@
+"""The judge of CPython's own tests (`tests/conformance`) judges what it is to judge."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from conformance import differences, prefix, proof
+from conformance.suite import Outcome, Suite
+
+TEST = "millpond_judge_fork.TestInvalidHandle"
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("test._test_multiprocessing") is None,
+    reason="this CPython was installed without its tests",
+)
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> prefix.Interpreter:
+    return prefix.Interpreter.ask(sys.executable)
+
+
+def run(python: Path, work: Path) -> Suite:
+    suite = Suite(python, "fork", work, 60.0)
+    outcomes = suite.run({TEST: ["test_invalid_handles"]}, 1, lambda name: None)
+    assert outcomes == {f"{TEST}.test_invalid_handles": Outcome("passed")}
+    return suite
+
+
+def test_the_swap_is_proven(interpreter: prefix.Interpreter, tmp_path: Path) -> None:
+    suite = run(prefix.build(interpreter, tmp_path / "prefix"), tmp_path / "work")
+    assert list(proof.doubts(suite, [TEST], ours=True)) == []
+    doubts = list(proof.doubts(suite, [TEST], ours=False))
+    assert len(doubts) == 2 and all("Lock, RLock, " in doubt for doubt in doubts)
+
+
+def test_a_run_without_the_candidate_fails(
+    interpreter: prefix.Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even from a directory that has the name of the candidate."""
+    monkeypatch.setattr(prefix, "_INSTALL", "")
+    python = prefix.build(interpreter, tmp_path / "millpond" / "prefix")
+    suite = run(python, tmp_path / "millpond" / "work")
+    assert list(proof.doubts(suite, [TEST], ours=False)) == []
+    doubts = list(proof.doubts(suite, [TEST], ours=True))
+    assert len(doubts) == 5
+    assert all("Lock" in doubt and "are the standard library's" in doubt for doubt in doubts)
+
+
+def test_no_answer_is_no_proof(tmp_path: Path) -> None:
+    suite = Suite(Path("/bin/false"), "fork", tmp_path, 60.0)
+    assert len(list(proof.doubts(suite, [TEST], ours=True))) == 5
+
+
+LITTER = """
+import threading, time, unittest
+class TestLitter(unittest.TestCase):
+    def test_a(self):
+        threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+        self.fail("leaves a thread")
+    def test_b(self):
+        self.assertEqual(threading.active_count(), 1)
+    def test_c(self):
+        self.assertEqual(threading.active_count(), 1)
+"""
+
+
+@pytest.fixture
+def litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    monkeypatch.setattr("conformance.suite._JUDGE", LITTER + "# {method!r}\n")
+    return {"millpond_judge_fork.TestLitter": ["test_a", "test_b", "test_c"]}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_listed_runs_alone(
+    interpreter: prefix.Interpreter, tmp_path: Path, litter: dict[str, list[str]], alone: bool
+) -> None:
+    def listed(test: str) -> bool:
+        return alone and test.endswith("test_a")
+
+    suite = Suite(interpreter.executable, "fork", tmp_path, 60.0, listed)
+    outcomes = suite.run(litter, 1, lambda name: None)
+    rest = "passed" if alone else "failed"
+    assert [outcomes[f"{next(iter(litter))}.test_{name}"].kind for name in "abc"] == [
+        "failed",
+        rest,
+        rest,
+    ]
+
+
+def test_at_most_eight_tests_differ() -> None:
+    methods = {name.rpartition(".")[2] for name in differences.EXPECTED}
+    assert len(methods) <= 8
+    assert all(differences.reason("forkserver", f"module.{test}") for test in differences.EXPECTED)
+    assert differences.reason("fork", "module.TestIgnoreEINTR.test_ignore") is None
+
+
+def test_what_differs_is_documented() -> None:
+    page = Path(__file__).parents[1].joinpath("COMPATIBILITY.md").read_text()
+    for test in differences.EXPECTED:
+        assert test.rpartition(".")[2] in page
