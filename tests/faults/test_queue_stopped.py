@@ -45,10 +45,10 @@ def cannot_get(channel: Any) -> bool:
 
 
 @contextmanager
-def stopped(is_stuck: Callable[[Any], bool]) -> Iterator[Any]:
+def stopped(is_stuck: Callable[[Any], bool], kind: str = "Queue") -> Iterator[Any]:
     """A queue without a bound in which a process is stopped; it goes on afterwards."""
     context = millpond.get_context("fork")
-    channel = context.Queue()
+    channel = getattr(context, kind)()
     with starting(context) as start:
         pid = start(put_and_get_for_ever, channel).pid
         assert pid is not None
@@ -112,6 +112,11 @@ def test_a_signal_handler_ends_the_wait_of_who_puts() -> None:
 def test_a_signal_handler_ends_the_wait_of_who_gets() -> None:
     with stopped(cannot_get) as channel, interrupted_soon():
         channel.get()
+
+
+def test_a_signal_handler_ends_the_wait_of_who_has_done_a_task() -> None:
+    with stopped(cannot_get, "JoinableQueue") as channel, interrupted_soon():
+        channel.task_done()
 
 
 def test_it_goes_on() -> None:

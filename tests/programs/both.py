@@ -26,7 +26,9 @@ def say_whose():
 """
 """Source of a function by which a program notes it."""
 
-FORK_WARNING = r"\S+: DeprecationWarning: This process .* is multi-threaded, use of fork.*\n( .*\n)?"
+FORK_WARNING = (
+    r"\S+: DeprecationWarning: This process .* is multi-threaded, use of fork.*\n( .*\n)?"
+)
 """How CPython 3.12 and newer warn at a fork beside threads, and the line of source below it.
 
 The standard library's queues have a thread that ends when it gets round to it. So whether its

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use millpond_core::channel::payload::{Part, Parts, Payload};
 use millpond_core::channel::queue::{
-    GRACE, GetError, JoinError, Options, PutError, Queue, Received,
+    DoneError, GRACE, GetError, JoinError, Options, PutError, Queue, Received,
 };
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
@@ -297,7 +297,8 @@ impl PyQueue {
 
     /// A descriptor that is readable while there are items.
     fn _watch(&self, py: Python<'_>) -> PyResult<RawFd> {
-        Ok(self.queue(py)?.watch().map_or(-1, |token| token.as_raw_fd()))
+        let queue = self.queue(py)?;
+        Ok(py.detach(|| queue.watch().map_or(-1, |token| token.as_raw_fd())))
     }
 
     #[pyo3(
@@ -461,8 +462,17 @@ impl PyQueue {
     }
 
     fn _task_done(&self, py: Python<'_>) -> PyResult<()> {
+        let queue = self.queue(py)?;
+        let settled = |done| match done {
+            Err(DoneError::Busy | DoneError::Interrupted) => None,
+            done => Some(done),
+        };
+        let mut done = settled(queue.task_done(Some(past())));
+        if done.is_none() {
+            done = waiting::wait(py, None, |until| settled(queue.task_done(Some(until))))?;
+        }
         let many = |_| PyValueError::new_err("task_done() called too many times");
-        self.queue(py)?.task_done().map_err(many)
+        done.unwrap_or(Ok(())).map_err(many)
     }
 
     /// Waits until all items are done; how many were lost with processes that died.

@@ -26,7 +26,7 @@ fn tasks() -> Queue {
 fn work_off(queue: &Queue, count: u64) {
     for _ in 0..count {
         take_batch(queue, Kind::Small);
-        queue.task_done().expect("a task");
+        queue.task_done(None).expect("a task");
     }
 }
 
@@ -34,7 +34,7 @@ fn one_is_lost(queue: &Queue) {
     assert_eq!(queue.join(far()), Err(JoinError::Lost { count: 1 }));
     work_off(queue, queue.len());
     assert_eq!(queue.join(far()), Ok(()));
-    assert!(queue.task_done().is_err());
+    assert!(queue.task_done(None).is_err());
 }
 
 fn taken(point: &'static str) {

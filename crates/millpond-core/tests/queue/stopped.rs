@@ -1,16 +1,19 @@
 //! Processes that stand still in the queue: those who will not wait for ever need not.
 
 use millpond_core::channel::payload::Parts;
-use millpond_core::channel::queue::{GetError, Options, PutError, Queue};
+use millpond_core::channel::queue::{DoneError, GetError, Options, PutError, Queue};
 use millpond_core::crash;
 
 use crate::items::{Kind, put_batch, queue, take_all, take_batch};
 use crate::support::{Case, Child, far, now, until};
+use crate::waiting::{is_readable, watched};
 
-pub(crate) const CASES: [Case; 3] = [
+pub(crate) const CASES: [Case; 5] = [
     Case { point: "queue: entered to put", role: "producer that is stopped", visit: producer },
     Case { point: "queue: entered to get", role: "consumer that is stopped", visit: consumer },
     Case { point: "queue: entered to put", role: "producer of a full queue", visit: full },
+    Case { point: "queue: entered to get", role: "consumer that has a task", visit: tasks },
+    Case { point: "queue: token is about to be moved", role: "producer, stopped", visit: token },
 ];
 
 /// A child that calls `run` and stands still at `point` meanwhile; comes back when it does.
@@ -65,4 +68,40 @@ fn consumer(point: &'static str) {
     put_batch(&queue, Kind::Small, 2);
     goes_on(stopped);
     assert_eq!(take_all(&queue, Kind::Small), [1, 2]);
+}
+
+fn tasks(point: &'static str) {
+    let queue = queue(Options { tasks: true, ..Options::default() });
+    (0..2).for_each(|number| put_batch(&queue, Kind::Small, number));
+    assert_eq!(take_batch(&queue, Kind::Small).0, [0]);
+    let stopped = stops_at(point, || {
+        take_batch(&queue, Kind::Small);
+        queue.task_done(None).expect("its task");
+    });
+    assert_eq!(queue.task_done(now()), Err(DoneError::Busy));
+    goes_on(stopped);
+    assert_eq!(queue.task_done(now()), Ok(()));
+    assert_eq!(queue.task_done(now()), Err(DoneError::TooMany));
+}
+
+/// Others put and take all the same, and the one that was stopped sees to the token in the end.
+fn token(point: &'static str) {
+    let queue = watched();
+    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 0));
+    put_batch(&queue, Kind::Small, 1);
+    assert!(!is_readable(&queue));
+    assert_eq!(take_all(&queue, Kind::Small), [0, 1]);
+    put_batch(&queue, Kind::Small, 2);
+    goes_on(stopped);
+    assert!(is_readable(&queue));
+
+    // One that dies as it stands there is found out, and keeps nobody waiting.
+    assert_eq!(take_all(&queue, Kind::Small), [2]);
+    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 3));
+    put_batch(&queue, Kind::Small, 4);
+    stopped.kill();
+    put_batch(&queue, Kind::Small, 5);
+    assert!(is_readable(&queue));
+    assert_eq!(take_all(&queue, Kind::Small), [3, 4, 5]);
+    assert!(!is_readable(&queue));
 }

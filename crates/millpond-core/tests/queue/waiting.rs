@@ -8,11 +8,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::items::{Kind, put_batch, queue, take_all, take_batch};
 use crate::support::{Case, Child};
 
-pub(crate) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 8] = [
     Case { point: "queue: before sleep", role: "consumer", visit: consumer_sleeps },
     Case { point: "queue: before sleep", role: "producer", visit: producer_sleeps },
     Case { point: "queue: before wake", role: "producer", visit: producer_wakes },
     Case { point: "queue: before wake", role: "consumer", visit: consumer_wakes },
+    Case { point: "queue: token is about to be moved", role: "producer", visit: token_is_put },
+    Case { point: "queue: token is about to be moved", role: "consumer", visit: token_is_taken },
     Case { point: "queue: token is moved", role: "producer", visit: token_is_put },
     Case { point: "queue: token is moved", role: "consumer", visit: token_is_taken },
 ];
@@ -64,13 +66,13 @@ fn consumer_wakes(point: &'static str) {
     assert_eq!(take_all(&queue, Kind::Small), [1]);
 }
 
-fn watched() -> Queue {
+pub(crate) fn watched() -> Queue {
     let queue = queue(Options { token: true, ..Options::default() });
     assert!(!is_readable(&queue));
     queue
 }
 
-fn is_readable(queue: &Queue) -> bool {
+pub(crate) fn is_readable(queue: &Queue) -> bool {
     let token = queue.watch().expect("a token");
     let mut fds = [PollFd::from_borrowed_fd(token.as_fd(), PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("poll") == 1

@@ -32,7 +32,7 @@ pub(super) fn run(input: &[u8]) {
             let bytes = block.unwrap_or_else(|| &buffer[received.bytes.clone()]);
             black_box(bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>());
         }
-        let _ = queue.task_done();
+        let _ = queue.task_done(Some(Instant::now()));
     }
     black_box((queue.len(), queue.unfinished(), queue.is_full()));
     for item in [&b"small"[..], &[1; 100_000]] {

@@ -2,6 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
+
+/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
+/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
+/// its turn, or for the next period of a quota, which is 100 ms.
+pub const GRACE: Duration = Duration::from_millis(200);
 
 /// Why nothing more was put.
 #[derive(Debug)]

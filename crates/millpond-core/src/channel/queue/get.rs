@@ -187,7 +187,11 @@ impl Queue {
     ) -> Result<(), GetError> {
         let memory = &*self.memory;
         let control = memory.control();
-        let get = memory.enter_get(deadline)?;
+        let get = memory.enter_get(deadline).map_err(|not| match not {
+            NotEntered::TimedOut if control.length() == 0 => GetError::Empty,
+            NotEntered::TimedOut => GetError::Busy,
+            NotEntered::Interrupted => GetError::Interrupted,
+        })?;
         let standing = get.standing();
         let mut available = get.seen().saturating_sub(standing.count);
         if available == 0 {
@@ -271,25 +275,13 @@ impl Queue {
 }
 
 impl Memory {
-    fn enter_get(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, GetError> {
-        let get = self.control().get.enter(deadline).map_err(|not| match not {
-            NotEntered::TimedOut if self.control().length() == 0 => GetError::Empty,
-            NotEntered::TimedOut => GetError::Busy,
-            NotEntered::Interrupted => GetError::Interrupted,
-        })?;
+    #[inline]
+    pub(super) fn enter_get(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, NotEntered> {
+        let get = self.control().get.enter(deadline)?;
         if get.died {
             self.after_death(&get);
         }
         Ok(get)
-    }
-
-    /// Enters the get side, whatever signals come.
-    pub(super) fn enter_get_surely(&self) -> SideGuard<'_> {
-        let get = self.control().get.enter_surely();
-        if get.died {
-            self.after_death(&get);
-        }
-        get
     }
 
     #[cold]

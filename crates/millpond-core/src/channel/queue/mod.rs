@@ -22,10 +22,9 @@ mod token;
 mod waiters;
 
 pub use block::Block;
-pub use error::{GetError, PutError};
+pub use error::{GRACE, GetError, PutError};
 pub use get::Received;
 pub use handle::{Options, Queue, TICKET_LENGTH};
 pub use members::End;
 pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
-pub use side::GRACE;
-pub use tasks::{JoinError, TooManyDone};
+pub use tasks::{DoneError, JoinError};

@@ -9,8 +9,6 @@
 //! Whoever holds the guard writes the new position where the old parity does not point, then the
 //! word. So a holder that dies leaves the state before, or the state after.
 
-use std::time::Duration;
-
 use crate::channel::queue::segment::Position;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -18,11 +16,6 @@ use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-
-/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
-/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
-/// its turn, or for the next period of a quota, which is 100 ms.
-pub const GRACE: Duration = Duration::from_millis(200);
 
 /// A side; all zero is one without items.
 #[derive(Debug, Default)]
@@ -90,13 +83,6 @@ impl Side {
             Taken::Interrupted => return Err(NotEntered::Interrupted),
         };
         Ok(SideGuard { side: self, me, died })
-    }
-
-    /// Enters, whatever signals come.
-    pub(super) fn enter_surely(&self) -> SideGuard<'_> {
-        let me = ProcessId::current();
-        let died = self.guard.enter(me).is_some();
-        SideGuard { side: self, me, died }
     }
 
     /// Whether it waits for the next one to enter, who will learn of a death.

@@ -21,12 +21,13 @@ use std::time::Instant;
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::TASKS;
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::side::SideGuard;
+use crate::channel::queue::side::{NotEntered, SideGuard};
 use crate::channel::queue::tally::Tally;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{After, Patience};
+use crate::sync::robust::SLICE;
 
 /// Counts tasks; all zero is none.
 #[derive(Debug, Default)]
@@ -38,17 +39,29 @@ pub(super) struct Tasks {
     tally: Tally<60>,
 }
 
-/// [`Queue::task_done`] was called more often than there were items.
+/// Why no task was [done](Queue::task_done).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyDone;
+#[non_exhaustive]
+pub enum DoneError {
+    /// There was none: it was called more often than there were items.
+    TooMany,
+    /// Another consumer was in the way until the deadline.
+    Busy,
+    /// A signal handler ran in this thread. The caller may try again.
+    Interrupted,
+}
 
-impl fmt::Display for TooManyDone {
+impl fmt::Display for DoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("task_done was called more often than items were put")
+        f.write_str(match self {
+            Self::TooMany => "task_done was called more often than items were put",
+            Self::Busy => "a process that takes an item does not go on",
+            Self::Interrupted => "a signal interrupted the wait for who takes an item",
+        })
     }
 }
 
-impl std::error::Error for TooManyDone {}
+impl std::error::Error for DoneError {}
 
 /// How waiting for all tasks ended without all of them being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +155,10 @@ impl Memory {
         if dead.is_empty() && !control.get.holder_is_dead() {
             return;
         }
-        let get = self.enter_get_surely();
+        // Should a living one be in the way, there is the end of the next slice.
+        let Ok(get) = self.enter_get(Some(Instant::now() + SLICE)) else {
+            return;
+        };
         for holder in dead {
             let outstanding = get.standing().count.saturating_sub(tasks.done());
             let lost = tasks.tally.remove(holder).min(outstanding);
@@ -166,17 +182,21 @@ impl Queue {
         control.put.count().saturating_sub(done)
     }
 
-    /// Says that an item which was taken is done.
+    /// Says that an item which was taken is done; waits for another consumer that is in the way
+    /// until `deadline`, for ever without one.
     ///
     /// # Errors
-    /// [`TooManyDone`] when there is no unfinished item.
-    pub fn task_done(&self) -> Result<(), TooManyDone> {
+    /// [`DoneError`]; nothing was done then.
+    pub fn task_done(&self, deadline: Option<Instant>) -> Result<(), DoneError> {
         let control = self.memory.control();
         let tasks = &control.tasks;
-        let get = self.memory.enter_get_surely();
+        let get = self.memory.enter_get(deadline).map_err(|not| match not {
+            NotEntered::TimedOut => DoneError::Busy,
+            NotEntered::Interrupted => DoneError::Interrupted,
+        })?;
         let done = tasks.done();
         if done >= control.put.count() {
-            return Err(TooManyDone);
+            return Err(DoneError::TooMany);
         }
         tasks.tally.subtract(ProcessId::current());
         crash_point!("queue: task is given back");

@@ -13,6 +13,12 @@
 //!
 //! As in [`waiters`](super::waiters), one of the two sees the other. A death between the byte and
 //! the note of it leaves a guard with a dead holder; the next one empties the FIFO and begins anew.
+//!
+//! **Stopped processes.** Who commits has done what it came for, and must not wait for one that is
+//! stopped in the guard. So whoever gives the guard back fences and compares once more, and one
+//! that waited for a [grace](GRACE) leaves it to the holder; it notes who that is, and others do
+//! not wait for that one at all. They ask whether it lives, though. Only if it is killed while it
+//! is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
@@ -21,11 +27,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 
 use crate::channel::queue::Queue;
+use crate::channel::queue::error::GRACE;
 use crate::channel::queue::memory::Memory;
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sync::robust::RobustWord;
+use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::spin::with_thread_spin;
 
 /// What the processes agree on about the FIFO.
 #[derive(Debug, Default)]
@@ -37,6 +46,8 @@ pub(super) struct TokenState {
     watched: AtomicU32,
     /// Whether the byte is in it.
     byte: AtomicU32,
+    /// A holder of the guard that somebody has waited for in vain, 0 if there is none.
+    stuck: AtomicU64,
 }
 
 impl TokenState {
@@ -132,16 +143,58 @@ impl Queue {
     fn settle_token(&self, token: BorrowedFd<'_>) {
         let state = &self.memory.control().token;
         let me = ProcessId::current();
-        if state.guard.enter(me).is_some() {
-            while rustix::io::read(token, &mut [0_u8; 8]).is_ok_and(|read| read > 0) {}
-            state.byte.store(0, Ordering::Relaxed);
+        let wanted = || u32::from(self.memory.control().length() > 0);
+        loop {
+            match self.enter_token(me) {
+                Taken::Clean => {}
+                Taken::OwnerDied(_) => {
+                    while rustix::io::read(token, &mut [0_u8; 8]).is_ok_and(|read| read > 0) {}
+                    state.byte.store(0, Ordering::Relaxed);
+                }
+                // The holder will look again.
+                Taken::TimedOut | Taken::Interrupted => return,
+            }
+            self.settle_entered(token, wanted);
+            state.guard.release(me);
+            // See the module.
+            fence(Ordering::SeqCst);
+            if state.byte.load(Ordering::Relaxed) == wanted() {
+                return;
+            }
         }
+    }
+
+    fn enter_token(&self, me: ProcessId) -> Taken {
+        let state = &self.memory.control().token;
+        // Relaxed, here and below: a hint about how long to wait.
+        let holder = state.guard.holder().map_or(0, ProcessId::raw);
+        let is_stuck = holder != 0 && holder == state.stuck.load(Ordering::Relaxed);
+        let now = Instant::now();
+        let deadline = if is_stuck { now } else { now + GRACE };
+        let taken = with_thread_spin(|spin| {
+            loop {
+                match state.guard.take(me, spin, Some(deadline)) {
+                    Taken::Interrupted => {}
+                    taken => return taken,
+                }
+            }
+        });
+        let stuck = if taken == Taken::TimedOut { holder } else { 0 };
+        if state.stuck.load(Ordering::Relaxed) != stuck {
+            state.stuck.store(stuck, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn settle_entered(&self, token: BorrowedFd<'_>, wanted: impl Fn() -> u32) {
+        let state = &self.memory.control().token;
         // Relaxed: the guard orders the note of the byte.
         loop {
-            let wanted = u32::from(self.memory.control().length() > 0);
+            let wanted = wanted();
             if state.byte.load(Ordering::Relaxed) == wanted {
                 break;
             }
+            crash_point!("queue: token is about to be moved");
             let moved = if wanted == 1 {
                 rustix::io::write(token, &[1]).is_ok()
             } else {
@@ -154,6 +207,5 @@ impl Queue {
                 break;
             }
         }
-        state.guard.release(me);
     }
 }

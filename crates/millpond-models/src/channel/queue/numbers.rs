@@ -31,6 +31,13 @@ fn standing(guard: &SideGuard<'_>) -> Standing {
     standing
 }
 
+fn entered(side: &Side) -> SideGuard<'_> {
+    let Ok(guard) = side.enter(None) else {
+        unreachable!("a model has no signals");
+    };
+    guard
+}
+
 fn commit(guard: &SideGuard<'_>, count: u64) {
     guard.commit(count, Position::from_raw(count));
 }
@@ -38,7 +45,7 @@ fn commit(guard: &SideGuard<'_>, count: u64) {
 impl Numbers {
     /// Puts numbers, in one commit.
     pub fn put(&self, numbers: &[u32]) {
-        let guard = self.put.enter_surely();
+        let guard = entered(&self.put);
         let mut count = standing(&guard).count;
         for number in numbers {
             // SAFETY: the guard is held, and nobody reads beyond the count.
@@ -52,7 +59,7 @@ impl Numbers {
 
     /// Takes a number if there is one.
     pub fn try_take(&self) -> Option<u32> {
-        let guard = self.get.enter_surely();
+        let guard = entered(&self.get);
         let count = standing(&guard).count;
         if guard.seen() <= count && guard.look(&self.put) <= count {
             return None;

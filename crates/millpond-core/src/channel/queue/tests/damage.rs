@@ -28,7 +28,7 @@ fn filled() -> Queue {
 fn use_it(queue: &Queue) {
     for _ in 0..300 {
         let _ = try_get(queue);
-        let _ = queue.task_done();
+        let _ = queue.task_done(Some(Instant::now()));
     }
     let _ = (queue.len(), queue.unfinished(), queue.is_full());
     let _ = try_put(queue, b"small");

@@ -1,7 +1,7 @@
 //! Tasks that are done, and ends that close.
 
 use super::*;
-use crate::channel::queue::{End, JoinError, TooManyDone};
+use crate::channel::queue::{DoneError, End, JoinError};
 use crate::sync::testing::{Child, sleep_for_ever, until};
 
 fn with_tasks() -> Queue {
@@ -12,7 +12,7 @@ fn with_tasks() -> Queue {
 fn join_waits_for_tasks() {
     let queue = with_tasks();
     queue.join(far()).expect("nothing to do");
-    assert_eq!(queue.task_done(), Err(TooManyDone));
+    assert_eq!(queue.task_done(None), Err(DoneError::TooMany));
     (0..100).for_each(|_| put(&queue, 0, b"task"));
     assert_eq!(queue.join(Some(Instant::now())), Err(JoinError::TimedOut));
     let workers: Vec<_> = (0..2)
@@ -20,7 +20,7 @@ fn join_waits_for_tasks() {
             Child::run(|| {
                 loop {
                     get(&queue);
-                    queue.task_done().expect("taken");
+                    queue.task_done(None).expect("taken");
                 }
             })
         })
@@ -37,7 +37,7 @@ fn tasks_of_the_dead_are_reported_once() {
     (0..5).for_each(|_| put(&queue, 0, b"task"));
     let worker = Child::run(|| {
         (0..3).for_each(|_| drop(get(&queue)));
-        queue.task_done().expect("taken");
+        queue.task_done(None).expect("taken");
         sleep_for_ever();
     });
     until(|| queue.unfinished() == 4 && queue.len() == 2);
@@ -45,10 +45,10 @@ fn tasks_of_the_dead_are_reported_once() {
     assert_eq!(queue.join(far()), Err(JoinError::Lost { count: 2 }));
     (0..2).for_each(|_| {
         get(&queue);
-        queue.task_done().expect("taken");
+        queue.task_done(None).expect("taken");
     });
     assert_eq!(queue.join(far()), Ok(()));
-    assert_eq!(queue.task_done(), Err(TooManyDone));
+    assert_eq!(queue.task_done(None), Err(DoneError::TooMany));
 }
 
 #[test]
