@@ -29,6 +29,7 @@ pub(crate) enum Step {
 }
 
 impl CodecError {
+    #[cold]
     fn new<T>(step: Step, error: &postcard::Error) -> Self {
         Self { step, type_name: type_name::<T>().to_owned(), reason: reason(error) }
     }
@@ -83,10 +84,14 @@ pub(crate) fn append<T: Serialize + 'static>(
 /// error.
 pub(crate) fn append_ref<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let before = out.len();
-    postcard::serialize_with_flavor(value, Appending(out)).map_err(|error| {
-        out.truncate(before);
-        CodecError::new::<T>(Step::Encode, &error)
-    })
+    write(value, Appending(out)).inspect_err(|_| out.truncate(before))
+}
+
+/// Has the bytes of a value that [are not its own](as_bytes) written.
+#[inline]
+pub(crate) fn write<T: Serialize, F: Flavor>(value: &T, to: F) -> Result<F::Output, CodecError> {
+    postcard::serialize_with_flavor(value, to)
+        .map_err(|error| CodecError::new::<T>(Step::Encode, &error))
 }
 
 /// Has postcard write behind what is there.
@@ -111,6 +116,7 @@ impl Flavor for Appending<'_> {
 }
 
 /// The value of bytes that [`encode`] made of the same type.
+#[inline]
 pub(crate) fn decode<T>(bytes: Cow<'_, [u8]>) -> Result<T, CodecError>
 where
     T: DeserializeOwned + 'static,

@@ -16,6 +16,8 @@ use serde::{Deserializer, Serializer};
 thread_local! {
     /// Why the last handle was refused.
     static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether there is one: cheap to ask before each value.
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
     /// What [`keeping`] keeps, while it does.
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
     /// What [`sending`] writes down, while it does.
@@ -144,6 +146,7 @@ pub(crate) fn receive<'de, D: Deserializer<'de>, T>(
         let message = error.to_string();
         let custom = de::Error::custom(&message);
         REFUSAL.set(Some(message));
+        REFUSED.set(true);
         custom
     })
 }
@@ -158,8 +161,9 @@ where
 }
 
 /// Why a handle was refused since the last call.
+#[inline]
 pub(crate) fn take_refusal() -> Option<String> {
-    REFUSAL.take()
+    if REFUSED.replace(false) { REFUSAL.take() } else { None }
 }
 
 struct Opener(u32);

@@ -8,6 +8,11 @@ use crate::os::futex::Woken;
 pub use crate::sync::in_place;
 use crate::world;
 
+/// The fence that it stands for on every machine.
+pub fn fence_behind_exchange() {
+    fence(Ordering::SeqCst);
+}
+
 macro_rules! atomic {
     ($name:ident, $of:ty) => {
         /// An atomic of the model.

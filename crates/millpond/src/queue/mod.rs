@@ -4,6 +4,7 @@ mod error;
 mod handle;
 mod iter;
 mod message;
+mod scratch;
 pub(crate) mod transfer;
 
 pub use error::{PutError, PutManyError};

@@ -9,7 +9,8 @@ use millpond_core::channel::queue::{
 };
 
 use super::error::PutManyError;
-use super::message::{Message, decode, with_buffer, with_bytes};
+use super::message::{Message, decode};
+use super::scratch::{SHORT, Scratch, with_buffer};
 use crate::codec;
 use crate::error::{Cause, Error, Result};
 use crate::process;
@@ -157,16 +158,36 @@ fn long_ago() -> Instant {
     PAST.try_with(|past| *past).unwrap_or_else(|_| Instant::now())
 }
 
+#[inline]
 pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()> {
     if matches!(wait, Wait::Not) && queue.is_full() {
         // Before anything is encoded: handles inside of the value would be on their way then.
         return Err(wait.no_room());
     }
-    let put = |bytes: &[u8]| {
-        let put = in_turns(wait, |turn| queue.put(0, Parts(&[&bytes]), turn));
-        put.inspect_err(|_| recall::<T>(bytes))
-    };
-    with_bytes(value, put).map_err(Cause::Codec)?.map_err(|reason| wait.not_put(reason))
+    match codec::as_bytes(value) {
+        Some(bytes) => put_bytes::<T>(queue, bytes, wait),
+        None => {
+            let mut scratch = Scratch::new();
+            codec::write(value, &mut scratch).map_err(Cause::Codec)?;
+            put_bytes::<T>(queue, scratch.bytes(), wait)
+        }
+    }
+}
+
+#[inline]
+fn put_bytes<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> {
+    if queue.put_at_once(0, bytes.len(), |out| out.copy_from_slice(bytes)) {
+        return Ok(());
+    }
+    put_slowly::<T>(queue, bytes, wait)
+}
+
+#[cold]
+fn put_slowly<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> {
+    in_turns(wait, |turn| queue.put(0, Parts(&[&bytes]), turn)).map_err(|reason| {
+        recall::<T>(bytes);
+        wait.not_put(reason)
+    })
 }
 
 /// Undoes what encoding a value that was not put has done: handles inside of it count as being on
@@ -258,23 +279,42 @@ pub(crate) fn put_many<T: Message>(
     })
 }
 
+#[inline]
 pub(crate) fn get<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
-    let take = |buffer: &mut Vec<u8>| {
-        in_turns(wait, |turn| queue.get(&mut *buffer, turn))
-            .map_err(|reason| wait.not_taken(reason))
-    };
     if codec::is_bytes::<T>() {
-        let mut bytes = Vec::new();
-        return match take(&mut bytes)?.block {
-            Some(block) => decode(block.bytes()),
-            None => codec::decode(bytes.into()),
-        }
-        .map_err(|error| Cause::Codec(error).into());
+        return get_bytes(queue, wait);
     }
+    let mut short = [0; SHORT];
+    let copy = |_, bytes: &[u8]| {
+        short[..bytes.len()].copy_from_slice(bytes);
+        bytes.len()
+    };
+    match queue.get_at_once(SHORT, copy) {
+        Some(length) => decode(&short[..length]).map_err(|error| Cause::Codec(error).into()),
+        None => get_slowly(queue, wait),
+    }
+}
+
+#[cold]
+fn get_slowly<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
     with_buffer(|buffer| {
-        let received = take(buffer)?;
+        let received = take(queue, buffer, wait)?;
         decode(bytes_of(buffer, &received)).map_err(|error| Cause::Codec(error).into())
     })
+}
+
+/// A value that is its own bytes.
+fn get_bytes<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
+    let mut bytes = Vec::new();
+    match take(queue, &mut bytes, wait)?.block {
+        Some(block) => decode(block.bytes()),
+        None => codec::decode(bytes.into()),
+    }
+    .map_err(|error| Cause::Codec(error).into())
+}
+
+fn take(queue: &Queue, buffer: &mut Vec<u8>, wait: Wait) -> Result<Received> {
+    in_turns(wait, |turn| queue.get(&mut *buffer, turn)).map_err(|reason| wait.not_taken(reason))
 }
 
 /// Takes a value if there is one.

@@ -10,6 +10,7 @@ use crate::channel::queue::error::{GetError, Trouble};
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::members::End;
 use crate::channel::queue::memory::Memory;
+use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Position, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
@@ -70,6 +71,13 @@ impl Queue {
         deadline: Option<Instant>,
     ) -> Result<Received, GetError> {
         buffer.clear();
+        let copy = |tag, bytes: &[u8]| {
+            buffer.extend_from_slice(bytes);
+            Received { tag, bytes: 0..bytes.len(), block: None }
+        };
+        if let Some(received) = self.get_at_once(INLINE_LIMIT, copy) {
+            return Ok(received);
+        }
         let mut item = None;
         self.take_or_wait(1, buffer, &mut item, deadline)?;
         item.ok_or(GetError::Empty)
@@ -216,9 +224,10 @@ impl Queue {
         if position.unit() != standing.position.unit() {
             memory.free_segments(&get, standing.position, position);
         }
-        drop(get);
         if control.capacity().is_some() {
-            control.not_full.committed(n);
+            control.not_full.committed_in(get, n);
+        } else {
+            drop(get);
         }
         self.committed_for_watchers();
         Ok(())
@@ -252,7 +261,7 @@ impl Queue {
             let received = match record {
                 Record::Inline { tag, at, length } => {
                     let start = buffer.len();
-                    cursor.copy_to(at, length, buffer);
+                    buffer.extend_from_slice(cursor.bytes(at, length));
                     Received { tag, bytes: start..buffer.len(), block: None }
                 }
                 Record::Large { tag, unit, length } => {

@@ -13,6 +13,7 @@ mod memory;
 mod put;
 mod segment;
 mod side;
+mod single;
 mod sweep;
 mod tally;
 mod tasks;

@@ -132,6 +132,9 @@ impl Queue {
         deadline: Option<Instant>,
     ) -> Result<(), PutError> {
         let length = parts.encoded_length();
+        if self.put_at_once(tag, length, |out| parts.encode(out)) {
+            return Ok(());
+        }
         self.put_many(&One { tag, parts, length }, deadline).map_err(|error| error.reason)
     }
 
@@ -175,11 +178,7 @@ impl Queue {
         while *put < items.count() {
             match self.append(items, *put, &mut staged, deadline) {
                 Ok(0) => self.wait_for_room(deadline)?,
-                Ok(n) => {
-                    *put += n;
-                    control.not_empty.committed(u32::try_from(n).unwrap_or(u32::MAX));
-                    self.committed_for_watchers();
-                }
+                Ok(n) => *put += n,
                 Err(error) => return Err(error),
             }
         }
@@ -245,6 +244,8 @@ impl Queue {
         }
         guard.commit(standing.count + n as u64, position);
         staged.drain(..large).for_each(|(_, block)| block.given());
+        control.not_empty.committed_in(guard, u32::try_from(n).unwrap_or(u32::MAX));
+        self.committed_for_watchers();
         Ok(n)
     }
 

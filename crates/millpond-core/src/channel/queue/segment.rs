@@ -177,13 +177,14 @@ impl Cursor {
         }
     }
 
-    /// Adds the bytes of an inline record that was found here to `out`.
+    /// The bytes of an inline record that was found here, for as long as the caller has the guard
+    /// of the side that reads.
     #[inline]
-    pub(super) fn copy_to(&self, at: usize, length: usize, out: &mut Vec<u8>) {
+    pub(super) fn bytes(&self, at: usize, length: usize) -> &[u8] {
+        debug_assert!(at + length <= self.length);
         // SAFETY: `record` checked that they lie within the segment, and the caller has the guard
         // of the side that reads, so they are not written.
-        let bytes = unsafe { std::slice::from_raw_parts(self.segment.as_ptr().add(at), length) };
-        out.extend_from_slice(bytes);
+        unsafe { std::slice::from_raw_parts(self.segment.as_ptr().add(at), length) }
     }
 
     /// Goes behind the record that was found here.

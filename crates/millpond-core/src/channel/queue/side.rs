@@ -63,11 +63,17 @@ impl Side {
     /// Enters the side, to change it.
     #[inline]
     pub(super) fn enter(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, NotEntered> {
-        let me = ProcessId::current();
-        if self.guard.try_take(me) {
-            return Ok(SideGuard { side: self, me, died: false });
+        match self.enter_at_once() {
+            Some(guard) => Ok(guard),
+            None => self.enter_slowly(ProcessId::current(), deadline),
         }
-        self.enter_slowly(me, deadline)
+    }
+
+    /// Enters the side if nobody is there, dead or alive.
+    #[inline]
+    pub(super) fn enter_at_once(&self) -> Option<SideGuard<'_>> {
+        let me = ProcessId::current();
+        if self.guard.try_take(me) { Some(SideGuard { side: self, me, died: false }) } else { None }
     }
 
     #[cold]

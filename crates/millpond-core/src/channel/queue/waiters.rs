@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Of the two fences one comes first: either the waiter sees the commit, or the committer sees
-//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps, and nobody who is awake
-//! is woken. Every announcement changes the word, so SLEEPERS is never cleared behind the back of
+//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps (the exchange that gives a
+//! guard back may serve as the fence), and nobody who is awake is woken. Every announcement changes the word, so SLEEPERS is never cleared behind the back of
 //! somebody who announced itself meanwhile; and one who announced itself but does not sleep yet
 //! finds the word changed by the waker.
 //!
@@ -24,9 +24,10 @@
 
 use std::time::Duration;
 
+use crate::channel::queue::side::SideGuard;
 use crate::crash::crash_point;
 use crate::os::futex::Woken;
-use crate::sync::atomic::{AtomicU32, Ordering, fence, wait, wake};
+use crate::sync::atomic::{AtomicU32, Ordering, fence, fence_behind_exchange, wait, wake};
 
 const SLEEPERS: u32 = 1;
 const CHANGE: u32 = 2;
@@ -65,6 +66,18 @@ impl Waiters {
     pub(super) fn committed(&self, count: u32) {
         // See the module: with the waiter's fence, one of the two sees the other.
         fence(Ordering::SeqCst);
+        if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
+            self.wake(count);
+        }
+    }
+
+    /// The same for who committed in this guard, which is given back first: giving it back is an
+    /// exchange, behind which a fence costs less.
+    #[inline]
+    pub(super) fn committed_in(&self, guard: SideGuard<'_>, count: u32) {
+        drop(guard);
+        // See the module: with the waiter's fence, one of the two sees the other.
+        fence_behind_exchange();
         if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
             self.wake(count);
         }

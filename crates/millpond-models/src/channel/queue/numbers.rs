@@ -53,8 +53,7 @@ impl Numbers {
             count += 1;
         }
         commit(&guard, count);
-        drop(guard);
-        self.not_empty.committed(numbers.len() as u32);
+        self.not_empty.committed_in(guard, numbers.len() as u32);
     }
 
     /// Takes a number if there is one.
