@@ -43,12 +43,12 @@ fn run_with_grace(command: &mut Command, grace: Duration) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Passes the output on, and sends the result of each test binary.
+/// Passes the output on, and sends the failures and the result of each test binary.
 fn show(output: impl Read, results: &Sender<Tally>) {
     for line in BufReader::new(output).split(b'\n').map_while(IoResult::ok) {
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        if let Some(part) = parse(&line) {
+        if let Some(part) = parse(&line).or_else(|| parse_failure(&line)) {
             // The receiver may have given up.
             let _ = results.send(part);
         }
@@ -63,7 +63,18 @@ fn parse(line: &str) -> Option<Tally> {
         let entry = counts.split("; ").find_map(|entry| entry.strip_suffix(name))?;
         entry.trim().parse().ok()
     };
-    Some(Tally { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        skipped: count("ignored")?,
+        failures: Vec::new(),
+    })
+}
+
+/// Reads a line such as `test module::name ... FAILED`, which the result counts.
+fn parse_failure(line: &str) -> Option<Tally> {
+    let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+    Some(Tally { failures: vec![name.to_owned()], ..Tally::default() })
 }
 
 #[cfg(test)]
@@ -78,7 +89,8 @@ mod tests {
     fn results_are_read() {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; \
                     0 filtered out; finished in 0.01s";
-        assert_eq!(parse(line), Some(Tally { passed: 12, failed: 3, skipped: 1 }));
+        let tally = Tally { passed: 12, failed: 3, skipped: 1, failures: Vec::new() };
+        assert_eq!(parse(line), Some(tally));
         assert_eq!(parse("test result is unknown"), None);
         assert_eq!(parse("test a::b ... ok"), None);
     }
@@ -87,7 +99,15 @@ mod tests {
     fn the_results_of_all_binaries_are_added() {
         let result = "echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'";
         let tally = shell(&format!("{result}; {result}"));
-        assert_eq!(tally, Tally { passed: 4, failed: 0, skipped: 2 });
+        assert_eq!(tally, Tally { passed: 4, skipped: 2, ..Tally::default() });
+    }
+
+    #[test]
+    fn failures_are_named() {
+        let result = "echo 'test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured'";
+        let tally =
+            shell(&format!("echo 'test a::b ... FAILED'; echo 'test a::c ... ok'; {result}"));
+        assert_eq!((tally.failed, tally.failures), (1, vec!["a::b".to_owned()]));
     }
 
     #[test]
@@ -100,6 +120,6 @@ mod tests {
         let mut command = Command::new("sh");
         let grace = Duration::from_millis(10);
         let tally = run_with_grace(command.args(["-c", "sleep 1 &"]), grace).expect("sh runs");
-        assert_eq!(tally, Tally { passed: 0, failed: 1, skipped: 0 });
+        assert_eq!(tally, Tally { failed: 1, ..Tally::default() });
     }
 }

@@ -37,7 +37,22 @@ fn parse(report: &str) -> Option<Tally> {
     // A test that fails and then fails to clean up counts as both.
     let failed = count("errors")? + count("failures")?;
     let skipped = count("skipped")?;
-    Some(Tally { passed: count("tests")?.saturating_sub(failed + skipped), failed, skipped })
+    let passed = count("tests")?.saturating_sub(failed + skipped);
+    Some(Tally { passed, failed, skipped, failures: failures(suite) })
+}
+
+/// The tests of a `testsuite` in which an error or a failure is noted.
+fn failures(suite: &str) -> Vec<String> {
+    let has_failed = |case: &&str| case.contains("<failure") || case.contains("<error");
+    let attribute = |case: &str, name: &str| {
+        let (_, value) = case.split_once(&format!("{name}=\""))?;
+        value.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let name = |case: &str| {
+        let (class, name) = (attribute(case, "classname")?, attribute(case, " name")?);
+        Some(format!("{class}::{name}"))
+    };
+    suite.split("<testcase ").skip(1).filter(has_failed).filter_map(name).collect()
 }
 
 #[cfg(test)]
@@ -45,10 +60,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn failures_are_named() {
+        let suite = "errors=\"0\" failures=\"1\" skipped=\"0\" tests=\"2\">\
+                     <testcase classname=\"tests.test_a\" name=\"test_b[1]\" time=\"0.1\">\
+                     <failure message=\"no\">no</failure></testcase>\
+                     <testcase classname=\"tests.test_a\" name=\"test_c\" time=\"0.1\" />";
+        assert_eq!(failures(suite), ["tests.test_a::test_b[1]"]);
+    }
+
+    #[test]
     fn reports_are_read() {
         let report = "<?xml version=\"1.0\"?><testsuites name=\"t\"><testsuite name=\"pytest\" \
                       errors=\"1\" failures=\"2\" skipped=\"3\" tests=\"10\" time=\"1.5\">";
-        assert_eq!(parse(report), Some(Tally { passed: 4, failed: 3, skipped: 3 }));
+        let tally = Tally { passed: 4, failed: 3, skipped: 3, failures: Vec::new() };
+        assert_eq!(parse(report), Some(tally));
         assert_eq!(parse("<testsuites></testsuites>"), None);
         assert_eq!(parse(""), None);
     }

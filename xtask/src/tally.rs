@@ -3,11 +3,13 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// The tests that failed, as far as they are known by name.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
@@ -19,6 +21,7 @@ impl Tally {
             passed: count("passed")?,
             failed: count("failed")?,
             skipped: count("skipped")?,
+            failures: Vec::new(),
         })
     }
 
@@ -35,6 +38,7 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend(other.failures);
     }
 }
 
@@ -50,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_bad_end_counts_as_a_failure_once() {
-        let mut tally = Tally { passed: 5, failed: 0, skipped: 0 };
+        let mut tally = Tally { passed: 5, ..Tally::default() };
         tally.blame(true);
         assert_eq!(tally.failed, 0);
         tally.blame(false);
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read() {
-        let tally = Tally { passed: 332, failed: 0, skipped: 48 };
+        let tally = Tally { passed: 332, skipped: 48, ..Tally::default() };
         assert_eq!(Tally::parse(&tally.to_string()), Some(tally));
         assert_eq!(Tally::parse("332 passed"), None);
         assert_eq!(Tally::parse(""), None);
@@ -69,8 +73,10 @@ mod tests {
     #[test]
     fn sums_are_shown_in_one_line() {
         let mut sum = Tally::default();
-        sum += Tally { passed: 1, failed: 2, skipped: 3 };
-        sum += Tally { passed: 10, failed: 0, skipped: 0 };
+        let failures = vec!["one".to_owned(), "two".to_owned()];
+        sum += Tally { passed: 1, failed: 2, skipped: 3, failures: failures.clone() };
+        sum += Tally { passed: 10, ..Tally::default() };
         assert_eq!(sum.to_string(), "11 passed, 2 failed, 3 skipped");
+        assert_eq!(sum.failures, failures);
     }
 }

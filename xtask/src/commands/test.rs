@@ -15,7 +15,7 @@ use crate::{libtest, pytest};
 /// Builds and runs the unit, integration and documentation tests of the workspace and builds its
 /// examples; then builds the wheel once, installs it for each CPython 3.11, 3.12 and 3.13 that is
 /// found, and runs tests/ with each; CPython's own tests run under fork with the first of them. All
-/// of it runs, whatever fails; the last line is the sum.
+/// of it runs, whatever fails; the last lines are what failed, and the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
@@ -57,7 +57,7 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
             }
         });
     }
-    conclude(&rows)
+    conclude(rows)
 }
 
 fn rust_tests(project: &Project) -> Result<Tally> {
@@ -90,7 +90,7 @@ fn left_out(minor: u32, why: &'static str) -> Row {
 }
 
 /// Prints the table and the sum; an error unless all that ran passed.
-fn conclude(rows: &[Row]) -> Result<()> {
+fn conclude(rows: Vec<Row>) -> Result<()> {
     let mut sum = Tally::default();
     println!();
     for Row { name, outcome } in rows {
@@ -100,11 +100,18 @@ fn conclude(rows: &[Row]) -> Result<()> {
                 println!("{name:<16} {error}");
                 sum.failed += 1;
             }
-            Outcome::Ran(tally) => {
+            Outcome::Ran(mut tally) => {
                 println!("{name:<16} {tally}");
-                sum += *tally;
+                tally
+                    .failures
+                    .iter_mut()
+                    .for_each(|failure| *failure = format!("{name}: {failure}"));
+                sum += tally;
             }
         }
+    }
+    if !sum.failures.is_empty() {
+        println!("\nFailed:\n  {}", sum.failures.join("\n  "));
     }
     println!("\n{sum}");
     if sum.failed == 0 { Ok(()) } else { Err(Error::Reported) }
