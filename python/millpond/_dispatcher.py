@@ -7,15 +7,19 @@ call back, until a worker begins it.
 The executor holds its dispatcher, never the other way round: so an executor of which nobody knows
 any more is collected, and its dispatcher finishes what there is and ends. Everything is guarded by
 one lock, with three exceptions that a collection may bring about in any thread at any time:
-`release` takes no lock; the lock is re-entrant; and `_feed` does not enter itself.
+`release` takes no lock; the lock is re-entrant; and `_feed` does not enter itself. So a pool may be
+closed between the look at `closing` and the handing over; the call is then refused as if it had
+come later.
 
-The callbacks of futures run without the lock.
+The callbacks of futures run without the lock. They, and whatever else runs in another thread, may
+fork: a child finds in `_unsettled` every call whose future is not done, wherever it was on its way.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
 from multiprocessing import util
 
@@ -51,7 +55,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._backlog: deque[Call] = deque()
         self._handed: dict[int, Call] = {}
-        self._settling: Call | None = None
+        self._unsettled: dict[Call, None] = {}
         self._failed: deque[tuple[Call, BaseException]] = deque()
         self._feeding = False
         self._finalizer: Any = None
@@ -60,6 +64,7 @@ class Dispatcher:
         self.thread: threading.Thread | None = None
         self.closing = False
         self.broken: str | None = None
+        _all.add(self)
 
     def submit(self, call: Call) -> None:
         """Have a call done.
@@ -75,13 +80,13 @@ class Dispatcher:
                 self._check()
                 if self.pool is None:
                     self._start()
+                self._unsettled[call] = None
                 self._backlog.append(call)
-                self._feed()
-                rejected = None if call.job else self.broken
+                self._feed(call)
         finally:
             self._settle_failed()
-        if rejected is not None:
-            raise BrokenExecutor(rejected)
+        if call.refusal is not None:
+            raise call.refusal
 
     def take_back(self, call: Call) -> bool:
         """Keep a call from running that the pool has, unless a worker has begun it."""
@@ -95,6 +100,7 @@ class Dispatcher:
             self.pool._engine.abandon(job)
             self._feed()
         call.future._become_cancelled()
+        self._forget(call)
         self._settle_failed()
         return True
 
@@ -106,11 +112,16 @@ class Dispatcher:
             handed = list(self._handed.values())
         for call in waiting:
             call.future.cancel()
-            call.future._call = None
             call.future.set_running_or_notify_cancel()
+            self._forget(call)
         # The latest first: workers begin the others meanwhile.
         for call in reversed(handed):
             call.future.cancel()
+
+    def close(self) -> None:
+        """Take no more calls; what another thread is just submitting is done, or refused, first."""
+        with self._lock:
+            self.closing = True
 
     def release(self) -> None:
         """Take no more calls; end when those that there are have been done. Takes no lock."""
@@ -132,15 +143,14 @@ class Dispatcher:
 
     def disown(self) -> None:
         """Fail everything in a forked child of the owner: nobody will do it here."""
-        pending = [*self._handed.values(), *self._backlog]
-        if self._settling is not None:
-            pending.append(self._settling)
-        for call in pending:
-            call.future._fail_in_child(self._foreign())
+        # A thread that does not exist here may have had it.
         self._lock = threading.RLock()
-        self._backlog.clear()
-        self._handed.clear()
-        self.thread = self._settling = None
+        self._feeding = False
+        for call in self._unsettled:
+            call.future._fail_in_child(self._foreign())
+        for calls in (self._unsettled, self._backlog, self._handed, self._failed):
+            calls.clear()
+        self.thread = None
 
     def is_foreign(self) -> bool:
         """Return whether the pool belongs to another process."""
@@ -178,8 +188,12 @@ class Dispatcher:
         # it comes before the one that terminates the pool.
         self._finalizer = util.Finalize(None, self.finish, exitpriority=20)
 
-    def _feed(self) -> None:
-        """Hand over as many calls as the pool may have; note those that cannot be sent."""
+    def _feed(self, submitted: Call | None = None) -> None:
+        """Hand over as many calls as the pool may have; note those that cannot be sent.
+
+        Args:
+            submitted: the call that this is for, if somebody is just submitting one.
+        """
         if self._feeding:
             return
         self._feeding = True
@@ -191,15 +205,16 @@ class Dispatcher:
                     if call.future.set_running_or_notify_cancel():
                         self._hand(call)
                     else:
-                        call.future._call = None
+                        self._forget(call)
                 except BrokenPool as error:
                     self.broken = str(error)
-                    self._failed += [(lost, as_of_future(error)) for lost in self._backlog]
+                    for lost in self._backlog:
+                        lost.refusal = BrokenExecutor(self.broken)
+                        self._failed.append((lost, as_of_future(error)))
                     self._backlog.clear()
                 except BaseException as error:
-                    self._failed.append((call, error.with_traceback(None)))
-                    if not isinstance(error, Exception):
-                        # Ctrl-C in `submit`, whose caller will not have the future.
+                    self._failed.append((call, self._why_not_sent(call, error)))
+                    if _is_the_caller_s(error, call is submitted):
                         raise
                 finally:
                     if self._backlog and self._backlog[0] is call:
@@ -218,6 +233,17 @@ class Dispatcher:
         self._handed[job] = call
         call.release()
 
+    def _why_not_sent(self, call: Call, error: BaseException) -> BaseException:
+        if self.closing and isinstance(error, ValueError) and str(error) == _CLOSED:
+            call.refusal = RuntimeError("cannot schedule new futures after shutdown")
+            return call.refusal
+        return error.with_traceback(None)
+
+    def _forget(self, call: Call) -> None:
+        """Let go of a call whose future is done."""
+        call.future._call = None
+        self._unsettled.pop(call, None)
+
     def _close_pool(self) -> None:
         pool = self.pool
         if pool is not None and not self.is_foreign():
@@ -227,18 +253,24 @@ class Dispatcher:
         """Settle futures as their calls end, until the pool has ended."""
         pool = self.pool
         assert pool is not None, "the thread is started after the pool"
-        engine = pool._engine
+        try:
+            self._settle_all(pool._engine)
+        except BaseException as error:
+            self.broken = self.broken or f"the executor's thread failed: {error!r}"
+            raise
+        finally:
+            self._end(pool)
+
+    def _settle_all(self, engine: Any) -> None:
         while (job := engine.wait_notified()) is not None:
             with self._lock:
-                self._settling = self._handed.pop(job, None)
+                call = self._handed.pop(job, None)
                 self._feed()
-            if self._settling is not None:
-                self._settle(engine, self._settling, job)
-                self._settling = None
+            if call is not None:
+                self._settle(engine, call, job)
             else:
                 engine.abandon(job)
             self._settle_failed()
-        self._end(pool)
 
     def _settle(self, engine: Any, call: Call, job: int) -> None:
         try:
@@ -247,10 +279,10 @@ class Dispatcher:
             if isinstance(error, BrokenPool):
                 # Before anybody learns of it who might submit another call.
                 self.broken = self.broken or str(error)
-            _fail(call, as_of_future(error))
+            self._fail(call, as_of_future(error))
         else:
             _guarded(call.future.set_result, value)
-            call.future._call = None
+            self._forget(call)
         finally:
             engine.abandon(job)
 
@@ -262,7 +294,13 @@ class Dispatcher:
             except IndexError:
                 # Another thread was quicker.
                 return
-            _fail(call, error)
+            self._fail(call, error)
+
+    def _fail(self, call: Call, error: BaseException) -> None:
+        future = call.future
+        if future.running() or future.set_running_or_notify_cancel():
+            _guarded(future.set_exception, error)
+        self._forget(call)
 
     def _end(self, pool: Pool) -> None:
         """Fail what is left, and leave nothing behind."""
@@ -270,9 +308,13 @@ class Dispatcher:
             if not self.closing and self.broken is None:
                 self.broken = _why_broken(pool)
             self.closing = True
-            reason = PoolTerminated("the executor ended before the call was done")
-            for call in (*self._handed.values(), *self._backlog):
-                self._failed.append((call, as_of_future(reason)))
+            reason = self.broken or "the executor ended before the call was done"
+            failed = {call for call, _ in self._failed}
+            self._failed += [
+                (call, as_of_future(PoolTerminated(reason)))
+                for call in list(self._unsettled)
+                if call not in failed
+            ]
             self._handed.clear()
             self._backlog.clear()
         self._settle_failed()
@@ -293,11 +335,15 @@ def _why_broken(pool: Pool) -> str:
     return "the pool has ended"
 
 
-def _fail(call: Call, error: BaseException) -> None:
-    future = call.future
-    future._call = None
-    if future.running() or future.set_running_or_notify_cancel():
-        _guarded(future.set_exception, error)
+def _is_the_caller_s(error: BaseException, submitted: bool) -> bool:
+    """Return whether what was raised while a call was sent is raised in who is feeding the pool.
+
+    What ends programs is, for the future is lost with it; but a call that waited has a future, and
+    ends nobody else's program. A Ctrl-C is always the main thread's.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return submitted or threading.current_thread() is threading.main_thread()
+    return submitted and not isinstance(error, Exception)
 
 
 def _guarded(settle_future: Callable[[Any], None], value: Any) -> None:
@@ -310,6 +356,10 @@ def _guarded(settle_future: Callable[[Any], None], value: Any) -> None:
         )
 
 
+_CLOSED = "Pool not running"
+"""What the engine says when a pool takes no more calls."""
+
+_all: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 _live: set[Dispatcher] = set()
 """Those of this process whose thread runs."""
 _exiting = False
@@ -333,7 +383,7 @@ def _finish_all() -> None:
 
 
 def _disown_all() -> None:
-    for dispatcher in list(_live):
+    for dispatcher in list(_all):
         dispatcher.disown()
     _live.clear()
 

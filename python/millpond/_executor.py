@@ -188,7 +188,7 @@ class ProcessPoolExecutor(futures.Executor):
             True
         """
         dispatcher = self._dispatcher
-        dispatcher.closing = True
+        dispatcher.close()
         if dispatcher.is_foreign():
             return
         if cancel_futures:

@@ -50,7 +50,6 @@ class Future(futures.Future[T]):
         with self._condition:
             self._state = _base.CANCELLED
             self._condition.notify_all()
-        self._call = None
         self._invoke_callbacks()  # type: ignore[attr-defined]
         self.set_running_or_notify_cancel()
 
@@ -60,7 +59,10 @@ class Future(futures.Future[T]):
         A thread that does not exist here may have held the future's lock.
         """
         self._condition = threading.Condition()
-        if not self.done():
+        if self.cancelled():
+            # Whoever waits for it wants to hear of it in this way.
+            self._state = _base.CANCELLED_AND_NOTIFIED
+        elif not self.done():
             self._exception = error
             self._state = _base.FINISHED
         self._call = None
@@ -69,7 +71,17 @@ class Future(futures.Future[T]):
 class Call:
     """One call, or a chunk of them, and what is known of its way to a worker."""
 
-    __slots__ = ("arguments", "first", "function", "future", "items", "job", "op", "take_back")
+    __slots__ = (
+        "arguments",
+        "first",
+        "function",
+        "future",
+        "items",
+        "job",
+        "op",
+        "refusal",
+        "take_back",
+    )
 
     def __init__(
         self,
@@ -97,6 +109,8 @@ class Call:
         self.first = first
         self.take_back = take_back
         self.job: int | None = None
+        self.refusal: BaseException | None = None
+        """What `submit` raises, because the pool took it no more."""
         self.future: Future[Any] = Future()
         self.future._call = self
 

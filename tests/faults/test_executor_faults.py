@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
@@ -161,6 +163,182 @@ def test_workers_ended_by_force(make_executor: Callable[..., Executor], gate: Ga
         executor.shutdown()
         for entry in gate.directory.glob("0"):
             entry.unlink()
+
+
+class EndsPickling:
+    """Ends programs while it is pickled."""
+
+    def __init__(self, how: type[BaseException]) -> None:
+        self.how = how
+
+    def __reduce__(self) -> Any:
+        raise self.how("while it is pickled")
+
+
+@pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt])
+def test_what_ends_programs_while_a_waiting_call_is_sent(
+    make_executor: Callable[..., Executor], gate: Gate, how: type[BaseException]
+) -> None:
+    executor = make_executor(1)
+    held = executor.submit(gate.hold)
+    gate.wait_for(1)
+    before = [executor.submit(double, n) for n in range(100)]
+    doomed = executor.submit(identity, EndsPickling(how))
+    after = executor.submit(double, 1)
+    gate.open()
+    assert isinstance(doomed.exception(), how)
+    assert after.result() == 2
+    assert [future.result() for future in [held, *before]][1:] == [2 * n for n in range(100)]
+
+
+@pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt])
+def test_what_ends_programs_while_a_call_is_submitted(
+    make_executor: Callable[..., Executor], how: type[BaseException]
+) -> None:
+    executor = make_executor(1)
+    with pytest.raises(how):
+        executor.submit(identity, EndsPickling(how))
+    assert executor.submit(double, 1).result() == 2
+
+
+def test_whatever_ends_the_thread_fails_all_futures(
+    make_executor: Callable[..., Executor], gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
+
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory for a result")
+
+    executor = make_executor(1)
+    monkeypatch.setattr(executor._dispatcher, "_settle", fail)
+    first = executor.submit(double, 1)
+    waiting = [executor.submit(gate.hold, key) for key in range(100)]
+    for future in [first, *waiting]:
+        with pytest.raises(BrokenProcessPool, match="no memory for a result"):
+            future.result()
+    with pytest.raises(BrokenProcessPool, match="no memory for a result"):
+        executor.submit(double, 1)
+    executor.shutdown()
+    assert seen == [MemoryError]
+
+
+def test_shutdown_while_the_first_call_starts_the_workers(
+    make_executor: Callable[..., Executor],
+) -> None:
+    executor = make_executor(1)
+    make_pool = executor._dispatcher._make_pool
+    other = threading.Thread(target=executor.shutdown)
+
+    def make_while_it_is_shut_down() -> Any:
+        other.start()
+        time.sleep(0.05)
+        return make_pool()
+
+    executor._dispatcher._make_pool = make_while_it_is_shut_down
+    future = executor.submit(double, 1)
+    other.join()
+    assert future.done() and future.result() == 2
+
+
+def test_a_call_that_comes_when_the_end_has_begun(
+    make_executor: Callable[..., Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = make_executor(1)
+    assert executor.submit(double, 1).result() == 2
+    dispatcher = executor._dispatcher
+    # As when the interpreter's end comes at this moment, which waits for no lock.
+    monkeypatch.setattr(dispatcher, "_check", dispatcher.release)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(double, 1)
+
+
+FORKS_IN_A_CALLBACK = """
+import os, sys, time
+from concurrent import futures
+import millpond
+
+def hold(path):
+    open(path + "/" + str(os.getpid()), "w").close()
+    while True:
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    directory = sys.argv[2]
+    context = millpond.get_context(sys.argv[1])
+    executor = millpond.ProcessPoolExecutor(1, context, break_on_crash=True)
+    pending = [executor.submit(hold, directory) for _ in range(100)]
+    while not os.listdir(directory):
+        time.sleep(0.01)
+    status = []
+
+    def fork(future):
+        if not status:
+            pid = os.fork()
+            if pid:
+                status.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            else:
+                # In the child, all of them are over, too, one way or another.
+                os._exit(len(futures.wait(pending, timeout=20).not_done))
+
+    for future in pending[80:] if sys.argv[3] == "backlog" else pending[1:]:
+        future.add_done_callback(fork)
+    if sys.argv[4] == "cancelled":
+        executor.shutdown(wait=False, cancel_futures=True)
+    executor.kill_workers()
+    print(len(futures.wait(pending).done), status)
+"""
+
+
+@pytest.mark.parametrize("which", ["backlog", "all"])
+@pytest.mark.parametrize("end", ["cancelled", "killed"])
+def test_a_fork_while_futures_are_settled(
+    start_method: str, which: str, end: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKS_IN_A_CALLBACK)
+    (tmp_path / "out").mkdir()
+    options = ["-W", "ignore::DeprecationWarning"]
+    command = [sys.executable, *options, program, start_method, tmp_path / "out", which, end]
+    done = run_program(command)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "100 [0]\n", "")
+
+
+FORKS_WHILE_IT_STARTS = """
+import os, sys, threading
+from concurrent.futures.process import BrokenProcessPool
+import millpond
+
+executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
+make_pool = executor._dispatcher._make_pool
+began, go_on = threading.Event(), threading.Event()
+
+def make_slowly():
+    began.set()
+    go_on.wait()
+    return make_pool()
+
+executor._dispatcher._make_pool = make_slowly
+thread = threading.Thread(target=executor.submit, args=(abs, -1))
+thread.start()
+began.wait()
+if os.fork() == 0:
+    try:
+        executor.submit(abs, -1)
+    except BrokenProcessPool:
+        os._exit(7)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+go_on.set()
+thread.join()
+print(executor.submit(abs, -2).result())
+"""
+
+
+def test_a_fork_while_the_first_call_starts_the_workers(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKS_WHILE_IT_STARTS)
+    done = run_program([sys.executable, "-W", "ignore::DeprecationWarning", program])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n2\n", "")
 
 
 FORKS = """
