@@ -4,6 +4,7 @@ pub mod clock;
 pub mod eventfd;
 pub mod exec;
 pub mod exit_status;
+pub(crate) mod foreign;
 pub mod fork;
 pub mod futex;
 pub mod identity;

@@ -18,8 +18,9 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::FileType;
 
+use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
 use crate::shm::region::Region;
 use crate::shm::slab::Slot;
@@ -232,16 +233,15 @@ impl Ticket {
 
     fn reopen(&self) -> Result<OwnedFd, TicketError> {
         let sender = ProcessId::from_raw(self.process).ok_or(TicketError::Damaged)?;
-        let path = format!("/proc/{}/fd/{}", sender.pid(), self.fd);
-        // Were it some other file by now, opening it must not block or change anything.
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(fd) => Ok(fd),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH | rustix::io::Errno::NXIO) => {
-                Err(self.sender_gone())
-            }
-            Err(errno) => Err(TicketError::System(errno.into())),
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => self.sender_gone(),
+            _ => TicketError::System(error),
+        };
+        let memory = Foreign::of_process(sender.pid(), self.fd).map_err(gone)?;
+        if memory.kind() != FileType::RegularFile {
+            return Err(self.sender_gone());
         }
+        memory.open().map_err(TicketError::System)
     }
 }
 
@@ -322,6 +322,10 @@ mod tests {
         drop(slot);
         let other = Region::create("millpond-test", 200_000).expect("memory");
         ticket.fd = other.as_fd().as_raw_fd().cast_unsigned();
+        assert!(matches!(ticket.open(), Err(TicketError::SenderGone { .. })));
+        // Which cannot be opened for writing.
+        let directory = std::fs::File::open("/").expect("a directory");
+        ticket.fd = directory.as_raw_fd().cast_unsigned();
         assert!(matches!(ticket.open(), Err(TicketError::SenderGone { .. })));
         ticket.fd = 999_999;
         assert!(matches!(ticket.open(), Err(TicketError::SenderGone { .. })));

@@ -23,7 +23,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Stat};
 use rustix::pipe::PipeFlags;
 
 use crate::channel::queue::Queue;
@@ -31,6 +31,7 @@ use crate::channel::queue::error::GRACE;
 use crate::channel::queue::memory::Memory;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
+use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::sync::robust::{RobustWord, Taken};
@@ -41,7 +42,8 @@ use crate::sync::spin::with_thread_spin;
 #[repr(C)]
 pub(super) struct TokenState {
     guard: RobustWord,
-    /// The FIFO's inode, so that nothing else is taken for it. Written once.
+    /// Where the FIFO is: its device and inode, so that nothing else is taken for it. Written once.
+    device: AtomicU64,
     inode: AtomicU64,
     watched: AtomicU32,
     /// Whether the byte is in it.
@@ -64,20 +66,19 @@ impl Memory {
 
     pub(super) fn create_token(&self) -> io::Result<()> {
         let (reader, _writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let token = reopen(reader.as_fd())?;
-        let inode = rustix::fs::fstat(&token)?.st_ino;
+        // One descriptor for both directions.
+        let fifo = Foreign::own(reader.as_fd())?;
+        let token = &self.control().token;
         // Relaxed: nobody else knows the queue yet.
-        self.control().token.inode.store(inode, Ordering::Relaxed);
-        self.region().keep_companion(token);
+        token.device.store(fifo.stat().st_dev, Ordering::Relaxed);
+        token.inode.store(fifo.stat().st_ino, Ordering::Relaxed);
+        self.region().keep_companion(fifo.open()?);
         Ok(())
     }
 
     /// Takes the token behind `fd`, if it is that of this queue.
     pub(super) fn attach_token(&self, fd: OwnedFd) -> io::Result<bool> {
-        // Relaxed: written before the ticket was.
-        let inode = self.control().token.inode.load(Ordering::Relaxed);
-        let is_ours = rustix::fs::fstat(&fd)?.st_ino == inode;
-        if !is_ours {
+        if !self.is_token(&rustix::fs::fstat(&fd)?) {
             return Ok(false);
         }
         match self.token() {
@@ -92,18 +93,20 @@ impl Memory {
 
     /// Takes the token from another process.
     pub(super) fn open_token(&self, pid: u32, number: u32) -> io::Result<bool> {
-        self.attach_token(open_path(&format!("/proc/{pid}/fd/{number}"))?)
+        let fifo = Foreign::of_process(pid, number)?;
+        if !self.is_token(fifo.stat()) {
+            return Ok(false);
+        }
+        self.attach_token(fifo.open()?)
     }
-}
 
-/// One descriptor for both directions.
-fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    open_path(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
-}
-
-fn open_path(path: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    fn is_token(&self, file: &Stat) -> bool {
+        let token = &self.control().token;
+        // Relaxed: written before the ticket was.
+        FileType::from_raw_mode(file.st_mode) == FileType::Fifo
+            && file.st_dev == token.device.load(Ordering::Relaxed)
+            && file.st_ino == token.inode.load(Ordering::Relaxed)
+    }
 }
 
 impl Queue {

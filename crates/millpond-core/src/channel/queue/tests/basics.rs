@@ -1,5 +1,6 @@
 //! What a queue does while nobody dies.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -207,6 +208,19 @@ fn a_ticket_leads_to_the_queue() {
     put(&third, 2, &pattern(100_000, 2));
     assert_eq!(get(&queue), (2, pattern(100_000, 2)));
     assert!(Queue::open(&[0; 3]).is_err());
+}
+
+#[test]
+fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_token() {
+    let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+    let directory = std::fs::File::open("/").expect("a directory");
+    let (other, _writer) = rustix::pipe::pipe().expect("a pipe");
+    for fd in [directory.as_raw_fd(), other.as_raw_fd(), queue.as_fd().as_raw_fd()] {
+        // As in a process that has no descriptor of the token.
+        let number = fd.cast_unsigned();
+        let opened = queue.memory.open_token(std::process::id(), number);
+        assert!(matches!(opened, Ok(false)), "{opened:?}");
+    }
 }
 
 #[test]
