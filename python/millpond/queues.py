@@ -18,6 +18,7 @@ Example:
 from __future__ import annotations
 
 import multiprocessing.context as _stdlib
+import operator
 import types
 from queue import Empty, Full
 
@@ -141,12 +142,20 @@ class Queue(_Engine):
     Args:
         maxsize: how many items it holds at most; any number if that is not positive.
         ctx: not needed, as all start methods share the same queues.
+
+    Raises:
+        TypeError: maxsize is no integer.
     """
 
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
         self._begin(maxsize, False)
 
     def _begin(self, maxsize: int, tasks: bool) -> None:
+        try:
+            maxsize = operator.index(maxsize)
+        except TypeError:
+            message = f"maxsize must be an integer, not {maxsize!r} ({type(maxsize).__name__})"
+            raise TypeError(message) from None
         self._maxsize = SEM_VALUE_MAX if maxsize <= 0 else maxsize
         self._ignore_epipe = False
         self._start(max(maxsize, 0), tasks)

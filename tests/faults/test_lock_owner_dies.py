@@ -7,7 +7,8 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -247,3 +248,77 @@ def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
         for timer in timers:
             timer.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Have SIGUSR1 raise an exception in the main thread; the signals that were handled."""
+    handled: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        handled.append(number)
+        raise Interrupt(len(handled))
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        yield handled
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def interrupt(handled: list[int]) -> None:
+    count = len(handled)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    until(lambda: len(handled) > count)
+
+
+@pytest.mark.parametrize("module", [millpond, multiprocessing], ids=["own", "stdlib"])
+@pytest.mark.parametrize("kind", ["Lock", "RLock"])
+def test_who_is_interrupted_when_notified_has_the_lock_again(module: Any, kind: str) -> None:
+    condition = millpond.Condition(getattr(module, kind)())
+    left = threading.Event()
+
+    def notify() -> None:
+        until(lambda: condition._sleeping_count.get_value() == 1)
+        with condition:
+            condition.notify()
+            until(lambda: condition._woken_count.get_value() == 0)
+            # It wants the lock now, which it does not get before it was interrupted twice.
+            interrupt(handled)
+            interrupt(handled)
+            assert not left.is_set()
+
+    with interrupts() as handled:
+        thread = threading.Thread(target=notify)
+        thread.start()
+        with condition:
+            with pytest.raises(Interrupt) as told:
+                condition.wait()
+            left.set()
+            assert condition._lock._semlock._is_mine()  # type: ignore[union-attr]
+        assert told.value.args == (1,)
+        thread.join()
+    assert condition.acquire(False)
+
+
+def test_an_interrupt_is_not_lost_over_a_death(context: BaseContext, start: Start) -> None:
+    condition, there = context.Condition(context.Lock()), context.Event()
+
+    def interrupt_and_kill() -> None:
+        until(lambda: condition._sleeping_count.get_value() == 1)
+        process = start(acquire_and_stay, condition, there)
+        there.wait()
+        interrupt(handled)
+        kill(process.pid)
+
+    with interrupts() as handled:
+        thread = threading.Thread(target=interrupt_and_kill)
+        thread.start()
+        with condition:
+            with pytest.raises(Interrupt) as told:
+                condition.wait()
+            assert condition._lock._semlock._is_mine()
+        thread.join()
+    assert isinstance(told.value.__context__, millpond.OwnerDied)
+    assert told.value.__context__.held
+    assert condition.acquire(False)

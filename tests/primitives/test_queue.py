@@ -99,6 +99,15 @@ def test_the_bound_is_kept() -> None:
         queue.get(timeout=-1)
 
 
+@pytest.mark.parametrize("kind", [millpond.Queue, millpond.JoinableQueue])
+def test_a_size_that_is_no_integer(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"maxsize must be an integer, not 'a' \(str\)"):
+        kind("a")
+    with pytest.raises(TypeError, match=r"not 2\.5 \(float\)"):
+        kind(2.5)
+    assert kind(True).full() is False
+
+
 def test_several_at_a_time() -> None:
     queue = millpond.Queue(4)
     queue.put_many(n for n in range(3))

@@ -1,9 +1,11 @@
 //! `Condition`.
 
+use std::time::Instant;
+
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::condition::{Condition, Notified};
 use millpond_core::sync::robust::Taken;
-use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple, PyType};
@@ -73,28 +75,75 @@ impl Guard {
         }
     }
 
-    /// Acquires the lock as often as it was held. After an owner's death the caller holds it too,
-    /// as whoever waits on a condition may rely on, and learns of the death.
-    fn reacquire(&self, py: Python<'_>, count: u64) -> PyResult<()> {
+    /// Acquires the lock as often as it was held, whatever signal handlers raise meanwhile: whoever
+    /// waits on a condition may rely on having its lock afterwards. After an owner's death the
+    /// caller holds it too, and learns of the death.
+    ///
+    /// The error is what was raised first, before this or in it, with the death as its context.
+    fn reacquire(&self, py: Python<'_>, count: u64, raised: &mut Option<PyErr>) -> PyResult<()> {
         let taken = match self {
             Self::Lock(lock) => {
                 let lock = &*lock.get().0;
-                waiting::wait(py, None, |until| settled(lock.acquire(Some(until))))?
+                surely(py, raised, |until| settled(lock.acquire(Some(until))))
             }
             Self::RLock(lock) => {
                 let lock = &*lock.get().0;
-                waiting::wait(py, None, |until| settled(lock.reacquire(count, Some(until))))?
+                surely(py, raised, |until| settled(lock.reacquire(count, Some(until))))
             }
             Self::Foreign(lock) => {
                 for _ in 0..count {
-                    lock.bind(py).call_method0("acquire")?;
+                    acquire_foreign(lock.bind(py), raised)?;
                 }
-                None
+                Taken::Clean
             }
         };
-        match taken {
-            Some(Taken::OwnerDied(dead)) => Err(owner_died(py, dead, true)),
-            _ => Ok(()),
+        let death = match taken {
+            Taken::OwnerDied(dead) => Some(owner_died(py, dead, true)),
+            _ => None,
+        };
+        match (raised.take(), death) {
+            (None, None) => Ok(()),
+            (Some(error), None) | (None, Some(error)) => Err(error),
+            (Some(error), Some(death)) => {
+                let (raised, death) = (error.value(py), death.into_value(py));
+                death.setattr(py, "__context__", raised.getattr("__context__")?)?;
+                raised.setattr("__context__", death)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Calls `turn` as [`waiting::wait`] does, until it has a result; keeps what was raised first.
+fn surely<T: Send>(
+    py: Python<'_>,
+    raised: &mut Option<PyErr>,
+    mut turn: impl FnMut(Instant) -> Option<T> + Send,
+) -> T {
+    loop {
+        match waiting::wait(py, None, &mut turn) {
+            Ok(Some(result)) => return result,
+            Ok(None) => {}
+            Err(error) => _ = raised.get_or_insert(error),
+        }
+    }
+}
+
+/// The same for a lock of the standard library. That waits in slices, too: it would sleep over a
+/// signal that comes just before it sleeps. It says that the system has failed by an `OSError` and
+/// no subclass of it; that is the error.
+fn acquire_foreign(lock: &Bound<'_, PyAny>, raised: &mut Option<PyErr>) -> PyResult<()> {
+    let py = lock.py();
+    loop {
+        let attempt = lock.call_method1("acquire", (true, waiting::SLICE.as_secs_f64()));
+        match attempt.and_then(|acquired| acquired.is_truthy()) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.get_type(py).is(py.get_type::<PyOSError>()) => return Err(error),
+            Err(error) => _ = raised.get_or_insert(error),
+        }
+        if let Err(error) = py.check_signals() {
+            raised.get_or_insert(error);
         }
     }
 }
@@ -140,15 +189,17 @@ impl PyCondition {
         let notified = waiting::wait(py, deadline, |until| {
             (condition.wait_a_while(&place, until) == Notified::Yes).then_some(())
         });
+        let mut raised = None;
         let notified = match notified {
-            Ok(notified) => Ok(notified.is_some() || condition.leave(&place)),
+            Ok(notified) => notified.is_some() || condition.leave(&place),
             Err(error) => {
                 condition.withdraw(place);
-                Err(error)
+                raised = Some(error);
+                false
             }
         };
-        guard.reacquire(py, count)?;
-        notified
+        guard.reacquire(py, count, &mut raised)?;
+        Ok(notified)
     }
 
     /// Wakes up to `n` of those that have waited longest.
