@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loom::cell::UnsafeCell;
 use millpond_models::model::{Model, Process};
 use millpond_models::sync::robust::Taken;
 use millpond_models::sync::semaphore::{MOST_PERMITS, Semaphore};
@@ -45,14 +46,87 @@ fn permits_go_round() {
     });
 }
 
-fn dies_at(point: &'static str) {
-    Model::of(3, 4).run(move || {
+#[test]
+fn who_is_quick_leaves_nobody_asleep() {
+    Model::of(2, 3).run(|| {
+        let semaphore = semaphore(1);
+        // Its favourite from now on.
+        assert!(semaphore.try_acquire());
+        semaphore.release().expect("held");
+        let others = [2, 3].map(|number| {
+            let semaphore = Arc::clone(&semaphore);
+            Process::run(number, move || {
+                assert_eq!(semaphore.acquire(None), Taken::Clean);
+                semaphore.release().expect("held");
+            })
+        });
+        assert_eq!(semaphore.acquire(None), Taken::Clean);
+        semaphore.release().expect("held");
+        others.into_iter().for_each(|other| assert_eq!(other.join(), Some(())));
+        assert_eq!(semaphore.value(), 1);
+    });
+}
+
+/// Another process takes the favourite's place, a thread of this one is as quick.
+#[test]
+fn what_the_permit_guards_is_seen() {
+    guards(2);
+    guards(1);
+}
+
+fn guards(other: u32) {
+    Model::of(2, 3).run(move || {
+        let (semaphore, data) = (semaphore(1), Arc::new(UnsafeCell::new(0_u64)));
+        assert!(semaphore.try_acquire());
+        semaphore.release().expect("held");
+        let add = |semaphore: &Semaphore, data: &UnsafeCell<u64>| {
+            assert_eq!(semaphore.acquire(None), Taken::Clean);
+            data.with_mut(|data| {
+                // SAFETY: the only permit is here.
+                unsafe { *data += 1 };
+            });
+            semaphore.release().expect("held");
+        };
+        let other = {
+            let (semaphore, data) = (Arc::clone(&semaphore), Arc::clone(&data));
+            Process::thread(other, 1, move || add(&semaphore, &data))
+        };
+        add(&semaphore, &data);
+        add(&semaphore, &data);
+        other.join();
+    });
+}
+
+#[test]
+fn a_bound_holds_for_messages_too() {
+    Model::of(2, 3).run(|| {
+        let semaphore = Arc::new(Semaphore::default());
+        semaphore.start(1, 1);
+        assert!(semaphore.try_acquire());
+        let other = {
+            let semaphore = Arc::clone(&semaphore);
+            Process::run(2, move || {
+                // What it does not hold.
+                u32::from(semaphore.release().is_ok()) + u32::from(semaphore.release().is_ok())
+            })
+        };
+        let taken = u32::from(semaphore.try_acquire());
+        let released = other.join().expect("alive");
+        assert_eq!(semaphore.value(), released - taken);
+    });
+}
+
+/// The first round makes it the favourite, the second one may be quick.
+fn dies_at(point: &'static str, rounds: u32) {
+    Model::of(4 - rounds as usize, 4).run(move || {
         let semaphore = semaphore(1);
         let dead = {
             let semaphore = Arc::clone(&semaphore);
             Process::dies_at(point, 2, move || {
-                assert_eq!(semaphore.acquire(None), Taken::Clean);
-                semaphore.release().expect("held");
+                for _ in 0..rounds {
+                    assert_eq!(semaphore.acquire(None), Taken::Clean);
+                    semaphore.release().expect("held");
+                }
             })
         };
         assert_eq!(semaphore.acquire(None), Taken::Clean);
@@ -69,6 +143,10 @@ fn the_permit_of_one_that_died_anywhere_comes_back() {
     for point in [
         "semaphore: entered to acquire",
         "semaphore: place named",
+        "semaphore: barred",
+        "semaphore: favourite named",
+        "semaphore: counted",
+        "semaphore: uncounted",
         "semaphore: acquired",
         "semaphore: entered to release",
         "semaphore: released, before wake",
@@ -78,6 +156,42 @@ fn the_permit_of_one_that_died_anywhere_comes_back() {
         "robust word: before sleep",
         "robust word: released, before wake",
     ] {
-        dies_at(point);
+        dies_at(point, 1);
+    }
+}
+
+#[test]
+fn the_permit_of_one_that_died_being_quick_comes_back() {
+    for point in ["semaphore: acquired quickly", "semaphore: released quickly"] {
+        dies_at(point, 2);
+    }
+}
+
+#[test]
+fn the_permit_of_one_that_died_beside_the_favourite_comes_back() {
+    let points = [
+        "semaphore: place named",
+        "semaphore: counted",
+        "semaphore: acquired",
+        "semaphore: uncounted",
+        "semaphore: released, before wake",
+    ];
+    for point in points {
+        Model::of(3, 4).run(move || {
+            let semaphore = semaphore(2);
+            assert!(semaphore.try_acquire());
+            let dead = {
+                let semaphore = Arc::clone(&semaphore);
+                Process::dies_at(point, 2, move || {
+                    assert_eq!(semaphore.acquire(None), Taken::Clean);
+                    semaphore.release().expect("held");
+                })
+            };
+            assert_eq!(semaphore.acquire(None), Taken::Clean);
+            semaphore.release().expect("held");
+            dead.join();
+            assert_eq!(semaphore.acquire(None), Taken::Clean);
+            assert_eq!(semaphore.value(), 0);
+        });
     }
 }

@@ -10,6 +10,7 @@ pub mod local;
 pub mod lock;
 pub mod mutex;
 pub mod outcome;
+mod permits;
 pub mod poison;
 pub mod rlock;
 pub mod robust;

@@ -1,20 +1,32 @@
 //! The semaphore: permits that know, where it can be known, which process holds them.
 //!
 //! ```text
-//! value = total − what each known holder holds − others
+//! value = total − held − what each known holder holds − others
 //!
-//!   acquire   a known holder's count + 1, or others + 1
-//!   release   a known holder's count − 1, or others − 1, or total + 1
+//!   acquire   held + 1 by the favourite, or a known holder's count + 1, or others + 1
+//!   release   held − 1 by the favourite, or a known holder's count − 1, or others − 1, or total + 1
 //! ```
 //!
 //! Fields change under a guard, and each operation changes one of them by one store, so a death
 //! under the guard leaves either the state before or the state after.
 //!
+//! **Quick.** One holder is the favourite: its count lies in one word together with what is free
+//! (`permits.rs`), so that it acquires and releases by one exchange each, without the guard. Whoever
+//! enters the guard bars that word first, and when it leaves says there what is free now. It becomes
+//! the favourite itself if that one holds nothing at the moment: as often as not nobody else ever
+//! comes, or one process after the other.
+//!
+//! **Waiters.** A quick release wakes nobody, so nobody may wait while the word is quick. Who is
+//! about to wait has looked under the guard, and left the word barred. Only a release under the
+//! guard makes it quick again; it then admits one, and so calls back who looked before and did not
+//! sleep yet, or wakes who did. That one looks again, and unless it was alone leaves the word barred.
+//!
 //! **Whose permit.** As long as every release comes from a process that holds a permit, permits
 //! belong to processes, and those of the dead are given back. Once a process releases what it does
 //! not hold (or the first value was 0, which has no other use), the semaphore signals: its permits
-//! are messages, not possessions, and nothing is given back from then on. More holders than the
-//! table has room for are counted together; of those nothing is given back either.
+//! are messages, not possessions, and nothing is given back from then on. Then `held` is nobody's,
+//! and everybody is quick. More holders than the table has room for are counted together; of those
+//! nothing is given back either.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -22,6 +34,7 @@ use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::outcome::{After, LastLook, Misuse, Patience};
+use crate::sync::permits::{MOST_HELD, Permits};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::sizes::{HOLDERS, fits};
 use crate::sync::spin::with_thread_spin;
@@ -42,6 +55,9 @@ struct Holder {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Semaphore {
+    permits: Permits,
+    /// The process that the word's `held` belongs to, of interest while that is not 0.
+    favourite: AtomicU64,
     guard: RobustWord,
     waiting: Turnstile,
     /// 1 once permits are messages.
@@ -64,12 +80,39 @@ unsafe impl SharedObject for Semaphore {
     const KIND: u32 = u32::from_le_bytes(*b"sema");
 }
 
-/// The guard of a semaphore, given back when dropped.
-struct Guard<'a>(&'a Semaphore, ProcessId);
+/// The guard of a semaphore whose word is barred; given back when dropped.
+struct Guard<'a> {
+    semaphore: &'a Semaphore,
+    me: ProcessId,
+    /// What the word holds.
+    held: u32,
+    was_quick: bool,
+}
+
+impl Guard<'_> {
+    fn value(&self) -> u32 {
+        self.semaphore.value_with(self.held)
+    }
+
+    /// Whether the caller may change `held` as its own.
+    fn is_favourite(&self) -> bool {
+        self.semaphore.favourite.load(Ordering::Relaxed) == self.me.raw()
+    }
+
+    /// One store: the word holds so much, and says what is free with all that has changed.
+    fn settle(&self, held: u32, quick: bool) {
+        let of = self.semaphore;
+        let favourite = ProcessId::from_raw(of.favourite.load(Ordering::Relaxed));
+        let pid = favourite.filter(|_| !of.signals()).map_or(0, ProcessId::pid);
+        // Without a favourite the word would be nobody's, and everybody's.
+        let quick = quick && (of.signals() || pid != 0);
+        of.permits.settle(pid, held, of.value_with(held), quick);
+    }
+}
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.0.guard.release(self.1);
+        self.semaphore.guard.release(self.me);
     }
 }
 
@@ -86,15 +129,29 @@ impl Semaphore {
     fn enter(&self, me: ProcessId) -> Guard<'_> {
         // Whoever died here left a state that is whole; see the module.
         let _ = self.guard.enter(me);
-        Guard(self, me)
+        let said = self.permits.bar();
+        crash_point!("semaphore: barred");
+        Guard { semaphore: self, me, held: said.held(), was_quick: said.is_quick() }
+    }
+
+    /// Whether a quick word of this pid is for the process. Of two processes of the same pid one has
+    /// died before the other came; and it is a process itself that makes itself the favourite. So if
+    /// it was that once, a quick word of its pid is its own, however often that changed in between.
+    #[inline]
+    fn is_for(&self, me: ProcessId, pid: u32) -> bool {
+        pid == 0 || (pid == me.pid() && self.favourite.load(Ordering::Relaxed) == me.raw())
     }
 
     /// How many permits can be acquired, at this moment.
     #[must_use]
     pub fn value(&self) -> u32 {
-        let others = self.others.load(Ordering::Relaxed);
+        self.value_with(self.permits.say().held())
+    }
+
+    fn value_with(&self, held: u32) -> u32 {
         let counts = self.known().iter().map(|h| h.count.load(Ordering::Relaxed));
-        let held = counts.fold(others, u32::saturating_add);
+        let others = self.others.load(Ordering::Relaxed);
+        let held = counts.fold(held.saturating_add(others), u32::saturating_add);
         self.total.load(Ordering::Relaxed).saturating_sub(held)
     }
 
@@ -104,6 +161,7 @@ impl Semaphore {
 
     /// The value beyond which releases are refused.
     #[must_use]
+    #[inline]
     pub fn bound(&self) -> u32 {
         self.bound.load(Ordering::Relaxed)
     }
@@ -111,19 +169,32 @@ impl Semaphore {
     /// How many permits the calling process is known to hold.
     #[must_use]
     pub fn held_here(&self) -> u32 {
-        let mine = self.place_of(ProcessId::current());
-        mine.map_or(0, |mine| mine.count.load(Ordering::Relaxed))
+        let me = ProcessId::current();
+        let said = self.permits.say();
+        let is_mine = said.pid() != 0 && self.is_for(me, said.pid());
+        let mine = self.place_of(me).map_or(0, |mine| mine.count.load(Ordering::Relaxed));
+        mine.saturating_add(if is_mine { said.held() } else { 0 })
     }
 
     fn signals(&self) -> bool {
         self.signals.load(Ordering::Relaxed) != 0
     }
 
-    /// Acquires a permit if there is one.
-    pub fn try_acquire(&self) -> bool {
+    /// Acquires a permit if there is one and nothing else is to be done.
+    #[inline]
+    fn try_quickly(&self) -> bool {
         let me = ProcessId::current();
-        self.take(me).is_some()
-            || (self.looked.is_due() && self.give_back() && self.take(me).is_some())
+        let acquired = self.permits.acquire(|pid| self.is_for(me, pid));
+        if acquired {
+            crash_point!("semaphore: acquired quickly");
+        }
+        acquired
+    }
+
+    /// Acquires a permit if there is one.
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        self.take_or_leave() || (self.looked.is_due() && self.give_back() && self.take_or_leave())
     }
 
     /// As [`try_acquire`](Self::try_acquire), in the words of a lock.
@@ -131,20 +202,45 @@ impl Semaphore {
         if self.try_acquire() { Taken::Clean } else { Taken::TimedOut }
     }
 
-    /// Acquires a permit if there is one, and tells how many are left.
-    fn take(&self, me: ProcessId) -> Option<u32> {
-        let _guard = self.enter(me);
-        let left = self.value().checked_sub(1)?;
+    /// Acquires a permit if there is one; the caller does not wait for it.
+    fn take_or_leave(&self) -> bool {
+        if self.try_quickly() {
+            return true;
+        }
+        let guard = self.enter(ProcessId::current());
+        let taken = self.take(&guard).is_some();
+        if !taken {
+            guard.settle(guard.held, guard.was_quick);
+        }
+        taken
+    }
+
+    /// Acquires a permit if there is one, and tells how many are left. If there is none the word stays
+    /// barred.
+    fn take(&self, guard: &Guard<'_>) -> Option<u32> {
+        let left = guard.value().checked_sub(1)?;
         crash_point!("semaphore: entered to acquire");
-        let place = if self.signals() { None } else { self.place_for(me) };
-        match place {
-            Some(place) => {
-                // Who first: with a count of 0 it says nothing.
-                place.who.store(me.raw(), Ordering::Relaxed);
-                crash_point!("semaphore: place named");
-                add(&place.count, 1);
+        let Guard { me, held, .. } = *guard;
+        // One that has slept has said just now that others may sleep.
+        let quick = guard.was_quick && !self.waiting.has_sleepers();
+        let is_mine = self.signals() || held == 0 || guard.is_favourite();
+        if is_mine && held < MOST_HELD {
+            // The name first: with nothing held it says nothing.
+            self.favourite.store(me.raw(), Ordering::Relaxed);
+            crash_point!("semaphore: favourite named");
+            guard.settle(held + 1, quick);
+        } else {
+            match if self.signals() { None } else { self.place_for(me) } {
+                Some(place) => {
+                    // Who first: with a count of 0 it says nothing.
+                    place.who.store(me.raw(), Ordering::Relaxed);
+                    crash_point!("semaphore: place named");
+                    add(&place.count, 1);
+                }
+                None => add(&self.others, 1),
             }
-            None => add(&self.others, 1),
+            crash_point!("semaphore: counted");
+            guard.settle(held, quick);
         }
         crash_point!("semaphore: acquired");
         Some(left)
@@ -171,10 +267,10 @@ impl Semaphore {
     /// Waits for a permit until `deadline`, for ever without one. Never [`Taken::OwnerDied`]: the
     /// permits of the dead come back in silence.
     pub fn acquire(&self, deadline: Option<Instant>) -> Taken {
-        let me = ProcessId::current();
-        if self.take(me).is_some() {
+        if self.try_quickly() {
             return Taken::Clean;
         }
+        let me = ProcessId::current();
         with_thread_spin(|spin| {
             let patience = Patience::until(deadline);
             let mut slept = false;
@@ -184,7 +280,8 @@ impl Semaphore {
                     // Before the look: a permit that is released after it wakes the next.
                     self.waiting.leave();
                 }
-                if let Some(left) = self.take(me) {
+                // Under the guard: one that has slept must not leave the word quick for who still does.
+                if let Some(left) = self.take(&self.enter(me)) {
                     if slept && left > 0 {
                         self.waiting.admit(1);
                     }
@@ -211,22 +308,40 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`Misuse::TooManyReleases`] beyond the bound.
+    #[inline]
     pub fn release(&self) -> Result<(), Misuse> {
         let me = ProcessId::current();
+        if self.permits.release(self.bound(), |pid| self.is_for(me, pid)) {
+            crash_point!("semaphore: released quickly");
+            return Ok(());
+        }
+        self.release_slowly(me)
+    }
+
+    #[cold]
+    fn release_slowly(&self, me: ProcessId) -> Result<(), Misuse> {
         let guard = self.enter(me);
-        if self.value() >= self.bound() {
+        let mut held = guard.held;
+        if guard.value() >= self.bound() {
+            guard.settle(held, guard.was_quick);
             return Err(Misuse::TooManyReleases);
         }
         crash_point!("semaphore: entered to release");
-        match self.place_of(me) {
-            Some(mine) if !self.signals() => subtract(&mine.count, 1),
-            _ if self.others.load(Ordering::Relaxed) > 0 => subtract(&self.others, 1),
-            _ => {
-                self.signals.store(1, Ordering::Relaxed);
-                crash_point!("semaphore: signals noted");
-                add(&self.total, 1);
-            }
+        let signals = self.signals();
+        if held > 0 && (signals || guard.is_favourite()) {
+            held -= 1;
+        } else if let Some(mine) = self.place_of(me).filter(|_| !signals) {
+            subtract(&mine.count, 1);
+        } else if self.others.load(Ordering::Relaxed) > 0 {
+            subtract(&self.others, 1);
+        } else {
+            self.signals.store(1, Ordering::Relaxed);
+            crash_point!("semaphore: signals noted");
+            add(&self.total, 1);
         }
+        crash_point!("semaphore: uncounted");
+        // Quick although others may sleep: who is admitted below looks after them.
+        guard.settle(held, true);
         crash_point!("semaphore: released, before wake");
         drop(guard);
         self.waiting.admit(1);
@@ -239,18 +354,28 @@ impl Semaphore {
             return false;
         }
         let mut given = 0;
+        let favourite = self.favourite.load(Ordering::Relaxed);
+        if self.permits.say().held() > 0 && is_dead(favourite) {
+            let guard = self.enter(ProcessId::current());
+            // Another waiter may have been faster, and the favourite be another one by now.
+            let is_it = self.favourite.load(Ordering::Relaxed) == favourite;
+            if is_it && guard.held > 0 && !self.signals() {
+                given += guard.held;
+                guard.settle(0, false);
+                crash_point!("semaphore: gave back the favourite's, before wake");
+            }
+        }
         for holder in self.known() {
             let who = holder.who.load(Ordering::Relaxed);
-            let is_dead = holder.count.load(Ordering::Relaxed) > 0
-                && ProcessId::from_raw(who).is_some_and(|who| !who.is_alive());
-            if !is_dead {
+            if holder.count.load(Ordering::Relaxed) == 0 || !is_dead(who) {
                 continue;
             }
-            let _guard = self.enter(ProcessId::current());
-            // Another waiter may have been faster, and the place may be somebody else's by now.
+            let guard = self.enter(ProcessId::current());
+            // As above.
             if holder.who.load(Ordering::Relaxed) == who && !self.signals() {
                 given += holder.count.load(Ordering::Relaxed);
                 holder.count.store(0, Ordering::Relaxed);
+                guard.settle(guard.held, false);
                 crash_point!("semaphore: gave back, before wake");
             }
         }
@@ -259,6 +384,10 @@ impl Semaphore {
         }
         given > 0
     }
+}
+
+fn is_dead(raw: u64) -> bool {
+    ProcessId::from_raw(raw).is_some_and(|who| !who.is_alive())
 }
 
 /// Adds under the guard, where nobody else writes.
@@ -338,7 +467,8 @@ mod tests {
         assert_eq!(semaphore.value(), 20);
         holders.iter().for_each(Child::kill);
         semaphore.give_back();
-        assert_eq!(semaphore.value(), 20 + HOLDERS as u32);
+        // And the favourite's.
+        assert_eq!(semaphore.value(), 20 + HOLDERS as u32 + 1);
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Turnstile {
         }
     }
 
+    /// Whether somebody said that it sleeps here, and was not woken since.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        // Relaxed: whoever says so later is let through by an admission that comes later still.
+        self.0.load(Ordering::Relaxed) & SLEEPERS != 0
+    }
+
     /// Lets up to `count` waiters through.
     pub fn admit(&self, count: u32) {
         // Release: what the caller published is visible to `listen`.

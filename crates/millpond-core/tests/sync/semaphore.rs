@@ -6,18 +6,31 @@ use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
 
 use crate::support::{Case, Child, far, now, shared, until};
 
-pub(crate) const CASES: [Case; 11] = [
+pub(crate) const CASES: [Case; 20] = [
+    Case { point: "semaphore: barred", role: "taker", visit: taker },
     Case { point: "semaphore: entered to acquire", role: "taker", visit: taker },
-    Case { point: "semaphore: place named", role: "taker", visit: taker },
+    Case { point: "semaphore: favourite named", role: "taker", visit: taker },
     Case { point: "semaphore: acquired", role: "taker", visit: taker },
+    Case { point: "semaphore: place named", role: "second taker", visit: second_taker },
+    Case { point: "semaphore: counted", role: "second taker", visit: second_taker },
+    Case { point: "semaphore: acquired", role: "second taker", visit: second_taker },
+    Case { point: "semaphore: acquired quickly", role: "favourite", visit: favourite },
+    Case { point: "semaphore: released quickly", role: "favourite", visit: favourite },
     Case { point: "semaphore: entered to release", role: "giver", visit: giver },
+    Case { point: "semaphore: uncounted", role: "giver", visit: giver },
     Case { point: "semaphore: released, before wake", role: "giver", visit: giver },
     Case { point: "turnstile: admitted, before wake", role: "giver", visit: giver },
     Case { point: "semaphore: signals noted", role: "signaller", visit: signaller },
     Case { point: "semaphore: released, before wake", role: "signaller", visit: signaller },
     Case { point: "semaphore: before sleep", role: "waiter", visit: waiter },
     Case { point: "turnstile: before sleep", role: "waiter", visit: waiter },
-    Case { point: "semaphore: gave back, before wake", role: "finder", visit: finder },
+    Case {
+        point: "semaphore: gave back the favourite's, before wake",
+        role: "finder",
+        visit: finder_of_favourite,
+    },
+    Case { point: "semaphore: gave back, before wake", role: "finder", visit: finder_of_holder },
+    Case { point: "semaphore: barred", role: "finder", visit: finder_of_favourite },
 ];
 
 fn semaphore(permits: u32) -> Shared<Semaphore> {
@@ -37,6 +50,26 @@ fn assert_permits(semaphore: &Semaphore, permits: u32) {
 fn taker(point: &'static str) {
     let semaphore = semaphore(3);
     Child::dies_at(point, || _ = semaphore.acquire(far()));
+    assert_permits(&semaphore, 3);
+}
+
+/// Its permit is counted in the table, as the favourite has one too.
+fn second_taker(point: &'static str) {
+    let semaphore = semaphore(3);
+    assert!(semaphore.try_acquire());
+    Child::dies_at(point, || _ = semaphore.acquire(far()));
+    semaphore.release().expect("held");
+    assert_permits(&semaphore, 3);
+}
+
+fn favourite(point: &'static str) {
+    let semaphore = semaphore(3);
+    Child::dies_at(point, || {
+        for _ in 0..2 {
+            semaphore.acquire(far());
+            semaphore.release().expect("held");
+        }
+    });
     assert_permits(&semaphore, 3);
 }
 
@@ -76,10 +109,18 @@ fn waiter(point: &'static str) {
     assert_permits(&semaphore, 1);
 }
 
-fn finder(point: &'static str) {
+fn finder_of_favourite(point: &'static str) {
     let semaphore = semaphore(2);
     Child::dies_at("semaphore: acquired", || _ = semaphore.acquire(far()));
     assert!(semaphore.try_acquire());
+    Child::dies_at(point, || _ = semaphore.acquire(far()));
+    assert_permits(&semaphore, 1);
+}
+
+fn finder_of_holder(point: &'static str) {
+    let semaphore = semaphore(2);
+    assert!(semaphore.try_acquire());
+    Child::dies_at("semaphore: acquired", || _ = semaphore.acquire(far()));
     Child::dies_at(point, || _ = semaphore.acquire(far()));
     assert_permits(&semaphore, 1);
 }

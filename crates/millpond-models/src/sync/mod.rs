@@ -18,6 +18,8 @@ pub mod event;
 pub mod lock;
 #[path = "../../../millpond-core/src/sync/outcome.rs"]
 pub mod outcome;
+#[path = "../../../millpond-core/src/sync/permits.rs"]
+mod permits;
 #[path = "../../../millpond-core/src/sync/poison.rs"]
 pub mod poison;
 #[path = "../../../millpond-core/src/sync/rlock.rs"]
