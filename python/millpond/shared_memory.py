@@ -29,6 +29,7 @@ import re
 import secrets
 import sys
 import types
+from collections import OrderedDict
 from multiprocessing import shared_memory as _stdlib
 
 from millpond._version import load_engine
@@ -50,10 +51,12 @@ _NAME = re.compile(r"millpond_([0-9]+)_[0-9a-f]{16}", re.ASCII)
 
 # How that is kept track of, without anything but the memory's own file:
 #
-# - Whoever has a block open has a shared lock (flock) on its file, through a description of its
-#   own. A forked child shares its parent's description, and so holds the lock as long as it has
-#   the block, whatever the parent does. The kernel drops the locks of the dead.
-# - A creator that closes a block keeps a description without a lock, for others to find.
+# - Whoever has a block open has two descriptions of its file. One is the mapping's (`mmap` keeps a
+#   duplicate of the descriptor that it is given), with a shared lock (flock). A forked child shares
+#   its parent's, and so holds the lock as long as it has the block mapped, whatever the parent
+#   does. The kernel drops the locks of the dead. The other one, `_fd`, has no lock; it is what
+#   remains after the mapping, so that closing a block needs no new descriptor.
+# - A creator that closes a block keeps `_fd`, for others to find.
 # - After the unlinking, whoever closes a block tries to lock it exclusively. Where that succeeds,
 #   nobody has it open, nobody will, and its memory is given back although creators may keep empty
 #   files until they look.
@@ -62,9 +65,21 @@ _NAME = re.compile(r"millpond_([0-9]+)_[0-9a-f]{16}", re.ASCII)
 # further ones, says that the block is unlinked: adding it fails for all but the first who tries.
 _UNLINKED = fcntl.F_SEAL_SEAL
 
+# What says of this process that it has no descriptor left, and nothing of the file.
+_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
 # Descriptors of blocks that this process created and closed, by name. They are what others find
 # the blocks by.
 _kept: dict[str, int] = {}
+
+# Those of them that nobody is at. Who takes one out of here, which is one step, may use the
+# descriptor and close it, without a lock: a thread, a signal handler or the garbage collector may
+# come between any two steps.
+_idle: OrderedDict[str, int] = OrderedDict()
+
+# At how many of them each call looks, the longest unseen first: whether somebody else has unlinked
+# them.
+_LOOKS = 4
 
 
 class SharedMemory(_SharedMemory):
@@ -107,7 +122,7 @@ class SharedMemory(_SharedMemory):
     def __init__(
         self, name: str | None = None, create: bool = False, size: int = 0, *, track: bool = True
     ) -> None:
-        _let_go_of_unlinked()
+        _look_for_unlinked()
         if create and name is None and size > 0 and not _names_are_the_program_s():
             self._create(size)
         elif not create and name is not None and _NAME.fullmatch(name):
@@ -122,7 +137,6 @@ class SharedMemory(_SharedMemory):
         name = f"millpond_{os.getpid()}_{secrets.token_hex(8)}"
         fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH)
             os.ftruncate(fd, size)
         except BaseException:
             os.close(fd)
@@ -131,15 +145,31 @@ class SharedMemory(_SharedMemory):
         self._creator = os.getpid()
 
     def _map(self, fd: int, name: str) -> None:
-        """Take over the descriptor of a block, and map the block."""
+        """Take over a descriptor of a block, without a lock, and map the block."""
         try:
-            self._size = os.fstat(fd).st_size
-            self._mmap = mmap.mmap(fd, self._size)
+            self._map_locked(fd, name)
         except BaseException:
+            # It may have had the lock for a moment, and so have kept others from this.
+            _give_back(fd)
             os.close(fd)
             raise
         self._buf = memoryview(self._mmap)
         self._fd, self._name, self._anonymous = fd, name, True
+
+    def _map_locked(self, fd: int, name: str) -> None:
+        locked = _open(f"/proc/self/fd/{fd}")
+        try:
+            # In this order: who unlinks it and then finds no lock has made sure of this one.
+            fcntl.flock(locked, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if _is_unlinked(locked):
+                raise _not_found(name)
+            self._size = os.fstat(locked).st_size
+            self._mmap = mmap.mmap(locked, self._size)
+        except BlockingIOError:
+            # Its memory is just being given back.
+            raise _not_found(name) from None
+        finally:
+            os.close(locked)
 
     def close(self) -> None:
         """Give up this object's access to the memory. The block stays until it is unlinked.
@@ -150,18 +180,18 @@ class SharedMemory(_SharedMemory):
         if not self._anonymous or self._fd < 0:
             super().close()
             return
-        unlocked = _open(f"/proc/self/fd/{self._fd}")
+        fd, self._fd = self._fd, -1
         try:
             super().close()
         except BaseException:
-            os.close(unlocked)
+            self._fd = fd
             raise
         if self._creator == os.getpid():
-            _kept[self._name] = unlocked
-            _let_go_of_unlinked()
+            _keep(self._name, fd)
+            _look_for_unlinked()
         else:
-            _give_back(unlocked)
-            os.close(unlocked)
+            _give_back(fd)
+            os.close(fd)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # What is left when the interpreter ends, its modules half gone, goes with the process.
@@ -177,16 +207,20 @@ class SharedMemory(_SharedMemory):
         if not self._anonymous:
             super().unlink()
             return
-        held = self._fd if self._fd >= 0 else _kept.get(self._name)
-        fd = _find(self._name) if held is None else _open(f"/proc/self/fd/{held}")
-        try:
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _UNLINKED)
-            _give_back(fd)
-        except PermissionError:
-            raise _not_found(self._name) from None
-        finally:
-            os.close(fd)
-        _let_go_of_unlinked()
+        if self._fd >= 0:
+            _unlink(self._fd, self._name)
+        elif (kept := _idle.pop(self._name, None)) is not None:
+            try:
+                _unlink(kept, self._name)
+            finally:
+                _let_go(self._name, kept)
+        else:
+            found = _find(self._name)
+            try:
+                _unlink(found, self._name)
+            finally:
+                os.close(found)
+        _look_for_unlinked()
 
 
 def _with_our_memory(function: Any) -> Any:
@@ -223,7 +257,7 @@ def _names_are_the_program_s() -> bool:
 
 
 def _find(name: str) -> int:
-    """Return a new descriptor of an anonymous block, with a shared lock."""
+    """Return a new descriptor of an anonymous block."""
     pid = _NAME.fullmatch(name)[1]  # type: ignore[index]
     for process in _candidates(pid):
         for number in _listing(f"/proc/{process}/fd"):
@@ -232,23 +266,14 @@ def _find(name: str) -> int:
                 continue
             try:
                 fd = _open(path)
-            except OSError:
+            except OSError as error:
+                if error.errno in _WANT:
+                    raise
                 continue
             # It may have become another file between the look and the opening.
-            if not _is_block(f"/proc/self/fd/{fd}", name):
-                os.close(fd)
-                continue
-            try:
-                # In this order: who unlinks it and then finds no lock has made sure of this one.
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                if not _is_unlinked(fd):
-                    return fd
-            except BlockingIOError:
-                # Its memory is just being given back.
-                pass
-            _give_back(fd)
+            if _is_block(f"/proc/self/fd/{fd}", name):
+                return fd
             os.close(fd)
-            raise _not_found(name)
     raise _not_found(name)
 
 
@@ -269,7 +294,9 @@ def _candidates(creator: str) -> Iterator[str]:
 def _listing(directory: str) -> list[str]:
     try:
         return os.listdir(directory)
-    except OSError:
+    except OSError as error:
+        if error.errno in _WANT:
+            raise
         # The process has ended, or is another user's.
         return []
 
@@ -301,16 +328,41 @@ def _not_found(name: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, message, name)
 
 
-def _let_go_of_unlinked() -> None:
-    for name, fd in list(_kept.items()):
-        # Who takes the name out closes the descriptor, so threads do not do it twice.
-        if _is_unlinked(fd) and _kept.pop(name, None) is not None:
+def _unlink(fd: int, name: str) -> None:
+    try:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _UNLINKED)
+    except PermissionError:
+        raise _not_found(name) from None
+    _give_back(fd)
+
+
+def _keep(name: str, fd: int) -> None:
+    _kept[name] = _idle[name] = fd
+
+
+def _let_go(name: str, fd: int) -> None:
+    """Close a descriptor that was kept; the caller has taken it out of those that are idle."""
+    del _kept[name]
+    os.close(fd)
+
+
+def _look_for_unlinked() -> None:
+    for _ in range(min(_LOOKS, len(_idle))):
+        try:
+            name, fd = _idle.popitem(last=False)
+        except KeyError:
+            # Others are at the rest.
+            return
+        if _is_unlinked(fd):
             _give_back(fd)
-            os.close(fd)
+            _let_go(name, fd)
+        else:
+            _idle[name] = fd
 
 
 def _leave_to_parent() -> None:
     """In a forked child: the process that created the blocks is the one to keep them."""
+    _idle.clear()
     while _kept:
         os.close(_kept.popitem()[1])
 
