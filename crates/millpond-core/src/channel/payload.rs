@@ -93,7 +93,7 @@ impl Parts<'_> {
     }
 }
 
-/// A payload that was received.
+/// A payload that was received: one part at least.
 #[derive(Debug)]
 pub struct Payload {
     storage: Storage,
@@ -153,6 +153,9 @@ impl Payload {
             let whole = 0..bytes.len();
             return Some(Self { storage, parts: vec![whole], held: Vec::new() });
         }
+        if count == 0 {
+            return None;
+        }
         let mut end = count.checked_mul(8).filter(|&table| table <= bytes.len())?;
         let mut parts = Vec::with_capacity(count);
         for length in bytes[..end].chunks_exact(8) {
@@ -168,14 +171,19 @@ impl Payload {
     }
 
     /// Takes off the last part, which is tickets, and opens those: what they lead to stays as long
-    /// as the payload. One that leads nowhere is an error for whoever opens it later.
-    pub(crate) fn open_handles(&mut self) {
-        let Some(last) = self.parts.pop() else {
-            return;
+    /// as the payload. One that leads nowhere is an error for whoever opens it later. False if there
+    /// is nothing but tickets, which is damage.
+    #[must_use]
+    pub(crate) fn open_handles(&mut self) -> bool {
+        let [_, .., last] = &self.parts[..] else {
+            return false;
         };
+        let last = last.clone();
+        self.parts.pop();
         let tickets = self.storage.bytes()[last].chunks_exact(ticket::LENGTH);
         let open = |ticket| Ticket::decode_any(ticket).ok()?.open().ok();
         self.held = tickets.filter_map(open).collect();
+        true
     }
 
     /// How many parts it has.
@@ -255,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn handles_are_not_all_that_there_is() {
+        assert!(!Payload::single(vec![0; 64]).open_handles());
+        let parts = Parts(&[&&b"a"[..], &&b"no ticket"[..]]);
+        let mut payload = Payload::from_bytes(parts.to_vec(), 2).expect("intact");
+        assert!(payload.open_handles());
+        assert_eq!((payload.count(), payload.part(0)), (1, &b"a"[..]));
+        assert!(!payload.open_handles());
+    }
+
+    #[test]
     fn damaged_tables_are_refused() {
         assert!(Payload::from_bytes(vec![0; 15], 2).is_none());
         let mut bytes = Parts(&[&&b"a"[..], &&b"b"[..]]).to_vec();
@@ -263,5 +281,6 @@ mod tests {
         bytes[..8].fill(0xff);
         assert!(Payload::from_bytes(bytes, 2).is_none());
         assert!(Payload::from_bytes(vec![0; 64], u32::MAX).is_none());
+        assert!(Payload::from_bytes(vec![0; 64], 0).is_none());
     }
 }

@@ -55,8 +55,8 @@ impl State {
 
     fn accept(&mut self, index: usize, reported: Reported) -> Result<(), CrashCause> {
         let Reported { head, mut payload } = reported;
-        if head.status & HANDLES != 0 {
-            payload.open_handles();
+        if head.status & HANDLES != 0 && !payload.open_handles() {
+            return Err(CrashCause::Corrupt);
         }
         let member = &mut self.members[index];
         match head.report {
