@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{
-    GRACE, GetError, Outgoing, PutError as NotPut, Queue, Received,
+    GRACE, GetError, INLINE_LIMIT, Outgoing, PutError as NotPut, Queue, Received,
 };
 
 use super::error::PutManyError;
@@ -184,6 +184,9 @@ fn put_bytes<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> 
 
 #[cold]
 fn put_slowly<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> {
+    if bytes.len() > INLINE_LIMIT && matches!(wait, Wait::Ever) {
+        queue.await_reuse(bytes.len());
+    }
     in_turns(wait, |turn| queue.put(0, Parts(&[&bytes]), turn)).map_err(|reason| {
         recall::<T>(bytes);
         wait.not_put(reason)

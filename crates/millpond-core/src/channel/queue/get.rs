@@ -150,6 +150,12 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return self.take(most, buffer, sink, deadline);
             }
+            if !slept && self.memory.await_for_a_moment() {
+                match self.take(most, buffer, sink, deadline) {
+                    Err(GetError::Empty) => continue,
+                    taken => return taken,
+                }
+            }
             // Spinning over, the guard is taken outside of it: it has a spin of its own.
             let found = with_thread_spin(|spin| {
                 if spin.until(|| control.length() > 0) {

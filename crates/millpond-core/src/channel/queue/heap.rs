@@ -41,6 +41,11 @@ pub(super) struct HeapState {
 }
 
 impl HeapState {
+    /// How many free units have pages, at this moment.
+    pub(super) fn warm(&self) -> u64 {
+        self.warm.load(Ordering::Relaxed)
+    }
+
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::channel::queue::control::Control;
 use crate::channel::queue::error::Trouble;
+use crate::channel::queue::gathering::Gathering;
 use crate::channel::queue::layout::{
     CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, UNIT, UNITS, Unit, WINDOW,
 };
+use crate::channel::queue::reuse::Reuse;
 use crate::os::map::Mapping;
 use crate::shm::region::{HEADER, Region};
 use crate::shm::slab::Slot;
@@ -23,6 +25,8 @@ pub(super) struct Memory {
     /// Where windows of the heap are mapped, null while they are not. Never unmapped while this
     /// lives. Lock-free, so that a fork at any moment leaves the child with a whole table.
     windows: Box<[AtomicPtr<u8>]>,
+    pub(super) gathering: Gathering,
+    pub(super) reuse: Reuse,
 }
 
 /// Units as this process sees them: in a window, or in a mapping of their own.
@@ -53,7 +57,7 @@ impl Memory {
 
     fn new(slot: Slot) -> Self {
         let windows = (0..UNITS / WINDOW).map(|_| AtomicPtr::new(null_mut())).collect();
-        Self { slot, windows }
+        Self { slot, windows, gathering: Gathering::default(), reuse: Reuse::default() }
     }
 
     pub(super) fn slot(&self) -> &Slot {

@@ -6,8 +6,10 @@
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_CONSUMERS;
+use crate::channel::queue::memory::Memory;
 use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Record};
+use crate::channel::queue::side::{SideGuard, Standing};
 use crate::crash::crash_point;
 
 impl Queue {
@@ -59,11 +61,7 @@ impl Queue {
     pub fn get_at_once<R>(&self, most: usize, read: impl FnOnce(u32, &[u8]) -> R) -> Option<R> {
         let memory = &*self.memory;
         let control = memory.control();
-        let get = control.get.enter_at_once()?;
-        let standing = get.standing();
-        if get.seen() <= standing.count && get.look(&control.put) <= standing.count {
-            return None;
-        }
+        let (get, standing) = memory.enter_where_items_are()?;
         crash_point!("queue: entered to get");
         let mut cursor = Cursor::at(memory, standing.position).ok()?;
         let record = cursor.record().ok()?;
@@ -83,5 +81,28 @@ impl Queue {
         }
         self.committed_for_watchers();
         Some(read)
+    }
+}
+
+impl Memory {
+    /// Enters the get side if nobody is there and there is an item.
+    #[inline]
+    fn enter_where_items_are(&self) -> Option<(SideGuard<'_>, Standing)> {
+        let control = self.control();
+        let get = control.get.enter_at_once()?;
+        let standing = get.standing();
+        if get.seen() > standing.count {
+            return Some((get, standing));
+        }
+        let available = get.look(&control.put).saturating_sub(standing.count);
+        if !self.lets_gather(available) {
+            return (available > 0).then_some((get, standing));
+        }
+        drop(get);
+        self.gather();
+        let get = control.get.enter_at_once()?;
+        let standing = get.standing();
+        let is_there = get.seen() > standing.count || get.look(&control.put) > standing.count;
+        is_there.then_some((get, standing))
     }
 }

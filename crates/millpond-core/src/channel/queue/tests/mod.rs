@@ -4,6 +4,7 @@ mod basics;
 mod damage;
 mod deaths;
 mod ends;
+mod pace;
 
 use std::time::Instant;
 

@@ -1,0 +1,99 @@
+//! Letting items gather: how a consumer that is faster than its producers stays out of their way.
+//!
+//! Each look at the producers' count takes the cache line that it is in from them, and with their
+//! next commit they take it back: some 100 ns each way, while the item itself costs 20 ns. And each
+//! time that a consumer goes to sleep over a gap of a microsecond, some producer has to wake it. A
+//! consumer that takes an item, looks, takes the next one and looks again makes all of them that
+//! slow. So one that finds items coming fast lets some gather before it looks.
+//!
+//! How long it pauses is a matter of what came of it: twice as long when pausing for so long was
+//! worth it, half as long when it was not. Where answers are waited for, one item at a time, it soon
+//! is nothing at all, and it is never more than half a microsecond. Nothing depends on it: what is
+//! noted here is of this process alone.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::channel::queue::memory::Memory;
+
+/// So many futile looks are worth a try.
+const FUTILE: u32 = 16;
+/// The pause that is tried first, in spins of some 20 ns.
+const SHORTEST: u32 = 2;
+/// The longest pause.
+const LONGEST: u32 = 24;
+/// So many items are worth a look.
+const PLENTY: u64 = 32;
+/// How many looks a wait begins with, before it is one that may end in sleep.
+const LOOKS: u32 = 32;
+/// Items that come after so few of these looks come fast.
+const FAST: u32 = 12;
+
+/// What this process knows of how its items come.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// How many spins it pauses for before it looks again.
+    pause: AtomicU32,
+    /// How many looks have found few items or none since a pause was last tried.
+    futile: AtomicU32,
+}
+
+#[cfg(test)]
+impl Gathering {
+    pub(super) fn pause(&self) -> u32 {
+        self.pause.load(Ordering::Relaxed)
+    }
+}
+
+// Relaxed: guesses, each of which stands for itself.
+impl Memory {
+    /// Whether `available` items are so few that the caller had better let more
+    /// [gather](Self::gather).
+    #[inline]
+    pub(super) fn lets_gather(&self, available: u64) -> bool {
+        if available >= PLENTY / 4 {
+            return false;
+        }
+        let Gathering { pause, futile } = &self.gathering;
+        if pause.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
+        let so_far = futile.load(Ordering::Relaxed);
+        futile.store((so_far + 1) % FUTILE, Ordering::Relaxed);
+        if so_far + 1 == FUTILE {
+            pause.store(SHORTEST, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// Pauses. Not to be called in a guard.
+    #[cold]
+    pub(super) fn gather(&self) {
+        let pause = self.gathering.pause.load(Ordering::Relaxed);
+        let before = self.control().length();
+        for _ in 0..pause {
+            std::hint::spin_loop();
+        }
+        let gathered = self.control().length().saturating_sub(before);
+        let next = match gathered {
+            _ if gathered * 2 < u64::from(pause) => pause / 2,
+            0..PLENTY => (pause * 2).min(LONGEST),
+            _ => pause,
+        };
+        self.gathering.pause.store(next, Ordering::Relaxed);
+    }
+
+    /// Looks for items for a moment, about as long as going to sleep and being woken takes a core;
+    /// whether there are some.
+    pub(super) fn await_for_a_moment(&self) -> bool {
+        for looks in 0..LOOKS {
+            if self.control().length() > 0 {
+                if looks <= FAST {
+                    self.gathering.pause.fetch_max(SHORTEST, Ordering::Relaxed);
+                }
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+}

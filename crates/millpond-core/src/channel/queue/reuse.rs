@@ -1,0 +1,72 @@
+//! Memory that is about to come back, instead of fresh pages.
+//!
+//! Fresh pages cost a producer more than the bytes that it writes there: the kernel hands them out
+//! one by one, zeroed, and each process meets each of them with a page fault. A producer of large
+//! items that is a little faster than its consumers would pay that for every item, and what it
+//! writes would have left the cache when it is read. So it may wait a moment for a block to come
+//! back, at most for as long as the fresh pages would take. Consumers that do not come cost it next
+//! to nothing: each time that this did not pay, twice as many items do without it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::layout::UNIT;
+
+/// So many items on their way keep consumers busy.
+const ENOUGH: u64 = 2;
+/// What fresh pages for a unit take: zeroing, and a fault in two processes for each.
+const FRESH: Duration = Duration::from_micros(16);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_millis(2);
+const RAREST: u32 = 16;
+
+/// What this process knows of whether that pays.
+#[derive(Debug, Default)]
+pub(super) struct Reuse {
+    /// How many items do without.
+    skip: AtomicU32,
+    /// How many will, after the next time that it did not pay.
+    next: AtomicU32,
+}
+
+#[cfg(test)]
+impl Reuse {
+    pub(super) fn rarity(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+}
+
+impl Queue {
+    /// Waits a moment, before an item of `length` bytes is put, for memory that consumers are about
+    /// to give back: only if fresh pages would be needed, if items enough are on their way, and no
+    /// longer than these pages would cost. For producers that nothing else holds up.
+    pub fn await_reuse(&self, length: usize) {
+        let units = length.div_ceil(UNIT) as u64;
+        let control = self.memory.control();
+        let is_due = || control.heap.warm() < units && control.length() >= ENOUGH;
+        // Relaxed: guesses of this process, each of which stands for itself.
+        let Reuse { skip, next } = &self.memory.reuse;
+        if !is_due() {
+            return;
+        }
+        let left = skip.load(Ordering::Relaxed);
+        if left > 0 {
+            skip.store(left - 1, Ordering::Relaxed);
+            return;
+        }
+        let patience = FRESH.saturating_mul(units.min(1000) as u32).min(LONGEST);
+        let start = Instant::now();
+        while is_due() {
+            if start.elapsed() > patience {
+                let skipped = next.load(Ordering::Relaxed).max(1);
+                skip.store(skipped, Ordering::Relaxed);
+                next.store((skipped * 2).min(RAREST), Ordering::Relaxed);
+                return;
+            }
+            // The consumer may need this very core.
+            rustix::thread::sched_yield();
+        }
+        next.store(0, Ordering::Relaxed);
+    }
+}
