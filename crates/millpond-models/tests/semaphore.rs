@@ -74,25 +74,38 @@ fn what_the_permit_guards_is_seen() {
     guards(1);
 }
 
+/// A number that only the holder of the one permit may touch; loom tells if two could at once, or
+/// if one could miss what another wrote.
+struct Guarded {
+    semaphore: Arc<Semaphore>,
+    number: UnsafeCell<u32>,
+}
+
+// SAFETY: loom checks what the permit is for.
+unsafe impl Sync for Guarded {}
+// SAFETY: as above.
+unsafe impl Send for Guarded {}
+
+impl Guarded {
+    fn count(&self) {
+        assert_eq!(self.semaphore.acquire(None), Taken::Clean);
+        // SAFETY: the only permit is here.
+        self.number.with_mut(|number| unsafe { *number += 1 });
+        self.semaphore.release().expect("held");
+    }
+}
+
 fn guards(other: u32) {
     Model::of(2, 3).run(move || {
-        let (semaphore, data) = (semaphore(1), Arc::new(UnsafeCell::new(0_u64)));
-        assert!(semaphore.try_acquire());
-        semaphore.release().expect("held");
-        let add = |semaphore: &Semaphore, data: &UnsafeCell<u64>| {
-            assert_eq!(semaphore.acquire(None), Taken::Clean);
-            data.with_mut(|data| {
-                // SAFETY: the only permit is here.
-                unsafe { *data += 1 };
-            });
-            semaphore.release().expect("held");
-        };
+        let guarded = Guarded { semaphore: semaphore(1), number: UnsafeCell::new(0) };
+        let guarded = Arc::new(guarded);
+        guarded.count();
         let other = {
-            let (semaphore, data) = (Arc::clone(&semaphore), Arc::clone(&data));
-            Process::thread(other, 1, move || add(&semaphore, &data))
+            let guarded = Arc::clone(&guarded);
+            Process::thread(other, 1, move || guarded.count())
         };
-        add(&semaphore, &data);
-        add(&semaphore, &data);
+        guarded.count();
+        guarded.count();
         other.join();
     });
 }
