@@ -215,6 +215,39 @@ def test_floats_are_added_quickly_as_slowly(code: str) -> None:
     assert str(inspect.signature(type(value).add)) == "(self, /, amount)"
 
 
+def test_elements_are_added_to_quickly_as_slowly() -> None:
+    array: Any = millpond.Array("h", [1, 2, 3])
+    assert (array.add(0, 10), array.add(-1, 10), array.add(index=1, amount=10)) == (11, 13, 12)
+    assert (array.add(True, 1), array.add(2, 2**16)) == (13, 13)
+    for index in (3, -4, 2**70):
+        with pytest.raises((IndexError, OverflowError)):
+            array.add(index, 1)
+    for wrong in ((0,), (0, 1, 2), (0, "1"), (0.0, 1)):
+        with pytest.raises(TypeError):
+            array.add(*wrong)
+    assert array[:] == [11, 13, 13]
+    floats: Any = millpond.Array("d", 2)
+    assert (floats.add(1, 0.5), floats.add(1, 1), floats[:]) == (0.5, 1.5, [0.0, 1.5])
+    assert str(inspect.signature(type(floats).add)) == "(self, /, index, amount)"
+
+
+def add_often(value: Any, times: int) -> None:
+    for _ in range(times):
+        value.add(1)
+
+
+def test_additions_of_two_processes_and_this_one_are_all_there(start: Start) -> None:
+    value: Any = millpond.Value("q", 0)
+    others = [start(add_often, value, 20_000) for _ in range(2)]
+    for _ in range(2_000):
+        value.add(1)
+        with value.get_lock():
+            value.value += 1
+    for other in others:
+        other.join()
+    assert value.value == 44_000
+
+
 def test_an_addition_while_the_lock_is_held_here() -> None:
     value: Any = millpond.Value("q", 5)
     with value.get_lock():

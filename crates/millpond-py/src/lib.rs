@@ -104,7 +104,8 @@ mod _engine {
         crate::acquire::quicken::<PyLock>(py)?;
         crate::acquire::quicken::<PyRLock>(py)?;
         crate::acquire::quicken::<PySemaphore>(py)?;
-        crate::quick::install::<crate::number::Add>(py)?;
+        crate::quick::install::<crate::number::AddToNumber>(py)?;
+        crate::quick::install::<crate::number::AddToNumbers>(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

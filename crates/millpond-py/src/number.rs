@@ -73,40 +73,6 @@ impl PyGuardedNumber {
     }
 }
 
-/// [`PyGuardedNumber::add`] of an ordinary amount while nobody else has the lock.
-pub(crate) struct Add;
-
-impl QuickMethod for Add {
-    type Class = PyGuardedNumber;
-    const NAME: &'static CStr = c"add";
-
-    #[inline]
-    fn at_once(this: &PyGuardedNumber, arguments: Arguments<'_>) -> Option<Answer> {
-        let amount = if this.numbers.kind().is_float() {
-            Scalar::Float(arguments.float()?)
-        } else {
-            Scalar::Signed(arguments.int()?)
-        };
-        let lock = &*this.lock.get().0;
-        if !lock.try_acquire() {
-            return None;
-        }
-        let sum = this.numbers.add(0, amount);
-        // It is held here.
-        let _ = lock.release();
-        Some(match sum? {
-            Scalar::Signed(sum) => Answer::Signed(sum),
-            Scalar::Unsigned(sum) => Answer::Unsigned(sum),
-            Scalar::Float(sum) => Answer::Float(sum),
-        })
-    }
-
-    fn kept() -> &'static OnceLock<Kept> {
-        static KEPT: OnceLock<Kept> = OnceLock::new();
-        &KEPT
-    }
-}
-
 /// Numbers side by side in shared bytes, of which one may be added to with a lock held.
 #[pyclass(name = "GuardedNumbers", module = "millpond._engine", subclass, frozen)]
 pub(crate) struct PyGuardedNumbers {
@@ -150,6 +116,66 @@ impl PyGuardedNumbers {
     }
 }
 
+/// Adds an ordinary amount, the argument at this place, if the lock is free or is soon.
+#[inline]
+fn add_at_once(
+    numbers: &Numbers,
+    index: usize,
+    lock: &Py<PyRLock>,
+    arguments: Arguments<'_>,
+    at: usize,
+) -> Option<Answer> {
+    let amount = if numbers.kind().is_float() {
+        Scalar::Float(arguments.float(at)?)
+    } else {
+        Scalar::Signed(arguments.int(at)?)
+    };
+    let lock = &*lock.get().0;
+    if arguments.count() != at + 1 || !lock.try_briefly() {
+        return None;
+    }
+    let sum = numbers.add(index, amount);
+    // It is held here.
+    let _ = lock.release();
+    Some(match sum? {
+        Scalar::Signed(sum) => Answer::Signed(sum),
+        Scalar::Unsigned(sum) => Answer::Unsigned(sum),
+        Scalar::Float(sum) => Answer::Float(sum),
+    })
+}
+
+macro_rules! quick_additions {
+    ($($method:ident of $class:ident: $at_once:expr;)*) => {$(
+        /// Its method `add`.
+        pub(crate) struct $method;
+
+        impl QuickMethod for $method {
+            type Class = $class;
+            const NAME: &'static CStr = c"add";
+
+            #[inline]
+            fn at_once(this: &$class, arguments: Arguments<'_>) -> Option<Answer> {
+                $at_once(this, arguments)
+            }
+
+            fn kept() -> &'static OnceLock<Kept> {
+                static KEPT: OnceLock<Kept> = OnceLock::new();
+                &KEPT
+            }
+        }
+    )*};
+}
+
+quick_additions! {
+    AddToNumber of PyGuardedNumber: |this: &PyGuardedNumber, arguments| {
+        add_at_once(&this.numbers, 0, &this.lock, arguments, 0)
+    };
+    AddToNumbers of PyGuardedNumbers: |this: &PyGuardedNumbers, arguments: Arguments<'_>| {
+        let index = usize::try_from(arguments.int(0)?).ok().filter(|&index| index < this.length)?;
+        add_at_once(&this.numbers, index, &this.lock, arguments, 1)
+    };
+}
+
 /// Calls the function with the lock held. The death of its owner is an error, once.
 #[inline]
 fn locked<R>(
@@ -158,7 +184,9 @@ fn locked<R>(
     call: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
     let lock = lock.get();
-    acquire(py, &*lock.0, Truth(true), None)?;
+    if !lock.0.try_briefly() {
+        acquire(py, &*lock.0, Truth(true), None)?;
+    }
     let result = call();
     lock.release()?;
     result

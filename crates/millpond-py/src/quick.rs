@@ -63,10 +63,10 @@ impl Arguments<'_> {
         self.0.len()
     }
 
-    /// The only argument if it is an `int` and fits.
+    /// The argument at this place if it is an `int` and fits.
     #[inline]
-    pub(crate) fn int(self) -> Option<i64> {
-        let &[argument] = self.0 else { return None };
+    pub(crate) fn int(self, at: usize) -> Option<i64> {
+        let argument = *self.0.get(at)?;
         let mut overflow = 0;
         // SAFETY: above; of an exact `int` too large, nothing is raised but `overflow` set.
         unsafe {
@@ -78,10 +78,10 @@ impl Arguments<'_> {
         }
     }
 
-    /// The only argument if it is a `float`.
+    /// The argument at this place if it is a `float`.
     #[inline]
-    pub(crate) fn float(self) -> Option<f64> {
-        let &[argument] = self.0 else { return None };
+    pub(crate) fn float(self, at: usize) -> Option<f64> {
+        let argument = *self.0.get(at)?;
         // SAFETY: above.
         unsafe { (ffi::PyFloat_CheckExact(argument) != 0).then(|| ffi::PyFloat_AsDouble(argument)) }
     }
