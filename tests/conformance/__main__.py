@@ -121,7 +121,7 @@ class _Report:
         seconds: float,
     ) -> None:
         """Compare a suite's outcomes with the standard library's, test by test."""
-        expected = regressions = 0
+        expected = flaked = regressions = 0
         for test, outcome in sorted(results.items()):
             before = reference.get(test, Outcome("passed"))
             short = ".".join(test.split(".")[-2:])
@@ -134,13 +134,17 @@ class _Report:
                 expected += 1
                 self._notes.append(f"- {suite}: `{short}` {outcome.kind}, as expected: {why}")
                 continue
+            if (flake := differences.flake(test)) is not None:
+                flaked += 1
+                self._notes.append(f"- {suite}: `{short}` {outcome.kind}, not judged: {flake}")
+                continue
             regressions += 1
             last = outcome.detail.strip().splitlines()[-1:] or [""]
             self._notes.append(f"- {suite}: `{short}` **{outcome.kind}**: {last[0]}")
         self.regressions += regressions
         self.passed += sum(outcome.kind == "passed" for outcome in results.values())
-        # Those that differ as expected were not judged.
-        self.skipped += sum(o.kind == "skipped" for o in results.values()) + expected
+        # Those that differ as expected, and flakes, were not judged.
+        self.skipped += sum(o.kind == "skipped" for o in results.values()) + expected + flaked
         self._data[suite] = {
             "millpond": {t: o.kind for t, o in results.items()},
             "stdlib": {t: o.kind for t, o in reference.items()},
