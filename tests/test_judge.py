@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conformance import differences, prefix, proof
+from conformance.__main__ import _is_worse
 from conformance.suite import Outcome, Suite
 
 TEST = "millpond_judge_fork.TestInvalidHandle"
@@ -89,6 +90,24 @@ def test_what_is_listed_runs_alone(
         rest,
         rest,
     ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "worse"),
+    [
+        ("passed", "passed", False),
+        ("passed", "failed", False),
+        ("failed", "passed", True),
+        ("hung", "skipped", True),
+        ("error", "failed", False),
+        ("skipped", "skipped", False),
+        ("skipped", "passed", True),
+        ("skipped", "unknown", False),
+        ("crashed", "unknown", True),
+    ],
+)
+def test_what_is_worse(ours: str, theirs: str, worse: bool) -> None:
+    assert _is_worse(Outcome(ours), Outcome(theirs)) is worse
 
 
 def test_at_most_eight_tests_differ() -> None:
