@@ -130,13 +130,10 @@ fn add_at_once(
     } else {
         Scalar::Signed(arguments.int(at)?)
     };
-    let lock = &*lock.get().0;
-    if arguments.count() != at + 1 || !lock.try_briefly() {
+    if arguments.count() != at + 1 {
         return None;
     }
-    let sum = numbers.add(index, amount);
-    // It is held here.
-    let _ = lock.release();
+    let sum = lock.get().0.briefly(|| numbers.add(index, amount))?;
     Some(match sum? {
         Scalar::Signed(sum) => Answer::Signed(sum),
         Scalar::Unsigned(sum) => Answer::Unsigned(sum),
@@ -184,9 +181,7 @@ fn locked<R>(
     call: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
     let lock = lock.get();
-    if !lock.0.try_briefly() {
-        acquire(py, &*lock.0, Truth(true), None)?;
-    }
+    acquire(py, &*lock.0, Truth(true), None)?;
     let result = call();
     lock.release()?;
     result

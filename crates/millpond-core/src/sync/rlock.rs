@@ -11,7 +11,7 @@ use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::token;
 
-/// How long [`RLock::try_briefly`] pauses between looks; a pause of a processor is 10 to 40 ns.
+/// How long [`RLock::briefly`] pauses between looks; a pause of a processor is 10 to 40 ns.
 const PAUSES: [u32; 3] = [16, 32, 64];
 
 /// A reentrant lock in shared memory. All zero is a free one.
@@ -52,25 +52,36 @@ impl RLock {
         taken
     }
 
-    /// Acquires the lock if it is free or the caller's, or comes free within a microsecond or two:
-    /// for locks that are held for less than it takes to wait.
+    /// Calls the function, which neither waits nor panics, with the lock held, if it is free or the
+    /// caller's, or comes free within a microsecond or two: for what takes less time than to wait.
     ///
-    /// It looks ever more rarely. A word that goes back and forth between two cores costs each of
-    /// them several turns of its own; so the other one is better left to do some at a stretch.
+    /// The word alone says that the lock is held: thread and count are for who comes back for more.
     #[inline]
-    pub fn try_briefly(&self) -> bool {
-        self.try_acquire() || self.try_after_pauses()
+    pub fn briefly<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
+        let me = ProcessId::current();
+        let taken = self.word.try_take(me) || self.take_after_pauses(me);
+        if !taken && !self.is_mine() {
+            return None;
+        }
+        crash_point!("rlock: taken briefly");
+        let result = call();
+        if taken {
+            self.word.release(me);
+        }
+        Some(result)
     }
 
+    /// Looks ever more rarely. A word that goes back and forth between two cores costs each of them
+    /// several turns of its own; so the other one is better left to do some at a stretch.
     #[inline(never)]
-    fn try_after_pauses(&self) -> bool {
+    fn take_after_pauses(&self, me: ProcessId) -> bool {
         // Another thread of this process may need what the caller keeps from it, to let go.
-        if self.word.holder() == Some(ProcessId::current()) {
+        if self.word.holder() == Some(me) {
             return false;
         }
         PAUSES.into_iter().any(|pauses| {
             (0..pauses).for_each(|_| std::hint::spin_loop());
-            self.word.holder().is_none() && self.try_acquire()
+            self.word.holder().is_none() && self.word.try_take(me)
         })
     }
 
@@ -242,32 +253,46 @@ mod tests {
     }
 
     #[test]
-    fn a_brief_try_gets_what_is_free_and_what_comes_free() {
+    fn what_is_brief_is_done_with_the_lock_held() {
         let lock = Shared::<RLock>::zeroed().expect("memory");
-        assert!(lock.try_briefly() && lock.try_briefly());
-        assert_eq!(lock.count(), 2);
+        let me = Some(ProcessId::current());
+        assert_eq!(lock.briefly(|| (lock.holder(), lock.count())), Some((me, 0)));
+        assert_eq!(lock.holder(), None);
+        assert!(lock.try_acquire());
+        assert_eq!(lock.briefly(|| lock.count()), Some(1));
         std::thread::scope(|scope| {
-            assert!(!scope.spawn(|| lock.try_briefly()).join().expect("no panic"));
+            assert_eq!(scope.spawn(|| lock.briefly(|| ())).join().expect("no panic"), None);
         });
-        assert_eq!(lock.release_all(), Ok(2));
+        assert_eq!(lock.release_all(), Ok(1));
+        let owner = Child::run(|| {
+            lock.briefly(sleep_for_ever);
+        });
+        until(|| lock.holder().is_some());
+        assert_eq!(lock.briefly(|| ()), None);
+        owner.kill();
+        assert_eq!(lock.briefly(|| ()), None);
+        assert!(matches!(lock.acquire(far()), Taken::OwnerDied(_)));
+        assert_eq!(lock.count(), 1);
+    }
+
+    #[test]
+    fn not_one_of_two_that_are_brief_is_lost() {
+        let lock = Shared::<RLock>::zeroed().expect("memory");
+        // Counted by a load and a store.
+        let sum = Shared::<RLock>::zeroed().expect("memory");
         let others = [(); 2].map(|()| {
             Child::run(|| {
-                for _ in 0..2000 {
-                    until(|| lock.try_briefly());
-                    lock.release().expect("held");
+                for _ in 0..5000 {
+                    let before = || sum.count.load(Ordering::Relaxed);
+                    let add = || sum.count.store(before() + 1, Ordering::Relaxed);
+                    while lock.briefly(add).is_none() {
+                        std::thread::yield_now();
+                    }
                 }
             })
         });
         others.into_iter().for_each(Child::join);
-        let owner = Child::run(|| {
-            assert!(lock.try_briefly());
-            sleep_for_ever();
-        });
-        until(|| lock.count() == 1);
-        assert!(!lock.try_briefly());
-        owner.kill();
-        assert!(!lock.try_briefly());
-        assert!(matches!(lock.acquire(far()), Taken::OwnerDied(_)));
+        assert_eq!(sum.count.load(Ordering::Relaxed), 10_000);
     }
 
     #[test]

@@ -9,12 +9,13 @@ use millpond_core::sync::robust::{SLICE, Taken};
 
 use crate::support::{Case, Child, far, shared, until};
 
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 10] = [
     Case { point: "lock: taken", role: "owner", visit: owner },
     Case { point: "lock: before release", role: "owner", visit: owner },
     Case { point: "rlock: taken", role: "owner", visit: reentrant_owner },
     Case { point: "rlock: counted", role: "owner", visit: reentrant_owner },
     Case { point: "rlock: before release", role: "owner", visit: reentrant_owner },
+    Case { point: "rlock: taken briefly", role: "owner", visit: brief_owner },
     Case { point: "robust word: before sleep", role: "waiter", visit: waiter },
     Case { point: "robust word: released, before wake", role: "owner", visit: releaser },
     Case { point: "robust word: taken from the dead", role: "heir", visit: heir },
@@ -57,6 +58,16 @@ fn reentrant_owner(point: &'static str) {
     assert!(lock.is_mine());
     assert_eq!(lock.release_all(), Ok(1));
     assert_eq!(lock.acquire(far()), Taken::Clean);
+}
+
+fn brief_owner(point: &'static str) {
+    let lock = shared::<RLock>();
+    let pid = Child::dies_at(point, || _ = lock.briefly(|| ()));
+    assert_eq!(lock.briefly(|| ()), None);
+    let taken = lock.acquire(far());
+    assert!(matches!(taken, Taken::OwnerDied(dead) if dead.pid() == pid), "{taken:?}");
+    assert_eq!(lock.release_all(), Ok(1));
+    assert_eq!(lock.briefly(|| ()), Some(()));
 }
 
 fn waiter(point: &'static str) {
