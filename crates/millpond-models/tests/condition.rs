@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 use millpond_models::model::{Model, Process};
+use millpond_models::os::clock::Instant;
 use millpond_models::sync::condition::{Condition, Notified};
 use millpond_models::sync::lock::Lock;
+use millpond_models::sync::robust::SLICE;
 
 #[derive(Default)]
 struct Shop {
@@ -198,6 +200,31 @@ fn no_notification_is_lost_to_one_that_dies_notified() {
             loom::thread::yield_now();
         }
         assert_eq!(dead.join(), None);
+    });
+}
+
+#[test]
+fn no_notification_is_lost_to_one_that_dies_before_it_leaves() {
+    Model::of(1, 2).run(|| {
+        let condition = Arc::new(Condition::default());
+        let dead = {
+            let condition = Arc::clone(&condition);
+            Process::dies_at("condition: before leaving", 2, move || {
+                let place = condition.register();
+                let until = Instant::now() + 1000 * SLICE;
+                assert_eq!(condition.wait_a_while(&place, until), Notified::Yes);
+                condition.leave(&place)
+            })
+        };
+        while condition.waiting() == 0 {
+            loom::thread::yield_now();
+        }
+        let mine = condition.register();
+        // The one that came first is notified, and does not live to use it.
+        assert_eq!(condition.notify(1), 1);
+        assert_eq!(dead.join(), None);
+        assert_eq!(condition.wait(&mine, None), Notified::Yes);
+        assert_eq!((condition.waiting(), condition.granted()), (0, 0));
     });
 }
 

@@ -190,16 +190,19 @@ impl PyCondition {
             (condition.wait_a_while(&place, until) == Notified::Yes).then_some(())
         });
         let mut raised = None;
-        let notified = match notified {
-            Ok(notified) => notified.is_some() || condition.leave(&place),
+        let place = match notified {
+            Ok(_) => Some(place),
             Err(error) => {
                 condition.withdraw(place);
                 raised = Some(error);
-                false
+                None
             }
         };
-        guard.reacquire(py, count, &mut raised)?;
-        Ok(notified)
+        let reacquired = guard.reacquire(py, count, &mut raised);
+        // Not before the lock is held: should this process die on its way there, its notification
+        // is for another.
+        let notified = place.is_some_and(|place| condition.leave(&place));
+        reacquired.map(|()| notified)
     }
 
     /// Wakes up to `n` of those that have waited longest.

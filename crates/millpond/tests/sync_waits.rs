@@ -146,6 +146,30 @@ fn a_killed_waiter_of_a_condition_takes_no_notification_along() {
 }
 
 #[test]
+fn a_waiter_that_is_killed_on_its_way_to_the_mutex_takes_no_notification_along() {
+    fn wait(ready: Mutex<u32>, changed: Condvar) {
+        drop(changed.wait_while(ready.lock().unwrap(), |ready| *ready == 0).unwrap());
+    }
+
+    let _watchdog = Watchdog::start();
+    let (ready, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
+    let start = || Process::new(wait).args((ready.clone(), changed.clone())).start().unwrap();
+    let killed = start();
+    until(|| format!("{changed:?}").contains("waiting: 1"));
+    let second = start();
+    until(|| format!("{changed:?}").contains("waiting: 2"));
+    let mut guard = ready.lock().unwrap();
+    changed.notify_one();
+    // It wakes, most likely, and finds the mutex locked.
+    thread::sleep(4 * SHORT);
+    killed.kill().unwrap();
+    killed.join().unwrap_err();
+    *guard = 1;
+    drop(guard);
+    second.join().unwrap();
+}
+
+#[test]
 fn a_wait_for_a_condition_ends_with_the_news_of_the_owners_death() {
     fn die_with_it(number: Mutex<u32>, changed: Condvar) {
         let mut number = number.lock().unwrap();

@@ -16,7 +16,9 @@
 //! There is no handshake: notifying a waiter that is dead, or dies before it acknowledges, leaves
 //! a grant in its record; waiters look at their slices' ends for grants of the dead and take them,
 //! so no notification is lost to a process that cannot use it (one that comes to wait later may
-//! get it too, and wakes without having been notified). Records of waiters that died cost nothing
+//! get it too, and wakes without having been notified). A door has its callers acknowledge when they
+//! hold the user's lock again ([`Condition::wait_a_while`], then [`Condition::leave`]), and not
+//! before: one that dies on its way to the lock takes no notification along. Records of waiters that died cost nothing
 //! until a notification finds them; when the table is full, they are freed, and their grants go to
 //! those who wait.
 //!
@@ -178,8 +180,9 @@ impl Condition {
         }
     }
 
-    /// Like [`wait`](Self::wait), but the caller keeps its place when `until` has passed, which
-    /// counts as [`Notified::Interrupted`].
+    /// Like [`wait`](Self::wait), but the caller keeps its place, however this ends, until it
+    /// [leaves](Self::leave). If it is notified and dies before that, another waiter is notified
+    /// instead. That `until` has passed counts as [`Notified::Interrupted`].
     pub fn wait_a_while(&self, place: &Place, until: Instant) -> Notified {
         match place.0 {
             Kind::Record(index) => self.wait_at(&self.records[index], Some(until), false),
@@ -190,10 +193,12 @@ impl Condition {
         }
     }
 
-    /// Gives up a place: whether the caller had been notified.
+    /// Gives up a place: whether the caller had been notified. It holds the user's lock, and can
+    /// use the notification now.
     pub fn leave(&self, place: &Place) -> bool {
         match place.0 {
             Kind::Record(index) => {
+                crash_point!("condition: before leaving");
                 // Whatever was in it, only its owner frees it.
                 let word = self.records[index].word.swap(0, Ordering::Relaxed);
                 word & GRANTED != 0
@@ -208,7 +213,10 @@ impl Condition {
         with_thread_spin(|spin| {
             loop {
                 if spin.until(granted) {
-                    return acknowledge(record);
+                    if leaves {
+                        acknowledge(record);
+                    }
+                    return Notified::Yes;
                 }
                 let word = record.word.load(Ordering::Relaxed);
                 let asleep = word | SLEEPING;
@@ -221,11 +229,7 @@ impl Condition {
                 match patience.after(woken) {
                     After::Look => {}
                     After::Interrupted => return Notified::Interrupted,
-                    After::LookForDead => {
-                        if self.take_grant_of_dead() {
-                            return self.leave_with_grant(record);
-                        }
-                    }
+                    After::LookForDead => self.inherit(record),
                     After::GiveUp if !leaves => return Notified::Interrupted,
                     After::GiveUp if exchange(record, asleep, 0) => return Notified::TimedOut,
                     // A grant came at the last moment.
@@ -233,16 +237,6 @@ impl Condition {
                 }
             }
         })
-    }
-
-    /// Frees the record of the caller, who has a grant of somebody else's.
-    fn leave_with_grant(&self, record: &Record) -> Notified {
-        let word = record.word.load(Ordering::Relaxed);
-        if word & GRANTED != 0 || !exchange(record, word, 0) {
-            // It was notified itself meanwhile: one of the two grants is for the next.
-            self.pass_on(record);
-        }
-        Notified::Yes
     }
 
     fn wait_in_crowd(&self, seen: Admissions, deadline: Option<Instant>) -> Notified {
@@ -281,16 +275,26 @@ impl Condition {
         record.word.store(0, Ordering::Relaxed);
     }
 
-    /// Takes over a notification that its waiter did not live to see.
-    fn take_grant_of_dead(&self) -> bool {
-        let taken = self.used().iter().any(|record| {
+    /// Takes over a notification that its waiter did not live to use, if there is one and the owner
+    /// of this record has none.
+    fn inherit(&self, record: &Record) {
+        // Whether processes live is asked for outside of the guard.
+        let Some(dead) = self.used().iter().find(|record| is_granted_to_the_dead(record)) else {
+            return;
+        };
+        let left = dead.word.load(Ordering::Relaxed);
+        self.guarded(|| {
             let word = record.word.load(Ordering::Relaxed);
-            is_granted_to_the_dead(record) && exchange(record, word, 0)
-        });
-        if taken {
+            // Others notify and inherit in the guard alone; what is still there is the dead one's.
+            let is_there = left & GRANTED != 0 && dead.word.load(Ordering::Relaxed) == left;
+            if !is_there || word & GRANTED != 0 {
+                return;
+            }
+            // In this order: who dies in between leaves one grant too many rather than one too few.
+            record.word.store((word & !STATE) | GRANTED, Ordering::Relaxed);
             crash_point!("condition: took a grant");
-        }
-        taken
+            let _ = exchange(dead, left, 0);
+        });
     }
 
     /// Notifies the `count` waiters that have waited longest, or all if there are fewer; returns
@@ -355,10 +359,9 @@ fn is_granted_to_the_dead(record: &Record) -> bool {
     word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|who| !who.is_alive())
 }
 
-fn acknowledge(record: &Record) -> Notified {
+fn acknowledge(record: &Record) {
     crash_point!("condition: before acknowledging");
     record.word.store(0, Ordering::Relaxed);
-    Notified::Yes
 }
 
 fn exchange(record: &Record, from: u64, to: u64) -> bool {
@@ -384,6 +387,8 @@ mod tests {
         assert_eq!(condition.wait_a_while(&place, Instant::now()), Notified::Interrupted);
         assert_eq!(condition.waiting(), 1);
         assert_eq!(condition.notify(1), 1);
+        assert_eq!(condition.wait_a_while(&place, Instant::now()), Notified::Yes);
+        assert_eq!(condition.granted(), 1);
         assert!(condition.leave(&place));
         let place = condition.register();
         assert!(!condition.leave(&place));
@@ -414,6 +419,22 @@ mod tests {
         first.kill();
         let mine = condition.register();
         assert_eq!(condition.notify(1), 1);
+        assert_eq!(condition.wait(&mine, far()), Notified::Yes);
+        assert_eq!((condition.waiting(), condition.granted()), (0, 0));
+    }
+
+    #[test]
+    fn a_notification_of_one_that_dies_before_it_has_the_lock_goes_to_another() {
+        let condition = condition();
+        let first = Child::run(|| {
+            // It ends on its way to the lock.
+            let place = condition.register();
+            while condition.wait_a_while(&place, far().expect("soon")) != Notified::Yes {}
+        });
+        until(|| condition.waiting() == 1);
+        let mine = condition.register();
+        assert_eq!(condition.notify(1), 1);
+        first.join();
         assert_eq!(condition.wait(&mine, far()), Notified::Yes);
         assert_eq!((condition.waiting(), condition.granted()), (0, 0));
     }

@@ -7,11 +7,12 @@ use millpond_core::sync::lock::Lock;
 
 use crate::support::{Case, Child, far, shared, until};
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) const CASES: [Case; 8] = [
     Case { point: "condition: before registering", role: "waiter", visit: comer },
     Case { point: "condition: before sleep", role: "waiter", visit: sleeper },
     Case { point: "condition: granted, before wake", role: "notifier", visit: notifier },
     Case { point: "condition: before acknowledging", role: "waiter", visit: notified },
+    Case { point: "condition: before leaving", role: "waiter with the lock", visit: leaver },
     Case { point: "condition: took a grant", role: "heir of a grant", visit: heir },
     Case { point: "condition: passed on", role: "one who withdraws", visit: withdrawer },
     Case { point: "condition: before burying", role: "waiter", visit: burier },
@@ -92,6 +93,22 @@ fn notifier(point: &'static str) {
 fn notified(point: &'static str) {
     let pair = Pair::new();
     let victim = Child::will_die_at(point, || _ = pair.wait());
+    until(|| pair.condition.waiting() == 1);
+    let other = pair.waiter();
+    assert_eq!(pair.notify(1), 1);
+    victim.has_died();
+    other.ends_well();
+    pair.assert_usable();
+}
+
+fn leaver(point: &'static str) {
+    let pair = Pair::new();
+    let victim = Child::will_die_at(point, || {
+        let place = pair.locked(|| pair.condition.register());
+        let until = far().expect("soon");
+        assert_eq!(pair.condition.wait_a_while(&place, until), Notified::Yes);
+        pair.locked(|| pair.condition.leave(&place));
+    });
     until(|| pair.condition.waiting() == 1);
     let other = pair.waiter();
     assert_eq!(pair.notify(1), 1);

@@ -48,11 +48,13 @@ use crate::ticket;
 ///
 /// It lets those through who have waited longest. A waiter may also wake without one, so look at
 /// the data when it does, or use [`wait_while`](Condvar::wait_while). A notification of one who
-/// dies before it wakes goes to another. As a process that was notified may also die later, before
-/// it has done what the notification was for, waiters that are to make up for that should not wait
-/// for ever.
+/// dies before it holds the mutex again goes to another. One who dies later, before it has done what
+/// the notification was for, does so with the mutex, and whoever locks that next is told.
 #[derive(Clone)]
 pub struct Condvar(Arc<Shared<engine::Condition>>);
+
+/// How long a wait without a deadline is, before it begins anew.
+const TURN: Duration = Duration::from_secs(3600);
 
 /// Whether a wait ended because time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +85,20 @@ impl Condvar {
     ) -> LockResult<(MutexGuard<'a, T>, bool)> {
         // Before the mutex is given back: what changes after that notifies this place.
         let place = self.0.register();
-        guard.unlocked(|| {
+        let locked = guard.unlocked(|| {
             loop {
-                match self.0.wait(&place, deadline) {
-                    Notified::Yes => return true,
-                    Notified::TimedOut => return false,
-                    Notified::Interrupted => {}
+                let until = deadline.unwrap_or_else(|| Instant::now() + TURN);
+                let notified = self.0.wait_a_while(&place, until) == Notified::Yes;
+                if notified || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return;
                 }
             }
-        })
+        });
+        // Not before the mutex is held: should the caller die on its way there, its notification
+        // is for another.
+        let came = self.0.leave(&place);
+        let told = |(guard, ())| (guard, came);
+        locked.map(told).map_err(|error| error.map(told))
     }
 
     /// Gives the mutex back, waits for a notification, and locks the mutex again.
