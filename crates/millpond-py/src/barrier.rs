@@ -1,4 +1,7 @@
 //! `Barrier`.
+//!
+//! Its guard is held for moments unless its holder is stopped, so it is entered without the interpreter
+//! lock.
 
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::barrier::{Arrival, Barrier, Crossing};
@@ -49,13 +52,13 @@ impl PyBarrier {
             })
         };
         loop {
-            match barrier.arrive() {
+            match py.detach(|| barrier.arrive()) {
                 Arrival::Last { index, generation } => {
                     if let Err(error) = act(slf) {
-                        barrier.give_up(generation);
+                        py.detach(|| barrier.give_up(generation));
                         return Err(error);
                     }
-                    return if barrier.open(generation) == Crossing::Crossed {
+                    return if py.detach(|| barrier.open(generation)) == Crossing::Crossed {
                         Ok(index)
                     } else {
                         broken(py)
@@ -65,20 +68,20 @@ impl PyBarrier {
                     return match pass(generation) {
                         Ok(Some(Crossing::Crossed)) => Ok(index),
                         Ok(Some(_)) => broken(py),
-                        Ok(None) => match barrier.give_up(generation) {
+                        Ok(None) => match py.detach(|| barrier.give_up(generation)) {
                             Some(Crossing::Crossed) => Ok(index),
                             _ => broken(py),
                         },
                         // This party will not come again: the others must not wait for it.
                         Err(error) => {
-                            barrier.give_up(generation);
+                            py.detach(|| barrier.give_up(generation));
                             Err(error)
                         }
                     };
                 }
                 Arrival::Busy { generation } => {
                     if pass(generation)?.is_none() {
-                        barrier.give_up(generation);
+                        py.detach(|| barrier.give_up(generation));
                         return broken(py);
                     }
                 }
@@ -87,12 +90,14 @@ impl PyBarrier {
         }
     }
 
-    fn abort(&self) {
-        self.0.abort();
+    fn abort(&self, py: Python<'_>) {
+        let barrier = &*self.0;
+        py.detach(|| barrier.abort());
     }
 
-    fn reset(&self) {
-        self.0.reset();
+    fn reset(&self, py: Python<'_>) {
+        let barrier = &*self.0;
+        py.detach(|| barrier.reset());
     }
 
     #[getter]

@@ -1,4 +1,7 @@
 //! `Condition`.
+//!
+//! The table of waiters has a guard, which is held for moments unless its holder is stopped. So it is
+//! entered without the interpreter lock: other threads go on.
 
 use std::time::Instant;
 
@@ -178,11 +181,11 @@ impl PyCondition {
         }
         let deadline = waiting::deadline_of(timeout)?;
         let condition = &*self.condition;
-        let place = condition.register();
+        let place = py.detach(|| condition.register());
         let count = match guard.release_all(py) {
             Ok(count) => count,
             Err(error) => {
-                condition.withdraw(place);
+                py.detach(|| condition.withdraw(place));
                 return Err(error);
             }
         };
@@ -193,7 +196,7 @@ impl PyCondition {
         let place = match notified {
             Ok(_) => Some(place),
             Err(error) => {
-                condition.withdraw(place);
+                py.detach(|| condition.withdraw(place));
                 raised = Some(error);
                 None
             }
@@ -211,7 +214,8 @@ impl PyCondition {
         if !self.guard(py)?.is_mine(py)? {
             return Err(PyAssertionError::new_err("lock is not owned"));
         }
-        self.condition.notify(usize::try_from(n).unwrap_or(0));
+        let condition = &*self.condition;
+        py.detach(|| condition.notify(usize::try_from(n).unwrap_or(0)));
         Ok(())
     }
 

@@ -4,15 +4,17 @@ use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{DoneError, GetError, Options, PutError, Queue};
 use millpond_core::crash;
 
-use crate::items::{Kind, put_batch, queue, take_all, take_batch};
+use crate::items::{Kind, memory_comes_back, put_batch, queue, take_all, take_batch};
 use crate::support::{Case, Child, far, now, until};
 use crate::waiting::{is_readable, watched};
 
-pub(crate) const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 7] = [
     Case { point: "queue: entered to put", role: "producer that is stopped", visit: producer },
     Case { point: "queue: entered to get", role: "consumer that is stopped", visit: consumer },
     Case { point: "queue: entered to put", role: "producer of a full queue", visit: full },
     Case { point: "queue: entered to get", role: "consumer that has a task", visit: tasks },
+    Case { point: "queue: units are found", role: "producer in the heap", visit: heap },
+    Case { point: "queue: hint is lowered", role: "consumer in the heap", visit: heap_of_free },
     Case { point: "queue: token is about to be moved", role: "producer, stopped", visit: token },
 ];
 
@@ -104,4 +106,42 @@ fn token(point: &'static str) {
     assert!(is_readable(&queue));
     assert_eq!(take_all(&queue, Kind::Small), [3, 4, 5]);
     assert!(!is_readable(&queue));
+}
+
+fn try_put_large(queue: &Queue) -> Result<(), PutError> {
+    queue.try_put(1, Parts(&[&&[1_u8; 100_000][..]]))
+}
+
+/// Others put what needs no memory, and give back what they have; what they did not free is freed
+/// later.
+fn heap(point: &'static str) {
+    let queue = queue(Options::default());
+    for number in 0..2 {
+        put_batch(&queue, Kind::Large, number);
+    }
+    let stopped = stops_at(point, || put_batch(&queue, Kind::Large, 2));
+    assert!(matches!(try_put_large(&queue), Err(PutError::Busy)));
+    assert!(matches!(queue.wait_to_put(now()), Err(PutError::Busy)));
+    try_put(&queue).expect("a small one");
+    (0..2).for_each(|_| drop(take_batch(&queue, Kind::Large)));
+    goes_on(stopped);
+    assert_eq!(queue.len(), 2);
+    // A segment, a large item, and two that nobody has freed yet.
+    assert_eq!(queue.blocks_in_use(), 4);
+    queue.wait_to_put(far()).expect("nobody is in the way");
+    for _ in 0..2 {
+        queue.try_get(&mut Vec::new()).expect("an item");
+    }
+    memory_comes_back(&queue);
+}
+
+fn heap_of_free(point: &'static str) {
+    let queue = queue(Options::default());
+    put_batch(&queue, Kind::Large, 0);
+    let stopped = stops_at(point, || drop(take_batch(&queue, Kind::Large)));
+    assert!(matches!(try_put_large(&queue), Err(PutError::Busy)));
+    goes_on(stopped);
+    put_batch(&queue, Kind::Large, 1);
+    assert_eq!(take_all(&queue, Kind::Large), [1]);
+    memory_comes_back(&queue);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::layout::{Holding, UNIT, UNITS};
 use crate::channel::queue::memory::{Memory, Place};
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::inheritance::Receipt;
 
@@ -34,13 +35,17 @@ unsafe impl Sync for Block {}
 
 impl Block {
     /// A new block for `length` bytes, whose content is arbitrary.
-    pub(super) fn new(memory: &Arc<Memory>, length: usize) -> Result<Self, Trouble> {
+    pub(super) fn new(
+        memory: &Arc<Memory>,
+        length: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Trouble> {
         let units = length.div_ceil(UNIT).max(1);
         let holding = Holding::Owned(ProcessId::current().raw());
-        let unit = match memory.allocate(units, holding) {
+        let unit = match memory.allocate(units, holding, deadline) {
             // What the dead held may be enough.
             Err(Trouble::NoMemory(_)) if memory.sweep_the_dead() => {
-                memory.allocate(units, holding)?
+                memory.allocate(units, holding, deadline)?
             }
             allocated => allocated?,
         };

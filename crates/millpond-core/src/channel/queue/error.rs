@@ -2,12 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
-
-/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
-/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
-/// its turn, or for the next period of a quota, which is 100 ms.
-pub const GRACE: Duration = Duration::from_millis(200);
 
 /// Why nothing more was put.
 #[derive(Debug)]
@@ -53,6 +47,10 @@ pub enum GetError {
 #[derive(Debug)]
 pub(super) enum Trouble {
     TooLarge,
+    /// Somebody in the heap did not leave it until the deadline.
+    Busy,
+    /// A signal handler ran.
+    Interrupted,
     NoMemory(io::Error),
     Corrupt,
 }
@@ -108,6 +106,8 @@ impl From<Trouble> for PutError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::TooLarge => Self::TooLarge,
+            Trouble::Busy => Self::Busy,
+            Trouble::Interrupted => Self::Interrupted,
             Trouble::NoMemory(error) => Self::NoMemory(error),
             Trouble::Corrupt => Self::Corrupt,
         }
@@ -118,6 +118,8 @@ impl From<Trouble> for GetError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::NoMemory(error) => Self::NoMemory(error),
+            Trouble::Busy => Self::Busy,
+            Trouble::Interrupted => Self::Interrupted,
             Trouble::TooLarge | Trouble::Corrupt => Self::Corrupt,
         }
     }

@@ -11,13 +11,15 @@
 use std::os::fd::AsFd;
 
 use crate::channel::queue::error::Trouble;
+use crate::channel::queue::grace::GracedWord;
 use crate::channel::queue::layout::{Holding, MAP_START, UNIT, UNITS, Unit, WINDOW};
 use crate::channel::queue::memory::{Memory, file_offset};
 use crate::crash::crash_point;
+use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::os::memfd;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::robust::RobustWord;
+use crate::sync::robust::Taken;
 
 /// How many free units keep their pages: 64 MiB, so that sixteen items of 4 MiB go round without a
 /// fresh page.
@@ -26,12 +28,14 @@ const WARM_LIMIT: u64 = 1024;
 #[cfg(test)]
 pub(super) const WARM_BYTES: u64 = WARM_LIMIT * UNIT as u64;
 const PAGE: usize = 4096;
+/// The name of no process.
+const NOBODY: u64 = 0;
 
 /// What the processes agree on about the heap.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct HeapState {
-    guard: RobustWord,
+    guard: GracedWord,
     /// The first unit that may be free; always where a block begins or could.
     hint: AtomicU64,
     /// No unit from this one on was ever used.
@@ -66,13 +70,27 @@ impl Memory {
         &self.control().heap
     }
 
-    /// Enters the heap. Who holds it enters nothing else.
-    pub(super) fn enter_heap(&self) -> HeapGuard<'_> {
+    /// Enters the heap, for which the caller waits until `deadline`, for ever without one. Who holds
+    /// it enters nothing else.
+    pub(super) fn enter_heap(&self, deadline: Option<Instant>) -> Result<HeapGuard<'_>, Trouble> {
         let me = ProcessId::current();
+        self.entered(me, self.heap().guard.take(me, deadline))
+    }
+
+    /// Enters the heap for what may be left undone: `None` if somebody in it stands still.
+    pub(super) fn enter_heap_in_time(&self) -> Option<HeapGuard<'_>> {
+        let me = ProcessId::current();
+        self.entered(me, self.heap().guard.take_in_time(me)).ok()
+    }
+
+    fn entered(&self, me: ProcessId, taken: Taken) -> Result<HeapGuard<'_>, Trouble> {
         let heap = self.heap();
-        let died = heap.guard.enter(me).is_some();
-        let guard = HeapGuard(heap, me);
-        if died {
+        let guard = match taken {
+            Taken::Clean | Taken::OwnerDied(_) => HeapGuard(heap, me),
+            Taken::TimedOut => return Err(Trouble::Busy),
+            Taken::Interrupted => return Err(Trouble::Interrupted),
+        };
+        if taken != Taken::Clean {
             let mut warm = 0;
             self.each_unit(|unit, holding, units| {
                 if holding == Holding::Free {
@@ -82,7 +100,7 @@ impl Memory {
             });
             heap.warm.store(warm, Ordering::Relaxed);
         }
-        guard
+        Ok(guard)
     }
 
     fn top(&self) -> usize {
@@ -105,12 +123,17 @@ impl Memory {
         }
     }
 
-    /// Takes `units` free units for `holding`, with real pages.
-    pub(super) fn allocate(&self, units: usize, holding: Holding) -> Result<usize, Trouble> {
+    /// Takes `units` free units for `holding`, with real pages. Waits for the heap until `deadline`.
+    pub(super) fn allocate(
+        &self,
+        units: usize,
+        holding: Holding,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Trouble> {
         if units > UNITS {
             return Err(Trouble::TooLarge);
         }
-        let unit = self.claim(units, holding)?;
+        let unit = self.claim(units, holding, deadline)?;
         crash_point!("queue: block is claimed");
         if let Err(error) = self.reserve(unit, units) {
             self.free(unit);
@@ -119,9 +142,14 @@ impl Memory {
         Ok(unit)
     }
 
-    fn claim(&self, units: usize, holding: Holding) -> Result<usize, Trouble> {
+    fn claim(
+        &self,
+        units: usize,
+        holding: Holding,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Trouble> {
         let heap = self.heap();
-        let guard = self.enter_heap();
+        let guard = self.enter_heap(deadline)?;
         let hint = (heap.hint.load(Ordering::Relaxed) as usize).min(UNITS);
         let unit = self.find(hint, units)?;
         let end = unit + units;
@@ -212,8 +240,11 @@ impl Memory {
             self.cool(unit, units);
         }
         crash_point!("queue: block is about to be freed");
-        let guard = self.enter_heap();
-        self.free_entered(&guard, unit, units);
+        match self.enter_heap_in_time() {
+            Some(guard) => self.free_entered(&guard, unit, units),
+            // That takes no guard: whoever sweeps next frees what the dead hold, or nobody.
+            None => self.map()[unit].hold(Holding::Owned(NOBODY)),
+        }
     }
 
     /// Gives the pages of a block back to the system.

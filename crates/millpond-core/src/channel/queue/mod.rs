@@ -6,6 +6,7 @@ mod damage;
 mod error;
 mod gathering;
 mod get;
+mod grace;
 mod handle;
 mod heap;
 mod layout;
@@ -25,8 +26,9 @@ mod token;
 mod waiters;
 
 pub use block::Block;
-pub use error::{GRACE, GetError, PutError};
+pub use error::{GetError, PutError};
 pub use get::Received;
+pub use grace::GRACE;
 pub use handle::{Options, Queue, TICKET_LENGTH};
 pub use members::End;
 pub use put::{INLINE_LIMIT, Outgoing, PutManyError};

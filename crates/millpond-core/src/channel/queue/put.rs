@@ -174,7 +174,7 @@ impl Queue {
             // Before anything is copied.
             self.wait_for_room(deadline)?;
         }
-        let mut staged = self.stage(items)?;
+        let mut staged = self.stage(items, deadline)?;
         while *put < items.count() {
             match self.append(items, *put, &mut staged, deadline) {
                 Ok(0) => self.wait_for_room(deadline)?,
@@ -186,7 +186,7 @@ impl Queue {
     }
 
     /// Writes what is large to blocks.
-    fn stage(&self, items: &impl Outgoing) -> Result<Staged, PutError> {
+    fn stage(&self, items: &impl Outgoing, deadline: Option<Instant>) -> Result<Staged, PutError> {
         let mut staged = Vec::new();
         for index in 0..items.count() {
             let length = items.length(index);
@@ -195,7 +195,7 @@ impl Queue {
                 if self.memory.control().is_closed(NO_CONSUMERS) {
                     return Err(PutError::Closed);
                 }
-                let mut block = Block::new(&self.memory, length)?;
+                let mut block = Block::new(&self.memory, length, deadline)?;
                 items.write(index, block.bytes_mut());
                 crash_point!("queue: block is filled");
                 staged.push((index, block));
@@ -235,7 +235,8 @@ impl Queue {
         if n == 0 {
             return Ok(0);
         }
-        let written = memory.write_records(&guard, standing, items, from..from + n, staged);
+        let written =
+            memory.write_records(&guard, standing, items, from..from + n, staged, deadline);
         let position = written.inspect_err(|_| memory.sweep_put(&guard))?;
         let large = staged.partition_point(|(index, _)| *index < from + n);
         for (index, block) in &staged[..large] {
@@ -255,8 +256,8 @@ impl Queue {
             || control.is_closed(NO_CONSUMERS)
     }
 
-    /// Waits until a bounded queue has room and no other producer is in the way; one may be faster
-    /// to take it.
+    /// Waits until a bounded queue has room and nobody is in the way; somebody may be faster to take
+    /// it.
     ///
     /// # Errors
     /// [`PutError::Full`] or [`PutError::Busy`] if that is not so at the deadline, or
@@ -264,7 +265,9 @@ impl Queue {
     #[cold]
     pub fn wait_to_put(&self, deadline: Option<Instant>) -> Result<(), PutError> {
         self.wait_for_room(deadline)?;
-        self.enter_put(deadline).map(drop)
+        drop(self.enter_put(deadline)?);
+        // Memory may be what was wanting.
+        Ok(self.memory.enter_heap(deadline).map(drop)?)
     }
 
     fn enter_put(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, PutError> {
@@ -321,6 +324,7 @@ impl Memory {
         items: &impl Outgoing,
         range: std::ops::Range<usize>,
         staged: &Staged,
+        deadline: Option<Instant>,
     ) -> Result<Position, Trouble> {
         let mut cursor = match standing.position {
             none if none.is_none() => None,
@@ -334,7 +338,10 @@ impl Memory {
             let body = if large.is_some() { large_body() } else { length };
             let mut at = match cursor {
                 Some(cursor) if cursor.fits(body) => cursor,
-                full => self.new_segment(guard, full, standing.count + (index - first) as u64)?,
+                full => {
+                    let item = standing.count + (index - first) as u64;
+                    self.new_segment(guard, full, item, deadline)?
+                }
             };
             match large {
                 Some((_, block)) => at.write_large(items.tag(index), block.unit(), length),
@@ -353,6 +360,7 @@ impl Memory {
         _guard: &SideGuard<'_>,
         full: Option<Cursor>,
         item: u64,
+        deadline: Option<Instant>,
     ) -> Result<Cursor, Trouble> {
         let order = match full {
             // Consumers that keep up need little, and that stays in the cache.
@@ -363,7 +371,7 @@ impl Memory {
         };
         // Who never waits for room would not notice that nobody will take what it puts.
         self.close_if_deserted(End::Consumers);
-        let unit = self.allocate(1 << order, Holding::Segment(item))?;
+        let unit = self.allocate(1 << order, Holding::Segment(item), deadline)?;
         crash_point!("queue: segment is allocated");
         let next = Position::start_of(unit, order);
         let cursor = Cursor::at(self, next)?;

@@ -3,7 +3,10 @@
 //! Every block says who holds it, or which item it belongs to; see [`Holding`]. So garbage is
 //! recognised without a journal: under the guard of the put side, a block of an item that is not
 //! committed; under that of the get side, one of an item that was taken, or a segment before the
-//! one that is read; under none, a block of a process that is dead.
+//! one that is read; under none, a block of a process that is dead, or of nobody.
+//!
+//! While somebody stands still in the heap nothing is swept. What the dead hold is found later; what
+//! was meant for the items of somebody who died in one of the sides, at the next death there.
 
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
@@ -47,7 +50,9 @@ impl Memory {
     pub(super) fn sweep_the_dead(&self) -> bool {
         let mut owners = Vec::new();
         // Whether processes live is asked for outside of the guard.
-        let guard = self.enter_heap();
+        let Some(guard) = self.enter_heap_in_time() else {
+            return false;
+        };
         self.each_unit(|_, holding, _| {
             if let Holding::Owned(owner) = holding
                 && !owners.contains(&owner)
@@ -75,7 +80,9 @@ impl Memory {
     }
 
     fn sweep(&self, is_garbage: impl Fn(usize, Holding) -> bool) -> bool {
-        let guard = self.enter_heap();
+        let Some(guard) = self.enter_heap_in_time() else {
+            return false;
+        };
         let mut found = false;
         self.each_unit(|unit, holding, units| {
             if is_garbage(unit, holding) {

@@ -16,9 +16,8 @@
 //!
 //! **Stopped processes.** Who commits has done what it came for, and must not wait for one that is
 //! stopped in the guard. So whoever gives the guard back fences and compares once more, and one
-//! that waited for a [grace](GRACE) leaves it to the holder; it notes who that is, and others do
-//! not wait for that one at all. They ask whether it lives, though. Only if it is killed while it
-//! is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
+//! that waited for a [grace](super::grace) leaves it to the holder. Only if that one is killed while
+//! it is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
@@ -27,29 +26,25 @@ use rustix::fs::{FileType, Stat};
 use rustix::pipe::PipeFlags;
 
 use crate::channel::queue::Queue;
-use crate::channel::queue::error::GRACE;
+use crate::channel::queue::grace::GracedWord;
 use crate::channel::queue::memory::Memory;
 use crate::crash::crash_point;
-use crate::os::clock::Instant;
 use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sync::robust::{RobustWord, Taken};
-use crate::sync::spin::with_thread_spin;
+use crate::sync::robust::Taken;
 
 /// What the processes agree on about the FIFO.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct TokenState {
-    guard: RobustWord,
+    guard: GracedWord,
     /// Where the FIFO is: its device and inode, so that nothing else is taken for it. Written once.
     device: AtomicU64,
     inode: AtomicU64,
     watched: AtomicU32,
     /// Whether the byte is in it.
     byte: AtomicU32,
-    /// A holder of the guard that somebody has waited for in vain, 0 if there is none.
-    stuck: AtomicU64,
 }
 
 impl TokenState {
@@ -148,7 +143,7 @@ impl Queue {
         let me = ProcessId::current();
         let wanted = || u32::from(self.memory.control().length() > 0);
         loop {
-            match self.enter_token(me) {
+            match state.guard.take_in_time(me) {
                 Taken::Clean => {}
                 Taken::OwnerDied(_) => {
                     while rustix::io::read(token, &mut [0_u8; 8]).is_ok_and(|read| read > 0) {}
@@ -165,28 +160,6 @@ impl Queue {
                 return;
             }
         }
-    }
-
-    fn enter_token(&self, me: ProcessId) -> Taken {
-        let state = &self.memory.control().token;
-        // Relaxed, here and below: a hint about how long to wait.
-        let holder = state.guard.holder().map_or(0, ProcessId::raw);
-        let is_stuck = holder != 0 && holder == state.stuck.load(Ordering::Relaxed);
-        let now = Instant::now();
-        let deadline = if is_stuck { now } else { now + GRACE };
-        let taken = with_thread_spin(|spin| {
-            loop {
-                match state.guard.take(me, spin, Some(deadline)) {
-                    Taken::Interrupted => {}
-                    taken => return taken,
-                }
-            }
-        });
-        let stuck = if taken == Taken::TimedOut { holder } else { 0 };
-        if state.stuck.load(Ordering::Relaxed) != stuck {
-            state.stuck.store(stuck, Ordering::Relaxed);
-        }
-        taken
     }
 
     fn settle_entered(&self, token: BorrowedFd<'_>, wanted: impl Fn() -> u32) {

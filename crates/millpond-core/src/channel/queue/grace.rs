@@ -1,0 +1,89 @@
+//! A guard of moments over which nobody stands still for ever.
+//!
+//! Who holds such a guard leaves it within moments, unless it is stopped (or waits for a core, for
+//! its turn or for the next period of a quota). What others want to do under it can be left undone,
+//! or to somebody else; so they wait for a [`GRACE`]. Whoever has waited for that long in vain notes
+//! for whom, and nobody waits for that one any more; they ask whether it lives, though.
+
+use std::time::Duration;
+
+use crate::os::clock::Instant;
+use crate::os::identity::ProcessId;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::spin::with_thread_spin;
+
+/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
+/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
+/// its turn, or for the next period of a quota, which is 100 ms.
+pub const GRACE: Duration = Duration::from_millis(200);
+
+/// A guard; all zero is a free one.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct GracedWord {
+    word: RobustWord,
+    /// A holder for whom somebody has waited in vain, 0 if there is none.
+    stuck: AtomicU64,
+}
+
+impl GracedWord {
+    /// Takes the guard, for which the caller waits until `deadline`, for ever without one.
+    pub(super) fn take(&self, me: ProcessId, deadline: Option<Instant>) -> Taken {
+        if self.word.try_take(me) {
+            return Taken::Clean;
+        }
+        with_thread_spin(|spin| self.word.take(me, spin, deadline))
+    }
+
+    /// Takes the guard, for which the caller waits during a grace, whatever signals come.
+    pub(super) fn take_in_time(&self, me: ProcessId) -> Taken {
+        if self.word.try_take(me) {
+            return Taken::Clean;
+        }
+        // Relaxed, here and below: a hint about how long to wait.
+        let holder = self.word.holder().map_or(0, ProcessId::raw);
+        let is_stuck = holder != 0 && holder == self.stuck.load(Ordering::Relaxed);
+        let now = Instant::now();
+        let deadline = if is_stuck { now } else { now + GRACE };
+        let taken = loop {
+            match self.take(me, Some(deadline)) {
+                Taken::Interrupted => {}
+                taken => break taken,
+            }
+        };
+        let stuck = if taken == Taken::TimedOut { holder } else { 0 };
+        if self.stuck.load(Ordering::Relaxed) != stuck {
+            self.stuck.store(stuck, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Gives the guard back.
+    pub(super) fn release(&self, me: ProcessId) {
+        self.word.release(me);
+    }
+
+    pub(super) fn force_free(&self) {
+        self.word.force_free();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_twice_for_the_same_holder() {
+        let (guard, me) = (GracedWord::default(), ProcessId::current());
+        assert_eq!(guard.take_in_time(me), Taken::Clean);
+        let start = Instant::now();
+        assert_eq!(guard.take_in_time(me), Taken::TimedOut);
+        assert!(start.elapsed() >= GRACE);
+        assert_eq!(guard.stuck.load(Ordering::Relaxed), me.raw());
+        assert_eq!(guard.take_in_time(me), Taken::TimedOut);
+        guard.release(me);
+        assert_eq!(guard.take_in_time(me), Taken::Clean);
+        guard.release(me);
+    }
+}
