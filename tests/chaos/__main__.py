@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import millpond
-from chaos import channels, locks, pools, waiting
+from chaos import channels, locks, peers, pools, waiting
 from chaos.scenario import Outcome, Scenario, perform
 
 SCENARIOS: tuple[type[Scenario], ...] = (
@@ -34,6 +34,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     channels.SimpleQueueScenario,
     channels.JoinableQueueScenario,
     channels.PipeScenario,
+    peers.PeersScenario,
     pools.PoolScenario,
 )
 

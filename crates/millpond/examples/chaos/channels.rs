@@ -17,7 +17,7 @@ const BATCH: u64 = 8;
 const SIZES: [usize; 10] = [0, 0, 1, 10, 100, 100, 1_000, 10_000, 100_000, 1_000_000];
 
 /// Producer, number, and content that shows damage; `None` ends a consumer.
-type Item = Option<(u64, u64, Bytes)>;
+pub(crate) type Item = Option<(u64, u64, Bytes)>;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum ChannelPart {
@@ -30,7 +30,11 @@ pub(crate) enum ChannelPart {
 }
 
 fn item(seat: &Seat, number: u64) -> Item {
-    Some((seat.number as u64, number, content(seat.number as u64, number)))
+    item_of(seat.number as u64, number)
+}
+
+pub(crate) fn item_of(producer: u64, number: u64) -> Item {
+    Some((producer, number, content(producer, number)))
 }
 
 fn content(producer: u64, number: u64) -> Bytes {
@@ -38,7 +42,7 @@ fn content(producer: u64, number: u64) -> Bytes {
     Bytes::from(vec![(number % 251) as u8; size])
 }
 
-fn check(item: Item) -> Option<(u64, u64)> {
+pub(crate) fn check(item: Item) -> Option<(u64, u64)> {
     let (producer, number, bytes) = item?;
     assert!(bytes == content(producer, number), "item {number} of {producer} is damaged");
     Some((producer, number))

@@ -7,6 +7,7 @@ mod board;
 mod channels;
 mod ledger;
 mod locks;
+mod peers;
 mod stage;
 mod waiting;
 
@@ -16,7 +17,7 @@ use std::time::Instant;
 use crate::stage::{Outcome, Scenario, perform};
 
 /// The scenarios, by the functions that set them up anew.
-const SCENARIOS: [fn() -> millpond::Result<Scenario>; 10] = [
+const SCENARIOS: [fn() -> millpond::Result<Scenario>; 11] = [
     locks::mutex,
     locks::rlock,
     locks::semaphore,
@@ -27,6 +28,7 @@ const SCENARIOS: [fn() -> millpond::Result<Scenario>; 10] = [
     channels::queue_in_batches,
     channels::channel,
     channels::pipe,
+    peers::peers,
 ];
 
 struct Options {

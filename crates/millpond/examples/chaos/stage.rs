@@ -14,11 +14,12 @@ use crate::board::Seat;
 use crate::channels::ChannelPart;
 use crate::ledger::Account;
 use crate::locks::LockPart;
+use crate::peers::Host;
 use crate::waiting::WaitingPart;
 
 /// For anything that has to happen on a loaded machine. It ends a run that hangs; no run that goes
 /// well depends on it.
-const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
 /// Progress that each role must make after the last kill.
 const LAST_BEATS: u64 = 20;
 const MEAN_PAUSE: f64 = 0.006;
@@ -32,6 +33,7 @@ pub(crate) enum Part {
     Lock(LockPart),
     Waiting(WaitingPart),
     Channel(ChannelPart),
+    Host(Host),
 }
 
 fn play(part: Part, seat: Seat) {
@@ -39,6 +41,7 @@ fn play(part: Part, seat: Seat) {
         Part::Lock(part) => part.play(&seat),
         Part::Waiting(part) => part.play(&seat),
         Part::Channel(part) => part.play(&seat),
+        Part::Host(part) => part.play(&seat),
     }
 }
 
