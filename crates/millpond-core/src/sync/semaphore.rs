@@ -343,8 +343,11 @@ impl Semaphore {
         // Quick although others may sleep: who is admitted below looks after them.
         guard.settle(held, true);
         crash_point!("semaphore: released, before wake");
+        let nobody_waits = guard.was_quick;
         drop(guard);
-        self.waiting.admit(1);
+        if !nobody_waits {
+            self.waiting.admit(1);
+        }
         Ok(())
     }
 
