@@ -75,22 +75,23 @@ def _override(name: str, provide: Callable[[], Any]) -> property:
 
 
 @cache
-def _under_stdlib_name(
-    module: str, name: str, members: Callable[[Any], dict[str, Any]] = lambda ours: {}
-) -> Any:
-    """Return a class of millpond's under the name that programs know it by.
-
-    Args:
-        module: the module that has it in both packages.
-        name: the class's.
-        members: returns, for millpond's class, what is different under that name.
-    """
+def _under_stdlib_name(module: str, name: str) -> Any:
+    """Return a class of millpond's under the name that programs know it by."""
     from millpond._version import load_engine
 
     load_engine()
     ours = getattr(import_module(f"millpond.{module}"), name)
+    original = vars(import_module(f"multiprocessing.{module}"))[name]
     namespace = {"__module__": f"multiprocessing.{module}", "__doc__": ours.__doc__}
-    return type(name, (ours,), {**members(ours), **namespace})
+    kind: type = type
+    if module != "pool":
+        namespace |= bind_to_start_method(ours)
+    if module == "queues":
+        from millpond._queue_subclasses import kind_of_queue
+
+        kind = kind_of_queue(original, ours)
+        namespace["_stands_in"] = True
+    return kind(name, (ours,), namespace)
 
 
 class FunctionPatch:
@@ -230,14 +231,14 @@ PATCHES: Mapping[str, Patch] = {
     ),
     "multiprocessing.queues": NamesPatch(
         **{
-            name: partial(_under_stdlib_name, "queues", name, bind_to_start_method)
+            name: partial(_under_stdlib_name, "queues", name)
             for name in ("JoinableQueue", "Queue", "SimpleQueue")
         },
     ),
     "multiprocessing.synchronize": NamesPatch(
         SemLock=lambda: import_module("millpond.synchronize").SemLock,
         **{
-            name: partial(_under_stdlib_name, "synchronize", name, bind_to_start_method)
+            name: partial(_under_stdlib_name, "synchronize", name)
             for name in "Barrier BoundedSemaphore Condition Event Lock RLock Semaphore".split()
         },
     ),
