@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -138,11 +140,13 @@ class Suite:
             for key, value in os.environ.items()
             if not key.startswith(("PYTHON", "MILLPOND"))
         }
+        # Of its own: tests make files and directories of fixed names there.
+        directory = Path(tempfile.mkdtemp(prefix="cwd-", dir=self.work))
         log = (self.work / f"{self.name}.log").open("ab")
         with log:
             child = subprocess.Popen(
                 [self.python, DRIVER, str(writer), *arguments],
-                cwd=self.work,
+                cwd=directory,
                 env={**environment, "PYTHONPATH": str(self.work)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -151,10 +155,18 @@ class Suite:
                 start_new_session=True,
             )
         os.close(writer)
-        return child, self._lines(child, reader)
+        return child, self._lines(child, reader, directory)
 
-    def _lines(self, child: subprocess.Popen[bytes], reader: int) -> Iterator[dict[str, Any]]:
+    def _lines(
+        self, child: subprocess.Popen[bytes], reader: int, directory: Path
+    ) -> Iterator[dict[str, Any]]:
         """Yield what a driver reports; TimeoutError when it is silent for too long."""
+        try:
+            yield from self._read(child, reader)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _read(self, child: subprocess.Popen[bytes], reader: int) -> Iterator[dict[str, Any]]:
         buffer = b""
         with os.fdopen(reader, "rb", buffering=0) as file, selectors.DefaultSelector() as selector:
             selector.register(file, selectors.EVENT_READ)
