@@ -6,6 +6,7 @@ use millpond_core::crash;
 use millpond_core::os::fork::{Forked, exit_now, fork};
 use millpond_core::os::pidfd::PidFd;
 use millpond_core::shm::shared::{Shared, SharedObject};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// One role in which a process comes by a crash point.
 pub(crate) struct Case {
@@ -59,7 +60,11 @@ impl Child {
     pub(crate) fn run(run: impl FnOnce() -> bool) -> Self {
         // SAFETY: the only other thread of this program sleeps, so it holds no lock.
         match unsafe { fork() }.expect("fork") {
-            Forked::Child => exit_now(if run() { 0 } else { 3 }),
+            Forked::Child => {
+                // Whatever ends this program, none of them stays behind, not even a stopped one.
+                let _ = set_parent_process_death_signal(Some(Signal::KILL));
+                exit_now(if run() { 0 } else { 3 })
+            }
             Forked::Parent(pid) => {
                 Self { process: PidFd::open(pid).expect("child"), pid, reaped: false }
             }
