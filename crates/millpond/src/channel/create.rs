@@ -34,18 +34,19 @@ use crate::queue::{Message, checked};
 ///
 /// # Who counts
 ///
-/// Each process that has a handle, and each handle on its way in a message or an argument. Two
-/// things are not known: a message with a handle that nobody will ever read keeps the end open;
-/// and a child that was made with `fork`, not by this crate, counts once it uses the handle that
-/// it inherited. Receivers that wait notice a death within 50 ms, and so do senders of large
-/// values; a sender of small ones that need not wait notices that the receivers have died (as
-/// opposed to dropped theirs) some hundred KiB later.
+/// Each process that has a handle, and each handle on its way in a message or an argument. Three
+/// things are not known: a message with a handle that nobody will ever read keeps the end open; so
+/// does one in the argument of a pool's call whose worker dies before it has read it; and a child
+/// that was made with `fork`, not by this crate, counts once it uses the handle that it inherited.
+/// Receivers that wait notice a death within 50 ms, and so do senders of large values; a sender of
+/// small ones that need not wait notices that the receivers have died (as opposed to dropped
+/// theirs) some hundred KiB later.
 ///
 /// # Large values
 ///
 /// A value of more than 32 KiB lies in memory of its own until it is received. A sender that is
 /// faster than the receivers may be held up for a moment by each one, to use memory that they are
-/// about to give back: 16 µs for each 64 KiB, as long as fresh pages would take, and 2 ms at most.
+/// about to give back: 32 µs for each 64 KiB, as long as fresh pages would take, and 2 ms at most.
 /// Where the receivers do not keep up at all it soon stops trying.
 ///
 /// # Errors

@@ -15,8 +15,9 @@ use crate::channel::queue::layout::UNIT;
 
 /// So many items on their way keep consumers busy.
 const ENOUGH: u64 = 2;
-/// What fresh pages for a unit take: zeroing, and a fault in two processes for each.
-const FRESH: Duration = Duration::from_micros(16);
+/// What fresh pages for a unit take (measured): the kernel finds and zeroes them, and each is met
+/// with a fault in two processes.
+const FRESH: Duration = Duration::from_micros(32);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_millis(2);
 const RAREST: u32 = 16;
