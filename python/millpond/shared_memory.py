@@ -11,7 +11,8 @@ Its `name` is a text with which any process of the same user attaches to it:
   that have it have closed it or ended.
 
 So what a process creates and hands over by name does not outlive the process unless the other one
-has attached by then; with the standard library it does, and leaks if nobody unlinks it.
+has attached by then; with the standard library it does, and leaks if nobody unlinks it. A child of
+`multiprocessing` that ends by itself waits up to five seconds for somebody to attach.
 
 A block with a name of the program's choice, `SharedMemory("name", create=True, size=n)`, is the
 exception: that asks for a named object of the system, and is the standard library's, resource
@@ -28,10 +29,13 @@ import os
 import re
 import secrets
 import sys
+import time
 import types
 from collections import OrderedDict
+from multiprocessing import process, util
 from multiprocessing import shared_memory as _stdlib
 
+from millpond import _handles
 from millpond._version import load_engine
 
 TYPE_CHECKING = False
@@ -64,6 +68,9 @@ _NAME = re.compile(r"millpond_([0-9]+)_[0-9a-f]{16}", re.ASCII)
 # Seals are kept by the kernel, with the memory, and are never taken back. This one, which forbids
 # further ones, says that the block is unlinked: adding it fails for all but the first who tries.
 _UNLINKED = fcntl.F_SEAL_SEAL
+
+# And this one, which forbids what nobody does, that another process than the creator has attached.
+_ATTACHED = fcntl.F_SEAL_GROW
 
 # What says of this process that it has no descriptor left, and nothing of the file.
 _WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -118,6 +125,8 @@ class SharedMemory(_SharedMemory):
     # The process in which an anonymous block was created; None if this object attached to one.
     _creator: int | None = None
     _anonymous = False
+    # Whether nobody had unlinked the block when this object, which attached to it, was closed.
+    _left_linked = False
 
     def __init__(
         self, name: str | None = None, create: bool = False, size: int = 0, *, track: bool = True
@@ -127,6 +136,7 @@ class SharedMemory(_SharedMemory):
             self._create(size)
         elif not create and name is not None and _NAME.fullmatch(name):
             self._map(_find(name), name)
+            _note_attachment(self._fd, name)
         elif sys.version_info >= (3, 13):
             super().__init__(name, create, size, track=track)
         else:
@@ -143,6 +153,7 @@ class SharedMemory(_SharedMemory):
             raise
         self._map(fd, name)
         self._creator = os.getpid()
+        _wait_at_exit()
 
     def _map(self, fd: int, name: str) -> None:
         """Take over a descriptor of a block, without a lock, and map the block."""
@@ -190,6 +201,7 @@ class SharedMemory(_SharedMemory):
             _keep(self._name, fd)
             _look_for_unlinked()
         else:
+            self._left_linked = not _is_unlinked(fd)
             _give_back(fd)
             os.close(fd)
 
@@ -215,12 +227,22 @@ class SharedMemory(_SharedMemory):
             finally:
                 _let_go(self._name, kept)
         else:
-            found = _find(self._name)
-            try:
-                _unlink(found, self._name)
-            finally:
-                os.close(found)
+            self._unlink_elsewhere()
         _look_for_unlinked()
+
+    def _unlink_elsewhere(self) -> None:
+        left_linked, self._left_linked = self._left_linked, False
+        try:
+            found = _find(self._name)
+        except FileNotFoundError:
+            if left_linked:
+                # It went when this process, the last that had it, closed it.
+                return
+            raise
+        try:
+            _unlink(found, self._name)
+        finally:
+            os.close(found)
 
 
 def _with_our_memory(function: Any) -> Any:
@@ -250,6 +272,48 @@ class ShareableList(_ShareableList):  # type: ignore[type-arg]
     __init__ = _with_our_memory(_ShareableList.__init__)
 
 
+def _note_attachment(fd: int, name: str) -> None:
+    if _NAME.fullmatch(name)[1] != str(os.getpid()):  # type: ignore[index]
+        try:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _ATTACHED)
+        except PermissionError:
+            # It was just unlinked.
+            pass
+
+
+# The process that will wait at its end.
+_waiting: int | None = None
+
+
+def _wait_at_exit() -> None:
+    """See to it that a child which creates a block does not end before its name was made use of."""
+    global _waiting
+    if _waiting != os.getpid() and process.parent_process() is not None:
+        _waiting = os.getpid()
+        util.Finalize(None, _wait_for_attachments, exitpriority=-200)
+
+
+def _wait_for_attachments() -> None:
+    end = time.monotonic() + _handles.GRACE
+    while _has_blocks_of_its_own() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def _has_blocks_of_its_own() -> bool:
+    """Return whether there is a block of which nobody else has taken notice."""
+    own = f"/memfd:millpond_{os.getpid()}_"
+    for number in _listing("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{number}").startswith(own):
+                seals = fcntl.fcntl(int(number), fcntl.F_GET_SEALS)
+                if not seals & (_UNLINKED | _ATTACHED):
+                    return True
+        except OSError:
+            # Another thread has closed it.
+            continue
+    return False
+
+
 def _names_are_the_program_s() -> bool:
     """Return whether the function that names blocks has been replaced."""
     names: object = vars(_stdlib)["_make_filename"]
@@ -258,10 +322,10 @@ def _names_are_the_program_s() -> bool:
 
 def _find(name: str) -> int:
     """Return a new descriptor of an anonymous block."""
-    pid = _NAME.fullmatch(name)[1]  # type: ignore[index]
-    for process in _candidates(pid):
-        for number in _listing(f"/proc/{process}/fd"):
-            path = f"/proc/{process}/fd/{number}"
+    creator = _NAME.fullmatch(name)[1]  # type: ignore[index]
+    for pid in _candidates(creator):
+        for number in _listing(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{number}"
             if not _is_block(path, name):
                 continue
             try:
@@ -286,9 +350,9 @@ def _candidates(creator: str) -> Iterator[str]:
     """Yield the processes that may have a block, the likely ones first."""
     yield "self"
     yield creator
-    for process in _listing("/proc"):
-        if process.isdigit() and process != creator:
-            yield process
+    for pid in _listing("/proc"):
+        if pid.isdigit() and pid != creator:
+            yield pid
 
 
 def _listing(directory: str) -> list[str]:

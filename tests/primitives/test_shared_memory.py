@@ -181,6 +181,75 @@ def test_the_creator_may_have_closed_it_and_then_end(context: BaseContext) -> No
     theirs.close()
 
 
+def create_and_leave(connection: Any, closed: bool) -> None:
+    block = SharedMemory(create=True, size=100)
+    block.buf[:4] = b"data"
+    connection.send(block.name)
+    if closed:
+        block.close()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_child_that_ends_waits_for_who_was_told_the_name(
+    context: BaseContext, closed: bool
+) -> None:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=create_and_leave, args=(theirs, closed))
+    process.start()
+    name = ours.recv()
+    time.sleep(0.3)  # long enough for it to end, if it did not wait
+    block = SharedMemory(name)
+    process.join()
+    assert bytes(block.buf[:4]) == b"data"
+    # The creator has ended: closing it is the end of the block, and so unlinking it is no error.
+    block.close()
+    block.unlink()
+    with pytest.raises(FileNotFoundError):
+        block.unlink()
+    ours.close()
+    theirs.close()
+
+
+WAITS_FOR_NOBODY = """
+import multiprocessing, sys
+from millpond import _handles
+from millpond.shared_memory import SharedMemory
+
+def work(connection):
+    _handles.GRACE = 3600
+    block = SharedMemory(create=True, size=100)
+    unlinked = SharedMemory(create=True, size=100)
+    unlinked.unlink()
+    inside = SharedMemory(connection.recv())
+    connection.send(block.name)
+    connection.recv()
+    if sys.argv[2] == "unlinked":
+        block.unlink()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    ours, theirs = context.Pipe()
+    child = context.Process(target=work, args=(theirs,))
+    child.start()
+    own = SharedMemory(create=True, size=100)
+    ours.send(own.name)
+    name = ours.recv()
+    if sys.argv[2] == "attached":
+        SharedMemory(name).close()
+    ours.send(None)
+    child.join()
+    print(child.exitcode)
+"""
+
+
+@pytest.mark.parametrize("how", ["attached", "unlinked"])
+def test_it_waits_for_nobody_who_came(context: BaseContext, how: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(WAITS_FOR_NOBODY)
+    done = run_program([sys.executable, program, str(context.get_start_method()), how])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
 def test_another_holder_is_found_when_the_creator_has_ended(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
