@@ -25,10 +25,14 @@ use crate::waiting;
 
 /// Something that is acquired and released.
 pub(crate) trait Acquire: Sync {
+    /// Acquires it if that takes no time.
     fn try_acquire(&self) -> bool;
-    fn attempt(&self) -> Taken;
+    fn attempt(&self, py: Python<'_>) -> Taken;
     fn acquire(&self, deadline: Option<Instant>) -> Taken;
-    fn release(&self) -> Result<(), Misuse>;
+    /// Releases it if that takes no time.
+    fn release_at_once(&self) -> Option<Result<(), Misuse>>;
+
+    fn release(&self, py: Python<'_>) -> Result<(), Misuse>;
 }
 
 macro_rules! acquire {
@@ -39,7 +43,7 @@ macro_rules! acquire {
                 self.try_acquire()
             }
 
-            fn attempt(&self) -> Taken {
+            fn attempt(&self, _py: Python<'_>) -> Taken {
                 self.attempt()
             }
 
@@ -48,14 +52,46 @@ macro_rules! acquire {
             }
 
             #[inline]
-            fn release(&self) -> Result<(), Misuse> {
+            fn release_at_once(&self) -> Option<Result<(), Misuse>> {
+                Some(self.release())
+            }
+
+            #[inline]
+            fn release(&self, _py: Python<'_>) -> Result<(), Misuse> {
                 self.release()
             }
         }
     )*};
 }
 
-acquire!(Lock RLock Semaphore);
+acquire!(Lock RLock);
+
+/// Its guard may be held by somebody who is stopped: whoever waits for it does so without the
+/// interpreter lock.
+impl Acquire for Semaphore {
+    #[inline]
+    fn try_acquire(&self) -> bool {
+        self.try_at_once()
+    }
+
+    fn attempt(&self, py: Python<'_>) -> Taken {
+        py.detach(|| self.attempt())
+    }
+
+    fn acquire(&self, deadline: Option<Instant>) -> Taken {
+        self.acquire(deadline)
+    }
+
+    #[inline]
+    fn release_at_once(&self) -> Option<Result<(), Misuse>> {
+        self.release_at_once()
+    }
+
+    #[inline]
+    fn release(&self, py: Python<'_>) -> Result<(), Misuse> {
+        self.release_at_once().unwrap_or_else(|| py.detach(|| self.release()))
+    }
+}
 
 /// A class whose objects are acquired and released by [quick](crate::quick) calls.
 pub(crate) trait Acquirable: PyClass<Frozen = True> + Sync {
@@ -125,14 +161,14 @@ quick_methods! {
         (is_plain && what.try_acquire()).then_some(Answer::True)
     };
     ReleaseOf c"release" at 1: |what: &C::Primitive, arguments: Arguments<'_>| {
-        (arguments.count() == 0 && what.release().is_ok()).then_some(Answer::None)
+        (arguments.count() == 0 && what.release_at_once().is_some_and(|done| done.is_ok())).then_some(Answer::None)
     };
     EnterOf c"__enter__" at 2: |what: &C::Primitive, arguments: Arguments<'_>| {
         (arguments.count() == 0 && what.try_acquire()).then_some(Answer::True)
     };
     // What a `with` statement's end passes does not matter.
     ExitOf c"__exit__" at 3: |what: &C::Primitive, arguments: Arguments<'_>| {
-        (arguments.count() <= 3 && what.release().is_ok()).then_some(Answer::None)
+        (arguments.count() <= 3 && what.release_at_once().is_some_and(|done| done.is_ok())).then_some(Answer::None)
     };
 }
 
@@ -172,7 +208,7 @@ fn acquire_slowly<A: Acquire>(
     timeout: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
     let deadline = waiting::deadline_of(timeout)?;
-    let taken = match what.attempt() {
+    let taken = match what.attempt(py) {
         Taken::TimedOut if block => {
             waiting::wait(py, deadline, |until| settled(what.acquire(Some(until))))?
         }
@@ -185,7 +221,7 @@ fn acquire_slowly<A: Acquire>(
             // the error exists still holds it, so that the next one is told; making the error
             // may take milliseconds, the first time.
             let error = owner_died(py, dead, false);
-            what.release().map_err(refusal)?;
+            what.release(py).map_err(refusal)?;
             Err(error)
         }
         Some(_) => Ok(true),

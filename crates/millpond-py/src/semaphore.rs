@@ -6,7 +6,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::acquire::{Truth, acquire, refusal};
+use crate::acquire::{Acquire, Truth, acquire, refusal};
 use crate::handle;
 
 /// A number of permits.
@@ -46,8 +46,8 @@ impl PySemaphore {
         acquire(py, &*self.0, block, timeout)
     }
 
-    fn release(&self) -> PyResult<()> {
-        self.0.release().map_err(refusal)
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        Acquire::release(&*self.0, py).map_err(refusal)
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
@@ -57,11 +57,12 @@ impl PySemaphore {
     #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
     fn __exit__(
         &self,
+        py: Python<'_>,
         _type: Option<&Bound<'_, PyAny>>,
         _value: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.release()
+        self.release(py)
     }
 
     fn get_value(&self) -> u32 {

@@ -27,6 +27,10 @@
 //! are messages, not possessions, and nothing is given back from then on. Then `held` is nobody's,
 //! and everybody is quick. More holders than the table has room for are counted together; of those
 //! nothing is given back either.
+//!
+//! **Stopped processes.** While one is stopped in the guard nobody acquires or releases. Who waits
+//! with a deadline waits for the guard until then; `try_at_once` and `release_at_once` do not wait for
+//! it at all, and so are for callers who hold what others need.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -129,6 +133,10 @@ impl Semaphore {
     fn enter(&self, me: ProcessId) -> Guard<'_> {
         // Whoever died here left a state that is whole; see the module.
         let _ = self.guard.enter(me);
+        self.entered(me)
+    }
+
+    fn entered(&self, me: ProcessId) -> Guard<'_> {
         let said = self.permits.bar();
         crash_point!("semaphore: barred");
         Guard { semaphore: self, me, held: said.held(), was_quick: said.is_quick() }
@@ -197,6 +205,30 @@ impl Semaphore {
         self.take_or_leave() || (self.looked.is_due() && self.give_back() && self.take_or_leave())
     }
 
+    /// As [`try_acquire`](Self::try_acquire), without waiting for whoever may be in the guard: false
+    /// says nothing then.
+    #[inline]
+    pub fn try_at_once(&self) -> bool {
+        if self.try_quickly() {
+            return true;
+        }
+        let me = ProcessId::current();
+        self.guard.try_take(me) && self.take_entered(&self.entered(me))
+    }
+
+    /// As [`release`](Self::release), without waiting for whoever may be in the guard: `None` if
+    /// somebody is, and nothing was released.
+    #[inline]
+    #[must_use]
+    pub fn release_at_once(&self) -> Option<Result<(), Misuse>> {
+        let me = ProcessId::current();
+        if self.permits.release(self.bound(), |pid| self.is_for(me, pid)) {
+            crash_point!("semaphore: released quickly");
+            return Some(Ok(()));
+        }
+        self.guard.try_take(me).then(|| self.release_entered(self.entered(me)))
+    }
+
     /// As [`try_acquire`](Self::try_acquire), in the words of a lock.
     pub fn attempt(&self) -> Taken {
         if self.try_acquire() { Taken::Clean } else { Taken::TimedOut }
@@ -207,8 +239,11 @@ impl Semaphore {
         if self.try_quickly() {
             return true;
         }
-        let guard = self.enter(ProcessId::current());
-        let taken = self.take(&guard).is_some();
+        self.take_entered(&self.enter(ProcessId::current()))
+    }
+
+    fn take_entered(&self, guard: &Guard<'_>) -> bool {
+        let taken = self.take(guard).is_some();
         if !taken {
             guard.settle(guard.held, guard.was_quick);
         }
@@ -281,12 +316,18 @@ impl Semaphore {
                     self.waiting.leave();
                 }
                 // Under the guard: one that has slept must not leave the word quick for who still does.
-                if let Some(left) = self.take(&self.enter(me)) {
+                let guard = match self.guard.take(me, spin, deadline) {
+                    Taken::Clean | Taken::OwnerDied(_) => self.entered(me),
+                    // Should it have been admitted, others look when their slice ends.
+                    not => return not,
+                };
+                if let Some(left) = self.take(&guard) {
                     if slept && left > 0 {
                         self.waiting.admit(1);
                     }
                     return Taken::Clean;
                 }
+                drop(guard);
                 crash_point!("semaphore: before sleep");
                 let woken = self.waiting.wait(seen, spin, patience.slice());
                 slept = true;
@@ -320,7 +361,11 @@ impl Semaphore {
 
     #[cold]
     fn release_slowly(&self, me: ProcessId) -> Result<(), Misuse> {
-        let guard = self.enter(me);
+        self.release_entered(self.enter(me))
+    }
+
+    fn release_entered(&self, guard: Guard<'_>) -> Result<(), Misuse> {
+        let me = guard.me;
         let mut held = guard.held;
         if guard.value() >= self.bound() {
             guard.settle(held, guard.was_quick);

@@ -2,10 +2,9 @@
 
 use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{DoneError, GetError, Options, PutError, Queue};
-use millpond_core::crash;
 
 use crate::items::{Kind, memory_comes_back, put_batch, queue, take_all, take_batch};
-use crate::support::{Case, Child, far, now, until};
+use crate::support::{Case, Child, far, now};
 use crate::waiting::{is_readable, watched};
 
 pub(crate) const CASES: [Case; 7] = [
@@ -18,24 +17,6 @@ pub(crate) const CASES: [Case; 7] = [
     Case { point: "queue: token is about to be moved", role: "producer, stopped", visit: token },
 ];
 
-/// A child that calls `run` and stands still at `point` meanwhile; comes back when it does.
-fn stops_at(point: &'static str, run: impl FnOnce()) -> Child {
-    let child = Child::run(|| {
-        crash::arm_to_stop(point);
-        run();
-        true
-    });
-    until(|| child.state() == Some('T'));
-    child
-}
-
-/// Has one that stands still go on to its end.
-fn goes_on(stopped: Child) {
-    // SIGCONT
-    stopped.signal(18);
-    stopped.ends_well();
-}
-
 fn try_put(queue: &Queue) -> Result<(), PutError> {
     queue.try_put(1, Parts(&[&&[1_u8; 24][..]]))
 }
@@ -44,11 +25,11 @@ fn try_put(queue: &Queue) -> Result<(), PutError> {
 fn producer(point: &'static str) {
     let queue = queue(Options::default());
     put_batch(&queue, Kind::Small, 0);
-    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 2));
+    let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 2));
     assert!(matches!(try_put(&queue), Err(PutError::Busy)));
     assert!(matches!(queue.wait_to_put(now()), Err(PutError::Busy)));
     assert_eq!(take_batch(&queue, Kind::Small).0, [0]);
-    goes_on(stopped);
+    stopped.goes_on();
     queue.wait_to_put(far()).expect("nobody is in the way");
     assert_eq!(take_all(&queue, Kind::Small), [2]);
 }
@@ -56,19 +37,19 @@ fn producer(point: &'static str) {
 /// A full queue is full, whoever stands in the way.
 fn full(point: &'static str) {
     let queue = queue(Options { capacity: Some(1), ..Options::default() });
-    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 0));
+    let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 0));
     assert!(matches!(try_put(&queue), Err(PutError::Busy)));
-    goes_on(stopped);
+    stopped.goes_on();
     assert!(matches!(try_put(&queue), Err(PutError::Full)));
 }
 
 fn consumer(point: &'static str) {
     let queue = queue(Options::default());
     (0..2).for_each(|number| put_batch(&queue, Kind::Small, number));
-    let stopped = stops_at(point, || assert_eq!(take_batch(&queue, Kind::Small).0, [0]));
+    let stopped = Child::stops_at(point, || assert_eq!(take_batch(&queue, Kind::Small).0, [0]));
     assert!(matches!(queue.try_get(&mut Vec::new()), Err(GetError::Busy)));
     put_batch(&queue, Kind::Small, 2);
-    goes_on(stopped);
+    stopped.goes_on();
     assert_eq!(take_all(&queue, Kind::Small), [1, 2]);
 }
 
@@ -76,12 +57,12 @@ fn tasks(point: &'static str) {
     let queue = queue(Options { tasks: true, ..Options::default() });
     (0..2).for_each(|number| put_batch(&queue, Kind::Small, number));
     assert_eq!(take_batch(&queue, Kind::Small).0, [0]);
-    let stopped = stops_at(point, || {
+    let stopped = Child::stops_at(point, || {
         take_batch(&queue, Kind::Small);
         queue.task_done(None).expect("its task");
     });
     assert_eq!(queue.task_done(now()), Err(DoneError::Busy));
-    goes_on(stopped);
+    stopped.goes_on();
     assert_eq!(queue.task_done(now()), Ok(()));
     assert_eq!(queue.task_done(now()), Err(DoneError::TooMany));
 }
@@ -89,17 +70,17 @@ fn tasks(point: &'static str) {
 /// Others put and take all the same, and the one that was stopped sees to the token in the end.
 fn token(point: &'static str) {
     let queue = watched();
-    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 0));
+    let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 0));
     put_batch(&queue, Kind::Small, 1);
     assert!(!is_readable(&queue));
     assert_eq!(take_all(&queue, Kind::Small), [0, 1]);
     put_batch(&queue, Kind::Small, 2);
-    goes_on(stopped);
+    stopped.goes_on();
     assert!(is_readable(&queue));
 
     // One that dies as it stands there is found out, and keeps nobody waiting.
     assert_eq!(take_all(&queue, Kind::Small), [2]);
-    let stopped = stops_at(point, || put_batch(&queue, Kind::Small, 3));
+    let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 3));
     put_batch(&queue, Kind::Small, 4);
     stopped.kill();
     put_batch(&queue, Kind::Small, 5);
@@ -119,12 +100,12 @@ fn heap(point: &'static str) {
     for number in 0..2 {
         put_batch(&queue, Kind::Large, number);
     }
-    let stopped = stops_at(point, || put_batch(&queue, Kind::Large, 2));
+    let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Large, 2));
     assert!(matches!(try_put_large(&queue), Err(PutError::Busy)));
     assert!(matches!(queue.wait_to_put(now()), Err(PutError::Busy)));
     try_put(&queue).expect("a small one");
     (0..2).for_each(|_| drop(take_batch(&queue, Kind::Large)));
-    goes_on(stopped);
+    stopped.goes_on();
     assert_eq!(queue.len(), 2);
     // A segment, a large item, and two that nobody has freed yet.
     assert_eq!(queue.blocks_in_use(), 4);
@@ -138,9 +119,9 @@ fn heap(point: &'static str) {
 fn heap_of_free(point: &'static str) {
     let queue = queue(Options::default());
     put_batch(&queue, Kind::Large, 0);
-    let stopped = stops_at(point, || drop(take_batch(&queue, Kind::Large)));
+    let stopped = Child::stops_at(point, || drop(take_batch(&queue, Kind::Large)));
     assert!(matches!(try_put_large(&queue), Err(PutError::Busy)));
-    goes_on(stopped);
+    stopped.goes_on();
     put_batch(&queue, Kind::Large, 1);
     assert_eq!(take_all(&queue, Kind::Large), [1]);
     memory_comes_back(&queue);

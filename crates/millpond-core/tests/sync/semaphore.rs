@@ -6,7 +6,7 @@ use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
 
 use crate::support::{Case, Child, far, now, shared, until};
 
-pub(crate) const CASES: [Case; 20] = [
+pub(crate) const CASES: [Case; 21] = [
     Case { point: "semaphore: barred", role: "taker", visit: taker },
     Case { point: "semaphore: entered to acquire", role: "taker", visit: taker },
     Case { point: "semaphore: favourite named", role: "taker", visit: taker },
@@ -31,6 +31,7 @@ pub(crate) const CASES: [Case; 20] = [
     },
     Case { point: "semaphore: gave back, before wake", role: "finder", visit: finder_of_holder },
     Case { point: "semaphore: barred", role: "finder", visit: finder_of_favourite },
+    Case { point: "semaphore: barred", role: "taker that is stopped", visit: stopped },
 ];
 
 fn semaphore(permits: u32) -> Shared<Semaphore> {
@@ -59,6 +60,22 @@ fn second_taker(point: &'static str) {
     assert!(semaphore.try_acquire());
     Child::dies_at(point, || _ = semaphore.acquire(far()));
     semaphore.release().expect("held");
+    assert_permits(&semaphore, 3);
+}
+
+/// Others need not wait for it.
+fn stopped(point: &'static str) {
+    let semaphore = semaphore(3);
+    assert!(semaphore.try_acquire());
+    let stopped = Child::stops_at(point, || {
+        semaphore.acquire(far());
+        semaphore.release().expect("held");
+    });
+    assert!(!semaphore.try_at_once());
+    assert_eq!(semaphore.release_at_once(), None);
+    assert_eq!(semaphore.acquire(now()), Taken::TimedOut);
+    stopped.goes_on();
+    assert_eq!(semaphore.release_at_once(), Some(Ok(())));
     assert_permits(&semaphore, 3);
 }
 

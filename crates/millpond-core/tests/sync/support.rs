@@ -86,6 +86,24 @@ impl Child {
         })
     }
 
+    /// A child that calls `run` and stands still at `point` meanwhile; comes back when it does.
+    pub(crate) fn stops_at(point: &'static str, run: impl FnOnce()) -> Self {
+        let child = Self::run(|| {
+            crash::arm_to_stop(point);
+            run();
+            true
+        });
+        until(|| child.state() == Some('T'));
+        child
+    }
+
+    /// Has one that stands still go on to its end.
+    pub(crate) fn goes_on(self) {
+        // SIGCONT
+        self.signal(18);
+        self.ends_well();
+    }
+
     /// Waits until it was killed by a signal. Its pid.
     pub(crate) fn has_died(mut self) -> u32 {
         assert!(self.process.wait_readable(Some(2 * NEVER)).expect("poll"), "it does not end");
