@@ -10,6 +10,7 @@ import io
 from multiprocessing import connection as _stdlib
 from multiprocessing import reduction
 from multiprocessing.connection import Client, Listener
+from multiprocessing.context import get_spawning_popen
 
 from millpond._version import load_engine
 
@@ -81,7 +82,11 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
 
     def __reduce__(self) -> tuple[Any, ...]:
         duplicate = reduction.DupFd(self.fileno())
-        return _rebuild, (type(self), duplicate, self.readable, self.writable)
+        shared = self._rings()
+        if shared is not None:
+            rings, side = shared
+            shared = _duplicate_of(rings), side
+        return _rebuild, (type(self), duplicate, self.readable, self.writable, shared)
 
     # What the standard library's own functions use.
 
@@ -98,8 +103,40 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
         return self.poll(timeout)
 
 
-def _rebuild(kind: type[Connection], duplicate: Any, readable: bool, writable: bool) -> Connection:
-    return kind(duplicate.detach(), readable, writable)
+def _rebuild(
+    kind: type[Connection],
+    duplicate: Any,
+    readable: bool,
+    writable: bool,
+    shared: tuple[Any, int] | None,
+) -> Connection:
+    connection = kind(duplicate.detach(), readable, writable)
+    if shared is not None:
+        rings, side = shared
+        connection._attach(_rings_of(rings), side)
+    return connection
+
+
+def _duplicate_of(rings: _engine.Rings) -> Any:
+    """Return what leads to a pipe's memory in another process.
+
+    Both ends may go to a process that is being started, which gets each descriptor once.
+    """
+    popen: Any = get_spawning_popen()
+    if popen is None:
+        return reduction.DupFd(rings.fileno())
+    duplicates: dict[int, Any] = vars(popen).setdefault("_millpond_rings", {})
+    if rings.fileno() not in duplicates:
+        duplicates[rings.fileno()] = reduction.DupFd(rings.fileno())
+    return duplicates[rings.fileno()]
+
+
+def _rings_of(duplicate: Any) -> _engine.Rings:
+    kept = vars(duplicate)
+    if "_millpond_rings" not in kept:
+        kept["_millpond_rings"] = _engine.Rings(duplicate.detach())
+    rings: _engine.Rings = kept["_millpond_rings"]
+    return rings
 
 
 def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
@@ -119,8 +156,13 @@ def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
         >>> reader.recv_bytes()
         b'hello'
     """
-    first, second = _engine.pipe()
-    return Connection(first, True, duplex), Connection(second, duplex, True)
+    *descriptors, rings = _engine.pipe()
+    first = Connection(descriptors[0], True, duplex)
+    second = Connection(descriptors[1], duplex, True)
+    if rings is not None:
+        first._attach(rings, 0)
+        second._attach(rings, 1)
+    return first, second
 
 
 def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
@@ -146,15 +188,10 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
         True
     """
     objects = list(object_list)
-    spins = False
-    descriptors = []
-    for item in objects:
-        if type(item) is Connection:
-            spins = True
-            descriptors.append(item.fileno())
-        else:
-            descriptors.append(_descriptor(item))
-    ready = _engine.wait_readable(descriptors, timeout, spins)
+    awaited = [
+        item if isinstance(item, _engine.Connection) else _descriptor(item) for item in objects
+    ]
+    ready = _engine.wait_readable(awaited, timeout)
     return [item for item, is_ready in zip(objects, ready, strict=False) if is_ready]
 
 

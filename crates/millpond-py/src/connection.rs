@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::pipe::packet::HEADER;
-use millpond_core::channel::pipe::{End, LARGEST_PACKET, Message, Outgoing, ReceiveError};
+use millpond_core::channel::pipe::{End, LARGEST_PACKET, Message, Outgoing, ReceiveError, Rings};
 use millpond_core::os::inherited::adopt;
 use millpond_core::os::ready::{Waited, any_readable};
 use millpond_core::pool::payload::{Part, Parts, Payload};
@@ -28,6 +28,8 @@ const BYTES: u8 = 1;
 /// Waits come back to the interpreter so often, to see whether the connection was closed or a
 /// signal came just before the wait.
 const SLICE: Duration = Duration::from_millis(100);
+/// How long a wait pauses that was woken for nothing.
+const FALSE_ALARM: Duration = Duration::from_millis(1);
 
 /// One end of a pipe.
 #[pyclass(name = "Connection", subclass, frozen, module = "millpond._engine")]
@@ -152,7 +154,8 @@ impl PyConnection {
         use_it: impl FnOnce(Message<'_>) -> PyResult<R>,
     ) -> PyResult<R> {
         with_buffer(|buffer| {
-            let mut arrival = end.try_take(buffer).map_err(receive_error)?;
+            // Giving the interpreter away costs more than taking what is there.
+            let mut arrival = end.take_at_hand(buffer).map_err(receive_error)?;
             let arrival = loop {
                 if let Some(arrival) = arrival {
                     break arrival;
@@ -276,6 +279,17 @@ impl PyConnection {
         self.writable
     }
 
+    /// Gives a connection that was made from a descriptor its rings.
+    fn _attach(&self, rings: &PyRings, side: u8) -> PyResult<()> {
+        self.open_end()?.attach(Arc::clone(&rings.0), side);
+        Ok(())
+    }
+
+    /// The rings, and the number of the end, for another process that gets the descriptor.
+    fn _rings(&self) -> PyResult<Option<(PyRings, u8)>> {
+        Ok(self.open_end()?.rings().map(|(rings, side)| (PyRings(rings), side)))
+    }
+
     #[getter]
     fn _handle(&self) -> Option<RawFd> {
         self.lock().as_ref().map(|end| end.as_fd().as_raw_fd())
@@ -391,9 +405,7 @@ impl PyConnection {
     #[pyo3(signature = (timeout=Some(0.0)), text_signature = "(self, /, timeout=0.0)")]
     fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let end = self.readable_end()?;
-        let ready = wait_sliced(py, &[end.as_fd().as_raw_fd()], timeout, true, || {
-            self.open_end().map(drop)
-        })?;
+        let ready = wait_sliced(py, &[Awaited::End(end)], timeout, || self.open_end().map(drop))?;
         Ok(!ready.is_empty())
     }
 
@@ -420,47 +432,118 @@ fn range(whole: usize, offset: isize, size: Option<isize>) -> PyResult<(usize, u
     Ok((start, length))
 }
 
-/// Waits until one of `fds` is readable; returns for each whether it is, nothing if time ran out.
+/// What one can wait for.
+enum Awaited {
+    /// Whatever is behind a descriptor.
+    Descriptor(RawFd),
+    /// A message on a pipe.
+    End(Arc<End>),
+}
+
+impl Awaited {
+    fn number(&self) -> RawFd {
+        match self {
+            Self::Descriptor(number) => *number,
+            Self::End(end) => end.as_fd().as_raw_fd(),
+        }
+    }
+
+    /// Whether it can be read, given what the kernel says of its descriptor.
+    fn is_ready(&self, is_readable: bool) -> bool {
+        match self {
+            Self::Descriptor(_) => is_readable,
+            Self::End(end) => end.has_message() || is_readable && end.is_readable(),
+        }
+    }
+}
+
+/// Waits until one of `awaited` can be read; returns for each whether it can, nothing if time ran
+/// out.
 fn wait_sliced(
     py: Python<'_>,
-    fds: &[RawFd],
+    awaited: &[Awaited],
     timeout: Option<f64>,
-    spin: bool,
     between_slices: impl Fn() -> PyResult<()>,
 ) -> PyResult<Vec<bool>> {
+    // One alone that has a message needs no system call.
+    if let [Awaited::End(end)] = awaited
+        && end.has_message()
+    {
+        return Ok(vec![true]);
+    }
     let deadline = deadline(timeout);
-    let mut waited = any_readable(fds, Some(Instant::now()), false);
-    let mut spin = spin;
+    let fds: Vec<RawFd> = awaited.iter().map(Awaited::number).collect();
+    let mut spin = awaited.iter().any(|one| matches!(one, Awaited::End(_)));
+    let mut waited = any_readable(&fds, Some(Instant::now()), false);
     loop {
-        match waited.map_err(|e| os_error(&e))? {
-            Waited::Done(ready) => return Ok(ready),
-            Waited::TimedOut if is_over(deadline) => return Ok(Vec::new()),
-            Waited::TimedOut | Waited::Interrupted => {}
+        let readable = match waited.map_err(|e| os_error(&e))? {
+            Waited::Done(readable) => readable,
+            Waited::TimedOut | Waited::Interrupted => vec![false; fds.len()],
+        };
+        let ready = awaited.iter().zip(&readable).map(|(one, readable)| one.is_ready(*readable));
+        let ready: Vec<bool> = ready.collect();
+        if ready.contains(&true) {
+            return Ok(ready);
+        }
+        if is_over(deadline) {
+            return Ok(Vec::new());
         }
         py.check_signals()?;
         between_slices()?;
-        waited = py.detach(|| any_readable(fds, slice(deadline), spin));
+        let is_false_alarm = readable.contains(&true);
+        waited = py.detach(|| {
+            if is_false_alarm {
+                // Whoever takes away what there is to read is about to do so.
+                std::thread::sleep(FALSE_ALARM);
+            }
+            any_readable(&fds, slice(deadline), spin)
+        });
         spin = false;
     }
 }
 
-/// Wait until one of some descriptors can be read or has come to its end; return for each whether
-/// it is so, or an empty list if time ran out. Spins before it sleeps if told to.
+/// Wait until one of some descriptors and connections can be read or has come to its end; return
+/// for each whether it is so, or an empty list if time ran out.
 #[pyfunction]
 pub(crate) fn wait_readable(
     py: Python<'_>,
-    fds: Vec<RawFd>,
+    awaited: Vec<Bound<'_, PyAny>>,
     timeout: Option<f64>,
-    spin: bool,
 ) -> PyResult<Vec<bool>> {
-    wait_sliced(py, &fds, timeout, spin, || Ok(()))
+    let one = |one: &Bound<'_, PyAny>| match one.cast::<PyConnection>() {
+        Ok(connection) => connection.get().open_end().map(Awaited::End),
+        Err(_) => one.extract().map(Awaited::Descriptor),
+    };
+    let awaited: Vec<Awaited> = awaited.iter().map(one).collect::<PyResult<_>>()?;
+    wait_sliced(py, &awaited, timeout, || Ok(()))
 }
 
-/// Two descriptors that are the ends of a new pipe. Nobody owns them yet.
+/// The shared memory of a pipe.
+#[pyclass(name = "Rings", frozen, module = "millpond._engine")]
+pub(crate) struct PyRings(Arc<Rings>);
+
+#[pymethods]
+impl PyRings {
+    /// The memory behind a descriptor, which it then owns.
+    #[new]
+    fn new(fd: RawFd) -> PyResult<Self> {
+        let rings = adopt(fd).and_then(Rings::from_fd).map_err(|e| os_error(&e))?;
+        Ok(Self(Arc::new(rings)))
+    }
+
+    /// The number of the memory's descriptor.
+    fn fileno(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Two descriptors that are the ends of a new pipe, and the pipe's memory. Nobody owns the
+/// descriptors yet.
 #[pyfunction]
-pub(crate) fn pipe() -> PyResult<(RawFd, RawFd)> {
+pub(crate) fn pipe() -> PyResult<(RawFd, RawFd, Option<PyRings>)> {
     let (a, b) = End::pair().map_err(|e| os_error(&e))?;
-    Ok((OwnedFd::from(a).into_raw_fd(), OwnedFd::from(b).into_raw_fd()))
+    let rings = a.rings().map(|(rings, _)| PyRings(rings));
+    Ok((OwnedFd::from(a).into_raw_fd(), OwnedFd::from(b).into_raw_fd(), rings))
 }
 
 /// Whether a descriptor is the end of a pipe.

@@ -41,7 +41,7 @@ mod _engine {
     #[pymodule_export]
     use crate::condition::PyCondition;
     #[pymodule_export]
-    use crate::connection::{PyConnection, is_pipe, pipe, wait_readable};
+    use crate::connection::{PyConnection, PyRings, is_pipe, pipe, wait_readable};
     #[pymodule_export]
     use crate::event::PyEvent;
     #[pymodule_export]

@@ -49,20 +49,36 @@ pub fn attempt<T>(
             })
         });
     }
-    let flags = match interest {
-        Interest::Readable => PollFlags::IN,
-        Interest::Writable => PollFlags::OUT,
-    };
     loop {
         if let Some(result) = result {
             return Ok(Waited::Done(result));
         }
-        match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], until(deadline).as_ref()) {
-            Ok(0) => return Ok(Waited::TimedOut),
-            Ok(_) => result = attempt(),
-            Err(Errno::INTR) => return Ok(Waited::Interrupted),
-            Err(error) => return Err(error.into()),
+        match until(fd, interest, deadline)? {
+            Waited::Done(()) => result = attempt(),
+            Waited::TimedOut => return Ok(Waited::TimedOut),
+            Waited::Interrupted => return Ok(Waited::Interrupted),
         }
+    }
+}
+
+/// Sleeps until `fd` is ready.
+///
+/// # Errors
+/// The system's.
+pub fn until(
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Option<Instant>,
+) -> io::Result<Waited<()>> {
+    let flags = match interest {
+        Interest::Readable => PollFlags::IN,
+        Interest::Writable => PollFlags::OUT,
+    };
+    match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], left(deadline).as_ref()) {
+        Ok(0) => Ok(Waited::TimedOut),
+        Ok(_) => Ok(Waited::Done(())),
+        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -94,7 +110,7 @@ pub fn any_readable(
         });
     }
     if ready == Ok(0) {
-        ready = poll(&mut polled, until(deadline).as_ref());
+        ready = poll(&mut polled, left(deadline).as_ref());
     }
     match ready {
         Ok(0) => Ok(Waited::TimedOut),
@@ -105,7 +121,7 @@ pub fn any_readable(
 }
 
 /// How long it is until a deadline, as the kernel wants it: for ever where there is none.
-fn until(deadline: Option<Instant>) -> Option<Timespec> {
+fn left(deadline: Option<Instant>) -> Option<Timespec> {
     let left = deadline?.saturating_duration_since(Instant::now());
     // Beyond what the kernel takes it is for ever.
     Timespec::try_from(left.min(Duration::from_secs(1 << 30))).ok()

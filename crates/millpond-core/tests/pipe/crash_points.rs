@@ -1,16 +1,18 @@
 //! Every step of a pipe's protocol as the last thing that a sender or a receiver does.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use millpond_core::channel::pipe::{End, ReceiveError};
-use millpond_core::os::ready::Waited;
+use millpond_core::channel::pipe::{End, ReceiveError, Rings};
+use millpond_core::os::ready::{Waited, any_readable};
 use millpond_core::pool::payload::Parts;
 
 const ROLE: &str = "MILLPOND_TEST_ROLE";
+const SIDE: &str = "MILLPOND_TEST_SIDE";
 
 /// Where the sender dies, and how many of its messages are then received: the first is small, all
 /// others are large.
@@ -23,11 +25,33 @@ const SENDER: [(&str, usize); 4] = [
 /// Where the receiver dies, and how many messages of those that it could take are gone with it:
 /// the first one, or both.
 const RECEIVER: [(&str, usize); 2] = [("pipe: received", 1), ("pipe: mapped", 2)];
+/// The same for those who have rings. What was committed is received, whoever was told of it.
+const SENDER_WITH_RINGS: [(&str, usize); 8] = [
+    ("pipe: about to send", 0),
+    ("pipe: sent", 1),
+    ("pipe: about to ring", 1),
+    ("pipe: bell has a number", 1),
+    ("pipe: rung", 1),
+    ("pipe: block is taken", 1),
+    ("pipe: block is filled", 1),
+    ("pipe: packet is sent", 2),
+];
+const RECEIVER_WITH_RINGS: [(&str, usize, Give); 6] = [
+    ("pipe: received", 1, give),
+    ("pipe: packet is received", 2, give),
+    ("pipe: mapped", 2, give),
+    ("pipe: bell is heard", 4, give_small),
+    ("pipe: attending", 4, give),
+    ("pipe: left", 4, give_small),
+];
+type Give = fn(&End, usize) -> io::Result<()>;
 
 fn main() {
     match std::env::var(ROLE).as_deref() {
-        Ok("sender") => return sender(),
-        Ok("receiver") => return receiver(),
+        Ok("sender") => return sends(&inherited()),
+        Ok("receiver") => return receives(&inherited()),
+        Ok("sender with rings") => return sends(&with_rings()),
+        Ok("receiver with rings") => return receives(&with_rings()),
         _ => {}
     }
     std::thread::spawn(|| {
@@ -44,7 +68,17 @@ fn main() {
         receiver_dies_among_others(point, gone);
         println!("test receiver dies at \"{point}\" ... ok");
     }
-    let passed = SENDER.len() + RECEIVER.len();
+    for (point, received) in SENDER_WITH_RINGS {
+        sender_with_rings_dies(point, received);
+        println!("test sender with rings dies at \"{point}\" ... ok");
+    }
+    for (point, gone, give) in RECEIVER_WITH_RINGS {
+        receiver_with_rings_dies_alone(point, give);
+        receiver_with_rings_dies_among_others(point, gone, give);
+        println!("test receiver with rings dies at \"{point}\" ... ok");
+    }
+    let passed =
+        SENDER.len() + RECEIVER.len() + SENDER_WITH_RINGS.len() + RECEIVER_WITH_RINGS.len();
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }
 
@@ -86,14 +120,87 @@ fn receiver_dies_among_others(point: &str, gone: usize) {
     }
 }
 
-fn sender() {
-    let end = inherited();
-    (0..10).for_each(|n| give(&end, n).expect("open"));
+/// What it had sent is received, then what another sends by the same end, of which the socket
+/// tells; in the end the pipe is quiet.
+fn sender_with_rings_dies(point: &str, received: usize) {
+    let (mine, its) = End::pair().expect("pair");
+    let other = twin(&its);
+    Mortal::start_with_rings("sender with rings", point, its).has_died();
+    for number in [100, 101, 102] {
+        give_small(&other, number).expect("open");
+    }
+    assert!(is_readable(&mine), "{point}");
+    for number in (0..received).chain([100, 101, 102]) {
+        assert_eq!(take(&mine).expect("message"), number, "{point}");
+    }
+    assert!(!mine.is_readable() && !is_readable(&mine), "{point}");
+    give_small(&other, 103).expect("open");
+    assert!(is_readable(&mine), "{point}");
+    drop(other);
+    assert_eq!(take(&mine).expect("message"), 103, "{point}");
+    assert!(matches!(take(&mine), Err(ReceiveError::Closed)), "{point}");
 }
 
-fn receiver() {
+/// The sender learns of it, although it waits for room.
+fn receiver_with_rings_dies_alone(point: &str, give: Give) {
+    let (mine, its) = End::pair().expect("pair");
+    (0..4).for_each(|n| give(&mine, n).expect("room"));
+    Mortal::start_with_rings("receiver with rings", point, its).has_died();
+    let error = (0..100_000).find_map(|_| give_small(&mine, 5).err()).expect("an error");
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{point}: {error}");
+}
+
+/// Another receiver of the same end gets the rest, and all that is sent later, of which the socket
+/// tells.
+fn receiver_with_rings_dies_among_others(point: &str, gone: usize, give: Give) {
+    let (mine, its) = End::pair().expect("pair");
+    let other = twin(&its);
+    (0..4).for_each(|n| give(&mine, n).expect("room"));
+    Mortal::start_with_rings("receiver with rings", point, its).has_died();
+    for number in gone..4 {
+        assert_eq!(take(&other).expect("message"), number, "{point}");
+    }
+    assert!(!other.is_readable() && !is_readable(&other), "{point}");
+    for number in 4..200 {
+        let size = if number % 3 == 0 { 1 << 20 } else { 10 };
+        give_bytes(&mine, number, size).expect("room");
+        // Who died attending takes one message with it as far as the socket tells.
+        assert!(is_readable(&other) || number == 4, "{point}");
+        assert_eq!(take(&other).expect("message"), number, "{point}");
+    }
+    assert!(!other.is_readable() && !is_readable(&other), "{point}");
+}
+
+fn sends(end: &End) {
+    (0..10).for_each(|n| give(end, n).expect("open"));
+}
+
+fn receives(end: &End) {
+    while take(end).is_ok() {}
+}
+
+/// Whether the kernel says that there is something to read.
+fn is_readable(end: &End) -> bool {
+    let now = Some(std::time::Instant::now());
+    let fds = [end.as_fd().as_raw_fd()];
+    matches!(any_readable(&fds, now, false), Ok(Waited::Done(_)))
+}
+
+/// Another end that is the same.
+fn twin(end: &End) -> End {
+    let twin = End::from_fd(end.as_fd().try_clone_to_owned().expect("fd")).expect("an end");
+    let (rings, side) = end.rings().expect("rings");
+    twin.attach(rings, side);
+    twin
+}
+
+/// The end at this process's input, and the rings at its output.
+fn with_rings() -> End {
     let end = inherited();
-    while take(&end).is_ok() {}
+    let rings = io::stdout().as_fd().try_clone_to_owned().expect("fd");
+    let side = std::env::var(SIDE).expect("a side").parse().expect("a number");
+    end.attach(Arc::new(Rings::from_fd(rings).expect("rings")), side);
+    end
 }
 
 fn inherited() -> End {
@@ -103,7 +210,14 @@ fn inherited() -> End {
 
 /// Sends message `number`: small if it is the first, else large.
 fn give(end: &End, number: usize) -> io::Result<()> {
-    let length = if number == 0 { 10 } else { 1 << 20 };
+    give_bytes(end, number, if number == 0 { 10 } else { 1 << 20 })
+}
+
+fn give_small(end: &End, number: usize) -> io::Result<()> {
+    give_bytes(end, number, 10)
+}
+
+fn give_bytes(end: &End, number: usize, length: usize) -> io::Result<()> {
     let bytes = vec![number as u8; length];
     let kind = number as u8;
     let mut message = end.prepare(kind, Parts(&[&bytes]))?;
@@ -128,6 +242,16 @@ struct Mortal {
 
 impl Mortal {
     fn start(role: &str, point: &str, end: End) -> Self {
+        Self::run(role, point, end, Stdio::inherit(), 0)
+    }
+
+    fn start_with_rings(role: &str, point: &str, end: End) -> Self {
+        let (rings, side) = end.rings().expect("rings");
+        let fd = rings.as_fd().try_clone_to_owned().expect("fd");
+        Self::run(role, point, end, Stdio::from(fd), side)
+    }
+
+    fn run(role: &str, point: &str, end: End, output: Stdio, side: u8) -> Self {
         let once = std::env::temp_dir().join(format!("millpond-pipe-{}", std::process::id()));
         std::fs::write(&once, b"").expect("a file");
         let fd: OwnedFd = end.into();
@@ -135,7 +259,9 @@ impl Mortal {
             .env(ROLE, role)
             .env("MILLPOND_CRASH_AT", point)
             .env("MILLPOND_CRASH_ONCE", &once)
+            .env(SIDE, side.to_string())
             .stdin(Stdio::from(fd))
+            .stdout(output)
             .spawn()
             .expect("a process");
         Self { child, once }

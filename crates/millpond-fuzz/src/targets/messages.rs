@@ -36,6 +36,7 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn packet(input: &[u8]) {
+    black_box(packet::Prefix::read(input));
     match packet::parse(input) {
         Ok(Packet::Inline { parts, bytes, .. }) => use_payload(bytes, parts),
         other => drop(black_box(other)),

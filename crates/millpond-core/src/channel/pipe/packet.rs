@@ -4,11 +4,14 @@
 //! 0     1       2          4               8
 //! │ tag │ kind  │ 0        │ parts         │ payload                        tag = INLINE
 //! │ tag │ kind  │ 0        │ parts         │ length (8)  │ padding          tag = BLOCK
+//! │ tag │ side  │ 0        │ number        │                                tag = BELL
+//! │ tag │ side  │ 0        │ number        │ one of the first two           tag = NUMBERED
 //! ```
 //!
 //! Numbers are little-endian. *Kind* belongs to the door that sends; *parts* is how many the payload
 //! has, one at least. The padding of a block's packet has no meaning but its size: it makes the kernel count a
-//! large message as such, see README.md.
+//! large message as such. Bells and numbered packets come from who has rings beside the socket;
+//! *side* is which end that is. See README.md.
 
 use std::fmt;
 
@@ -19,6 +22,59 @@ pub const REFERENCE: usize = 16;
 
 const INLINE: u8 = 0xa1;
 const BLOCK: u8 = 0xa2;
+const BELL: u8 = 0xa3;
+const NUMBERED: u8 = 0xa4;
+
+/// Bytes of a bell, and of what stands before a packet that has a number.
+pub const PREFIX: usize = 8;
+
+/// What a packet begins with that is not a message by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Whether nothing follows.
+    pub is_bell: bool,
+    /// Which end of the pipe sent it, 0 or 1.
+    pub side: u8,
+    /// Its number among the bells and numbered packets of that end.
+    pub number: u32,
+}
+
+impl Prefix {
+    /// Whether it comes after the one of this number. Numbers wrap.
+    #[must_use]
+    pub fn is_after(self, number: u32) -> bool {
+        self.number != number && self.number.wrapping_sub(number) <= u32::MAX / 2
+    }
+
+    /// The prefix as it is sent.
+    #[must_use]
+    pub fn encode(self) -> [u8; PREFIX] {
+        header(if self.is_bell { BELL } else { NUMBERED }, self.side, self.number)
+    }
+
+    /// The prefix that a packet begins with, if it begins with one.
+    ///
+    /// # Example
+    /// ```
+    /// use millpond_core::channel::pipe::packet::Prefix;
+    ///
+    /// let bell = Prefix { is_bell: true, side: 1, number: 7 };
+    /// assert_eq!(Prefix::read(&bell.encode()), Some(bell));
+    /// assert_eq!(Prefix::read(b"a message"), None);
+    /// ```
+    #[must_use]
+    pub fn read(packet: &[u8]) -> Option<Self> {
+        let [tag, side @ 0..=1, 0, 0, number @ ..] = *packet.first_chunk::<PREFIX>()? else {
+            return None;
+        };
+        let is_bell = match tag {
+            BELL if packet.len() == PREFIX => true,
+            NUMBERED => false,
+            _ => return None,
+        };
+        Some(Self { is_bell, side, number: u32::from_le_bytes(number) })
+    }
+}
 
 /// A packet, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,226 @@
+//! The memory beside a pipe's socket: a ring for each direction.
+
+use std::io;
+use std::mem::offset_of;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use rustix::fs::SealFlags;
+
+use super::lane::{Lane, Records, Words};
+use crate::os::clock::monotonic_ns;
+use crate::os::identity::ProcessId;
+use crate::os::map::Mapping;
+use crate::os::memfd;
+use crate::sync::robust::{RobustWord, Taken};
+
+/// How old a sender's knowledge of the other end may be. No process dies, is waited for and is
+/// noticed in less; a look costs a system call, which is little once in so long.
+const FRESH_NS: u64 = 10_000;
+
+/// What lies in the memory; all zero is a new one.
+#[derive(Debug)]
+#[repr(C)]
+struct Layout {
+    /// Changes when an end is closed somewhere.
+    closings: AtomicU32,
+    /// What end 0 sends, and what end 1 does.
+    words: [Words; 2],
+    records: [Records; 2],
+}
+
+/// The rings of one pipe, as this process has them mapped.
+#[derive(Debug)]
+pub struct Rings {
+    fd: OwnedFd,
+    map: Mapping,
+}
+
+impl Rings {
+    pub(super) fn new() -> io::Result<Self> {
+        let fd = memfd::create("millpond-pipe", size_of::<Layout>() as u64)?;
+        // So that want of memory is an error here. Senders see to the rest when they need it.
+        memfd::reserve(fd.as_fd(), 0, offset_of!(Layout, records) as u64)?;
+        Self::map(fd)
+    }
+
+    /// The rings behind a descriptor that came from another process.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is no memory of a pipe; otherwise the system's.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let size = rustix::fs::fstat(&fd)?.st_size;
+        // What could shrink could vanish under a reader.
+        let seals = rustix::fs::fcntl_get_seals(&fd).unwrap_or(SealFlags::empty());
+        if usize::try_from(size) != Ok(size_of::<Layout>()) || !seals.contains(SealFlags::SHRINK) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Self::map(fd)
+    }
+
+    fn map(fd: OwnedFd) -> io::Result<Self> {
+        let map = Mapping::new(fd.as_fd(), 0, size_of::<Layout>())?;
+        Ok(Self { fd, map })
+    }
+
+    fn layout(&self) -> &Layout {
+        // SAFETY: mapped as long as this lives, on a page's boundary, of this size; any bytes are
+        // a value, all fields are atomics.
+        unsafe { self.map.start().cast::<Layout>().as_ref() }
+    }
+
+    pub(super) fn lane(&self, side: u8) -> Lane<'_> {
+        let (layout, side) = (self.layout(), usize::from(side & 1));
+        Lane { words: &layout.words[side], records: &layout.records[side] }
+    }
+
+    /// Sees to it that the ring of `side` has pages for a message of so many bytes.
+    #[inline]
+    pub(super) fn reserve(&self, side: u8, length: usize) -> io::Result<()> {
+        match self.lane(side).without_pages(length) {
+            Some(range) => self.give_pages(side, range),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn give_pages(&self, side: u8, range: Range<usize>) -> io::Result<()> {
+        let start = offset_of!(Layout, records) + usize::from(side) * size_of::<Records>();
+        let length = (range.end - range.start) as u64;
+        memfd::reserve(self.fd.as_fd(), (start + range.start) as u64, length)?;
+        self.lane(side).has_pages(range.end);
+        Ok(())
+    }
+
+    /// Writes `value` over the eight bytes at `place`, for tests of damaged memory.
+    #[doc(hidden)]
+    pub fn scribble(&self, place: usize, value: u64) {
+        let words = size_of::<Layout>() / 8;
+        // SAFETY: an aligned word of the mapping, written as an atomic.
+        let word: &AtomicU64 = unsafe {
+            let start: NonNull<AtomicU64> = self.map.start().cast();
+            start.add(place / 8 % words).as_ref()
+        };
+        word.store(value, Ordering::Relaxed);
+    }
+
+    /// Makes all guards free, for tests of damaged memory.
+    #[doc(hidden)]
+    pub fn free_guards(&self) {
+        for side in 0..2 {
+            self.lane(side).senders().force_free();
+            self.lane(side).receivers().force_free();
+        }
+    }
+}
+
+impl AsFd for Rings {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Takes a guard that is held for moments only, without sleeping. `TimedOut` if that takes long.
+#[inline]
+pub(super) fn enter_now(guard: &RobustWord, me: ProcessId) -> Taken {
+    if guard.try_take(me) {
+        return Taken::Clean;
+    }
+    // What others do in there takes less than this as long as they run.
+    for _ in 0..200 {
+        std::hint::spin_loop();
+        if guard.holder().is_none() && guard.try_take(me) {
+            return Taken::Clean;
+        }
+    }
+    guard.take_from_dead(me)
+}
+
+/// What one end of a pipe knows of its rings.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) rings: Arc<Rings>,
+    /// Which end of the pipe this is.
+    pub(super) side: u8,
+    /// Whether it sends by its ring. Who found the rings by a packet does not, since what it sent
+    /// before may be unread.
+    pub(super) sends: bool,
+    /// When a look at the other end was last had, and what `closings` was then.
+    looked: AtomicU64,
+    closings: AtomicU32,
+}
+
+impl Attached {
+    pub(super) fn outgoing(&self) -> Lane<'_> {
+        self.rings.lane(self.side)
+    }
+
+    pub(super) fn incoming(&self) -> Lane<'_> {
+        self.rings.lane(1 - self.side)
+    }
+
+    /// Whether a sender must look whether anybody has the other end: it is noted that it does.
+    #[inline]
+    pub(super) fn must_look(&self) -> bool {
+        // Acquire: who closed an end before this has closed its socket.
+        let closings = self.rings.layout().closings.load(Ordering::Acquire);
+        let now = monotonic_ns();
+        // Relaxed: threads that overwrite each other's notes look once too often.
+        let is_fresh = now.wrapping_sub(self.looked.load(Ordering::Relaxed)) < FRESH_NS;
+        if is_fresh && closings == self.closings.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.looked.store(now, Ordering::Relaxed);
+        self.closings.store(closings, Ordering::Relaxed);
+        true
+    }
+}
+
+/// The rings of an end, once it has some.
+#[derive(Debug, Default)]
+pub(super) struct MaybeAttached(AtomicPtr<Attached>);
+
+impl MaybeAttached {
+    #[inline]
+    pub(super) fn get(&self) -> Option<&Attached> {
+        // Acquire: pairs with the exchange in `set`. SAFETY: what was set stays as long as this.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Has these rings from now on, unless it has some already.
+    pub(super) fn set(&self, rings: Arc<Rings>, side: u8, sends: bool) {
+        let (looked, closings) = (AtomicU64::new(0), AtomicU32::new(0));
+        let new = Box::into_raw(Box::new(Attached { rings, side, sends, looked, closings }));
+        // Release: what the box holds is visible to `get`.
+        let (won, lost) = (Ordering::Release, Ordering::Relaxed);
+        if self.0.compare_exchange(ptr::null_mut(), new, won, lost).is_err() {
+            // SAFETY: nobody else saw it.
+            drop(unsafe { Box::from_raw(new) });
+        }
+    }
+}
+
+impl MaybeAttached {
+    /// Takes the rings away.
+    pub(super) fn take(&mut self) -> Option<Box<Attached>> {
+        let attached = std::mem::replace(self.0.get_mut(), ptr::null_mut());
+        // SAFETY: it was set, and nobody else has it any more.
+        (!attached.is_null()).then(|| unsafe { Box::from_raw(attached) })
+    }
+}
+
+impl Drop for MaybeAttached {
+    fn drop(&mut self) {
+        if let Some(attached) = self.take() {
+            // Release: the socket was closed before.
+            attached.rings.layout().closings.fetch_add(1, Ordering::Release);
+            attached.incoming().tell_of_room();
+        }
+    }
+}
+
+/// Fuzzing writes there.
+const _: () = assert!(offset_of!(Layout, words) == 128 && offset_of!(Layout, records) == 4096);

@@ -1,0 +1,244 @@
+//! Sending.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::end::End;
+use super::lane::Corrupt;
+use super::outgoing::Outgoing;
+use super::packet::Prefix;
+use super::rings::{Attached, enter_now};
+use crate::crash::crash_point;
+use crate::os::futex::Woken;
+use crate::os::identity::ProcessId;
+use crate::os::ready::{self, Interest, Waited};
+use crate::sync::robust::{SLICE, Taken};
+use crate::sync::spin::with_thread_spin;
+
+/// How long to wait when too many descriptors are in flight, which no event ends.
+const TOO_MANY_IN_FLIGHT: Duration = Duration::from_millis(1);
+
+/// How one try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    Sent,
+    RingIsFull,
+    SocketIsFull,
+    TooManyInFlight,
+}
+
+impl Tried {
+    fn of(sent: Result<(), Errno>) -> io::Result<Self> {
+        match sent {
+            Ok(()) => Ok(Self::Sent),
+            Err(Errno::AGAIN) => Ok(Self::SocketIsFull),
+            Err(Errno::TOOMANYREFS) => Ok(Self::TooManyInFlight),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl From<Corrupt> for io::Error {
+    fn from(_: Corrupt) -> Self {
+        Self::new(
+            io::ErrorKind::InvalidData,
+            "the pipe's shared memory holds what no millpond pipe writes there",
+        )
+    }
+}
+
+impl End {
+    /// Sends a message that this end prepared, if there is room for it now; returns whether there
+    /// was. One that was sent is not sent again.
+    ///
+    /// # Errors
+    /// `BrokenPipe` when the other end is closed everywhere; `InvalidData` when another process
+    /// has damaged the pipe's memory; otherwise the system's.
+    pub fn try_send(&self, message: &mut Outgoing<'_>) -> io::Result<bool> {
+        if message.is_sent() {
+            return Ok(true);
+        }
+        let Some(attached) = self.sends_by() else {
+            return Ok(self.try_direct(message)? == Tried::Sent);
+        };
+        let (me, senders) = (ProcessId::current(), attached.outgoing().senders());
+        match enter_now(senders, me) {
+            Taken::Clean => {}
+            Taken::OwnerDied(_) => self.ring_anew(attached),
+            Taken::TimedOut | Taken::Interrupted => return Ok(false),
+        }
+        let tried = self.try_in_guard(attached, message);
+        senders.release(me);
+        Ok(tried? == Tried::Sent)
+    }
+
+    /// Sends a message that this end prepared, waiting for room until the deadline. If it was not
+    /// sent the same message can be tried again.
+    ///
+    /// # Errors
+    /// Those of [`try_send`](Self::try_send).
+    pub fn send(
+        &self,
+        message: &mut Outgoing<'_>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Waited<()>> {
+        if message.is_sent() {
+            return Ok(Waited::Done(()));
+        }
+        if let Some(attached) = self.sends_by() {
+            return self.send_by_ring(attached, message, deadline);
+        }
+        let attempt = || match self.try_direct(message) {
+            Ok(Tried::Sent) => Some(Ok(())),
+            Ok(Tried::TooManyInFlight) => {
+                std::thread::sleep(TOO_MANY_IN_FLIGHT);
+                None
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        };
+        match ready::attempt(self.as_fd(), Interest::Writable, deadline, attempt)? {
+            Waited::Done(sent) => Ok(Waited::Done(sent?)),
+            Waited::TimedOut => Ok(Waited::TimedOut),
+            Waited::Interrupted => Ok(Waited::Interrupted),
+        }
+    }
+
+    fn sends_by(&self) -> Option<&Attached> {
+        self.attached.get().filter(|attached| attached.sends)
+    }
+
+    /// One try by the socket alone.
+    fn try_direct(&self, message: &mut Outgoing<'_>) -> io::Result<Tried> {
+        crash_point!("pipe: about to send");
+        let tried = Tried::of(self.send_packet(message, None))?;
+        if tried == Tried::Sent {
+            crash_point!("pipe: sent");
+            message.was_sent();
+        }
+        Ok(tried)
+    }
+
+    fn send_by_ring(
+        &self,
+        attached: &Attached,
+        message: &mut Outgoing<'_>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Waited<()>> {
+        let (me, lane) = (ProcessId::current(), attached.outgoing());
+        with_thread_spin(|spin| {
+            loop {
+                let room = lane.room().listen();
+                match lane.senders().take(me, spin, deadline) {
+                    Taken::Clean => {}
+                    Taken::OwnerDied(_) => self.ring_anew(attached),
+                    Taken::TimedOut => return Ok(Waited::TimedOut),
+                    Taken::Interrupted => return Ok(Waited::Interrupted),
+                }
+                let tried = self.try_in_guard(attached, message);
+                lane.senders().release(me);
+                let waited = match tried? {
+                    Tried::Sent => return Ok(Waited::Done(())),
+                    Tried::RingIsFull => {
+                        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+                        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+                        match lane.room().wait(room, spin, Some(slice)) {
+                            Woken::Interrupted => Waited::Interrupted,
+                            Woken::Changed | Woken::TimedOut => Waited::Done(()),
+                        }
+                    }
+                    // The kernel wakes whoever waits here when nobody will ever make room.
+                    Tried::SocketIsFull => {
+                        ready::until(self.as_fd(), Interest::Writable, deadline)?
+                    }
+                    Tried::TooManyInFlight => {
+                        std::thread::sleep(TOO_MANY_IN_FLIGHT);
+                        Waited::Done(())
+                    }
+                };
+                if waited == Waited::Interrupted {
+                    return Ok(Waited::Interrupted);
+                }
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Ok(Waited::TimedOut);
+                }
+            }
+        })
+    }
+
+    /// One try, in the senders' guard.
+    fn try_in_guard(&self, attached: &Attached, message: &mut Outgoing<'_>) -> io::Result<Tried> {
+        crash_point!("pipe: about to send");
+        let lane = attached.outgoing();
+        if message.fd().is_some() || lane.doorbell().packet_waits() {
+            return self.try_numbered(attached, message);
+        }
+        attached.rings.reserve(attached.side, message.packet.len())?;
+        let is_sent = lane.push_message(&message.packet)?;
+        let mut asked = false;
+        if is_sent {
+            crash_point!("pipe: sent");
+            if let Some(number) = lane.doorbell().announce(lane.tail(), false) {
+                self.ring(attached, number)?;
+                asked = true;
+            }
+        }
+        // The kernel has not been asked for a while whether anybody is there to read it.
+        if !asked && attached.must_look() && self.is_other_end_gone() {
+            return Err(Errno::PIPE.into());
+        }
+        if is_sent {
+            message.was_sent();
+            return Ok(Tried::Sent);
+        }
+        Ok(Tried::RingIsFull)
+    }
+
+    /// Sends by the socket what the socket must carry, or what must not overtake that.
+    fn try_numbered(&self, attached: &Attached, message: &mut Outgoing<'_>) -> io::Result<Tried> {
+        let lane = attached.outgoing();
+        attached.rings.reserve(attached.side, 0)?;
+        if !lane.has_room_for_packet()? {
+            if self.is_other_end_gone() {
+                return Err(Errno::PIPE.into());
+            }
+            return Ok(Tried::RingIsFull);
+        }
+        let numbered = lane.doorbell().number_packet();
+        let number = numbered.number;
+        let prefix = Prefix { is_bell: false, side: attached.side, number };
+        let sent = self.send_packet(message, Some((prefix, attached.rings.as_fd())));
+        if sent.is_err() {
+            numbered.take_back();
+            return Tried::of(sent);
+        }
+        message.was_sent();
+        crash_point!("pipe: packet is sent");
+        lane.push_packet(number)?;
+        lane.doorbell().announce_packet(lane.tail());
+        Ok(Tried::Sent)
+    }
+
+    fn ring(&self, attached: &Attached, number: u32) -> io::Result<()> {
+        crash_point!("pipe: bell has a number");
+        let bell = Prefix { is_bell: true, side: attached.side, number };
+        self.send_bell(bell, attached.rings.as_fd())?;
+        crash_point!("pipe: rung");
+        Ok(())
+    }
+
+    /// A sender died in the guard: it may have committed and not rung.
+    #[cold]
+    fn ring_anew(&self, attached: &Attached) {
+        let lane = attached.outgoing();
+        if !lane.is_empty()
+            && let Some(number) = lane.doorbell().announce(lane.tail(), true)
+        {
+            // If the other end is gone, the send that follows says so.
+            let _ = self.ring(attached, number);
+        }
+    }
+}

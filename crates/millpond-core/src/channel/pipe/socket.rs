@@ -1,0 +1,194 @@
+//! Packets into a pipe's socket, and out of it.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recv, recvmsg, send, sendmsg,
+};
+
+use super::end::{Arrival, End};
+use super::outgoing::Outgoing;
+use super::packet::{PREFIX, Prefix};
+
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+
+const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
+/// What came out of a socket.
+pub(super) enum Received {
+    /// There is nothing.
+    Nothing,
+    /// There will be nothing any more.
+    End,
+    /// A packet, and what it begins with if it is no plain message. The memory of the rings may
+    /// have come with it.
+    Packet(Arrival, Option<Prefix>, Option<OwnedFd>),
+}
+
+/// What a socket has next.
+pub(super) enum Next {
+    Nothing,
+    End,
+    /// A bell, or a packet with a number.
+    Numbered(Prefix),
+    /// Any other packet.
+    Packet,
+}
+
+impl End {
+    /// Sends a packet, behind a prefix if there is one, with the memory of the rings.
+    pub(super) fn send_packet(
+        &self,
+        message: &mut Outgoing<'_>,
+        prefix: Option<(Prefix, BorrowedFd<'_>)>,
+    ) -> Result<(), Errno> {
+        loop {
+            match self.try_packet(message, prefix) {
+                // CONNRESET: the other end was closed while something was unread there. It is
+                // told once; the next try knows more.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                // A long packet takes memory that is contiguous in part, which may be rare, and a
+                // buffer that somebody may have made smaller.
+                Err(Errno::NOBUFS | Errno::NOMEM | Errno::MSGSIZE) if message.padding > 0 => {
+                    message.padding /= 2;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn try_packet(
+        &self,
+        message: &Outgoing<'_>,
+        prefix: Option<(Prefix, BorrowedFd<'_>)>,
+    ) -> Result<(), Errno> {
+        let prefix_bytes = prefix.map(|(prefix, _)| prefix.encode());
+        let rings = prefix.map(|(_, rings)| rings);
+        if message.fd().is_none() && rings.is_none() {
+            return send(&self.socket, &message.packet, FLAGS).map(drop);
+        }
+        let mut pieces = Vec::with_capacity(3);
+        pieces.extend(prefix_bytes.as_ref().map(|bytes| IoSlice::new(bytes)));
+        pieces.push(IoSlice::new(&message.packet));
+        let mut padding = message.padding;
+        while padding > 0 {
+            let piece = &ZEROES[..padding.min(ZEROES.len())];
+            pieces.push(IoSlice::new(piece));
+            padding -= piece.len();
+        }
+        let fds: Vec<BorrowedFd<'_>> = message.fd().into_iter().chain(rings).collect();
+        let sent = self.send_with(&pieces, &fds);
+        match message.fd() {
+            // The rings are for those alone who do not have them yet.
+            None if sent == Err(Errno::TOOMANYREFS) => self.send_with(&pieces, &[]),
+            _ => sent,
+        }
+    }
+
+    fn send_with(&self, pieces: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() {
+            // There is room for two.
+            let _ = control.push(SendAncillaryMessage::ScmRights(fds));
+        }
+        sendmsg(&self.socket, pieces, &mut control, FLAGS).map(drop)
+    }
+
+    /// Rings. Where there is no room in the socket it is readable anyway.
+    pub(super) fn send_bell(&self, bell: Prefix, rings: BorrowedFd<'_>) -> Result<(), Errno> {
+        let bytes = bell.encode();
+        let pieces = [IoSlice::new(&bytes)];
+        loop {
+            let mut sent = self.send_with(&pieces, &[rings]);
+            if sent == Err(Errno::TOOMANYREFS) {
+                sent = self.send_with(&pieces, &[]);
+            }
+            match sent {
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(Errno::PIPE) => return Err(Errno::PIPE),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether nobody has the other end.
+    pub(super) fn is_other_end_gone(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let _ = poll(&mut polled, Some(&at_once));
+        polled[0].revents().intersects(PollFlags::HUP)
+    }
+
+    /// Whether the socket has something, or its end.
+    pub(super) fn is_socket_readable(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut polled, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Takes a packet out of the socket.
+    pub(super) fn receive_packet(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = loop {
+            match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
+                Ok(received) => break received,
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                // The other end was closed while something for it was unread. It is told once,
+                // before what is still to be received here.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        // Every descriptor is taken, so that none is leaked whatever was sent.
+        let fds = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        let mut fds: Vec<OwnedFd> = fds.flatten().collect();
+        if received.bytes == 0 {
+            return Ok(Received::End);
+        }
+        let length = received.bytes.min(buffer.len());
+        let prefix = Prefix::read(&buffer[..length]);
+        // A block comes first, then the memory of the rings.
+        let rings = if prefix.is_some() && fds.len() == 2 || prefix.is_some_and(|p| p.is_bell) {
+            fds.pop()
+        } else {
+            None
+        };
+        let fd = if fds.len() == 1 { fds.pop() } else { None };
+        let start = if prefix.is_some() { PREFIX } else { 0 };
+        Ok(Received::Packet(Arrival { place: start..length, fd }, prefix, rings))
+    }
+
+    /// What the socket has next, which stays there.
+    pub(super) fn peek(&self) -> io::Result<Next> {
+        let mut start = [0; 2 * PREFIX];
+        loop {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            return match recv(&self.socket, &mut start[..], flags) {
+                Ok((0, _)) => Ok(Next::End),
+                Ok((length, _)) => Ok(match Prefix::read(&start[..length]) {
+                    Some(prefix) => Next::Numbered(prefix),
+                    None => Next::Packet,
+                }),
+                Err(Errno::AGAIN) => Ok(Next::Nothing),
+                Err(Errno::INTR | Errno::CONNRESET) => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+
+    /// Takes a bell out of the socket. Its descriptor is dropped by the kernel.
+    pub(super) fn drop_bell(&self) {
+        let _ = recv(&self.socket, &mut [0; PREFIX][..], RecvFlags::DONTWAIT);
+    }
+}
