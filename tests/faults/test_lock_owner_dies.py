@@ -301,6 +301,37 @@ def test_who_is_interrupted_when_notified_has_the_lock_again(module: Any, kind: 
     assert condition.acquire(False)
 
 
+def test_a_notification_of_one_that_is_interrupted_goes_to_another() -> None:
+    condition = millpond.Condition(millpond.Lock())
+
+    def sleepers(count: int) -> None:
+        until(lambda: condition._sleeping_count.get_value() == count)
+
+    def notify_and_interrupt() -> None:
+        sleepers(1)
+        second.start()
+        sleepers(2)
+        with condition:
+            condition.notify()
+            until(lambda: condition._woken_count.get_value() == 0)
+            # The first one wants the lock now.
+            interrupt(handled)
+
+    def wait() -> None:
+        with condition:
+            assert condition.wait()
+
+    second = threading.Thread(target=wait)
+    with interrupts() as handled:
+        thread = threading.Thread(target=notify_and_interrupt)
+        thread.start()
+        with condition, pytest.raises(Interrupt):
+            condition.wait()
+        thread.join()
+    second.join()
+    assert condition._sleeping_count.get_value() == 0
+
+
 def test_an_interrupt_is_not_lost_over_a_death(context: BaseContext, start: Start) -> None:
     condition, there = context.Condition(context.Lock()), context.Event()
 

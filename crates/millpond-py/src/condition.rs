@@ -204,8 +204,16 @@ impl PyCondition {
         let reacquired = guard.reacquire(py, count, &mut raised);
         // Not before the lock is held: should this process die on its way there, its notification
         // is for another.
-        let notified = place.is_some_and(|place| condition.leave(&place));
-        reacquired.map(|()| notified)
+        match (reacquired, place) {
+            (Ok(()), place) => Ok(place.is_some_and(|place| condition.leave(&place))),
+            (Err(error), place) => {
+                // Whoever gets an error does not do what it was notified for.
+                if let Some(place) = place {
+                    py.detach(|| condition.withdraw(place));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Wakes up to `n` of those that have waited longest.

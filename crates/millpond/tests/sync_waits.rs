@@ -195,6 +195,42 @@ fn a_wait_for_a_condition_ends_with_the_news_of_the_owners_death() {
 }
 
 #[test]
+fn who_is_told_of_a_death_hands_its_notification_on() {
+    fn wait_too(number: Mutex<u32>, changed: Condvar) {
+        let mut guard = number.lock().unwrap();
+        *guard += 1;
+        drop(changed.wait(guard).unwrap());
+    }
+
+    fn notify_one_and_die(number: Mutex<u32>, changed: Condvar) {
+        let _guard = number.lock().unwrap();
+        changed.notify_one();
+        std::process::abort();
+    }
+
+    let _watchdog = Watchdog::start();
+    let (number, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
+    let args = || (number.clone(), changed.clone());
+    // The one that has waited longest: the process waits once the mutex is given back here.
+    let guard = number.lock().unwrap();
+    let second = Process::new(wait_too).args(args()).start().unwrap();
+    let third = thread::scope(|scope| {
+        let starter = scope.spawn(|| {
+            while *number.lock().unwrap() == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Process::new(notify_one_and_die).args(args()).start().unwrap()
+        });
+        let error = changed.wait(guard).unwrap_err();
+        assert!(error.owner_died());
+        drop(error.into_inner());
+        starter.join().unwrap()
+    });
+    second.join().unwrap();
+    third.join().unwrap_err();
+}
+
+#[test]
 fn an_event_lets_all_through_also_after_a_waiter_was_killed() {
     fn wait(near: Semaphore, event: Event) -> bool {
         near.release().unwrap();

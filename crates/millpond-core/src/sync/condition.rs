@@ -18,9 +18,11 @@
 //! so no notification is lost to a process that cannot use it (one that comes to wait later may
 //! get it too, and wakes without having been notified). A door has its callers acknowledge when they
 //! hold the user's lock again ([`Condition::wait_a_while`], then [`Condition::leave`]), and not
-//! before: one that dies on its way to the lock takes no notification along. Records of waiters that died cost nothing
-//! until a notification finds them; when the table is full, they are freed, and their grants go to
-//! those who wait.
+//! before: one that dies on its way to the lock takes no notification along. One that comes away
+//! with an error instead (of a signal handler, or of the death of the lock's holder) passes its
+//! notification on ([`Condition::withdraw`]), as it may do nothing with it. Records of waiters that
+//! died cost nothing until a notification finds them; when the table is full, they are freed, and
+//! their grants go to those who wait.
 //!
 //! Waiters that find no free record wait at a turnstile through which every notification lets all
 //! of them: they may wake without having been notified, but they are never forgotten.
@@ -255,16 +257,20 @@ impl Condition {
         })
     }
 
-    /// Gives up a place. A notification that had come for it goes to the next waiter.
-    pub fn withdraw(&self, place: Place) {
-        let Kind::Record(index) = place.0 else {
-            return;
+    /// Gives up a place; whether a notification had come for it. That goes to the next waiter.
+    pub fn withdraw(&self, place: Place) -> bool {
+        let index = match place.0 {
+            Kind::Record(index) => index,
+            // What came was for all of them.
+            Kind::Crowd(seen) => return self.crowd.listen() != seen,
         };
         let record = &self.records[index];
         let word = record.word.load(Ordering::Relaxed);
-        if word & GRANTED != 0 || !exchange(record, word, 0) {
+        let came = word & GRANTED != 0 || !exchange(record, word, 0);
+        if came {
             self.pass_on(record);
         }
+        came
     }
 
     /// Notifies another waiter instead of the owner of this record, which was.
@@ -444,8 +450,9 @@ mod tests {
         let condition = condition();
         let (first, second) = (condition.register(), condition.register());
         assert_eq!(condition.notify(1), 1);
-        condition.withdraw(first);
+        assert!(condition.withdraw(first));
         assert_eq!(condition.wait(&second, far()), Notified::Yes);
+        assert!(!condition.withdraw(condition.register()));
     }
 
     #[test]

@@ -48,7 +48,8 @@ use crate::ticket;
 ///
 /// It lets those through who have waited longest. A waiter may also wake without one, so look at
 /// the data when it does, or use [`wait_while`](Condvar::wait_while). A notification of one who
-/// dies before it holds the mutex again goes to another. One who dies later, before it has done what
+/// dies before it holds the mutex again, or is told that its last holder died or panicked, goes to
+/// another. One who dies later, before it has done what
 /// the notification was for, does so with the mutex, and whoever locks that next is told.
 #[derive(Clone)]
 pub struct Condvar(Arc<Shared<engine::Condition>>);
@@ -96,9 +97,14 @@ impl Condvar {
         });
         // Not before the mutex is held: should the caller die on its way there, its notification
         // is for another.
-        let came = self.0.leave(&place);
-        let told = |(guard, ())| (guard, came);
-        locked.map(told).map_err(|error| error.map(told))
+        match locked {
+            Ok((guard, ())) => Ok((guard, self.0.leave(&place))),
+            Err(error) => {
+                // The caller may go no further with what the dead left; then another must.
+                let came = self.0.withdraw(place);
+                Err(error.map(|(guard, ())| (guard, came)))
+            }
+        }
     }
 
     /// Gives the mutex back, waits for a notification, and locks the mutex again.
