@@ -72,10 +72,11 @@ impl PyPool {
             op: op | encoded.flags,
             items: u32::try_from(*items).unwrap_or(u32::MAX),
             payload: Parts(parts),
+            luggage: None,
         };
         let parts = parts.iter().map(Vec::as_slice);
-        let tasks: Vec<_> = batch.iter().zip(parts).map(task).collect();
-        self.pool.extend(job, &tasks, false).map_err(|e| self.error(py, e))?;
+        let mut tasks: Vec<_> = batch.iter().zip(parts).map(task).collect();
+        self.pool.extend(job, &mut tasks, false).map_err(|e| self.error(py, e))?;
         batch.clear();
         Ok(())
     }
@@ -140,11 +141,12 @@ impl PyPool {
         let submitted = match self.codec.encode(arguments) {
             Ok(encoded) => {
                 let parts = encoded.parts();
-                let task = NewTask { op: op | encoded.flags, items, payload: Parts(&parts) };
-                self.pool.submit(&spec, &[task], true)
+                let op = op | encoded.flags;
+                let task = NewTask { op, items, payload: Parts(&parts), luggage: None };
+                self.pool.submit(&spec, &mut [task], true)
             }
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                self.pool.submit(&spec, &[], false).and_then(|job| {
+                self.pool.submit(&spec, &mut [], false).and_then(|job| {
                     let outcome = self.codec.keep_unsent(job, error);
                     self.pool.extend_with_outcome(job, outcome, true).map(|()| job)
                 })
@@ -164,7 +166,7 @@ impl PyPool {
         notify: bool,
     ) -> PyResult<JobId> {
         let spec = JobSpec { function, label, fail_fast, notify };
-        self.pool.submit(&spec, &[], false).map_err(|e| self.error(py, e))
+        self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
     }
 
     /// Cuts `items` into chunks and adds them to a job as tasks. Returns how many there are.
@@ -204,7 +206,7 @@ impl PyPool {
 
     /// Says that a job takes no more tasks.
     fn seal(&self, py: Python<'_>, job: JobId) -> PyResult<()> {
-        self.pool.extend(job, &[], true).map_err(|e| self.error(py, e))
+        self.pool.extend(job, &mut [], true).map_err(|e| self.error(py, e))
     }
 
     /// Waits for a job: for its end, for one task (`index`), or for any task not taken yet (`-1`).

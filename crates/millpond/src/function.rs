@@ -125,7 +125,7 @@ where
     F::Output: Serialize + 'static,
     Args: DeserializeOwned + 'static,
 {
-    let arguments = codec::decode(arguments)?;
+    let arguments = ticket::in_arguments(|| codec::decode(arguments))?;
     arguments_arrived();
     let value = materialise::<F>().call(arguments);
     ticket::in_result(|| codec::append(value, result))

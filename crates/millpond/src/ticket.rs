@@ -5,7 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use millpond_core::channel::link::Arrivals;
 use millpond_core::os::fork::Owner;
+use millpond_core::pool::luggage::{Arrived, Luggage};
 use millpond_core::shm::region::Region;
 use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::shm::slab::Slot;
@@ -21,11 +23,15 @@ thread_local! {
     /// What [`keeping`] keeps, while it does.
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
     /// What [`sending`] writes down, while it does.
-    static SENT: Cell<Option<Travelling>> = const { Cell::new(None) };
+    static SENT: Cell<Option<Vec<Piece>>> = const { Cell::new(None) };
     /// The tickets of the results of a pool's worker, while [`collecting`] wants them; `LISTED` has
     /// them while a result is encoded.
     static RESULTS: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
     static LISTED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+    /// Where a pool's worker notes which handles among its arguments it has opened.
+    static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
+    /// Whether it is arguments that are decoded.
+    static IN_ARGUMENTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Memory that is kept for those who open tickets of it, however many.
@@ -40,18 +46,17 @@ pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     (result, Kept(KEPT.replace(outer).unwrap_or_default()))
 }
 
-/// What is on its way to one receiver.
-#[derive(Default)]
-struct Travelling {
-    regions: Vec<Weak<Region>>,
+/// A handle on its way to one receiver.
+struct Piece {
+    region: Weak<Region>,
     /// What else to do if it does not arrive.
-    recalls: Vec<Box<dyn FnOnce() + Send>>,
+    recall: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
-/// Tickets on their way to one receiver. When this is dropped they are taken back, so that what they
-/// name is not kept for one who never came to use them.
+/// Tickets on their way to one receiver, in the order of their encoding. When this is dropped they
+/// are taken back, so that what they name is not kept for one who never came to use them.
 pub(crate) struct Sent {
-    travelling: Travelling,
+    pieces: Vec<Piece>,
     /// A fork has a copy, and nothing to take back.
     owner: Owner,
 }
@@ -59,42 +64,122 @@ pub(crate) struct Sent {
 impl Sent {
     /// They have arrived: whoever has them uses them.
     pub(crate) fn arrived(&mut self) {
-        self.travelling = Travelling::default();
+        self.pieces.clear();
+    }
+
+    /// So many of them have, from the first on.
+    fn first_arrived(&mut self, count: u32) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.pieces.len());
+        self.pieces.drain(..count);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
     }
 }
 
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("tickets", &self.travelling.regions.len()).finish()
+        f.debug_struct("Sent").field("tickets", &self.pieces.len()).finish()
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        if self.owner.is_current() {
-            let Travelling { regions, recalls } = std::mem::take(&mut self.travelling);
-            recalls.into_iter().for_each(|recall| recall());
-            let there = regions.iter().filter_map(Weak::upgrade);
-            there.for_each(|region| Ticket::take_back(&region));
+        if !self.owner.is_current() {
+            return;
+        }
+        for Piece { region, recall } in self.pieces.drain(..) {
+            if let Some(recall) = recall {
+                recall();
+            }
+            if let Some(region) = region.upgrade() {
+                Ticket::take_back(&region);
+            }
+        }
+    }
+}
+
+/// What the items of a task have sent, by item; those without handles are not there.
+#[derive(Debug, Default)]
+pub(crate) struct SentItems(Vec<(u32, Sent)>);
+
+impl SentItems {
+    /// Adds what an item has sent, which is behind all others.
+    pub(crate) fn add(&mut self, item: u32, sent: Sent) {
+        if !sent.is_empty() {
+            self.0.push((item, sent));
+        }
+    }
+
+    /// The luggage of a task with these items, if there is any.
+    pub(crate) fn pack(self) -> Option<Box<dyn Luggage>> {
+        (!self.0.is_empty()).then(|| Box::new(self) as Box<dyn Luggage>)
+    }
+}
+
+impl Luggage for SentItems {
+    fn settle(mut self: Box<Self>, arrived: Arrived) {
+        for (item, sent) in &mut self.0 {
+            if *item < arrived.items {
+                sent.arrived();
+            } else if *item == arrived.items {
+                sent.first_arrived(arrived.pieces);
+            }
         }
     }
 }
 
 /// Calls `encode`, and writes down which tickets it sends.
 pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
-    let outer = SENT.replace(Some(Travelling::default()));
+    let mut writing = Writing { before: Some(SENT.replace(Some(Vec::new()))) };
     let result = encode();
-    let travelling = SENT.replace(outer).unwrap_or_default();
-    (result, Sent { travelling, owner: Owner::current() })
+    (result, writing.end())
 }
 
-/// Has `recall` called if what is encoded now is known not to have arrived. Where nobody
-/// [writes down](sending) what is sent, that is never known.
-pub(crate) fn on_recall(recall: impl FnOnce() + Send + 'static) {
+/// Writing down what is sent, until it ends or the encoding panics.
+struct Writing {
+    /// What was written down before, until that is taken up again.
+    before: Option<Option<Vec<Piece>>>,
+}
+
+impl Writing {
+    fn end(&mut self) -> Sent {
+        let pieces = self.before.take().and_then(|before| SENT.replace(before));
+        Sent { pieces: pieces.unwrap_or_default(), owner: Owner::current() }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
+}
+
+/// Has `recall` called if the handle that was [sent](send) last is known not to have arrived. Where
+/// nobody [writes down](sending) what is sent, that is never known.
+pub(crate) fn on_recall(recall: impl FnOnce() + Send + Sync + 'static) {
     if let Some(mut sent) = SENT.take() {
-        sent.recalls.push(Box::new(recall));
+        if let Some(last) = sent.last_mut() {
+            last.recall = Some(Box::new(recall));
+        }
         SENT.set(Some(sent));
     }
+}
+
+/// From now on, handles that this thread opens [in arguments](in_arguments) are noted.
+pub(crate) fn note_arrivals(arrivals: Arrivals) {
+    ARRIVALS.set(Some(arrivals));
+}
+
+/// Calls `decode`, which decodes the arguments of a call. What the function receives by other ways
+/// was not among them.
+pub(crate) fn in_arguments<R>(decode: impl FnOnce() -> R) -> R {
+    // A panic leaves it set, but no function is called then.
+    IN_ARGUMENTS.set(true);
+    let result = decode();
+    IN_ARGUMENTS.set(false);
+    result
 }
 
 /// Calls `work` and lists the tickets of handles in the [results](in_result) that it encodes, for
@@ -127,7 +212,7 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
         Ticket::new(slot, kind)
     } else {
         if let Some(mut sent) = SENT.take() {
-            sent.regions.push(Arc::downgrade(slot.region()));
+            sent.push(Piece { region: Arc::downgrade(slot.region()), recall: None });
             SENT.set(Some(sent));
         }
         Ticket::send(slot, kind)
@@ -135,13 +220,17 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
     to.serialize_bytes(&ticket.encode())
 }
 
-/// Decodes a handle of this kind, and has `open` see that the slot is right.
+/// Decodes a handle of this kind. `open` sees that the slot is right, and does what else its arrival
+/// takes.
 pub(crate) fn receive<'de, D: Deserializer<'de>, T>(
     kind: u32,
     from: D,
     open: impl FnOnce(Slot) -> Result<T, TicketError>,
 ) -> Result<T, D::Error> {
     let opened = from.deserialize_bytes(Opener(kind))?.and_then(open);
+    if opened.is_ok() && IN_ARGUMENTS.get() {
+        ARRIVALS.with_borrow(|arrivals| arrivals.iter().for_each(Arrivals::note));
+    }
     opened.map_err(|error| {
         let message = error.to_string();
         let custom = de::Error::custom(&message);

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::channel::ring::{Consumer, Cursors, Line, Producer, largest_body};
@@ -16,7 +17,7 @@ const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
 const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
 /// Changes with every change of the shared layout.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// The largest frame body that a link carries inline.
 pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
@@ -41,6 +42,9 @@ pub struct Activity {
     task: AtomicU64,
     /// Which items of the task's chunk it is at: the first in the low half, how many in the high.
     items: AtomicU64,
+    /// How many handles of an item's arguments have arrived: the item in the low half, the number in
+    /// the high. It means nothing for items behind that one.
+    arrived: AtomicU64,
     /// 1 while it waits for room in the result ring.
     blocked: AtomicU32,
     /// When it began the task, in monotonic nanoseconds; 0 while times are not kept.
@@ -56,6 +60,8 @@ pub struct LastActivity {
     pub item: u32,
     /// How many items it was at.
     pub item_count: u32,
+    /// How many handles to shared objects in that first item's arguments it had opened.
+    pub arrived: u32,
     /// When it began the task, 0 if unknown.
     pub began: u64,
 }
@@ -79,8 +85,12 @@ pub struct WorkerEnd {
     /// Carries results to it.
     pub results: Producer,
     header: NonNull<Header>,
-    segment: Segment,
+    segment: Arc<Segment>,
 }
+
+/// Where a worker notes which handles among its arguments it has opened; from [`WorkerEnd::arrivals`].
+#[derive(Clone, Debug)]
+pub struct Arrivals(Arc<Segment>);
 
 // SAFETY: the header lies in the segment, which the end owns, and is only accessed as atomics.
 unsafe impl Send for PoolEnd {}
@@ -155,12 +165,13 @@ impl PoolEnd {
         let activity = &self.header().activity.0;
         // Acquire: pairs with `WorkerEnd::hold`.
         let task = activity.task.load(Ordering::Acquire);
-        let items = activity.items.load(Ordering::Relaxed);
-        #[expect(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+        let (item, item_count) = halves(activity.items.load(Ordering::Relaxed));
+        let (of_item, arrived) = halves(activity.arrived.load(Ordering::Relaxed));
         LastActivity {
             task,
-            item: items as u32,
-            item_count: (items >> 32) as u32,
+            item,
+            item_count,
+            arrived: if of_item == item { arrived } else { 0 },
             began: activity.began.load(Ordering::Relaxed),
         }
     }
@@ -178,7 +189,7 @@ impl WorkerEnd {
     /// # Errors
     /// The system's; `InvalidData` if another version of the engine made the link.
     pub fn attach(fd: OwnedFd) -> io::Result<Self> {
-        let segment = Segment::attach(fd, FIXED_BYTES)?;
+        let segment = Arc::new(Segment::attach(fd, FIXED_BYTES)?);
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory.
         if unsafe { header.as_ref() }.layout.load(Ordering::Relaxed) != LAYOUT {
@@ -211,6 +222,7 @@ impl WorkerEnd {
     pub fn hold(&self, task: u64, began: u64) {
         let activity = &self.header().activity.0;
         activity.items.store(1 << 32, Ordering::Relaxed);
+        activity.arrived.store(0, Ordering::Relaxed);
         activity.began.store(began, Ordering::Relaxed);
         // Release: who sees the task sees where it stands. The store also comes before the
         // release of the task's frame, so a frame that is gone has its holder on record.
@@ -221,6 +233,12 @@ impl WorkerEnd {
     pub fn at_items(&self, first: u32, count: u32) {
         let items = u64::from(first) | u64::from(count) << 32;
         self.header().activity.0.items.store(items, Ordering::Relaxed);
+    }
+
+    /// Where to note which handles among the arguments have been opened.
+    #[must_use]
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals(Arc::clone(&self.segment))
     }
 
     /// Says whether the worker waits for room in the result ring. Look for room again after
@@ -236,4 +254,26 @@ impl WorkerEnd {
     pub fn segment(&self) -> &Segment {
         &self.segment
     }
+}
+
+impl Arrivals {
+    /// One more handle of the item that the worker is at has been opened. A death just before this
+    /// has it taken back although it was used, which is the lesser evil: the other way round it
+    /// would be kept for ever.
+    pub fn note(&self) {
+        // SAFETY: the header lies in the segment, mapped as long as `self` lives; any bits are valid
+        // atomics.
+        let activity = &unsafe { header(&self.0).as_ref() }.activity.0;
+        // Relaxed: the worker's own words. One store says it all, so a death leaves no half of it.
+        let (item, _) = halves(activity.items.load(Ordering::Relaxed));
+        let (of_item, count) = halves(activity.arrived.load(Ordering::Relaxed));
+        let count = if of_item == item { count.saturating_add(1) } else { 1 };
+        activity.arrived.store(u64::from(item) | u64::from(count) << 32, Ordering::Relaxed);
+    }
+}
+
+/// The low half of a word, and the high one.
+#[expect(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+fn halves(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
 }

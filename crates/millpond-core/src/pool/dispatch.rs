@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::pool::luggage::Arrived;
 use crate::pool::member::{InFlight, Member, Reported};
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{CrashCause, FORMAT, HANDLES, Outcome};
@@ -66,7 +67,8 @@ impl State {
             }
             Report::Unfit => self.unfit(head.status, payload),
             Report::Finished => {
-                let task = member.finished(head.task)?;
+                let mut task = member.finished(head.task)?;
+                self.settle(task.luggage.take(), Arrived::ALL);
                 let is_done = head.status & !FORMAT == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);

@@ -1,6 +1,7 @@
 //! The pool as a door holds it.
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::os::eventfd::EventFd;
@@ -10,6 +11,7 @@ use crate::os::signals::SignalMask;
 use crate::pool::commons::Commons;
 use crate::pool::config::Config;
 use crate::pool::job::JobSpec;
+use crate::pool::luggage::Claim;
 use crate::pool::state::{Phase, State};
 use crate::pool::stats::Stats;
 use crate::pool::supervisor;
@@ -78,10 +80,49 @@ pub struct WorkerInfo {
     pub load: usize,
 }
 
+/// The truth, until it is dropped. What turned out meanwhile to have arrived, or not, is settled
+/// when the lock is free again, since that may wait for other processes.
+#[derive(Debug)]
+pub(crate) struct StateGuard<'a> {
+    // Fields are dropped in this order.
+    state: MutexGuard<'a, State>,
+    claims: Claims,
+}
+
+#[derive(Debug)]
+struct Claims(Vec<Claim>);
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Claim::settle);
+    }
+}
+
+impl Deref for StateGuard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for StateGuard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for StateGuard<'_> {
+    fn drop(&mut self) {
+        self.claims.0 = std::mem::take(&mut self.state.claims);
+    }
+}
+
 impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> StateGuard<'_> {
         // A panic under the lock is a bug; going on is better than taking the program down.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        StateGuard { state, claims: Claims(Vec::new()) }
     }
 
     pub(crate) fn zygote(&self) -> Arc<ZygoteClient> {
@@ -155,7 +196,7 @@ impl Pool {
     pub fn submit(
         &self,
         spec: &JobSpec<'_>,
-        tasks: &[NewTask<'_>],
+        tasks: &mut [NewTask<'_>],
         sealed: bool,
     ) -> Result<JobId, PoolError> {
         let shared = self.shared()?;
@@ -177,7 +218,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::Io`] when the arguments find no room; the tasks before them are added.
-    pub fn extend(&self, job: JobId, tasks: &[NewTask<'_>], sealed: bool) -> Result<(), PoolError> {
+    pub fn extend(
+        &self,
+        job: JobId,
+        tasks: &mut [NewTask<'_>],
+        sealed: bool,
+    ) -> Result<(), PoolError> {
         self.add(&mut self.shared()?.state(), job, tasks, sealed)
     }
 
@@ -206,10 +252,10 @@ impl Pool {
         &self,
         state: &mut State,
         job: JobId,
-        tasks: &[NewTask<'_>],
+        tasks: &mut [NewTask<'_>],
         sealed: bool,
     ) -> Result<(), PoolError> {
-        let added = tasks.iter().try_for_each(|task| state.add_task(job, task));
+        let added = tasks.iter_mut().try_for_each(|task| state.add_task(job, task));
         if sealed || added.is_err() {
             state.seal(job);
         }

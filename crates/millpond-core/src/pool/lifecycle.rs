@@ -8,6 +8,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
+use crate::pool::luggage::Arrived;
 use crate::pool::member::Member;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
@@ -160,8 +161,15 @@ impl State {
         let now = monotonic_ns();
         let cause = self.members[index].condemned.unwrap_or(cause);
         let ran_task = !begun.is_empty();
-        for task in begun {
+        for mut task in begun {
             self.stats.crashes += 1;
+            let arrived = if task.id == last.task {
+                Arrived { items: last.item, pieces: last.arrived }
+            } else {
+                // Of what the worker does not say that it was at, it may have used anything.
+                Arrived::ALL
+            };
+            self.settle(task.luggage.take(), arrived);
             let began = if last.began > 0 { last.began } else { now };
             self.trace(index, &task, began, now, trace::Outcome::Crashed);
             let crash = Crash {

@@ -9,6 +9,7 @@ use crate::channel::link::{LARGEST_FRAME, LastActivity, PoolEnd};
 use crate::os::clock::monotonic_ns;
 use crate::pool::INLINE_LIMIT;
 use crate::pool::function::Functions;
+use crate::pool::luggage::Luggage;
 use crate::pool::payload::Payload;
 use crate::pool::task::{Body, CrashCause, FunctionId, JobId, Task, TaskId};
 use crate::pool::wire::{HEAD, Lane, Order, OrderHead, ReportHead, frame_length};
@@ -61,6 +62,7 @@ pub(crate) struct InFlight {
     parts: u32,
     position: u64,
     block: Option<BlockRef>,
+    pub(crate) luggage: Option<Box<dyn Luggage>>,
 }
 
 /// A frame from a worker.
@@ -147,9 +149,19 @@ impl Member {
         if let Some(block) = block {
             heap.hand_to(block, self.number);
         }
-        let Task { id, job, index, function, op, items, parts, .. } = task;
-        let in_flight = InFlight { id, job, index, function, items, op, parts, position, block };
-        self.in_flight.push_back(in_flight);
+        let Task { id, job, index, function, op, items, parts, luggage, .. } = task;
+        self.in_flight.push_back(InFlight {
+            id,
+            job,
+            index,
+            function,
+            items,
+            op,
+            parts,
+            position,
+            block,
+            luggage,
+        });
         self.handed += 1;
         self.news = true;
         Ok(())
@@ -257,7 +269,7 @@ impl Member {
             && let Some(last) = self.in_flight.pop_back()
         {
             self.handed -= 1;
-            tasks.push(self.waiting_again(&last));
+            tasks.push(self.waiting_again(last));
         }
         tasks.reverse();
         tasks
@@ -274,19 +286,19 @@ impl Member {
                 begun.push(task);
             } else {
                 // Claimed but not held is not begun: the claim comes before the body is read.
-                untouched.push(self.waiting_again(&task));
+                untouched.push(self.waiting_again(task));
             }
         }
         (begun, untouched, last)
     }
 
-    fn waiting_again(&self, task: &InFlight) -> Task {
+    fn waiting_again(&self, task: InFlight) -> Task {
         let body = match task.block {
             Some(block) => Body::Block(block),
             None => Body::Inline(self.link.tasks.body(task.position)[HEAD..].to_vec()),
         };
-        let &InFlight { id, job, index, function, op, items, parts, .. } = task;
-        Task { id, job, index, function, op, items, parts, body }
+        let InFlight { id, job, index, function, op, items, parts, luggage, .. } = task;
+        Task { id, job, index, function, op, items, parts, body, luggage }
     }
 }
 

@@ -7,6 +7,7 @@ mod function;
 pub mod handle;
 pub mod job;
 mod lifecycle;
+pub mod luggage;
 mod member;
 mod state;
 pub mod stats;

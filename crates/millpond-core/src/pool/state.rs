@@ -12,6 +12,7 @@ use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::lifecycle::Pause;
+use crate::pool::luggage::{Arrived, Claim, Luggage};
 use crate::pool::member::Member;
 use crate::pool::payload::Parts;
 use crate::pool::stats::Stats;
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) jobs: HashMap<JobId, Job>,
     pub(crate) functions: Functions,
     pub(crate) heap: Heap,
+    /// Luggage to be settled when the lock is not held.
+    pub(crate) claims: Vec<Claim>,
     /// Jobs that are over and wanted that to be said.
     pub(crate) notified: VecDeque<JobId>,
     pub(crate) stats: Stats,
@@ -72,6 +75,7 @@ impl State {
             jobs: HashMap::new(),
             functions: Functions::default(),
             heap,
+            claims: Vec::new(),
             notified: VecDeque::new(),
             stats: Stats::default(),
             timeline,
@@ -98,7 +102,7 @@ impl State {
     ///
     /// # Errors
     /// `OutOfMemory` or `StorageFull` when its arguments find no room; nothing is added then.
-    pub(crate) fn add_task(&mut self, job_id: JobId, task: &NewTask<'_>) -> io::Result<()> {
+    pub(crate) fn add_task(&mut self, job_id: JobId, task: &mut NewTask<'_>) -> io::Result<()> {
         if self.refuses_work() {
             let reason = self.reason();
             self.add_outcome(job_id, Outcome::Cancelled(reason));
@@ -119,6 +123,7 @@ impl State {
             items: task.items,
             parts: task.payload.count(),
             body,
+            luggage: task.luggage.take(),
         });
         Ok(())
     }
@@ -191,11 +196,17 @@ impl State {
             if let Body::Block(block) = task.body {
                 self.heap.free(block);
             }
+            self.settle(task.luggage, Arrived::NOTHING);
             if let Some(job) = self.jobs.get_mut(&task.job) {
                 job.end(task.index, Outcome::Cancelled(reason.clone()));
             }
             self.job_may_be_over(task.job);
         }
+    }
+
+    /// Notes what has arrived of a task's luggage, for whoever lets go of the lock.
+    pub(crate) fn settle(&mut self, luggage: Option<Box<dyn Luggage>>, arrived: Arrived) {
+        self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
     }
 
     /// The arguments of a task that waits again are not in a worker's hands any more.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::os::exit_status::ExitStatus;
+use crate::pool::luggage::Luggage;
 use crate::pool::payload::{Parts, Payload};
 use crate::shm::heap::BlockRef;
 
@@ -22,7 +23,7 @@ pub const FORMAT: u8 = 0xc0;
 pub const HANDLES: u8 = 0x40;
 
 /// A task to be submitted: one call, or one chunk of items.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct NewTask<'a> {
     /// How the worker is to apply the function; the door's business.
     pub op: u8,
@@ -30,6 +31,8 @@ pub struct NewTask<'a> {
     pub items: u32,
     /// The arguments.
     pub payload: Parts<'a>,
+    /// What the arguments lead to, if they have handles. Taken when the task is.
+    pub luggage: Option<Box<dyn Luggage>>,
 }
 
 /// A task that waits for a worker.
@@ -44,6 +47,7 @@ pub(crate) struct Task {
     pub(crate) items: u32,
     pub(crate) parts: u32,
     pub(crate) body: Body,
+    pub(crate) luggage: Option<Box<dyn Luggage>>,
 }
 
 /// Where the arguments of a waiting task are.

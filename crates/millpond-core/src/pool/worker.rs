@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use crate::channel::link::WorkerEnd;
+use crate::channel::link::{Arrivals, WorkerEnd};
 use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::clock::monotonic_ns;
@@ -211,6 +211,12 @@ impl Worker {
     /// Says which items of its chunk the worker is at, for the message should it die there.
     pub fn at_items(&self, first: u32, count: u32) {
         self.link.at_items(first, count);
+    }
+
+    /// Where to note which handles among a task's arguments have been opened.
+    #[must_use]
+    pub fn arrivals(&self) -> Arrivals {
+        self.link.arrivals()
     }
 
     /// Whether a task was taken and not finished.

@@ -227,7 +227,7 @@ fn a_death_breaks_a_fragile_pool() {
         fail_fast: false,
         notify: false,
     };
-    assert!(matches!(pool.submit(&spec, &[], true), Err(PoolError::Broken(_))));
+    assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::Broken(_))));
     while pool.wait_ended(None).expect("ours") != millpond_core::pool::Waited::Reached {}
 }
 
@@ -242,7 +242,7 @@ fn a_closed_pool_finishes_and_takes_nothing() {
         fail_fast: false,
         notify: false,
     };
-    assert!(matches!(pool.submit(&spec, &[], true), Err(PoolError::NotRunning)));
+    assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::NotRunning)));
     assert!(outcomes(&pool, job).iter().all(Result::is_ok));
     close_and_join(&pool);
 }

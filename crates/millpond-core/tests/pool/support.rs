@@ -112,12 +112,17 @@ pub(crate) fn submit(pool: &Pool, tasks: &[(Op, &[u8])]) -> JobId {
 pub(crate) fn submit_with(pool: &Pool, tasks: &[(Op, &[u8])], fail_fast: bool) -> JobId {
     let spec = JobSpec { function: b"echo", label: "echo", fail_fast, notify: false };
     let parts: Vec<[&dyn Part; 1]> = tasks.iter().map(|(_, bytes)| [bytes as &dyn Part]).collect();
-    let tasks: Vec<_> = tasks
+    let mut tasks: Vec<_> = tasks
         .iter()
         .zip(&parts)
-        .map(|((op, _), parts)| NewTask { op: *op as u8, items: 1, payload: Parts(parts) })
+        .map(|((op, _), parts)| NewTask {
+            op: *op as u8,
+            items: 1,
+            payload: Parts(parts),
+            luggage: None,
+        })
         .collect();
-    pool.submit(&spec, &tasks, true).expect("a running pool")
+    pool.submit(&spec, &mut tasks, true).expect("a running pool")
 }
 
 pub(crate) fn wait(pool: &Pool, job: JobId, target: Target) {

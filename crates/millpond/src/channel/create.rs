@@ -34,10 +34,11 @@ use crate::queue::{Message, checked};
 ///
 /// # Who counts
 ///
-/// Each process that has a handle, and each handle on its way in a message or an argument. Three
-/// things are not known: a message with a handle that nobody will ever read keeps the end open; so
-/// does one in the argument of a pool's call whose worker dies before it has read it; and a child
-/// that was made with `fork`, not by this crate, counts once it uses the handle that it inherited.
+/// Each process that has a handle, and each handle on its way in a message or an argument. A handle
+/// in the arguments of a process or of a pool's call counts no more when these end before they have
+/// read it. Three things are not known: a message with a handle that nobody will ever read keeps
+/// the end open; so does one in the result of a pool's call that nobody takes; and a child that was
+/// made with `fork`, not by this crate, counts once it uses the handle that it inherited.
 /// Receivers that wait notice a death within 50 ms, and so do senders of large values; a sender of
 /// small ones that need not wait notices that the receivers have died (as opposed to dropped
 /// theirs) some hundred KiB later.

@@ -58,8 +58,12 @@ impl Membership {
     }
 
     pub(super) fn receive<'de, D: Deserializer<'de>>(end: End, from: D) -> Result<Self, D::Error> {
-        let engine = ticket::receive(kind(end), from, Engine::in_slot)?;
-        engine.arrive_at_end(end);
+        let arrive = |slot| {
+            let engine = Engine::in_slot(slot)?;
+            engine.arrive_at_end(end);
+            Ok(engine)
+        };
+        let engine = ticket::receive(kind(end), from, arrive)?;
         Ok(Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) })
     }
 }

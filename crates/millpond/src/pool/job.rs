@@ -14,6 +14,7 @@ use super::shipped::Shipped;
 use super::worker::Op;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
+use crate::ticket::{self, SentItems};
 
 /// So many bytes of arguments are worth a hand-over of their own.
 const WORTH_SENDING: usize = 256 << 10;
@@ -44,6 +45,7 @@ pub(super) struct Job {
 struct Chunk {
     bytes: Vec<u8>,
     calls: u32,
+    sent: SentItems,
 }
 
 impl Job {
@@ -76,29 +78,26 @@ impl Job {
     pub(super) fn push<A: Serialize + 'static>(&mut self, argument: A) -> Result<bool> {
         if !self.open {
             let bytes = self.spare.pop().unwrap_or_default();
-            self.chunks.push(Chunk { bytes, calls: 0 });
+            self.chunks.push(Chunk { bytes, calls: 0, sent: SentItems::default() });
             self.open = true;
         }
         let framed = self.framed();
         let Some(chunk) = self.chunks.last_mut() else { return Ok(false) };
         let before = chunk.bytes.len();
-        let encoded = if framed {
-            let start = frame::begin(&mut chunk.bytes);
-            let encoded = codec::append((argument,), &mut chunk.bytes);
-            match encoded {
-                Ok(()) => frame::end(&mut chunk.bytes, start, false),
-                Err(_) => frame::take_back(&mut chunk.bytes, start),
-            }
-            encoded
-        } else {
-            codec::append((argument,), &mut chunk.bytes)
-        };
+        let start = framed.then(|| frame::begin(&mut chunk.bytes));
+        let (encoded, sent) = ticket::sending(|| codec::append((argument,), &mut chunk.bytes));
+        match (start, &encoded) {
+            (Some(start), Ok(())) => frame::end(&mut chunk.bytes, start, false),
+            (Some(start), Err(_)) => frame::take_back(&mut chunk.bytes, start),
+            (None, _) => {}
+        }
         self.unsent += chunk.bytes.len() - before;
         let index = self.calls;
         self.calls += 1;
         if let Err(error) = encoded {
             return Err(self.error(Some(index), Cause::Codec(error)));
         }
+        chunk.sent.add(chunk.calls, sent);
         chunk.calls += 1;
         let complete = chunk.calls >= self.chunk;
         self.open = !complete;
@@ -132,32 +131,39 @@ impl Job {
     pub(super) fn send(&mut self, sealed: bool) -> Result<()> {
         self.end_chunk();
         let op = if self.framed() { Op::Chunk } else { Op::Call } as u8;
-        let task = |items, parts| NewTask { op, items, payload: Parts(parts) };
-        let sent = if let [only] = self.chunks.as_slice() {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        let sent = if let [only] = chunks.as_mut_slice() {
             // The common case, without a list.
-            self.hand_over(&[task(only.calls, &[&only.bytes])], sealed)
+            let luggage = std::mem::take(&mut only.sent).pack();
+            let payload = Parts(&[&only.bytes]);
+            self.hand_over(&mut [NewTask { op, items: only.calls, payload, luggage }], sealed)
         } else {
+            let luggage: Vec<_> =
+                chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.sent).pack()).collect();
             let parts: Vec<[&dyn Part; 1]> =
-                self.chunks.iter().map(|chunk| [&chunk.bytes as &dyn Part]).collect();
-            let tasks: Vec<NewTask<'_>> =
-                self.chunks.iter().zip(&parts).map(|(c, parts)| task(c.calls, parts)).collect();
-            self.hand_over(&tasks, sealed)
+                chunks.iter().map(|chunk| [&chunk.bytes as &dyn Part]).collect();
+            let chunks = chunks.iter().zip(&parts).zip(luggage);
+            let tasks = chunks.map(|((chunk, parts), luggage)| {
+                let payload = Parts(parts);
+                NewTask { op, items: chunk.calls, payload, luggage }
+            });
+            self.hand_over(&mut tasks.collect::<Vec<_>>(), sealed)
         };
         self.unsent = 0;
         if sealed {
-            self.chunks = Vec::new();
             self.spare = Vec::new();
         } else {
-            self.spare.extend(self.chunks.drain(..).map(|mut chunk| {
+            self.spare.extend(chunks.drain(..).map(|mut chunk| {
                 chunk.bytes.clear();
                 chunk.bytes
             }));
+            self.chunks = chunks;
         }
         self.id = Some(sent?);
         Ok(())
     }
 
-    fn hand_over(&self, tasks: &[NewTask<'_>], sealed: bool) -> Result<JobId> {
+    fn hand_over(&self, tasks: &mut [NewTask<'_>], sealed: bool) -> Result<JobId> {
         let engine = &self.shared.engine;
         let handed = match self.id {
             Some(id) => engine.extend(id, tasks, sealed).map(|()| id),

@@ -44,6 +44,7 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
         let _ = worker.unfit(FAILED, Parts(&[&account]));
         process::exit(NOT_RUN);
     }
+    ticket::note_arrivals(worker.arrivals());
     let mut result = Vec::new();
     // What handles in results lead to is this process's to keep until the pool has it.
     let mut sent_handles = false;

@@ -1,0 +1,59 @@
+//! What a task's arguments lead to: shared objects whose handles are in them.
+//!
+//! A handle on its way keeps what it names. If its receiver dies first, nobody but the sender can
+//! know that it will never be used: it has to take it back, or else the memory stays mapped and a
+//! channel waits for an end that is gone. So whatever becomes of a task, its luggage is told how
+//! much of it has arrived. The worker notes each handle that it opens in its link
+//! ([`Arrivals`](crate::channel::link::Arrivals)), where the pool finds it after its death.
+//!
+//! | what becomes of the task | what has arrived |
+//! |---|---|
+//! | it is finished, even if it failed | all |
+//! | its worker dies before it begins it | nothing yet: the task goes to another worker, with its luggage |
+//! | its worker dies in the midst of it | what the items before had, and what the link says of the last one |
+//! | it is cancelled, or the pool does not take it | nothing |
+//!
+//! Taking back may wait for a process that is in the midst of leaving the same channel, so it is
+//! not done under the pool's lock but when whoever has that lets go of it.
+
+use std::fmt;
+
+/// How much of a task's luggage has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// All that belongs to the items before this one.
+    pub items: u32,
+    /// And so much of what belongs to this one, in the order of its encoding.
+    pub pieces: u32,
+}
+
+impl Arrived {
+    /// Nothing has.
+    pub const NOTHING: Self = Self { items: 0, pieces: 0 };
+    /// All has.
+    pub const ALL: Self = Self { items: u32::MAX, pieces: u32::MAX };
+}
+
+/// What the arguments of a task lead to; the door's business. Dropped, it has not arrived.
+pub trait Luggage: fmt::Debug + Send {
+    /// This much of it has arrived, and the rest will not.
+    fn settle(self: Box<Self>, arrived: Arrived);
+}
+
+/// Luggage that is to be told what has arrived of it.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    luggage: Box<dyn Luggage>,
+    arrived: Arrived,
+}
+
+impl Claim {
+    pub(crate) fn new(luggage: Box<dyn Luggage>, arrived: Arrived) -> Self {
+        Self { luggage, arrived }
+    }
+
+    /// Tells it.
+    pub(crate) fn settle(self) {
+        self.luggage.settle(self.arrived);
+    }
+}
