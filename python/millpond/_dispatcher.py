@@ -196,33 +196,45 @@ class Dispatcher:
         """
         if self._feeding:
             return
-        self._feeding = True
         try:
-            while self._backlog and len(self._handed) < self._ahead:
-                # It stays there until the pool has it, so that `release` does not close too early.
-                call = self._backlog[0]
+            while self._may_hand():
+                # Not for longer than a call takes: one that is submitted in this very thread while
+                # the loop ends would find nobody to hand it over.
+                self._feeding = True
                 try:
-                    if call.future.set_running_or_notify_cancel():
-                        self._hand(call)
-                    else:
-                        self._forget(call)
-                except BrokenPool as error:
-                    self.broken = str(error)
-                    for lost in self._backlog:
-                        lost.refusal = BrokenExecutor(self.broken)
-                        self._failed.append((lost, as_of_future(error)))
-                    self._backlog.clear()
-                except BaseException as error:
-                    self._failed.append((call, self._why_not_sent(call, error)))
-                    if _is_the_caller_s(error, call is submitted):
-                        raise
+                    if self._may_hand():
+                        self._hand_first(submitted)
                 finally:
-                    if self._backlog and self._backlog[0] is call:
-                        self._backlog.popleft()
+                    self._feeding = False
         finally:
-            self._feeding = False
             if self.closing and not self._backlog:
                 self._close_pool()
+
+    def _may_hand(self) -> bool:
+        return bool(self._backlog) and len(self._handed) < self._ahead
+
+    def _hand_first(self, submitted: Call | None) -> None:
+        """Hand over the call that has waited longest, or note why it cannot be sent."""
+        # It stays there until the pool has it, so that `release` does not close too early.
+        call = self._backlog[0]
+        try:
+            if call.future.set_running_or_notify_cancel():
+                self._hand(call)
+            else:
+                self._forget(call)
+        except BrokenPool as error:
+            self.broken = str(error)
+            for lost in self._backlog:
+                lost.refusal = BrokenExecutor(self.broken)
+                self._failed.append((lost, as_of_future(error)))
+            self._backlog.clear()
+        except BaseException as error:
+            self._failed.append((call, self._why_not_sent(call, error)))
+            if _is_the_caller_s(error, call is submitted):
+                raise
+        finally:
+            if self._backlog and self._backlog[0] is call:
+                self._backlog.popleft()
 
     def _hand(self, call: Call) -> None:
         pool = self.pool

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
@@ -221,6 +222,29 @@ def test_whatever_ends_the_thread_fails_all_futures(
         executor.submit(double, 1)
     executor.shutdown()
     assert seen == [MemoryError]
+
+
+def test_a_call_that_is_submitted_inside_of_the_executor_s_own_work(
+    make_executor: Callable[..., Executor],
+) -> None:
+    """As a finalizer may do that runs just when the executor's thread finds nothing to hand over."""
+    executor = make_executor(1)
+    dispatcher = executor._dispatcher
+    submitted: list[futures.Future[int]] = []
+
+    class Backlog(deque[Any]):
+        def __len__(self) -> int:
+            length = super().__len__()
+            is_idle = not dispatcher._handed and threading.current_thread() is dispatcher.thread
+            if length == 0 and is_idle and not submitted:
+                submitted.append(futures.Future())
+                submitted[0] = executor.submit(double, 2)
+            return length
+
+    dispatcher._backlog = Backlog()
+    assert executor.submit(double, 1).result() == 2
+    until(lambda: bool(submitted) and submitted[0].done())
+    assert submitted[0].result() == 4
 
 
 def test_shutdown_while_the_first_call_starts_the_workers(
