@@ -29,8 +29,10 @@
 //! nothing is given back either.
 //!
 //! **Stopped processes.** While one is stopped in the guard nobody acquires or releases. Who waits
-//! with a deadline waits for the guard until then; `try_at_once` and `release_at_once` do not wait for
-//! it at all, and so are for callers who hold what others need.
+//! with a deadline waits for the guard until then, and who only tries, for a grace; `try_at_once` and
+//! `release_at_once` do not wait for it at all, and so are for callers who hold what others need.
+
+use std::time::Duration;
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -39,13 +41,17 @@ use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::outcome::{After, LastLook, Misuse, Patience};
 use crate::sync::permits::{MOST_HELD, Permits};
-use crate::sync::robust::{RobustWord, Taken};
+use crate::sync::robust::{RobustWord, SLICE, Taken};
 use crate::sync::sizes::{HOLDERS, fits};
-use crate::sync::spin::with_thread_spin;
+use crate::sync::spin::{Spin, with_thread_spin};
 use crate::sync::turnstile::Turnstile;
 
 /// The most permits that a semaphore can have.
 pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
+
+/// How long those wait for the guard who need not enter it. Whoever is in it leaves within moments,
+/// but may have to wait for a core: for the next period of a quota, which is 100 ms.
+const GRACE: Duration = SLICE.saturating_mul(4);
 
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -136,6 +142,18 @@ impl Semaphore {
         self.entered(me)
     }
 
+    /// Enters the guard for what may be left undone: `None` if somebody in it stands still.
+    fn enter_in_time(&self, me: ProcessId) -> Option<Guard<'_>> {
+        let end = Some(Instant::now() + GRACE);
+        loop {
+            match self.guard.take(me, &mut Spin::default(), end) {
+                Taken::Clean | Taken::OwnerDied(_) => return Some(self.entered(me)),
+                Taken::TimedOut => return None,
+                Taken::Interrupted => {}
+            }
+        }
+    }
+
     fn entered(&self, me: ProcessId) -> Guard<'_> {
         let said = self.permits.bar();
         crash_point!("semaphore: barred");
@@ -199,7 +217,8 @@ impl Semaphore {
         acquired
     }
 
-    /// Acquires a permit if there is one.
+    /// Acquires a permit if there is one. It waits for whoever is in the guard, but not for one that
+    /// is stopped there: after a fifth of a second, false.
     #[inline]
     pub fn try_acquire(&self) -> bool {
         self.take_or_leave() || (self.looked.is_due() && self.give_back() && self.take_or_leave())
@@ -239,7 +258,7 @@ impl Semaphore {
         if self.try_quickly() {
             return true;
         }
-        self.take_entered(&self.enter(ProcessId::current()))
+        self.enter_in_time(ProcessId::current()).is_some_and(|guard| self.take_entered(&guard))
     }
 
     fn take_entered(&self, guard: &Guard<'_>) -> bool {
@@ -404,7 +423,10 @@ impl Semaphore {
         let mut given = 0;
         let favourite = self.favourite.load(Ordering::Relaxed);
         if self.permits.say().held() > 0 && is_dead(favourite) {
-            let guard = self.enter(ProcessId::current());
+            let Some(guard) = self.enter_in_time(ProcessId::current()) else {
+                // The next look finds it.
+                return false;
+            };
             // Another waiter may have been faster, and the favourite be another one by now.
             let is_it = self.favourite.load(Ordering::Relaxed) == favourite;
             if is_it && guard.held > 0 && !self.signals() {
@@ -418,7 +440,9 @@ impl Semaphore {
             if holder.count.load(Ordering::Relaxed) == 0 || !is_dead(who) {
                 continue;
             }
-            let guard = self.enter(ProcessId::current());
+            let Some(guard) = self.enter_in_time(ProcessId::current()) else {
+                break;
+            };
             // As above.
             if holder.who.load(Ordering::Relaxed) == who && !self.signals() {
                 given += holder.count.load(Ordering::Relaxed);
@@ -451,7 +475,6 @@ fn subtract(count: &AtomicU32, n: u32) {
 mod tests {
     use super::*;
     use crate::shm::shared::Shared;
-    use crate::sync::robust::SLICE;
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
     fn semaphore(value: u32, bound: u32) -> Shared<Semaphore> {
