@@ -175,6 +175,33 @@ fn a_party_of_three_may_die() {
 }
 
 #[test]
+fn one_that_died_before_a_reset_is_not_taken_for_who_comes_after_it() {
+    Model::of(2, 3).in_which_time_passes().run(|| {
+        let barrier = barrier(3);
+        barrier.arrive();
+        let dead = {
+            let barrier = Arc::clone(&barrier);
+            Process::dies_at("barrier: before sleep", 2, move || cross(&barrier))
+        };
+        dead.join();
+        barrier.reset();
+        let Arrival::Early { generation, .. } = barrier.arrive() else {
+            panic!("the first of three");
+        };
+        let others = {
+            let barrier = Arc::clone(&barrier);
+            Process::run(3, move || {
+                barrier.arrive();
+                barrier.arrive();
+                barrier.open(generation)
+            })
+        };
+        assert_eq!(barrier.wait(generation, None), Crossing::Crossed);
+        assert_eq!(others.join(), Some(Crossing::Crossed));
+    });
+}
+
+#[test]
 fn one_that_breaks_or_resets_may_die() {
     for point in
         ["barrier: broken, before wake", "barrier: reset noted", "barrier: opened, before wake"]

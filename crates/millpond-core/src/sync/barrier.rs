@@ -306,7 +306,9 @@ impl Barrier {
     fn look_for_dead(&self, of: u32, first: usize) {
         let is_dead =
             |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !process.is_alive());
-        let here = (arrived(self.word.load(Ordering::Relaxed)) as usize).min(MEMBERS);
+        // Acquire: pairs with `update`, so that the name of each that has arrived is its own and not
+        // that of one who came in its place before, and may be dead.
+        let here = (arrived(self.word.load(Ordering::Acquire)) as usize).min(MEMBERS);
         let some = (0..here.min(LOOKED_AT)).map(|n| &self.members[(first + n) % here]);
         let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)))
             || self.guard.holder().is_some_and(|holder| !holder.is_alive());
