@@ -1,7 +1,7 @@
 //! Who may still put, or take: how a channel notices that the other end is gone.
 //!
 //! A process counts once for each handle that it has; handles on their way in a message count too.
-//! Who finds the number at zero closes the side for good ([`Queue::leave`], or a waiter that looks
+//! Who finds the number at zero closes the side for good ([`Queue::leave_end`], or a waiter that looks
 //! for the dead). A queue without ends never closes: nobody joins.
 //!
 //! **Deaths.** What a dead process had is taken away by whoever looks. A handle that was on its way
