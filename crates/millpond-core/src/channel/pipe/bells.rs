@@ -26,7 +26,7 @@ impl End {
             match self.peek() {
                 Ok(Next::Numbered(prefix)) if prefix.is_bell => {
                     let number = prefix.number;
-                    if !bell.is_heard(number) && !bell.hush(Some(number), is_empty) {
+                    if !bell.is_heard(number) && !bell.hush(number, is_empty) {
                         return;
                     }
                     self.drop_bell();
@@ -39,7 +39,8 @@ impl End {
                     }
                 }
                 Ok(Next::Nothing) => {
-                    bell.hush(None, is_empty);
+                    let is_gone = || is_empty() && matches!(self.peek(), Ok(Next::Nothing));
+                    bell.hush_lost(lane.senders(), me, is_gone);
                     return;
                 }
                 _ => return,
@@ -58,7 +59,7 @@ impl End {
                 Ok(Next::Numbered(bell)) if bell.is_bell && !bell.is_after(number) => {
                     self.drop_bell();
                 }
-                Ok(Next::Numbered(prefix)) if !prefix.is_bell && prefix.number == number => break,
+                Ok(Next::Numbered(prefix)) if !prefix.is_bell && !prefix.is_after(number) => break,
                 Ok(Next::Packet) | Err(_) => break,
                 Ok(_) => lane.take(place),
             }

@@ -35,7 +35,8 @@
 //! the message, since a sender whose message vanished before its announcement would ring for
 //! nothing; for the same reason one that was not claimed waits until what it took is announced, and
 //! if the bell is not there yet, until the sender has left its guard. It does not wait for the guard
-//! otherwise: the bell may have it preempt the very sender.
+//! otherwise: the bell may have it preempt the very sender. Nor does it call a number lost whose
+//! bell or packet it does not find, unless it looks in the senders' guard.
 //!
 //! **Deaths.** A sender that dies before its commit leaves nothing. One that dies after it leaves
 //! a message without a bell, or a number without a packet: the next sender learns of that by the
@@ -224,14 +225,35 @@ impl Doorbell {
         is_after(self.rung.load(Ordering::Acquire), self.heard.load(Ordering::Relaxed))
     }
 
-    /// Takes note of all up to the bell of this number, which is first in the socket; of all that
-    /// was rung if there is none. Returns whether the ring is still empty; otherwise nothing is
-    /// noted, and the bell must stay.
-    pub(crate) fn hush(&self, bell: Option<u32>, is_empty: impl Fn() -> bool) -> bool {
+    /// Takes note of all that was rung if there is nothing of it in the socket, and no message
+    /// either, which `is_gone` tells.
+    pub(crate) fn hush_lost(
+        &self,
+        senders: &RobustWord,
+        me: ProcessId,
+        is_gone: impl Fn() -> bool,
+    ) {
+        // In the senders' guard: outside of it a number may belong to a packet that is being sent.
+        let deadline = Instant::now() + SLICE;
+        loop {
+            match senders.take(me, &mut Spin::default(), Some(deadline)) {
+                Taken::Clean | Taken::OwnerDied(_) => break,
+                Taken::Interrupted => {}
+                Taken::TimedOut => return,
+            }
+        }
+        if is_gone() {
+            // Relaxed, both: senders read and write them in the guard.
+            self.heard.store(self.rung.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        senders.release(me);
+    }
+
+    /// Takes note of all up to the bell of this number, which is first in the socket. Returns
+    /// whether the ring is still empty; otherwise nothing is noted, and the bell must stay.
+    pub(crate) fn hush(&self, bell: u32, is_empty: impl Fn() -> bool) -> bool {
         let before = self.heard.load(Ordering::Relaxed);
-        // Acquire: as in `is_outstanding`.
-        let number = bell.unwrap_or_else(|| self.rung.load(Ordering::Acquire));
-        self.heard.store(number, Ordering::Relaxed);
+        self.heard.store(bell, Ordering::Relaxed);
         crash_point!("pipe: bell is heard");
         // The second pair of the module's fences.
         fence(Ordering::SeqCst);

@@ -1,8 +1,11 @@
 //! Receiving.
 
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::end::{Arrival, End};
 use super::error::ReceiveError;
@@ -131,6 +134,11 @@ impl End {
 
     /// What the socket of an end without rings has. Nothing too when rings came.
     fn take_direct(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
+        match self.peek().map_err(ReceiveError::System)? {
+            Next::Nothing => return Ok(None),
+            Next::Numbered(bell) if bell.is_bell => return self.find_rings().map(|()| None),
+            Next::Numbered(_) | Next::Packet | Next::End => {}
+        }
         match self.receive_packet(buffer).map_err(ReceiveError::System)? {
             Received::Nothing => Ok(None),
             Received::End => self.has_ended(),
@@ -152,6 +160,27 @@ impl End {
                 Ok(Some(arrival))
             }
         }
+    }
+
+    /// Finds the rings by a bell. It stays in the socket, since it tells all who share the end of
+    /// what is in the ring, also after this one is closed.
+    fn find_rings(&self) -> Result<(), ReceiveError> {
+        match self.peek_rings().map_err(ReceiveError::System)? {
+            Received::Packet(_, Some(bell), rings) if bell.is_bell => {
+                let fd = rings.ok_or_else(|| ReceiveError::System(Errno::MFILE.into()))?;
+                match Rings::from_fd(fd) {
+                    Ok(rings) => self.attached.set(Arc::new(rings), 1 - bell.side, false),
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        self.drop_bell();
+                        return Err(ReceiveError::Damaged);
+                    }
+                    Err(error) => return Err(ReceiveError::System(error)),
+                }
+            }
+            // Somebody else took it away.
+            _ => {}
+        }
+        Ok(())
     }
 
     fn has_ended<T>(&self) -> Result<T, ReceiveError> {
@@ -317,6 +346,8 @@ impl End {
                             lane.doorbell().hear(prefix.number);
                         }
                         crash_point!("pipe: received");
+                        // A bell may have come behind it, for a message that went before.
+                        self.settle(attached, me);
                         return Ok(Some(arrival));
                     }
                 }

@@ -4,9 +4,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::doorbell::Doorbell;
 use super::{End, ReceiveError, Rings};
+use crate::os::identity::ProcessId;
 use crate::os::ready::{Waited, any_readable};
 use crate::pool::payload::Parts;
+use crate::sync::robust::RobustWord;
 use crate::sync::testing::{Child, far, until};
 
 /// Sends a number in as many bytes.
@@ -155,6 +158,41 @@ fn an_end_that_has_only_the_socket_sends_to_one_with_rings() {
         assert_eq!(take(&right).expect("message"), number);
     }
     assert!(!is_readable(&right));
+}
+
+#[test]
+fn an_end_that_finds_the_rings_leaves_the_bell_to_the_others() {
+    let (left, right) = End::pair().expect("pair");
+    (0..4).for_each(|number| give(&left, number, 8));
+    for number in 0..3 {
+        assert_eq!(take(&bare(&right)).expect("message"), number);
+        assert!(is_readable(&right));
+    }
+    assert_eq!(take(&right).expect("message"), 3);
+    assert!(!is_readable(&right) && !right.is_readable());
+}
+
+#[test]
+fn a_bell_behind_a_packet_goes_with_it() {
+    let (left, right) = End::pair().expect("pair");
+    give(&bare(&left), 1, 8);
+    give(&left, 0, 8);
+    for number in 0..2 {
+        assert_eq!(take(&right).expect("message"), number);
+    }
+    assert!(!is_readable(&right) && !right.is_readable());
+}
+
+#[test]
+fn the_number_of_a_packet_that_is_being_sent_is_not_taken_for_lost() {
+    let (bell, senders, me) = (Doorbell::default(), RobustWord::new(), ProcessId::current());
+    assert!(senders.try_take(me));
+    let number = bell.number_packet().number;
+    bell.hush_lost(&senders, me, || true);
+    assert!(!bell.is_heard(number));
+    senders.release(me);
+    bell.hush_lost(&senders, me, || true);
+    assert!(bell.is_heard(number));
 }
 
 #[test]

@@ -134,9 +134,19 @@ impl End {
 
     /// Takes a packet out of the socket.
     pub(super) fn receive_packet(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        self.receive_with(buffer, RecvFlags::empty())
+    }
+
+    /// The start of the packet that the socket has next, and the memory of the rings that is with
+    /// it if it is a bell. The packet stays there.
+    pub(super) fn peek_rings(&self) -> io::Result<Received> {
+        self.receive_with(&mut [0; PREFIX + 1], RecvFlags::PEEK)
+    }
+
+    fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let received = loop {
             match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
                 Ok(received) => break received,

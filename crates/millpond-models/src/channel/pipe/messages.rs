@@ -148,9 +148,7 @@ impl Messages {
         while self.doorbell.is_outstanding() {
             match self.socket(|socket| socket.front().copied()) {
                 Some(number) => {
-                    if !self.doorbell.is_heard(number)
-                        && !self.doorbell.hush(Some(number), is_empty)
-                    {
+                    if !self.doorbell.is_heard(number) && !self.doorbell.hush(number, is_empty) {
                         return;
                     }
                     self.socket(VecDeque::pop_front);
@@ -162,7 +160,8 @@ impl Messages {
                     }
                 }
                 None => {
-                    self.doorbell.hush(None, is_empty);
+                    let is_gone = || is_empty() && !self.is_readable();
+                    self.doorbell.hush_lost(&self.senders, ProcessId::current(), is_gone);
                     return;
                 }
             }
