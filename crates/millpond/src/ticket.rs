@@ -15,6 +15,8 @@ use millpond_core::shm::ticket::{Ticket, TicketError};
 use serde::de::{self, Visitor};
 use serde::{Deserializer, Serializer};
 
+use crate::queue::unread;
+
 thread_local! {
     /// Why the last handle was refused.
     static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -28,6 +30,11 @@ thread_local! {
     /// them while a result is encoded.
     static RESULTS: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
     static LISTED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+    /// Whether it is a message that is encoded, and the tickets of its handles so far.
+    static IN_MESSAGE: Cell<Message> = const { Cell::new(Message::None) };
+    static OF_MESSAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Those of the messages around it.
+    static ASIDE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
     /// Where a pool's worker notes which handles among its arguments it has opened.
     static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
     /// Whether it is arguments that are decoded.
@@ -44,6 +51,14 @@ pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     let outer = KEPT.replace(Some(Vec::new()));
     let result = encode();
     (result, Kept(KEPT.replace(outer).unwrap_or_default()))
+}
+
+/// Of the message that is being encoded, which mostly has no handles: that must cost nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    None,
+    Plain,
+    WithHandles,
 }
 
 /// A handle on its way to one receiver.
@@ -159,6 +174,10 @@ impl Drop for Writing {
 /// Has `recall` called if the handle that was [sent](send) last is known not to have arrived. Where
 /// nobody [writes down](sending) what is sent, that is never known.
 pub(crate) fn on_recall(recall: impl FnOnce() + Send + Sync + 'static) {
+    if IN_MESSAGE.get() != Message::None {
+        // Whoever sends it has its tickets, which say what they are.
+        return;
+    }
     if let Some(mut sent) = SENT.take() {
         if let Some(last) = sent.last_mut() {
             last.recall = Some(Box::new(recall));
@@ -200,9 +219,77 @@ pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
     result
 }
 
+/// A message that is being encoded, with a list of the tickets that it sends: if nobody comes to
+/// read it, they are all that is known of it.
+///
+/// Not a function around the encoding, which is to be part of its caller's code.
+pub(crate) struct Listing {
+    /// Of the message that this one is encoded in the midst of.
+    outer: Message,
+}
+
+impl Listing {
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        let outer = IN_MESSAGE.replace(Message::Plain);
+        if outer == Message::WithHandles {
+            put_aside();
+        }
+        Self { outer }
+    }
+
+    /// The tickets, if there are any.
+    #[inline]
+    pub(crate) fn end(self) -> Option<Vec<u8>> {
+        (IN_MESSAGE.get() == Message::WithHandles).then(|| {
+            IN_MESSAGE.set(Message::Plain);
+            take_listed()
+        })
+    }
+}
+
+impl Drop for Listing {
+    #[inline]
+    fn drop(&mut self) {
+        if IN_MESSAGE.replace(self.outer) == Message::WithHandles {
+            // The encoding has panicked.
+            unread::recall(&take_listed());
+        }
+        if self.outer == Message::WithHandles {
+            take_up_again();
+        }
+    }
+}
+
+#[cold]
+fn take_listed() -> Vec<u8> {
+    OF_MESSAGE.take()
+}
+
+#[cold]
+fn put_aside() {
+    let mut aside = ASIDE.take();
+    aside.push(OF_MESSAGE.take());
+    ASIDE.set(aside);
+}
+
+#[cold]
+fn take_up_again() {
+    let mut aside = ASIDE.take();
+    OF_MESSAGE.set(aside.pop().unwrap_or_default());
+    ASIDE.set(aside);
+}
+
 /// Encodes a handle to what lies in `slot`.
 pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
-    let ticket = if let Some(mut kept) = KEPT.take() {
+    let ticket = if IN_MESSAGE.get() != Message::None {
+        let ticket = Ticket::send(slot, kind);
+        let mut tickets = OF_MESSAGE.take();
+        tickets.extend_from_slice(&ticket.encode());
+        OF_MESSAGE.set(tickets);
+        IN_MESSAGE.set(Message::WithHandles);
+        ticket
+    } else if let Some(mut kept) = KEPT.take() {
         kept.push(Arc::clone(slot.region()));
         KEPT.set(Some(kept));
         Ticket::new(slot, kind)

@@ -195,6 +195,15 @@ impl Ticket {
         self.slot(region)
     }
 
+    /// What an encoded ticket names, and of which kind it is, whatever that may be.
+    ///
+    /// # Errors
+    /// [`TicketError`].
+    pub fn open_any(bytes: &[u8]) -> Result<(u32, Slot), TicketError> {
+        let ticket = Self::decode_any(bytes)?;
+        Ok((ticket.kind, ticket.open()?))
+    }
+
     /// What the ticket names, behind a descriptor that this process was given. Several tickets of
     /// one region may have come with the same descriptor: the first keeps it.
     ///

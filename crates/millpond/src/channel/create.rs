@@ -36,9 +36,16 @@ use crate::queue::{Message, checked};
 ///
 /// Each process that has a handle, and each handle on its way in a message or an argument. A handle
 /// in the arguments of a process or of a pool's call counts no more when these end before they have
-/// read it. Three things are not known: a message with a handle that nobody will ever read keeps
-/// the end open; so does one in the result of a pool's call that nobody takes; and a child that was
-/// made with `fork`, not by this crate, counts once it uses the handle that it inherited.
+/// read it, and one in a message of a channel that has lost its receivers no more when its sender
+/// looks: within 100 ms if it waits for a channel or queue meanwhile, or else when it drops a
+/// sender or sends again.
+///
+/// Not known are a handle that is left in a [`Queue`](crate::Queue), or in a channel inside of
+/// itself; one in the result of a pool's call that nobody takes, or whose worker dies before it has
+/// sent it; and one that dies with a process between the taking of a message and its decoding.
+/// They keep the end open. A child that was made with `fork`, not by this crate, counts once it
+/// uses the handle that it inherited.
+///
 /// Receivers that wait notice a death within 50 ms, and so do senders of large values; a sender of
 /// small ones that need not wait notices that the receivers have died (as opposed to dropped
 /// theirs) some hundred KiB later.

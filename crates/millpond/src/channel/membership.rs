@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_core::channel::queue::{End, Queue as Engine};
 use millpond_core::os::identity::ProcessId;
+use millpond_core::shm::slab::Slot;
 use serde::{Deserializer, Serializer};
 
+use crate::queue::unread;
 use crate::ticket;
 
 /// An end of a channel, counted for this process as long as it lives.
@@ -53,7 +55,7 @@ impl Membership {
         let sent = ticket::send(self.engine().slot(), kind(self.end), to)?;
         self.engine.send_end(self.end);
         let (engine, end) = (self.engine.clone(), self.end);
-        ticket::on_recall(move || engine.recall_end(end));
+        ticket::on_recall(move || recall(&engine, end));
         Ok(sent)
     }
 
@@ -65,6 +67,23 @@ impl Membership {
         };
         let engine = ticket::receive(kind(end), from, arrive)?;
         Ok(Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) })
+    }
+}
+
+/// A handle that was sent will not arrive.
+fn recall(engine: &Engine, end: End) {
+    if engine.recall_end(end) && end == End::Consumers {
+        unread::discard(engine);
+    }
+}
+
+/// Recalls the handle that a ticket of this kind was for, if it is that of an end.
+pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
+    let end = [End::Producers, End::Consumers].into_iter().find(|&end| found == kind(end));
+    if let Some(end) = end
+        && let Ok(engine) = Engine::in_slot(slot)
+    {
+        recall(&engine, end);
     }
 }
 
@@ -86,7 +105,12 @@ impl Drop for Membership {
     fn drop(&mut self) {
         // A forked child that never used its copy is not counted.
         if *self.counted.get_mut() == ProcessId::current().raw() {
-            self.engine.leave_end(self.end);
+            let was_last = self.engine.leave_end(self.end);
+            match self.end {
+                End::Consumers if was_last => unread::discard(&self.engine),
+                End::Consumers => {}
+                End::Producers => unread::settle(),
+            }
         }
     }
 }

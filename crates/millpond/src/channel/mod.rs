@@ -2,7 +2,7 @@
 
 mod connection;
 mod create;
-mod membership;
+pub(crate) mod membership;
 mod receiver;
 mod sender;
 

@@ -9,10 +9,18 @@ mod keeper;
 mod mailbox;
 mod registry;
 
+use millpond_core::channel::queue::Queue;
+
 pub use builder::{Given, Missing, Process, Ready};
 pub use child::{Child, active_children};
 pub use handle::ProcessHandle;
 pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
+
+/// Channels that this process has sent handles through which were not yet read; see
+/// [`queue::unread`](crate::queue::unread). What `use_it` does takes no time.
+pub(crate) fn with_unread<R>(use_it: impl FnOnce(&mut Vec<Queue>) -> R) -> R {
+    registry::Registry::current().with_unread(use_it)
+}
 
 /// Notices which children have ended, and takes back what was on its way to them.
 pub(crate) fn notice_ended() {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{io, ptr};
 
+use millpond_core::channel::queue::Queue;
 use millpond_core::os::fork::Owner;
 
 use super::child::Child;
@@ -22,6 +23,7 @@ pub(super) struct Registry {
     /// Those that were started and have not been reaped.
     children: Mutex<Vec<Child>>,
     keeper: OnceLock<Keeper>,
+    unread: Mutex<Vec<Queue>>,
 }
 
 static CURRENT: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
@@ -42,6 +44,7 @@ impl Registry {
                 started: AtomicU64::new(0),
                 children: Mutex::new(Vec::new()),
                 keeper: OnceLock::new(),
+                unread: Mutex::new(Vec::new()),
             }));
             // Release publishes the content of the box.
             match CURRENT.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
@@ -85,6 +88,11 @@ impl Registry {
         // Of two made at once one is dropped, and its thread ends.
         let keeper = Keeper::start()?;
         Ok(self.keeper.get_or_init(|| keeper))
+    }
+
+    /// The channels that this process has sent handles through.
+    pub(super) fn with_unread<R>(&self, use_it: impl FnOnce(&mut Vec<Queue>) -> R) -> R {
+        use_it(&mut self.unread.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn children(&self) -> MutexGuard<'_, Vec<Child>> {

@@ -52,6 +52,11 @@ impl Scratch {
         if self.long.is_empty() { &self.short[..self.length] } else { &self.long }
     }
 
+    /// Adds what is to come behind the message.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.push(bytes);
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         match self.short.get_mut(self.length..end) {

@@ -11,9 +11,11 @@ use millpond_core::channel::queue::{
 use super::error::PutManyError;
 use super::message::{Message, decode};
 use super::scratch::{SHORT, Scratch, with_buffer};
-use crate::codec;
+use super::unread::{self, message_length};
+use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error, Result};
 use crate::process;
+use crate::ticket::Listing;
 
 /// How long a caller is ready to wait.
 #[derive(Clone, Copy)]
@@ -142,6 +144,7 @@ fn in_turns<T, E: Unfinished>(
                     return Err(error);
                 }
                 process::notice_ended();
+                unread::settle();
                 turn = end.map_or(now + TURN, |end| end.min(now + TURN));
             }
             done => return done,
@@ -165,45 +168,62 @@ pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()
         return Err(wait.no_room());
     }
     match codec::as_bytes(value) {
-        Some(bytes) => put_bytes::<T>(queue, bytes, wait),
+        Some(bytes) => put_bytes(queue, 0, bytes, wait),
         None => {
             let mut scratch = Scratch::new();
-            codec::write(value, &mut scratch).map_err(Cause::Codec)?;
-            put_bytes::<T>(queue, scratch.bytes(), wait)
+            let listing = Listing::begin();
+            let written = codec::write(value, &mut scratch);
+            if let Some(tickets) = listing.end() {
+                return put_with_handles(queue, &mut scratch, written, &tickets, wait);
+            }
+            written.map_err(Cause::Codec)?;
+            put_bytes(queue, 0, scratch.bytes(), wait)
         }
     }
 }
 
+/// Puts a message together with the tickets of the handles in it.
+#[cold]
+fn put_with_handles(
+    queue: &Queue,
+    scratch: &mut Scratch,
+    written: std::result::Result<(), CodecError>,
+    tickets: &[u8],
+    wait: Wait,
+) -> Result<()> {
+    if let Err(error) = written {
+        unread::recall(tickets);
+        return Err(Cause::Codec(error).into());
+    }
+    scratch.append(tickets);
+    queue.will_carry_handles();
+    let put = put_bytes(queue, unread::tag(tickets), scratch.bytes(), wait);
+    match &put {
+        Ok(()) => unread::note(queue),
+        Err(_) => unread::recall(tickets),
+    }
+    put
+}
+
 #[inline]
-fn put_bytes<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> {
-    if queue.put_at_once(0, bytes.len(), |out| out.copy_from_slice(bytes)) {
+fn put_bytes(queue: &Queue, tag: u32, bytes: &[u8], wait: Wait) -> Result<()> {
+    if queue.put_at_once(tag, bytes.len(), |out| out.copy_from_slice(bytes)) {
         return Ok(());
     }
-    put_slowly::<T>(queue, bytes, wait)
+    put_slowly(queue, tag, bytes, wait)
 }
 
 #[cold]
-fn put_slowly<T: Message>(queue: &Queue, bytes: &[u8], wait: Wait) -> Result<()> {
+fn put_slowly(queue: &Queue, tag: u32, bytes: &[u8], wait: Wait) -> Result<()> {
     if bytes.len() > INLINE_LIMIT && matches!(wait, Wait::Ever) {
         queue.await_reuse(bytes.len());
     }
-    in_turns(wait, |turn| queue.put(0, Parts(&[&bytes]), turn)).map_err(|reason| {
-        recall::<T>(bytes);
+    in_turns(wait, |turn| queue.put(tag, Parts(&[&bytes]), turn)).map_err(|reason| {
+        if matches!(reason, NotPut::Closed) {
+            unread::settle();
+        }
         wait.not_put(reason)
     })
-}
-
-/// Undoes what encoding a value that was not put has done: handles inside of it count as being on
-/// their way, which keeps what they lead to, and now they arrive here.
-#[cold]
-fn recall<T: Message>(bytes: &[u8]) {
-    if !codec::is_bytes::<T>() {
-        drop(decode::<T>(bytes));
-    }
-}
-
-fn recall_all<T: Message>(bytes: &[u8], ranges: &[Range<usize>]) {
-    ranges.iter().for_each(|range| recall::<T>(&bytes[range.clone()]));
 }
 
 /// Encoded values.
@@ -211,14 +231,31 @@ struct Encoded<'a, T> {
     values: &'a [T],
     bytes: &'a [u8],
     /// Where each lies in `bytes`; empty for values that are bytes themselves.
-    ranges: &'a [Range<usize>],
+    items: &'a [Item],
+}
+
+/// An encoded value, with the tickets behind it.
+struct Item {
+    range: Range<usize>,
+    tag: u32,
+}
+
+impl Item {
+    fn tickets<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let bytes = &bytes[self.range.clone()];
+        &bytes[message_length(self.tag, bytes.len())..]
+    }
+}
+
+fn recall_all(bytes: &[u8], items: &[Item]) {
+    items.iter().for_each(|item| unread::recall(item.tickets(bytes)));
 }
 
 impl<T: Message> Encoded<'_, T> {
     fn item(&self, index: usize) -> &[u8] {
         match codec::as_bytes(&self.values[index]) {
             Some(bytes) => bytes,
-            None => &self.bytes[self.ranges[index].clone()],
+            None => &self.bytes[self.items[index].range.clone()],
         }
     }
 }
@@ -228,8 +265,8 @@ impl<T: Message> Outgoing for Encoded<'_, T> {
         self.values.len()
     }
 
-    fn tag(&self, _: usize) -> u32 {
-        0
+    fn tag(&self, index: usize) -> u32 {
+        self.items.get(index).map_or(0, |item| item.tag)
     }
 
     fn length(&self, index: usize) -> usize {
@@ -248,37 +285,55 @@ pub(crate) fn put_many<T: Message>(
 ) -> std::result::Result<(), PutManyError> {
     let deadline = wait.deadline();
     with_buffer(|bytes| {
-        let mut ranges = Vec::new();
+        let mut items = Vec::new();
         if !codec::is_bytes::<T>() {
-            ranges.reserve(values.len());
+            items.reserve(values.len());
             for value in values {
                 let start = bytes.len();
-                if let Err(error) = codec::append_ref(value, bytes) {
-                    recall_all::<T>(bytes, &ranges);
+                let listing = Listing::begin();
+                let appended = codec::append_ref(value, bytes);
+                let tickets = listing.end().unwrap_or_default();
+                if let Err(error) = appended {
+                    unread::recall(&tickets);
+                    recall_all(bytes, &items);
                     return Err(PutManyError::new(0, Cause::Codec(error).into()));
                 }
-                ranges.push(start..bytes.len());
+                bytes.extend_from_slice(&tickets);
+                items.push(Item { range: start..bytes.len(), tag: unread::tag(&tickets) });
             }
         }
+        let have_handles = items.iter().any(|item| item.tag > 0);
+        if have_handles {
+            queue.will_carry_handles();
+        }
         let mut put = 0;
+        let (mut result, mut closed) = (Ok(()), false);
         while put < values.len() {
             let left = Encoded {
                 values: &values[put..],
                 bytes,
-                ranges: ranges.get(put..).unwrap_or_default(),
+                items: items.get(put..).unwrap_or_default(),
             };
             match queue.put_many(&left, deadline) {
                 Ok(()) => break,
                 Err(error) => {
                     put += error.put;
                     if !matches!(error.reason, NotPut::Interrupted) {
-                        recall_all::<T>(bytes, ranges.get(put..).unwrap_or_default());
-                        return Err(PutManyError::new(put, wait.not_put(error.reason)));
+                        recall_all(bytes, items.get(put..).unwrap_or_default());
+                        closed = matches!(error.reason, NotPut::Closed);
+                        result = Err(PutManyError::new(put, wait.not_put(error.reason)));
+                        break;
                     }
                 }
             }
         }
-        Ok(())
+        if have_handles {
+            unread::note(queue);
+        }
+        if closed {
+            unread::settle();
+        }
+        result
     })
 }
 
@@ -288,9 +343,9 @@ pub(crate) fn get<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
         return get_bytes(queue, wait);
     }
     let mut short = [0; SHORT];
-    let copy = |_, bytes: &[u8]| {
+    let copy = |tag, bytes: &[u8]| {
         short[..bytes.len()].copy_from_slice(bytes);
-        bytes.len()
+        message_length(tag, bytes.len())
     };
     match queue.get_at_once(SHORT, copy) {
         Some(length) => decode(&short[..length]).map_err(|error| Cause::Codec(error).into()),
@@ -302,7 +357,7 @@ pub(crate) fn get<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
 fn get_slowly<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
     with_buffer(|buffer| {
         let received = take(queue, buffer, wait)?;
-        decode(bytes_of(buffer, &received)).map_err(|error| Cause::Codec(error).into())
+        decode(message_of(buffer, &received)).map_err(|error| Cause::Codec(error).into())
     })
 }
 
@@ -316,7 +371,7 @@ fn get_bytes<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
     .map_err(|error| Cause::Codec(error).into())
 }
 
-fn take(queue: &Queue, buffer: &mut Vec<u8>, wait: Wait) -> Result<Received> {
+pub(super) fn take(queue: &Queue, buffer: &mut Vec<u8>, wait: Wait) -> Result<Received> {
     in_turns(wait, |turn| queue.get(&mut *buffer, turn)).map_err(|reason| wait.not_taken(reason))
 }
 
@@ -336,13 +391,19 @@ pub(crate) fn get_many<T: Message>(queue: &Queue, most: usize, wait: Wait) -> Re
         in_turns(wait, |turn| queue.get_many(most, &mut *buffer, &mut items, turn))
             .map_err(|reason| wait.not_taken(reason))?;
         let decoded = |item: &Received| {
-            decode(bytes_of(buffer, item)).map_err(|error| Cause::Codec(error).into())
+            decode(message_of(buffer, item)).map_err(|error| Cause::Codec(error).into())
         };
         items.iter().map(decoded).collect()
     })
 }
 
-fn bytes_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
+/// What was put, without the tickets behind it.
+fn message_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
+    let bytes = bytes_of(buffer, received);
+    &bytes[..message_length(received.tag, bytes.len())]
+}
+
+pub(super) fn bytes_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
     match &received.block {
         Some(block) => block.bytes(),
         None => &buffer[received.bytes.clone()],

@@ -26,6 +26,8 @@ pub(super) struct Control {
     pub(super) swept: AtomicU64,
     /// [`NO_PRODUCERS`] and [`NO_CONSUMERS`].
     closed: AtomicU32,
+    /// 1 once an item had a handle in it that somebody has to use.
+    pub(super) handles: AtomicU32,
     pub(super) not_empty: Waiters,
     pub(super) not_full: Waiters,
     pub(super) all_done: Waiters,

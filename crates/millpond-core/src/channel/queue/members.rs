@@ -5,9 +5,10 @@
 //! for the dead). A queue without ends never closes: nobody joins.
 //!
 //! **Deaths.** What a dead process had is taken away by whoever looks. A handle that was on its way
-//! to one who died is [recalled](Queue::recall_end) by the sender, if it learns of the death; one in a
-//! message which nobody will read counts for ever. A forked child is a member once it uses its
-//! copy of a handle; until then only its parent is.
+//! to one who died is [recalled](Queue::recall_end) by the sender, if it learns of the death. One
+//! in a message which nobody will read is recalled by the doors, when they find that the consumers
+//! are gone. A forked child is a member once it uses its copy of a handle; until then only its
+//! parent is.
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
@@ -172,19 +173,49 @@ impl Queue {
     }
 
     /// A handle of this end that [was sent](Self::send_end) will not arrive: its receiver is dead.
-    /// If there is no other, the end is closed.
-    pub fn recall_end(&self, end: End) {
-        if self.memory.members(end).recall() {
+    /// If there is no other, the end is closed; returns whether it was.
+    pub fn recall_end(&self, end: End) -> bool {
+        let deserted = self.memory.members(end).recall();
+        if deserted {
             self.memory.control().close(end.flag());
         }
+        deserted
     }
 
-    /// The calling process has one handle less of this end. The last one closes it.
-    pub fn leave_end(&self, end: End) {
-        if self.memory.members(end).leave() {
+    /// The calling process has one handle less of this end. The last one closes it; returns whether
+    /// this was that one.
+    pub fn leave_end(&self, end: End) -> bool {
+        let deserted = self.memory.members(end).leave();
+        if deserted {
             crash_point!("queue: end is about to be closed");
             self.memory.control().close(end.flag());
         }
+        deserted
+    }
+
+    /// Whether an end is closed, or is now since all its members are dead.
+    #[must_use]
+    pub fn is_deserted(&self, end: End) -> bool {
+        self.memory.close_if_deserted(end)
+    }
+
+    /// Whether it is a channel, whose ends know who has them.
+    #[must_use]
+    pub fn has_ends(&self) -> bool {
+        self.memory.control().producers.used.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must
+    /// [see to them](Self::carries_handles).
+    pub fn will_carry_handles(&self) {
+        // Relaxed: the commit of the item comes behind it, and publishes it.
+        self.memory.control().handles.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether there may be handles in the items that are left.
+    #[must_use]
+    pub fn carries_handles(&self) -> bool {
+        !self.is_empty() && self.memory.control().handles.load(Ordering::Relaxed) != 0
     }
 
     /// Closes an end for everybody: nothing is put any more (the consumers are gone), or nothing

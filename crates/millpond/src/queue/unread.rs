@@ -1,0 +1,89 @@
+//! Messages that nobody will read, and the handles in them.
+//!
+//! A handle in a message keeps what it names until whoever reads the message has opened it. If the
+//! receivers of a channel go and leave messages behind, that never happens: the memory would stay
+//! with its sender, and if the handle is an end of another channel, who waits at the other end would
+//! wait for ever. So a message with handles has their tickets behind it once more, as many as its
+//! tag says, for whoever empties the channel without knowing what type its values are.
+//!
+//! A channel whose receivers are gone is emptied by
+//!
+//! - the last receiver, when it is dropped;
+//! - each process that has sent handles through it, when it looks: while it waits for any channel,
+//!   when it drops a sender, and when a value comes back because the receivers are gone. It keeps
+//!   the channel in a list for that, until all of it was read.
+//!
+//! Two who empty it take turns, as any consumers do. What is still lost: a process that dies after
+//! it took a message and before it opened the handles. A [`Queue`](crate::Queue) does not know who
+//! may still use it, so what is in it may be read as long as any process has it.
+
+use millpond_core::channel::queue::{End, Queue as Engine};
+use millpond_core::shm::ticket::{LENGTH, Ticket};
+
+use super::transfer::{Wait, bytes_of, take};
+use crate::channel::membership::recall_of_kind;
+use crate::process;
+
+/// How many bytes a message with this tag has without the tickets behind it.
+#[inline]
+pub(super) fn message_length(tag: u32, length: usize) -> usize {
+    length.saturating_sub(tag as usize * LENGTH)
+}
+
+/// The tag of a message with these tickets.
+pub(super) fn tag(tickets: &[u8]) -> u32 {
+    u32::try_from(tickets.len() / LENGTH).unwrap_or(u32::MAX)
+}
+
+/// Undoes what encoding a message has done that nobody will read: handles inside of it count as
+/// being on their way, which keeps what they lead to.
+#[cold]
+pub(crate) fn recall(tickets: &[u8]) {
+    for ticket in tickets.chunks_exact(LENGTH) {
+        // One that leads nowhere keeps nothing.
+        if let Ok((kind, slot)) = Ticket::open_any(ticket) {
+            recall_of_kind(kind, slot);
+        }
+    }
+}
+
+/// Empties a channel that has no receivers any more.
+pub(crate) fn discard(channel: &Engine) {
+    let mut buffer = Vec::new();
+    while channel.carries_handles() {
+        let Ok(received) = take(channel, &mut buffer, Wait::Not) else { return };
+        let bytes = bytes_of(&buffer, &received);
+        recall(&bytes[message_length(received.tag, bytes.len())..]);
+    }
+}
+
+/// A message with handles was put. If it is a channel, this process will see to them.
+#[cold]
+pub(super) fn note(queue: &Engine) {
+    if queue.has_ends() {
+        process::with_unread(|channels| {
+            // Those that were read are done with.
+            channels.retain(|channel| channel.carries_handles());
+            if !channels.iter().any(|channel| channel.identity() == queue.identity()) {
+                channels.push(queue.clone());
+            }
+        });
+    }
+}
+
+/// Looks whether channels that this process has sent handles through have lost their receivers.
+pub(crate) fn settle() {
+    // Emptying one may wait, and may lead here again.
+    let channels = process::with_unread(std::mem::take);
+    if channels.is_empty() {
+        return;
+    }
+    let left = channels.into_iter().filter(|channel| {
+        if channel.carries_handles() && channel.is_deserted(End::Consumers) {
+            discard(channel);
+        }
+        channel.carries_handles()
+    });
+    let left: Vec<_> = left.collect();
+    process::with_unread(|channels| channels.extend(left));
+}
