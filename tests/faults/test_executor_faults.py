@@ -227,7 +227,7 @@ def test_whatever_ends_the_thread_fails_all_futures(
 def test_a_call_that_is_submitted_inside_of_the_executor_s_own_work(
     make_executor: Callable[..., Executor],
 ) -> None:
-    """As a finalizer may do that runs just when the executor's thread finds nothing to hand over."""
+    """A finalizer may do so just when the executor's thread finds nothing to hand over."""
     executor = make_executor(1)
     dispatcher = executor._dispatcher
     submitted: list[futures.Future[int]] = []
