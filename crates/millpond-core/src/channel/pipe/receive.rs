@@ -136,8 +136,8 @@ impl End {
     fn take_direct(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
         match self.peek().map_err(ReceiveError::System)? {
             Next::Nothing => return Ok(None),
-            Next::Numbered(bell) if bell.is_bell => return self.find_rings().map(|()| None),
-            Next::Numbered(_) | Next::Packet | Next::End => {}
+            Next::Numbered(_) => return self.find_rings().map(|()| None),
+            Next::Packet | Next::End => {}
         }
         match self.receive_packet(buffer).map_err(ReceiveError::System)? {
             Received::Nothing => Ok(None),
@@ -162,25 +162,27 @@ impl End {
         }
     }
 
-    /// Finds the rings by a bell. It stays in the socket, since it tells all who share the end of
-    /// what is in the ring, also after this one is closed.
+    /// Finds the rings by a bell or a numbered packet. It stays in the socket: a bell tells all who
+    /// share the end of what is in the ring, also after this one is closed, and the record of a
+    /// packet is to go with it.
     fn find_rings(&self) -> Result<(), ReceiveError> {
-        match self.peek_rings().map_err(ReceiveError::System)? {
-            Received::Packet(_, Some(bell), rings) if bell.is_bell => {
-                let fd = rings.ok_or_else(|| ReceiveError::System(Errno::MFILE.into()))?;
-                match Rings::from_fd(fd) {
-                    Ok(rings) => self.attached.set(Arc::new(rings), 1 - bell.side, false),
-                    Err(error) if error.kind() == ErrorKind::InvalidData => {
-                        self.drop_bell();
-                        return Err(ReceiveError::Damaged);
-                    }
-                    Err(error) => return Err(ReceiveError::System(error)),
-                }
-            }
+        let next = self.peek_rings().map_err(ReceiveError::System)?;
+        let Received::Packet(_, Some(prefix), rings) = next else {
             // Somebody else took it away.
-            _ => {}
+            return Ok(());
+        };
+        let fd = rings.ok_or_else(|| ReceiveError::System(Errno::MFILE.into()))?;
+        match Rings::from_fd(fd) {
+            Ok(rings) => {
+                self.attached.set(Arc::new(rings), 1 - prefix.side, false);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                self.drop_bell();
+                Err(ReceiveError::Damaged)
+            }
+            Err(error) => Err(ReceiveError::System(error)),
         }
-        Ok(())
     }
 
     fn has_ended<T>(&self) -> Result<T, ReceiveError> {

@@ -173,6 +173,20 @@ fn an_end_that_finds_the_rings_leaves_the_bell_to_the_others() {
 }
 
 #[test]
+fn an_end_that_finds_the_rings_by_a_small_packet_makes_room_in_them() {
+    let (left, right) = End::pair().expect("pair");
+    give(&left, 0, 100_000);
+    give(&left, 1, 8);
+    assert_eq!(take(&right).expect("message"), 0);
+    let right = bare(&right);
+    // More than the ring has room for.
+    for number in 2..10_000 {
+        give(&left, number, 8);
+        assert_eq!(take(&right).expect("message"), number - 1);
+    }
+}
+
+#[test]
 fn a_bell_behind_a_packet_goes_with_it() {
     let (left, right) = End::pair().expect("pair");
     give(&bare(&left), 1, 8);

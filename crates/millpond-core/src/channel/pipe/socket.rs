@@ -13,7 +13,7 @@ use rustix::net::{
 
 use super::end::{Arrival, End};
 use super::outgoing::Outgoing;
-use super::packet::{PREFIX, Prefix};
+use super::packet::{PREFIX, Packet, Prefix, REFERENCE, parse};
 
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -137,10 +137,10 @@ impl End {
         self.receive_with(buffer, RecvFlags::empty())
     }
 
-    /// The start of the packet that the socket has next, and the memory of the rings that is with
-    /// it if it is a bell. The packet stays there.
+    /// The start of the packet that the socket has next, and the memory of the rings if it is with
+    /// it. The packet stays there.
     pub(super) fn peek_rings(&self) -> io::Result<Received> {
-        self.receive_with(&mut [0; PREFIX + 1], RecvFlags::PEEK)
+        self.receive_with(&mut [0; PREFIX + REFERENCE], RecvFlags::PEEK)
     }
 
     fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Received> {
@@ -168,12 +168,10 @@ impl End {
         }
         let length = received.bytes.min(buffer.len());
         let prefix = Prefix::read(&buffer[..length]);
-        // A block comes first, then the memory of the rings.
-        let rings = if prefix.is_some() && fds.len() == 2 || prefix.is_some_and(|p| p.is_bell) {
-            fds.pop()
-        } else {
-            None
-        };
+        // A block comes first, then the memory of the rings, if there was a descriptor left for it.
+        let has_block = || matches!(parse(&buffer[PREFIX..length]), Ok(Packet::Block { .. }));
+        let has_rings = prefix.is_some_and(|p| p.is_bell || fds.len() == 2 || !has_block());
+        let rings = if has_rings { fds.pop() } else { None };
         let fd = if fds.len() == 1 { fds.pop() } else { None };
         let start = if prefix.is_some() { PREFIX } else { 0 };
         Ok(Received::Packet(Arrival { place: start..length, fd }, prefix, rings))
