@@ -54,17 +54,38 @@ def dumps_by_value(value: object) -> list[Buffer]:
     return _dumps(_by_value_pickler(), value)
 
 
+def dumps_task(value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
+    """Like `dumps`; the tickets of shared objects in the value come with the buffers."""
+    return _with_tickets(dumps, value)
+
+
+def dumps_task_by_value(value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
+    """Like `dumps_by_value`, with tickets as from `dumps_task`."""
+    return _with_tickets(dumps_by_value, value)
+
+
 def dumps_result(value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
     """Like `dumps`, but what plain pickle refuses is refused, as in `multiprocessing`.
 
     If there are shared objects in the value, their tickets come with the buffers.
     """
+    return _with_tickets(_dumps_plainly, value)
+
+
+def _with_tickets(
+    dump: Callable[[object], list[Buffer]], value: object
+) -> list[Buffer] | tuple[list[Buffer], bytes]:
+    outer = _handles.collector.tickets
     tickets = _handles.collector.tickets = []
     try:
-        buffers = _dumps(_Pickler, value)
+        buffers = dump(value)
     finally:
-        _handles.collector.tickets = None
+        _handles.collector.tickets = outer
     return (buffers, b"".join(tickets)) if tickets else buffers
+
+
+def _dumps_plainly(value: object) -> list[Buffer]:
+    return _dumps(_Pickler, value)
 
 
 def dumps_in_band(value: object) -> list[bytes]:

@@ -39,6 +39,9 @@ collector = _Collector()
 GRACE = 5.0
 """Seconds that a child waits, when it ends by itself, for others to take what it made and sent."""
 
+# How many bytes name the memory; what a queue has behind them names its token.
+_TICKET = 48
+
 # The process that will wait at its end.
 _waiting: int | None = None
 
@@ -69,7 +72,7 @@ def reduce(handle: Handle) -> tuple[Any, ...]:
         _wait_at_exit()
         if collector.tickets is not None:
             # That one is used by who gets the list; this one leads to what it has by then.
-            collector.tickets.append(ticket)
+            collector.tickets.append(ticket[:_TICKET])
             ticket = handle._ticket(False)
         return type(handle)._open, (ticket, None)
     if fd in _passed_with(popen):

@@ -136,7 +136,8 @@ class Pool:
             self._ctx, self._processes, initializer, self._initargs, self._of_executor
         )
         launch = launcher(self._plan)
-        dumps = _codec.dumps if _codec.main_is_importable() else _codec.dumps_by_value
+        importable = _codec.main_is_importable()
+        dumps = _codec.dumps_task if importable else _codec.dumps_task_by_value
         self._engine: Engine = engine.Pool(
             self._processes, maxtasksperchild, trace, self._fragile, launch, dumps, _codec.loads
         )

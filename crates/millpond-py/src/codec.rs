@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millpond_core::pool::luggage::{Kept, Luggage};
 use millpond_core::pool::payload::{Part, Payload};
 use millpond_core::pool::task::{HANDLES, JobId, Outcome};
 use pyo3::buffer::PyBuffer;
@@ -85,6 +86,19 @@ impl<'py> Encoded<'py> {
         let mut parts = vec![EncodedPart::Bytes(values)];
         parts.extend(large.into_iter().map(EncodedPart::Large));
         Self { flags: FAST, parts }
+    }
+
+    /// Takes off the tickets of shared objects, if there are any, and opens them: the payload's own
+    /// lead to what is there as long as this is.
+    pub(crate) fn take_luggage(&mut self) -> Option<Box<dyn Luggage>> {
+        if self.flags & HANDLES == 0 {
+            return None;
+        }
+        self.flags &= !HANDLES;
+        match self.parts.pop() {
+            Some(EncodedPart::Bytes(tickets)) => Some(Box::new(Kept::open(&tickets))),
+            _ => None,
+        }
     }
 
     /// What the payload is gathered from.

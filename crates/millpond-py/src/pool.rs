@@ -67,15 +67,17 @@ impl PyPool {
         op: u8,
         batch: &mut Vec<(Encoded<'_>, usize)>,
     ) -> PyResult<()> {
+        let luggage: Vec<_> = batch.iter_mut().map(|(encoded, _)| encoded.take_luggage()).collect();
         let parts: Vec<_> = batch.iter().map(|(encoded, _)| encoded.parts()).collect();
-        let task = |((encoded, items), parts): (&(Encoded<'_>, usize), _)| NewTask {
-            op: op | encoded.flags,
-            items: u32::try_from(*items).unwrap_or(u32::MAX),
-            payload: Parts(parts),
-            luggage: None,
-        };
+        let task =
+            |(((encoded, items), parts), luggage): ((&(Encoded<'_>, usize), _), _)| NewTask {
+                op: op | encoded.flags,
+                items: u32::try_from(*items).unwrap_or(u32::MAX),
+                payload: Parts(parts),
+                luggage,
+            };
         let parts = parts.iter().map(Vec::as_slice);
-        let mut tasks: Vec<_> = batch.iter().zip(parts).map(task).collect();
+        let mut tasks: Vec<_> = batch.iter().zip(parts).zip(luggage).map(task).collect();
         self.pool.extend(job, &mut tasks, false).map_err(|e| self.error(py, e))?;
         batch.clear();
         Ok(())
@@ -139,10 +141,11 @@ impl PyPool {
     ) -> PyResult<JobId> {
         let spec = JobSpec { function, label, fail_fast: false, notify };
         let submitted = match self.codec.encode(arguments) {
-            Ok(encoded) => {
+            Ok(mut encoded) => {
+                let luggage = encoded.take_luggage();
                 let parts = encoded.parts();
                 let op = op | encoded.flags;
-                let task = NewTask { op, items, payload: Parts(&parts), luggage: None };
+                let task = NewTask { op, items, payload: Parts(&parts), luggage };
                 self.pool.submit(&spec, &mut [task], true)
             }
             Err(error) if error.is_instance_of::<PyException>(py) => {

@@ -18,6 +18,9 @@
 
 use std::fmt;
 
+use crate::shm::slab::Slot;
+use crate::shm::ticket::{self, Ticket};
+
 /// How much of a task's luggage has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrived {
@@ -38,6 +41,25 @@ impl Arrived {
 pub trait Luggage: fmt::Debug + Send {
     /// This much of it has arrived, and the rest will not.
     fn settle(self: Box<Self>, arrived: Arrived);
+}
+
+/// Memory that is kept until a task has come to its end, whatever has arrived: for a door whose tickets
+/// can be opened any number of times meanwhile.
+#[derive(Debug)]
+pub struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Slot>);
+
+impl Kept {
+    /// What these tickets lead to, one behind the other, which were [sent](Ticket::send) and are
+    /// used by this.
+    #[must_use]
+    pub fn open(tickets: &[u8]) -> Self {
+        let tickets = tickets.chunks_exact(ticket::LENGTH);
+        Self(tickets.filter_map(|bytes| Some(Ticket::open_any(bytes).ok()?.1)).collect())
+    }
+}
+
+impl Luggage for Kept {
+    fn settle(self: Box<Self>, _: Arrived) {}
 }
 
 /// Luggage that is to be told what has arrived of it.
