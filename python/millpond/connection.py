@@ -85,7 +85,8 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
         shared = self._rings()
         if shared is not None:
             rings, side = shared
-            shared = _duplicate_of(rings), side
+            rings = _duplicate_of(rings)
+            shared = None if rings is None else (rings, side)
         return _rebuild, (type(self), duplicate, self.readable, self.writable, shared)
 
     # What the standard library's own functions use.
@@ -117,16 +118,24 @@ def _rebuild(
     return connection
 
 
+# The forkserver takes some 250 descriptors for a process. Once so many were given away there is
+# none for the memory of further pipes, so that about as many connections fit as do without it.
+_MOST_WITH_RINGS = 32
+
+
 def _duplicate_of(rings: _engine.Rings) -> Any:
     """Return what leads to a pipe's memory in another process.
 
-    Both ends may go to a process that is being started, which gets each descriptor once.
+    Both ends may go to a process that is being started, which gets each descriptor once. None for
+    one that the forkserver starts and that gets many: a connection can do without the memory.
     """
     popen: Any = get_spawning_popen()
     if popen is None:
         return reduction.DupFd(rings.fileno())
     duplicates: dict[int, Any] = vars(popen).setdefault("_millpond_rings", {})
     if rings.fileno() not in duplicates:
+        if popen.method == "forkserver" and len(popen._fds) >= _MOST_WITH_RINGS:
+            return None
         duplicates[rings.fileno()] = reduction.DupFd(rings.fileno())
     return duplicates[rings.fileno()]
 

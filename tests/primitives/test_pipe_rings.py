@@ -116,6 +116,27 @@ def answer_oneself(left: Connection, right: Connection) -> None:
     right.send(number)
 
 
+def answer_all(connections: list[Connection]) -> None:
+    for number, connection in enumerate(connections):
+        assert connection.recv() == number
+        connection.send(-number)
+
+
+def test_a_child_gets_as_many_connections_as_with_the_standard_library(
+    context: BaseContext,
+) -> None:
+    pipes = [context.Pipe() for _ in range(220)]
+    child = context.Process(target=answer_all, args=([its for _, its in pipes],))
+    child.start()
+    for number, (mine, its) in enumerate(pipes):
+        its.close()
+        mine.send(number)
+        assert mine.recv() == -number
+        mine.close()
+    child.join()
+    assert child.exitcode == 0
+
+
 def test_a_connection_that_was_sent_has_the_rings() -> None:
     try:
         queue: Any = millpond.SimpleQueue()
