@@ -3,6 +3,7 @@
 
 mod bells;
 mod blocks;
+mod direct;
 mod doorbell;
 mod end;
 mod error;

@@ -1,0 +1,67 @@
+//! Receiving by the socket alone, until a bell or a numbered packet leads to the rings.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::end::{Arrival, End};
+use super::error::ReceiveError;
+use super::rings::Rings;
+use super::socket::{Next, Received};
+use crate::crash::crash_point;
+
+impl End {
+    /// What the socket of an end without rings has. Nothing too when rings came.
+    pub(super) fn take_direct(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
+        match self.peek().map_err(ReceiveError::System)? {
+            Next::Nothing => return Ok(None),
+            Next::Numbered(_) => return self.find_rings().map(|()| None),
+            Next::Packet | Next::End => {}
+        }
+        match self.receive_packet(buffer).map_err(ReceiveError::System)? {
+            Received::Nothing => Ok(None),
+            Received::End => self.has_ended(),
+            Received::Packet(arrival, prefix, rings) => {
+                let Some(prefix) = prefix else {
+                    crash_point!("pipe: received");
+                    return Ok(Some(arrival));
+                };
+                if let Some(Ok(rings)) = rings.map(Rings::from_fd) {
+                    self.attached.set(Arc::new(rings), 1 - prefix.side, false);
+                }
+                if prefix.is_bell {
+                    return Ok(None);
+                }
+                if let Some(attached) = self.attached.get() {
+                    attached.incoming().doorbell().hear(prefix.number);
+                }
+                crash_point!("pipe: received");
+                Ok(Some(arrival))
+            }
+        }
+    }
+
+    /// Finds the rings by a bell or a numbered packet. It stays in the socket: a bell tells all who
+    /// share the end of what is in the ring, also after this one is closed, and the record of a
+    /// packet is to go with it.
+    fn find_rings(&self) -> Result<(), ReceiveError> {
+        let next = self.peek_rings().map_err(ReceiveError::System)?;
+        let Received::Packet(_, Some(prefix), rings) = next else {
+            // Somebody else took it away.
+            return Ok(());
+        };
+        let fd = rings.ok_or_else(|| ReceiveError::System(Errno::MFILE.into()))?;
+        match Rings::from_fd(fd) {
+            Ok(rings) => {
+                self.attached.set(Arc::new(rings), 1 - prefix.side, false);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                self.drop_bell();
+                Err(ReceiveError::Damaged)
+            }
+            Err(error) => Err(ReceiveError::System(error)),
+        }
+    }
+}
