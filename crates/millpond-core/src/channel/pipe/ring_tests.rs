@@ -220,6 +220,16 @@ fn a_pipe_whose_other_end_is_closed_is_broken_at_once() {
 }
 
 #[test]
+fn what_was_received_is_no_error_for_its_sender_although_the_end_was_closed_then() {
+    for _ in 0..1000 {
+        let (left, right) = End::pair().expect("pair");
+        let receiver = std::thread::spawn(move || take(&right).expect("message"));
+        give(&left, 1, 8);
+        assert_eq!(receiver.join().expect("no panic"), 1);
+    }
+}
+
+#[test]
 fn one_that_waits_for_room_learns_that_the_other_end_is_closed() {
     let (left, right) = End::pair().expect("pair");
     while try_give(&left, 7) {}

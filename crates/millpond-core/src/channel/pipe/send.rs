@@ -176,25 +176,25 @@ impl End {
         if message.fd().is_some() || lane.doorbell().packet_waits() {
             return self.try_numbered(attached, message);
         }
-        attached.rings.reserve(attached.side, message.packet.len())?;
-        let is_sent = lane.push_message(&message.packet)?;
-        let mut asked = false;
-        if is_sent {
-            crash_point!("pipe: sent");
-            if let Some(number) = lane.doorbell().announce(lane.tail(), false) {
-                self.ring(attached, number)?;
-                asked = true;
-            }
-        }
-        // The kernel has not been asked for a while whether anybody is there to read it.
-        if !asked && attached.must_look() && self.is_other_end_gone() {
+        // The kernel has not been asked for a while whether anybody is there to read it. Asked after
+        // the commit it may say no of one that received the message and closed its end at once.
+        if attached.must_look() && self.is_other_end_gone() {
             return Err(Errno::PIPE.into());
         }
-        if is_sent {
-            message.was_sent();
-            return Ok(Tried::Sent);
+        attached.rings.reserve(attached.side, message.packet.len())?;
+        if !lane.push_message(&message.packet)? {
+            return Ok(Tried::RingIsFull);
         }
-        Ok(Tried::RingIsFull)
+        crash_point!("pipe: sent");
+        if let Some(number) = lane.doorbell().announce(lane.tail(), false)
+            && let Err(error) = self.ring(attached, number)
+            // As above: nobody is there now, but somebody may have received it.
+            && !lane.is_empty()
+        {
+            return Err(error);
+        }
+        message.was_sent();
+        Ok(Tried::Sent)
     }
 
     /// Sends by the socket what the socket must carry, or what must not overtake that.
