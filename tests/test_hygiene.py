@@ -63,9 +63,11 @@ def test_what_is_on_its_way_out_is_waited_for(tmp_path: Path) -> None:
 
 NAME_THREAD = """
 import threading, time
+named = threading.Event()
 def run():
     with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as comm:
         comm.write("millpond-test")
+    named.set()
     time.sleep(3600)
 """
 
@@ -91,7 +93,7 @@ LEAVES = {
         r"file /dev/shm/millpond-hygiene-\d+",
     ),
     "a thread of the engine": (
-        NAME_THREAD + "threading.Thread(target=run, daemon=True).start()",
+        NAME_THREAD + "threading.Thread(target=run, daemon=True).start()\nnamed.wait()",
         r"thread \d+: millpond-test",
     ),
 }
