@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.descriptors import targets
 from support.program import run_program
 
 import millpond
@@ -190,13 +191,7 @@ def test_receivers_that_share_an_end_are_killed_one_after_the_other(fork: ForkCo
 def blocks() -> list[str]:
     """The memory of messages that this process has mapped or open."""
     mapped = Path("/proc/self/maps").read_text().splitlines()
-    opened = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            opened.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        except FileNotFoundError:
-            pass
-    return [name for name in mapped + opened if "millpond-message" in name]
+    return [name for name in [*mapped, *targets().values()] if "millpond-message" in name]
 
 
 def test_memory_goes_with_the_connection(fork: ForkContext) -> None:

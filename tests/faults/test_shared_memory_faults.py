@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
 import textwrap
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.descriptors import targets
 from support.program import run_program
 
 import millpond
@@ -97,16 +97,6 @@ def unlink_all(names: list[str]) -> None:
         block.close()
 
 
-def links() -> list[str]:
-    found = []
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-        except OSError:
-            pass
-    return found
-
-
 def test_closed_blocks_in_large_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
 
@@ -133,4 +123,4 @@ def test_closed_blocks_in_large_numbers(monkeypatch: pytest.MonkeyPatch) -> None
         block = SharedMemory(create=True, size=10)
         block.close()
         block.unlink()
-    assert not [link for link in links() if any(name in link for name in names)]
+    assert not [link for link in list(targets().values()) if any(name in link for name in names)]

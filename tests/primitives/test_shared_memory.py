@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.descriptors import targets
 from support.program import run_program, start_program
 
 from millpond.context import BaseContext
@@ -333,13 +334,7 @@ def test_a_forked_child_leaves_the_keeping_to_its_parent() -> None:
     path = f"/memfd:{block.name} (deleted)"
 
     def held() -> list[str]:
-        found = []
-        for number in os.listdir("/proc/self/fd"):
-            try:
-                found.append(os.readlink(f"/proc/self/fd/{number}"))
-            except OSError:
-                pass
-        return [link for link in found if link == path]
+        return [target for target in targets().values() if target == path]
 
     assert held()
     pid = os.fork()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
+from support.descriptors import targets
 from support.processes import Process, command_of, describe, process_table, with_descendants
 
 SHARED_MEMORY = "/dev/shm"
@@ -96,16 +96,13 @@ def _ancestors(table: dict[int, Process], pid: int) -> set[int]:
 
 def descriptors() -> Iterator[tuple[int, str]]:
     """The descriptors of this process that a test can have left, and what each leads to."""
-    targets = {}
-    for entry in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # the listing itself
-            targets[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")
+    leading = targets()
     # pytest itself puts others in the place of the standard ones.
     lasting = {0, 1, 2} | _helper_descriptors()
-    slabs = {number for number, target in targets.items() if target.startswith(SLAB)}
+    slabs = {number for number, target in leading.items() if target.startswith(SLAB)}
     if len(slabs) <= SLAB_SIZES:
         lasting |= slabs
-    yield from ((number, target) for number, target in targets.items() if number not in lasting)
+    yield from ((number, target) for number, target in leading.items() if number not in lasting)
 
 
 def used_by_others(names: frozenset[str]) -> frozenset[str]:

@@ -1,28 +1,23 @@
 //! What becomes of handles in messages that nobody reads.
 
+#[path = "support/memories.rs"]
+mod memories;
+#[path = "support/stubborn.rs"]
+mod stubborn;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use memories::{large, memories};
 use millpond::sync::SharedSlice;
 use millpond::{ErrorKind, Process, ProcessHandle, Receiver, Sender, channel};
 use serde::{Deserialize, Serialize, Serializer};
+use stubborn::Stubborn;
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
-
-/// Does not encode.
-#[derive(Deserialize)]
-struct Stubborn;
-
-impl Serialize for Stubborn {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("no"))
-    }
-}
 
 /// Cannot be encoded without a panic.
 #[derive(Deserialize)]
@@ -49,15 +44,6 @@ enum Letter {
     Receiver(Receiver<Letter>),
 }
 
-/// How many shared memories this process has open.
-fn memories() -> usize {
-    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let links = open.filter_map(|fd| fs::read_link(fd.path()).ok());
-    let names = links.map(|link| link.to_string_lossy().into_owned());
-    let shared = ["/memfd:millpond ", "/memfd:millpond-queue "];
-    names.filter(|name| shared.iter().any(|shared| name.starts_with(shared))).count()
-}
-
 /// Waits until there are so many. Who makes a large one lets go of those that have arrived, and who
 /// drops a sender looks for channels that have lost their receivers.
 fn until_memories_are(expected: usize) {
@@ -69,10 +55,6 @@ fn until_memories_are(expected: usize) {
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn large() -> SharedSlice<u64> {
-    SharedSlice::zeroed(100_000).unwrap()
 }
 
 /// A child that has the receiver, and never reads.

@@ -1,15 +1,20 @@
 //! What becomes of handles in the arguments of tasks whose workers never came to open them.
 
+#[path = "support/memories.rs"]
+mod memories;
+#[path = "support/stubborn.rs"]
+mod stubborn;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use memories::{large, memories};
 use millpond::sync::SharedSlice;
 use millpond::{ErrorKind, Pool, Sender};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use stubborn::Stubborn;
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -32,25 +37,6 @@ impl<'de> Deserialize<'de> for Deadly {
     }
 }
 
-/// Does not encode.
-#[derive(Deserialize)]
-struct Stubborn;
-
-impl Serialize for Stubborn {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("no"))
-    }
-}
-
-/// How many shared memories this process has open, those of pools aside.
-fn memories() -> usize {
-    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let links = open.filter_map(|fd| fs::read_link(fd.path()).ok());
-    let names = links.map(|link| link.to_string_lossy().into_owned());
-    let shared = ["/memfd:millpond ", "/memfd:millpond-queue "];
-    names.filter(|name| shared.iter().any(|shared| name.starts_with(shared))).count()
-}
-
 /// Waits until there are so many, which is when the supervisor has settled a death. Who makes a
 /// large one lets go of those that have arrived.
 fn until_memories_are(expected: usize) {
@@ -60,10 +46,6 @@ fn until_memories_are(expected: usize) {
     } {
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn large() -> SharedSlice<u64> {
-    SharedSlice::zeroed(100_000).unwrap()
 }
 
 fn sum(slice: &SharedSlice<u64>) -> u64 {

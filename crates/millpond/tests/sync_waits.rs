@@ -123,15 +123,16 @@ fn a_condition_lets_through_as_many_as_it_is_told_to() {
     assert_eq!(*items.lock().unwrap(), 0);
 }
 
+fn wait_until_ready(ready: Mutex<u32>, changed: Condvar) {
+    drop(changed.wait_while(ready.lock().unwrap(), |ready| *ready == 0).unwrap());
+}
+
 #[test]
 fn a_killed_waiter_of_a_condition_takes_no_notification_along() {
-    fn wait(ready: Mutex<u32>, changed: Condvar) {
-        drop(changed.wait_while(ready.lock().unwrap(), |ready| *ready == 0).unwrap());
-    }
-
     let _watchdog = Watchdog::start();
     let (ready, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
-    let start = || Process::new(wait).args((ready.clone(), changed.clone())).start().unwrap();
+    let start =
+        || Process::new(wait_until_ready).args((ready.clone(), changed.clone())).start().unwrap();
     let killed = start();
     until(|| format!("{changed:?}").contains("waiting: 1"));
     let second = start();
@@ -147,13 +148,10 @@ fn a_killed_waiter_of_a_condition_takes_no_notification_along() {
 
 #[test]
 fn a_waiter_that_is_killed_on_its_way_to_the_mutex_takes_no_notification_along() {
-    fn wait(ready: Mutex<u32>, changed: Condvar) {
-        drop(changed.wait_while(ready.lock().unwrap(), |ready| *ready == 0).unwrap());
-    }
-
     let _watchdog = Watchdog::start();
     let (ready, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
-    let start = || Process::new(wait).args((ready.clone(), changed.clone())).start().unwrap();
+    let start =
+        || Process::new(wait_until_ready).args((ready.clone(), changed.clone())).start().unwrap();
     let killed = start();
     until(|| format!("{changed:?}").contains("waiting: 1"));
     let second = start();
