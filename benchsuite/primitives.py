@@ -55,14 +55,15 @@ def main() -> int:
     if arguments.save and failed:
         progress("not saved: millpond failed at a workload")
     elif arguments.save:
+        date = kept.today()
         raw = {
-            "date": kept.today(),
+            "date": date,
             "machine": facts,
             "rounds": rounds,
             "rust": [raw_values(row) for row in rust_rows],
         }
-        picture = chart.draw(judged, facts, raw["date"], "primitives")
-        kept.keep("primitives", raw["date"], raw, text, picture)
+        picture = chart.draw(judged, facts, date, "primitives")
+        kept.keep("primitives", date, raw, text, picture)
     return int(failed)
 
 

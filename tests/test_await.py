@@ -8,13 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import millpond
-from millpond.pool import Pool
+from millpond.pool import AsyncResult, Pool
 
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
@@ -26,6 +27,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
 
 def hold(directory: Path) -> str:
     """Say that the task has begun, and wait until the test lets it end."""
+    directory.mkdir(exist_ok=True)
     (directory / "begun").touch()
     while not (directory / "open").exists():
         time.sleep(0.002)
@@ -87,9 +89,46 @@ def test_a_result_with_callbacks(pool: Pool) -> None:
         result = pool.apply_async(abs, (-3,), callback=called.append)
         value: int = await result
         assert called == [3], "the callback comes first"
-        return value + await result
+        again: int = await result
+        return value + again
 
     assert asyncio.run(main()) == 6
+
+
+def test_results_are_futures(pool: Pool) -> None:
+    results = [pool.apply_async(abs, (-n,)) for n in range(100)]
+    assert {result.result() for result in futures.as_completed(results)} == set(range(100))
+    mapped = pool.map_async(abs, range(-10, 0))
+    done, _ = futures.wait([mapped])
+    assert done == {mapped} and mapped.get() == list(range(10, 0, -1))
+    failed = pool.apply_async(fail, ("no fish",))
+    assert isinstance(failed.exception(), LookupError)
+    assert failed.ready() and not failed.successful()
+    assert repr(AsyncResult[int]) == "millpond.pool.AsyncResult[int]"
+    assert repr(failed).startswith("<millpond.pool.AsyncResult at 0x")
+    assert repr(failed).endswith(", raised LookupError>")
+
+
+def test_results_are_cancelled(pool: Pool, tmp_path: Path) -> None:
+    running = [pool.apply_async(hold, (path,)) for path in (tmp_path / "a", tmp_path / "b")]
+    for path in (tmp_path / "a", tmp_path / "b"):
+        while not (path / "begun").exists():
+            time.sleep(0.002)
+    told: list[BaseException] = []
+    waiting = pool.apply_async(abs, (-1,), error_callback=told.append)
+    mapped = pool.map_async(abs, range(100))
+    another = pool.apply_async(abs, (-2,))
+    assert not running[0].cancel()
+    for result in (waiting, mapped):
+        assert result.cancel() and result.cancelled() and result.ready()
+        assert not result.successful()
+        with pytest.raises(futures.CancelledError):
+            result.get()
+    assert [type(error) for error in told] == [futures.CancelledError]
+    for path in (tmp_path / "a", tmp_path / "b"):
+        (path / "open").touch()
+    assert [result.get() for result in running] == ["a", "b"]
+    assert another.get() == 2 and not another.cancel()
 
 
 def test_two_coroutines_wait_for_one_result(pool: Pool, tmp_path: Path) -> None:
@@ -101,9 +140,27 @@ def test_two_coroutines_wait_for_one_result(pool: Pool, tmp_path: Path) -> None:
         waiting = asyncio.gather(wait_for(result), wait_for(result))
         await appears(tmp_path / "begun")
         (tmp_path / "open").touch()
-        return await waiting
+        return list(await waiting)
 
     assert asyncio.run(main()) == [tmp_path.name] * 2
+
+
+def test_a_waiter_that_leaves_costs_no_other_its_turn(pool: Pool, tmp_path: Path) -> None:
+    """While the thread goes through the waiters, a coroutine that was told of it leaves."""
+    result = pool.apply_async(hold, (tmp_path,))
+    called: list[int] = []
+
+    def first(_: object) -> None:
+        called.append(1)
+        result._discard_callback(first)
+
+    result.add_done_callback(first)
+    result.add_done_callback(lambda _: called.append(2))
+    done = threading.Event()
+    result.add_done_callback(lambda _: done.set())
+    (tmp_path / "open").touch()
+    done.wait()
+    assert called == [1, 2]
 
 
 def test_a_cancelled_coroutine_leaves_the_pool_usable(pool: Pool, tmp_path: Path) -> None:

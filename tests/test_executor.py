@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from support.processes import wait_until
 from support.program import run_program
 
 import millpond
@@ -163,6 +167,17 @@ def test_map_with_bad_arguments(
         shared.map(abs, [1], **arguments)
 
 
+def test_arguments_are_those_of_the_moment_of_the_call(
+    shared: millpond.ProcessPoolExecutor,
+) -> None:
+    changing: list[int] = []
+    futures = []
+    for number in range(300):
+        changing.append(number)
+        futures.append(shared.submit(len, changing))
+    assert [future.result() for future in futures] == list(range(1, 301))
+
+
 def test_wait_and_as_completed(shared: millpond.ProcessPoolExecutor) -> None:
     pending = [shared.submit(add, n) for n in range(200)]
     assert {future.result() for future in futures.as_completed(pending)} == set(range(200))
@@ -183,7 +198,7 @@ def test_callbacks_may_submit(shared: millpond.ProcessPoolExecutor) -> None:
 
 
 def test_a_callback_that_raises_costs_nobody_else_anything(
-    shared: millpond.ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    shared: millpond.ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
@@ -193,10 +208,14 @@ def test_a_callback_that_raises_costs_nobody_else_anything(
         called.set()
         sys.exit(1)
 
-    shared.submit(add, 1).add_done_callback(leave_in_callback)
+    shared.submit(hold, str(tmp_path), 0).add_done_callback(leave_in_callback)
+    (tmp_path / "open").touch()
     called.wait()
     assert shared.submit(add, 2).result() == 2
-    assert seen in ([SystemExit], [])  # the callback ran here if the future was done by then
+    told = threading.Event()
+    shared.submit(add, 3).add_done_callback(lambda _: told.set())
+    told.wait()
+    assert seen == [SystemExit]
 
 
 def test_asyncio(shared: millpond.ProcessPoolExecutor) -> None:
@@ -247,6 +266,15 @@ def test_initializer_and_tasks_per_child(method: str) -> None:
     assert len(set(pids)) == 4  # the first worker had one call before these
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_all_workers_start_with_the_first_call(method: str) -> None:
+    with millpond.ProcessPoolExecutor(2, millpond.get_context(method)) as executor:
+        assert not executor._processes
+        assert executor.submit(add, 1).result() == 1
+        assert executor._processes is not None
+        assert len(executor._processes) == 2
+
+
 @pytest.fixture
 def executor() -> Iterator[millpond.ProcessPoolExecutor]:
     with millpond.ProcessPoolExecutor(1, millpond.get_context("fork")) as executor:
@@ -290,6 +318,46 @@ def test_a_cancelled_coroutine_leaves_the_executor_usable(
     assert asyncio.run(main()) == 1
 
 
+def test_reprs_tell_the_state(tmp_path: Path) -> None:
+    executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
+    assert repr(executor).startswith("<millpond.futures.ProcessPoolExecutor at 0x")
+    assert repr(executor).endswith(", max_workers=1, not started>")
+    held = executor.submit(hold, str(tmp_path), 0)
+    wait_for(tmp_path / "0")
+    assert repr(executor).endswith(", running>")
+    assert repr(held).startswith("<millpond.futures.Future at 0x")
+    assert repr(held).endswith(", running>")
+    waiting = [executor.submit(add, 1) for _ in range(100)]
+    assert repr(waiting[-1]).endswith(", pending>")
+    waiting[0].cancel()
+    assert repr(waiting[0]).endswith(", cancelled>")
+    (tmp_path / "open").touch()
+    assert held.result() == 0
+    assert repr(held).endswith(", returned int>")
+    failed = executor.submit(fail, "no fish")
+    assert failed.exception() is not None
+    assert repr(failed).endswith(", raised LookupError>")
+    executor.shutdown()
+    assert repr(executor).endswith(", shut down>")
+
+
+def test_it_is_public_and_its_futures_are_generic() -> None:
+    assert millpond.ProcessPoolExecutor.__module__ == "millpond.futures"
+    assert millpond.futures.ProcessPoolExecutor is millpond.ProcessPoolExecutor
+    assert repr(millpond.futures.Future[int]) == "millpond.futures.Future[int]"
+
+
+def test_futures_that_nobody_asks_start_nothing_and_are_done_after_the_shutdown() -> None:
+    with millpond.ProcessPoolExecutor(1, millpond.get_context("fork")) as executor:
+        pending = [executor.submit(add, n) for n in range(100)]
+        threads = threading.active_count()
+        assert pending[0].result() == 0
+        assert threading.active_count() == threads
+    assert all(future.done() for future in pending)
+    assert [future.result() for future in pending] == list(range(100))
+    assert pending[1].exception() is None and not pending[1].running()
+
+
 def test_shutdown_without_waiting(executor: millpond.ProcessPoolExecutor, tmp_path: Path) -> None:
     running = executor.submit(hold, str(tmp_path), 0)
     queued = [executor.submit(add, n) for n in range(100)]
@@ -316,7 +384,8 @@ def test_shutdown_that_cancels(executor: millpond.ProcessPoolExecutor, tmp_path:
 
 def test_shutdown_in_a_callback(executor: millpond.ProcessPoolExecutor) -> None:
     executor.submit(add, 1).add_done_callback(lambda _: executor.shutdown())
-    executor._dispatcher.join()
+    while executor._executor_manager_thread is not None:
+        time.sleep(0.002)
     with pytest.raises(RuntimeError):
         executor.submit(add, 1)
 
@@ -333,20 +402,22 @@ def test_a_collected_executor_finishes_its_work(tmp_path: Path) -> None:
     executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
     held = executor.submit(hold, str(tmp_path), 0)
     queued = [executor.submit(add, n) for n in range(200)]
-    dispatcher = executor._dispatcher
+    completions = executor._completions
+    assert completions is not None
     del executor
     (tmp_path / "open").touch()
     assert held.result() == 0
     assert [future.result() for future in queued] == list(range(200))
-    dispatcher.join()
+    completions.join()
 
 
 def test_an_idle_executor_that_is_collected_ends() -> None:
     executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
     assert executor.submit(add, 1).result() == 1
-    dispatcher = executor._dispatcher
+    completions = executor._completions
+    assert completions is not None
     del executor
-    dispatcher.join()
+    completions.join()
 
 
 @pytest.mark.parametrize(
@@ -435,7 +506,7 @@ def test_the_interpreter_waits_for_what_is_pending(method: str, how: str, tmp_pa
 def test_importing_millpond_does_not_import_the_executor() -> None:
     code = (
         "import sys, millpond; print('concurrent.futures' in sys.modules);"
-        "millpond.ProcessPoolExecutor; print('millpond._executor' in sys.modules)"
+        "millpond.ProcessPoolExecutor; print('millpond.futures' in sys.modules)"
     )
     assert run_program([sys.executable, "-c", code]).stdout == "False\nTrue\n"
 
@@ -447,3 +518,117 @@ def test_install_leaves_the_stdlib_s_executor() -> None:
     )
     done = run_program([sys.executable, "-c", code])
     assert done.stdout == "concurrent.futures.process False\n"
+
+
+class FalseError(Exception):
+    def __bool__(self) -> bool:
+        return False
+
+
+def raise_false() -> None:
+    raise FalseError
+
+
+def test_an_exception_that_is_false(shared: millpond.ProcessPoolExecutor) -> None:
+    assert isinstance(shared.submit(raise_false).exception(), FalseError)
+    with pytest.raises(FalseError):
+        shared.submit(raise_false).result()
+
+
+class Slow:
+    """It takes some time to unpickle."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return doze, (0.5,)
+
+
+def doze(seconds: float) -> str:
+    # It ends early where a handler raises.
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return "slow"
+
+
+def make_slow() -> Any:
+    return Slow()
+
+
+def at_once_when_it_unpickles(action: Callable[[], object]) -> None:
+    """Have the handler of a signal do something a moment from now."""
+    signal.signal(signal.SIGALRM, lambda *_: action())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
+    before = signal.getsignal(signal.SIGALRM)
+    yield at_once_when_it_unpickles
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_handler_may_cancel_what_is_being_taken(
+    alarm: Callable[[Callable[[], object]], None],
+) -> None:
+    answers: list[bool] = []
+    with millpond.ProcessPoolExecutor(1) as executor:
+        future = executor.submit(make_slow)
+        assert wait_until(future.done, 30)
+        alarm(lambda: answers.append(future.cancel()))
+        assert future.result() == "slow"
+    assert answers == [False]
+
+
+def test_ctrl_c_while_a_result_is_unpickled(
+    alarm: Callable[[Callable[[], object]], None],
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with millpond.ProcessPoolExecutor(1) as executor:
+        future = executor.submit(make_slow)
+        assert wait_until(future.done, 30)
+        alarm(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            future.result()
+        with pytest.raises(RuntimeError, match="Ctrl-C interrupted"):
+            future.result()
+        assert executor.submit(abs, -1).result() == 1
+
+
+def test_a_failed_map_keeps_nothing() -> None:
+    class Big:
+        pass
+
+    def fail(executor: millpond.ProcessPoolExecutor) -> weakref.ref[Big]:
+        big = Big()
+        with pytest.raises(ZeroDivisionError):
+            list(executor.map(divmod, [1, 2], [0, 1]))
+        return weakref.ref(big)
+
+    gc.disable()
+    try:
+        with millpond.ProcessPoolExecutor(1) as executor:
+            assert fail(executor)() is None
+    finally:
+        gc.enable()
+
+
+def test_a_hook_for_exceptions_of_threads_that_raises(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hook(args: Any) -> None:
+        raise args.exc_value
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    called: list[object] = []
+    with millpond.Pool(1) as pool:
+        first = pool.apply_async(
+            abs, (-1,), callback=lambda value: 1 // (value - 1), error_callback=called.append
+        )
+        assert first.get() == 1
+        second = pool.apply_async(abs, (-2,), callback=called.append)
+        assert second.get() == 2
+        assert wait_until(lambda: called == [2], 30)
+    assert "ZeroDivisionError" in capsys.readouterr().err

@@ -196,15 +196,25 @@ def test_a_program_that_is_killed_has_a_negative_status() -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+def waits(pid: int) -> bool:
+    """Return whether the process is in a system call."""
+    return not Path(f"/proc/{pid}/syscall").read_text().startswith("running")
+
+
 def test_a_program_that_hangs_is_shown_and_killed() -> None:
     source = (
         "import os, time\n"
-        "def sleep_here(): time.sleep(3600)\n"
-        "print('started', os.fork(), flush=True)\n"
-        "sleep_here()\n"
+        "def sleep_here(child):\n"
+        "    print('started', child, flush=True)\n"
+        "    time.sleep(3600)\n"
+        "sleep_here(os.fork())\n"
     )
-    with pytest.raises(ProgramHangs) as caught:
-        run_program([sys.executable, "-c", source], timeout=1)
+    with start_program([sys.executable, "-c", source]) as started:
+        # Both have to be where they stay: a busy machine lets them wait on the way there.
+        while started.output().count("started") < 2 or not all(map(waits, started.pids())):
+            os.sched_yield()
+        with pytest.raises(ProgramHangs) as caught:
+            started.finish(timeout=0)
     text = str(caught.value)
     pairs = re.findall(r"^process (\d+), child of (\d+)", text, re.M)
     found = {(int(pid), int(parent)) for pid, parent in pairs}

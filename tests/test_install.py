@@ -20,7 +20,7 @@ import millpond
 
 METHODS = ["fork", "spawn", "forkserver"]
 EARLIER_POOL = multiprocessing.Pool
-STDLIB_POOL = vars(multiprocessing.pool)["Pool"]
+STDLIB_POOL = multiprocessing.pool.Pool
 STDLIB_FUNCTIONS = (multiprocessing.spawn.get_preparation_data, multiprocessing.util.spawnv_passfds)
 
 
@@ -132,6 +132,78 @@ def test_function_wrapped_by_someone_else(installed: None) -> None:
     multiprocessing.spawn.get_preparation_data = STDLIB_FUNCTIONS[0]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_function_that_was_wrapped_before(method: str, tmp_path: Path) -> None:
+    wrap = """
+        import multiprocessing.spawn, multiprocessing.util
+        called = set()
+
+        def wrapped(function):
+            def wrapper(*args, **kwargs):
+                called.add(function.__name__)
+                return function(*args, **kwargs)
+            return wrapper
+
+        for module, name in (
+            (multiprocessing.spawn, "get_preparation_data"),
+            (multiprocessing.util, "spawnv_passfds"),
+        ):
+            setattr(module, name, wrapped(getattr(module, name)))
+    """
+    before = textwrap.indent(textwrap.dedent(wrap), "        ").strip()
+    printed = run(tmp_path, PROGRAM.format(before=before, after="") + SHOW_CALLED, method)
+    called = {"fork": 0, "spawn": 2, "forkserver": 2}[method]
+    assert printed == f"True True\n{called}\n"
+
+
+def test_a_method_that_a_library_replaced_before() -> None:
+    """joblib's loky does so, with a function that uses names of its own module."""
+    code = """
+import multiprocessing.synchronize as synchronize, os
+
+def _make_name():
+    assert synchronize.SemLock
+    return f"/library-{os.getpid()}"
+
+early = synchronize.Lock
+synchronize.SemLock._make_name = staticmethod(_make_name)
+import millpond, multiprocessing
+millpond.install()
+lock = early(ctx=multiprocessing.get_context("fork"))
+print(lock.acquire(), lock.acquire(False), synchronize.Lock is early)
+"""
+    done = run_program([sys.executable, "-c", code])
+    assert (done.stdout, done.stderr) == ("True False False\n", "")
+
+
+POOL_OF_A_MANAGER = """
+    import os, sys
+
+    if __name__ == "__main__":
+        {before}
+        import millpond
+        millpond.install()
+        import multiprocessing
+        multiprocessing.set_start_method(sys.argv[1])
+        with multiprocessing.Manager() as manager:
+            pool = manager.Pool(1)
+            # A zygote of millpond's is between the manager's process and the worker.
+            print(pool.apply(os.getppid) == manager._process.pid)
+            pool.terminate()
+    """
+
+
+# Workers of forkserver are children of a server in any case.
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("before", ["", "import multiprocessing.managers"])
+def test_pool_of_a_manager(before: str, method: str, tmp_path: Path) -> None:
+    printed = run(tmp_path, POOL_OF_A_MANAGER.format(before=before), method)
+    assert printed == f"{bool(before)}\n"
+
+
+LOADED = "import sys; print('millpond' in sys.modules)"
+
+
 def test_subprocesses(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MILLPOND_INSTALL", raising=False)
     millpond.install()
@@ -140,9 +212,21 @@ def test_subprocesses(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MILLPOND_INSTALL"] == "1"
     code = "import millpond; print(millpond.is_installed())"
     assert run_program([sys.executable, "-c", code]).stdout == "True\n"
+    assert run_program([sys.executable, "-S", "-c", LOADED]).stdout == "False\n"
+    bare = {"PATH": os.environ["PATH"]}
+    assert run_program([sys.executable, "-c", LOADED], env=bare).stdout == "False\n"
     millpond.uninstall()
     assert "MILLPOND_INSTALL" not in os.environ
     assert run_program([sys.executable, "-c", code]).stdout == "False\n"
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="millpond is in this interpreter's own")
+def test_a_subprocess_that_has_millpond_on_its_path_only() -> None:
+    path = os.path.dirname(os.path.dirname(millpond.__file__))
+    environment = os.environ | {"MILLPOND_INSTALL": "1", "PYTHONPATH": path}
+    code = LOADED + "; import millpond; print(millpond.is_installed())"
+    done = run_program([sys._base_executable, "-c", code], env=environment)  # type: ignore[attr-defined]
+    assert (done.stdout, done.stderr) == ("False\nFalse\n", "")
 
 
 def test_nothing_is_imported_before_it_is_needed() -> None:
@@ -151,23 +235,64 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('multiprocessing')));"
         "import multiprocessing.pool;"
         "print('millpond.pool' in sys.modules, 'millpond._engine' in sys.modules,"
-        " 'multiprocessing.spawn' in sys.modules);"
-        "multiprocessing.pool.Pool; print('millpond.pool' in sys.modules)"
+        " 'millpond.sharedctypes' in sys.modules)"
     )
     done = run_program([sys.executable, "-c", code])
-    assert (done.stdout, done.stderr) == ("[]\nFalse False False\nTrue\n", "")
+    assert (done.stdout, done.stderr) == ("[]\nTrue True False\n", "")
 
 
 def test_imported_modules_keep_their_loaders() -> None:
     code = (
-        "import millpond; millpond.install(); import inspect, multiprocessing.pool as m;"
-        "print(type(m.__loader__), m.__loader__ is m.__spec__.loader, m.__file__ is not None,"
-        " m.__cached__ is not None, len(inspect.getsource(m)) > 1000)"
+        "import inspect, multiprocessing.pool as m;"
+        "print(type(m.__loader__), m.__loader__ is m.__spec__.loader, m.__spec__.origin,"
+        " len(inspect.getsource(m)), sorted(vars(m)))"
     )
-    done = run_program([sys.executable, "-c", code])
-    assert done.stdout == (
-        "<class '_frozen_importlib_external.SourceFileLoader'> True True True True\n"
-    )
+    plain = run_program([sys.executable, "-c", code])
+    done = run_program([sys.executable, "-c", "import millpond; millpond.install();" + code])
+    assert done.stdout.splitlines() == plain.stdout.splitlines()
+
+
+USE_AGAIN = """
+import millpond, sys
+if sys.argv[1] == "before":
+    millpond.install()
+import concurrent.futures.process
+import multiprocessing.connection, multiprocessing.heap, multiprocessing.pool
+import multiprocessing.queues, multiprocessing.sharedctypes, multiprocessing.synchronize
+if sys.argv[1] == "after":
+    millpond.install()
+
+def read():
+    return [
+        multiprocessing.connection.Pipe, multiprocessing.connection.wait,
+        multiprocessing.heap.BufferWrapper,
+        multiprocessing.pool.Pool,
+        multiprocessing.queues.Queue, multiprocessing.queues.JoinableQueue,
+        multiprocessing.queues.SimpleQueue,
+        multiprocessing.sharedctypes.Value, multiprocessing.sharedctypes.RawArray,
+        multiprocessing.sharedctypes.Synchronized,
+        multiprocessing.synchronize.Barrier, multiprocessing.synchronize.BoundedSemaphore,
+        multiprocessing.synchronize.Condition, multiprocessing.synchronize.Event,
+        multiprocessing.synchronize.Lock, multiprocessing.synchronize.RLock,
+        multiprocessing.synchronize.Semaphore, multiprocessing.synchronize.SemLock,
+    ]
+
+def is_ours(thing):
+    parts = [thing, getattr(thing, "__wrapped__", None), *getattr(thing, "__mro__", ())]
+    return any(getattr(part, "__module__", "").startswith("millpond.") for part in parts)
+
+first = read()
+print(all(map(is_ours, first)), all(read() == first for _ in range(200)))
+millpond.uninstall()
+print(any(map(is_ours, read())), any(read() == first for _ in range(200)))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_line_that_is_executed_again_has_the_same_names(when: str) -> None:
+    """CPython 3.14 specialises it, and then looks into the module itself (gh-156399)."""
+    done = run_program([sys.executable, "-c", USE_AGAIN, when])
+    assert (done.stdout, done.stderr) == ("True True\nFalse False\n", "")
 
 
 PROGRAM = """
@@ -189,6 +314,11 @@ PROGRAM = """
     """
 
 
+SHOW_CALLED = """
+        print(len(called))
+    """
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_children_follow(method: str, tmp_path: Path) -> None:
     assert run(tmp_path, PROGRAM.format(before="", after=""), method) == "True True\n"
@@ -205,6 +335,65 @@ def test_children_of_a_fork_server_that_ran_before(tmp_path: Path) -> None:
         before="import multiprocessing.forkserver as f; f.ensure_running()", after=""
     )
     assert run(tmp_path, program, "forkserver") == "True True\n"
+
+
+OF_A_SERVER_WITH_MILLPOND = """
+    import multiprocessing
+
+    def show(lock, queue):
+        import sys
+        millpond = sys.modules.get("millpond")
+        with lock:
+            queue.put(millpond is not None and millpond.is_installed())
+
+    if __name__ == "__main__":
+        import millpond
+        context = multiprocessing.get_context("forkserver")
+        for change in (millpond.install, millpond.uninstall, millpond.install):
+            change()
+            lock, queue = context.Lock(), context.Queue()
+            process = context.Process(target=show, args=(lock, queue))
+            process.start()
+            print(queue.get(), isinstance(lock, millpond.synchronize.Lock))
+            process.join()
+    """
+
+
+def test_children_of_one_fork_server_are_as_their_parent_is(tmp_path: Path) -> None:
+    printed = run(tmp_path, OF_A_SERVER_WITH_MILLPOND)
+    assert printed == "True True\nFalse False\nTrue True\n"
+
+
+PRELOADED = """
+    import multiprocessing, os, sys
+    from multiprocessing.pool import Pool
+    from multiprocessing.queues import Queue
+    import library
+
+    def show():
+        import millpond
+        ours = millpond.pool.Pool, millpond.queues.Queue
+        print(issubclass(Pool, ours), issubclass(Queue, ours), library.pid != os.getpid(),
+              issubclass(library.Pool, ours), issubclass(library.Queue, ours), flush=True)
+
+    if __name__ == "__main__":
+        import millpond
+        millpond.install()
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", "library"])
+        process = context.Process(target=show)
+        process.start()
+        process.join()
+    """
+
+
+def test_modules_that_the_fork_server_preloads(tmp_path: Path) -> None:
+    """It imports `__main__` as well, if it is of a release that does, and before the others."""
+    (tmp_path / "library.py").write_text(
+        "import os\nfrom multiprocessing.pool import Pool\n"
+        "from multiprocessing.queues import Queue\npid = os.getpid()\n"
+    )
+    assert run(tmp_path, PRELOADED) == "True True True True True\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -239,7 +428,7 @@ def test_engine_that_is_missing() -> None:
     code = (
         "import sys; sys.modules['millpond._engine'] = None\n"
         "import millpond; millpond.install()\n"
-        "import multiprocessing.pool\n"
+        "import multiprocessing\n"
         "for use in ('multiprocessing.Pool(1)', 'from multiprocessing.pool import Pool',\n"
         "            'multiprocessing.Pipe()', 'millpond.Pool(1)', 'millpond.cpu_count()'):\n"
         "    try:\n"
@@ -251,9 +440,28 @@ def test_engine_that_is_missing() -> None:
     message = (
         "millpond._engine millpond's compiled engine (millpond._engine) is missing: install a "
         "wheel with `pip install millpond`, or build the engine in a checkout with "
-        "`maturin develop`\n"
+        "`cargo xtask setup`\n"
     )
     assert (done.stdout, done.stderr) == (message * 5, "")
+
+
+def test_engine_that_is_for_builds_with_a_gil() -> None:
+    # A free-threaded interpreter does not look at `_engine.abi3.so`.
+    code = (
+        "import sys, sysconfig; sys.modules['millpond._engine'] = None\n"
+        "sysconfig.get_config_var = {'Py_GIL_DISABLED': 1}.get\n"
+        "import millpond\n"
+        "try:\n"
+        "    millpond.Pool(1)\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = run_program([sys.executable, "-c", code])
+    message = (
+        "millpond's compiled engine (millpond._engine) is missing: this is a free-threaded build "
+        "of Python, which needs the wheel cp315-abi3.abi3t of millpond, and CPython 3.15 or newer\n"
+    )
+    assert (done.stdout, done.stderr) == (message, "")
 
 
 def test_engine_of_another_version() -> None:
@@ -273,3 +481,42 @@ def test_engine_of_another_version() -> None:
         f"somewhere/_engine.so millpond {millpond.__version__} found an engine of version 0.0.9: "
         "two installations are mixed; uninstall millpond and install it again\n"
     )
+
+
+def test_a_module_that_is_imported_again() -> None:
+    code = (
+        "import importlib, sys, millpond; millpond.install()\n"
+        "import multiprocessing.pool\n"
+        "for _ in range(2):\n"
+        "    importlib.reload(multiprocessing.pool)\n"
+        "    print(issubclass(multiprocessing.pool.Pool, millpond.pool.Pool))\n"
+        "for name in [n for n in sys.modules if n.startswith('multiprocessing.pool')]:\n"
+        "    del sys.modules[name]\n"
+        "from multiprocessing.pool import Pool\n"
+        "print(issubclass(Pool, millpond.pool.Pool))\n"
+        "millpond.uninstall()\n"
+        "print(issubclass(sys.modules['multiprocessing.pool'].Pool, millpond.pool.Pool))\n"
+    )
+    done = run_program([sys.executable, "-c", code])
+    assert (done.stdout, done.stderr) == ("True\nTrue\nTrue\nFalse\n", "")
+
+
+def test_finders_of_all_kinds_beside_the_hook() -> None:
+    code = (
+        "import importlib.util, sys, millpond\n"
+        "class Old:\n"
+        "    def find_module(self, *_): pass  # All that finders had before Python 3.4.\n"
+        "class All:\n"
+        "    def __init__(self, others): self.others = others\n"
+        "    def find_spec(self, *arguments):\n"
+        "        found = (each.find_spec(*arguments) for each in self.others)\n"
+        "        return next((spec for spec in found if spec is not None), None)\n"
+        "millpond.install()\n"
+        "sys.meta_path[:] = [Old(), All(sys.meta_path[:])]\n"
+        "spec = importlib.util.find_spec('multiprocessing.pool')\n"
+        "print(len(spec.loader.get_source('multiprocessing.pool')) > 1000)\n"
+        "import multiprocessing.pool\n"
+        "print(issubclass(multiprocessing.pool.Pool, millpond.pool.Pool))\n"
+    )
+    done = run_program([sys.executable, "-c", code])
+    assert (done.stdout, done.stderr) == ("True\nTrue\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import multiprocessing
 import multiprocessing.context
@@ -22,6 +23,7 @@ import millpond.context
 import millpond.exceptions
 
 PACKAGE = Path(millpond.__file__).parent
+RESULTS = PACKAGE / "_pool" / "results.py"
 METHODS = ["fork", "spawn", "forkserver"]
 SUBMODULES = [
     "dummy.connection",
@@ -32,25 +34,15 @@ SUBMODULES = [
     ),
 ]
 
+COMPATIBILITY = (Path(__file__).parents[1] / "COMPATIBILITY.md").read_text()
 # What runs on the engine or on millpond's own code; everything else is the standard library's.
 OURS = {
-    "Array",
-    "Barrier",
-    "BoundedSemaphore",
-    "Condition",
-    "Event",
-    "JoinableQueue",
-    "Lock",
-    "Pipe",
-    "Pool",
-    "Queue",
-    "RLock",
-    "RawArray",
-    "RawValue",
-    "Semaphore",
-    "SimpleQueue",
-    "Value",
-    "cpu_count",
+    name
+    for names, today in re.findall(r"^\| (`\w.*?) \| (\w+) \|", COMPATIBILITY, re.MULTILINE)
+    if today in ("engine", "own")
+    for name in re.findall(r"`(\w+)`", names)
+    # That of the default context asks the one of a start method, which is millpond's.
+    if name != "get_context"
 }
 OUR_MODULES = {
     "connection",
@@ -58,7 +50,6 @@ OUR_MODULES = {
     "heap",
     "pool",
     "queues",
-    "shared_memory",
     "sharedctypes",
     "synchronize",
 }
@@ -81,6 +72,42 @@ def test_every_public_name_is_there() -> None:
     assert set(multiprocessing.__all__) - set(millpond.__all__) == set()
     assert all(hasattr(millpond, name) for name in millpond.__all__)
     assert set(millpond.__all__) <= set(dir(millpond))
+
+
+def test_type_checkers_are_told_the_same_names() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(
+        node.body
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    told = {
+        name
+        for node in block
+        for name in (
+            [alias.asname or alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom)
+            else [ast.unparse(node.targets[0])]
+            if isinstance(node, ast.Assign)
+            else []
+        )
+    }
+    public = {name for name in told if not name.startswith("_")} - vars(millpond)["_SUBMODULES"]
+    assert sorted(public | {"__version__"}) == millpond.__all__
+
+
+def test_tools_that_look_at_each_name() -> None:
+    code = (
+        "import inspect, millpond, pydoc, pkgutil\n"
+        "text = pydoc.plain(pydoc.render_doc(millpond))\n"
+        "members = dict(inspect.getmembers(millpond))\n"
+        "print([name for name in millpond.__all__ if name not in members])\n"
+        "print([name for name in dir(millpond) if not hasattr(millpond, name)])\n"
+        "print('class ProcessPoolExecutor' in text, 'install(*, subprocesses' in text)\n"
+        "print(all(hasattr(millpond, module.name) or module.name.startswith('_')\n"
+        "          for module in pkgutil.iter_modules(millpond.__path__)))\n"
+    )
+    assert python(code) == ("[]\n[]\nTrue True\nTrue\n")
 
 
 def test_star_import() -> None:
@@ -177,7 +204,7 @@ def test_contexts_are_those_of_the_standard_library_and_more(method: str) -> Non
     assert isinstance(ours, type(theirs))
     assert issubclass(type(ours), millpond.context.BaseContext)
     assert ours.get_start_method() == theirs.get_start_method() == method
-    assert ours.Process is theirs.Process
+    assert issubclass(ours.Process, theirs.Process)
     assert millpond.get_context(method) is ours
     assert ours.get_context() is ours
     assert ours.get_context("fork") is millpond.get_context("fork")
@@ -268,12 +295,62 @@ def test_cpu_count_is_the_engine_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", sorted(path.stem for path in PACKAGE.glob("*.py") if ">>>" in path.read_text())
+    "module",
+    # The classes of `_pool.results` are `millpond.pool`'s, and so are their examples.
+    sorted(
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in PACKAGE.glob("**/*.py")
+        if ">>>" in path.read_text() and path != RESULTS
+    ),
 )
 def test_examples_of_the_documentation(module: str) -> None:
-    name = "millpond" if module == "__init__" else f"millpond.{module}"
+    name = module.removesuffix(".__init__")
     code = (
         f"import doctest, importlib; module = importlib.import_module({name!r})\n"
         "if __name__ == '__main__': print(doctest.testmod(module).attempted > 0)\n"
     )
     assert python(code) == "True\n"
+
+
+def test_other_modules_keep_the_standard_library() -> None:
+    code = (
+        "import millpond as mp\n"
+        "with mp.Pool(1) as pool: ours = [pool, mp.Queue(), mp.Lock(), *mp.Pipe(), mp.Event()]\n"
+        "import multiprocessing as mp\n"
+        "with mp.Pool(1) as pool: theirs = [pool, mp.Queue(), mp.Lock(), *mp.Pipe(), mp.Event()]\n"
+        "print({type(each).__module__.partition('.')[0] for each in ours})\n"
+        "print({type(each).__module__.partition('.')[0] for each in theirs})\n"
+    )
+    assert python(code) == "{'millpond'}\n{'multiprocessing'}\n"
+
+
+def test_what_is_the_standard_library_s_in_modules_of_ours() -> None:
+    names = {
+        "pool": ["ThreadPool"],
+        "heap": ["Arena", "Heap"],
+        "connection": ["Client", "Listener", "answer_challenge", "deliver_challenge"],
+        "context": ["ForkProcess", "AuthenticationError", "assert_spawning"],
+    }
+    for module, parts in names.items():
+        ours = importlib.import_module(f"millpond.{module}")
+        theirs = importlib.import_module(f"multiprocessing.{module}")
+        assert [part for part in parts if getattr(ours, part) is not getattr(theirs, part)] == []
+
+
+def test_the_base_class_of_locks_cannot_be_constructed() -> None:
+    sem_lock: Any = millpond.synchronize.SemLock
+    assert isinstance(millpond.Lock(), sem_lock)
+    with pytest.raises(TypeError, match="SemLock is only a base class"):
+        sem_lock(0, 1, 1, ctx=millpond.get_context())
+
+
+def test_cpus_that_the_process_may_use() -> None:
+    code = (
+        "import multiprocessing, os, millpond\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "with millpond.Pool() as pool: print(millpond.cpu_count(), len(pool._pool))\n"
+        "before = multiprocessing.cpu_count()\n"
+        "millpond.install()\n"
+        "print(before == multiprocessing.cpu_count() == os.cpu_count())\n"
+    )
+    assert python(code) == "1 1\nTrue\n"

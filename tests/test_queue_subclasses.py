@@ -1,11 +1,12 @@
-"""Libraries that derive from `multiprocessing`'s queues, and rebuild what is inside of them."""
+"""Libraries that derive from `multiprocessing`'s queues and locks, and rebuild what is in them."""
 
 from __future__ import annotations
 
+import abc
 import multiprocessing
 import sys
 from collections.abc import Iterator
-from multiprocessing import queues
+from multiprocessing import connection, queues, synchronize
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from support.program import run_program
 
 import millpond
 
-ORIGINAL = {name: vars(queues)[name] for name in ("Queue", "JoinableQueue", "SimpleQueue")}
+ORIGINAL = {name: getattr(queues, name) for name in ("Queue", "JoinableQueue", "SimpleQueue")}
+LOCKS = {
+    name: getattr(synchronize, name)
+    for name in ("Barrier", "Condition", "Event", "Lock", "Semaphore")
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,31 +33,36 @@ def is_ours(cls: type) -> bool:
     return issubclass(cls, (millpond.queues.Queue, millpond.queues.SimpleQueue))
 
 
-def test_a_subclass_of_the_documented_parts_is_millpond_s() -> None:
-    class Counted(queues.Queue):  # type: ignore[type-arg]
+def test_any_subclass_is_the_standard_library_s() -> None:
+    class Counted(queues.Queue, abc.ABC):  # type: ignore[type-arg]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs, ctx=multiprocessing.get_context())
             self.count = multiprocessing.Value("i")
-
-        def __getstate__(self) -> Any:
-            return super().__getstate__(), self.count  # type: ignore[misc]
-
-        def __setstate__(self, state: Any) -> None:
-            super().__setstate__(state[0])  # type: ignore[misc]
-            self.count = state[1]
 
         def put(self, *args: Any, **kwargs: Any) -> None:
             super().put(*args, **kwargs)
             with self.count.get_lock():
                 self.count.value += 1
 
-        def ready(self) -> bool:
-            return self._reader.poll()  # type: ignore[attr-defined, no-any-return]
+    class Own(millpond.queues.Queue):
+        pass
 
-    assert is_ours(Counted)
+    assert issubclass(Counted, ORIGINAL["Queue"]) and not is_ours(Counted)
+    assert type(vars(Counted(3))["_reader"]) is connection.Connection
     queue = Counted(3)
     queue.put("one")
-    assert queue.ready() and queue.get() == "one" and queue.count.value == 1
+    assert queue.get() == "one" and queue.count.value == 1
+    queue.close()
+    queue.join_thread()
+    assert is_ours(Own)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_so_is_a_subclass_of_a_lock(name: str) -> None:
+    original = LOCKS[name]
+    kind = type("Own", (getattr(synchronize, name),), {})
+    assert kind.__mro__[1] is original
+    assert issubclass(kind, getattr(synchronize, name))
 
 
 @pytest.mark.parametrize("name", ["Queue", "JoinableQueue"])
@@ -86,16 +96,6 @@ def test_one_that_uses_the_locks_is_the_standard_library_s() -> None:
     assert queue.get_bytes(queue) == b"one"
 
 
-def test_one_that_wraps_the_ends_is_the_standard_library_s() -> None:
-    class Wrapped(queues.Queue):  # type: ignore[type-arg]
-        def __init__(self) -> None:
-            super().__init__(ctx=multiprocessing.get_context())
-            self._reader = self._reader  # type: ignore[has-type]
-
-    assert not is_ours(Wrapped)
-    Wrapped()
-
-
 def test_all_of_them_are_queues_of_multiprocessing() -> None:
     class Threaded(queues.Queue):  # type: ignore[type-arg]
         def _start_thread(self) -> None:
@@ -109,6 +109,8 @@ def test_all_of_them_are_queues_of_multiprocessing() -> None:
     assert isinstance(context.JoinableQueue(), queues.Queue)
     assert issubclass(Threaded, queues.Queue) and not issubclass(int, queues.Queue)
     assert not isinstance(before, millpond.queues.Queue)
+    # The class itself, which a program may have taken before `install()`, knows its own alone.
+    assert not isinstance(context.Queue(), ORIGINAL["Queue"])
 
 
 PROGRAM = """

@@ -51,6 +51,9 @@ def square(x):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "library.py").write_text(LIBRARY)
+    # For interpreters that leave out the program's own directory.
+    append = f"import sys; sys.path.append({str(tmp_path)!r})"
+    (tmp_path / "child.py").write_text(f"{append}\nfrom library import report\nprint(report())\n")
     return tmp_path
 
 
@@ -176,7 +179,10 @@ def test_modules_that_the_fork_server_preloads(folder: Path) -> None:
     "arguments", [["program.py"], ["-m", "program"], ["-c", "{code}"], ["folder"]], ids=" ".join
 )
 def test_functions_of_main(method: str, arguments: list[str], folder: Path) -> None:
-    """Children find what `__main__` defines where children of plain python do."""
+    """Children find what `__main__` defines where children of plain python do.
+
+    And where those do not, for it is in no file, it travels by value.
+    """
     code = (
         "import multiprocessing, sys\n"
         "from library import report\n"
@@ -195,27 +201,52 @@ def test_functions_of_main(method: str, arguments: list[str], folder: Path) -> N
     env = os.environ | {"PYTHONPATH": str(folder)}
     plain = run_program([sys.executable, *arguments, method], cwd=folder, env=env)
     done = run_program([sys.executable, "-m", "millpond", *arguments, method], cwd=folder, env=env)
-    assert done.stdout == plain.stdout.replace("stdlib", "millpond")
+    expected = plain.stdout.replace("stdlib", "millpond")
+    if arguments[0] == "-c" and method != "fork":
+        assert expected == "1\n"
+        expected = "__main__ __main__ millpond\n0\n"
+    assert done.stdout == expected
     assert done.returncode == plain.returncode
 
 
 @pytest.mark.parametrize("options", [[], ["-E"], ["-I"], ["-X", "dev"]], ids=" ".join)
 def test_subprocess(options: list[str], folder: Path) -> None:
-    body = f"""
-        child = "import sys; sys.path.append({str(folder)!r}); from library import *; show('child')"
-        subprocess.run([sys.executable, *sys.argv[1:], "-c", child], check=True)
+    body = """
+        subprocess.run([sys.executable, *sys.argv[1:], "child.py"], check=True)
         """
-    assert millpond(folder, body, *options) == "child fork millpond\n"
+    assert millpond(folder, body, *options) == "millpond\n"
 
 
 def test_subprocess_without_the_variable(folder: Path) -> None:
-    body = f"""
+    body = """
         import os
         del os.environ["MILLPOND_INSTALL"]
-        child = "import sys; sys.path.append({str(folder)!r}); from library import *; show('child')"
-        subprocess.run([sys.executable, "-c", child], check=True)
+        subprocess.run([sys.executable, "child.py"], check=True)
         """
-    assert millpond(folder, body) == "child fork stdlib\n"
+    assert millpond(folder, body) == "stdlib\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_program_whose_subprocesses_stay_as_they_are(method: str, folder: Path) -> None:
+    body = """
+        start_again(None)
+        with multiprocessing.Pool(1) as pool:
+            print(pool.apply(report), flush=True)
+        subprocess.run([sys.executable, "child.py"], check=True)
+        """
+    options = ("--start-method", method, "--no-subprocesses")
+    expected = f"child {method} millpond\ngrandchild {method} millpond\nmillpond\nstdlib\n"
+    assert millpond(folder, body, options=options) == expected
+
+
+def test_subprocess_keeps_its_own_start_method(folder: Path) -> None:
+    ask = "import multiprocessing; print(multiprocessing.get_start_method(), flush=True)"
+    body = f"""
+        {ask}
+        subprocess.run([sys.executable, "-c", {ask!r}], check=True)
+        """
+    plain = run_program([sys.executable, "-c", ask]).stdout
+    assert millpond(folder, body, options=("--start-method", "spawn")) == f"spawn\n{plain}"
 
 
 def test_program_that_replaces_itself(folder: Path) -> None:
@@ -223,6 +254,6 @@ def test_program_that_replaces_itself(folder: Path) -> None:
         import os
         if len(sys.argv) == 1:
             os.execv(sys.executable, [sys.executable, *sys.argv, "again"])
-        show(sys.argv[1])
+        print(sys.argv[1], report())
         """
-    assert millpond(folder, body) == "again fork millpond\n"
+    assert millpond(folder, body) == "again millpond\n"

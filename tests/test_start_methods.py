@@ -86,16 +86,3 @@ def test_signatures_are_the_classes_own(installed: None, kind: str) -> None:
 
     ours = getattr(millpond.synchronize, kind)
     assert inspect.signature(getattr(synchronize, kind)) == inspect.signature(ours)
-
-
-def test_a_subclass_that_names_its_context(installed: None) -> None:
-    from multiprocessing.queues import Queue
-
-    class Own(Queue):  # type: ignore[type-arg]
-        def __init__(self, size: int) -> None:
-            super().__init__(size, ctx=multiprocessing.get_context("fork"))
-
-    queue = Own(3)
-    assert queue._maxsize == 3
-    with pytest.raises(RuntimeError, match=r"fork context is being shared.*: Own"):
-        run(multiprocessing.get_context("spawn"), queue)

@@ -49,7 +49,7 @@ class Library:
         """
         if not self.is_faster_fifo:
             return self.make(kind, most) if most else self.make(kind)
-        import faster_fifo  # type: ignore[import-not-found]
+        import faster_fifo
 
         # By default as its users get it: it holds one megabyte.
         return faster_fifo.Queue(_FASTER_FIFO_BYTES) if large else faster_fifo.Queue()

@@ -1,5 +1,5 @@
 """`python -m millpond script.py`: run an unmodified program on millpond."""
 
-from millpond._runner import main
+from millpond._cli import main
 
 main()

@@ -1,9 +1,15 @@
 """The few lines of Python that bring millpond into a process that has not imported it yet."""
 
+from __future__ import annotations
+
 import os
 import sys
 
-__all__ = ["install_source", "load_source"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Installer", "Loader", "install_source", "load_source"]
 
 _LOAD = """\
 import sys
@@ -23,7 +29,8 @@ def load_source() -> str:
     """Return source text that imports millpond in another process of the same interpreter.
 
     It loads this very copy of the package by its place on the disk: the other process may have
-    another `sys.path`, or another `millpond` in its current directory.
+    another `sys.path`, or another `millpond` in its current directory. A frozen program has its
+    modules in itself.
 
     Example:
         >>> import subprocess, sys
@@ -34,21 +41,25 @@ def load_source() -> str:
     """
     import millpond
 
+    if getattr(sys, "frozen", False):
+        return "import millpond\n"
     return _LOAD.format(root=os.path.dirname(millpond.__path__[0]))
 
 
 def install_source() -> str:
     """Return source text that does the same, and installs millpond."""
-    return load_source() + _imports_of_before() + "millpond.install()\n"
+    return load_source() + "millpond.install()\n"
 
 
-def _imports_of_before() -> str:
-    """Return what the other process must import first, to have the same classes as this one.
+class Loader:
+    """Imports millpond in the process that unpickles it, from where this process has it."""
 
-    A module that was imported before `install()` derives its classes from the standard library's.
-    """
-    name = "concurrent.futures.process"
-    queue = getattr(sys.modules.get(name), "_SafeQueue", None)
-    if queue is None or any(base.__module__.startswith("millpond.") for base in queue.__mro__):
-        return ""
-    return f"import {name}\n"
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (load_source(), {})
+
+
+class Installer:
+    """Imports and installs it there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (install_source(), {})

@@ -1,10 +1,10 @@
-"""The class of arrays in shared memory; it needs numpy."""
+"""The class of arrays in shared memory. Importing it imports NumPy."""
 
 from __future__ import annotations
 
 import math
 
-from millpond._codec import view
+from millpond._pickling.codec import view
 from millpond._version import load_engine
 
 try:
@@ -28,15 +28,15 @@ __all__ = ["SharedArray", "np"]
 class SharedArray(np.ndarray):
     """An array in shared memory, or a view of one.
 
-    What numpy computes of it is an ordinary array, as with `numpy.memmap`.
+    Results of computations with it are ordinary arrays, as with `numpy.memmap`.
     """
 
-    # The memory that all of the array lies in; None if that is not shared memory.
+    # The shared memory that contains the whole array; None if it is in ordinary memory.
     _memory: SharedBytes | None
 
     @classmethod
     def allocate(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> SharedArray:
-        """Return a new array of zeroes."""
+        """Return a new array of zeros."""
         if dtype.hasobject:
             raise TypeError(
                 f"{dtype!r} has Python objects in it, which cannot lie in shared memory"
@@ -68,9 +68,9 @@ class SharedArray(np.ndarray):
         self, array: Array, context: Any = None, return_scalar: bool | None = None
     ) -> Any:
         if array is self:
-            # It was the `out` of the function.
+            # The array is the function's `out`.
             return array
-        # Numpy 1 does not say whether it wants a scalar, and wants one of what has no dimensions.
+        # NumPy 1 does not pass `return_scalar`: it expects a scalar for an array of no dimensions.
         if return_scalar or (return_scalar is None and array.shape == ()):
             return array[()]
         return array.view(np.ndarray)
@@ -112,7 +112,7 @@ def _address(array: Array) -> int:
 
 
 def _lies_in(array: Array, memory: SharedBytes) -> bool:
-    """Whether every element lies in the memory."""
+    """Return whether every element is in the memory."""
     if array.size == 0:
         return False
     spans = [(length - 1) * step for length, step in zip(array.shape, array.strides, strict=True)]

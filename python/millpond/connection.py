@@ -1,44 +1,68 @@
 """`multiprocessing.connection` with `Pipe`, `Connection` and `wait` on millpond's engine.
 
 `Listener`, `Client` and the rest are the standard library's, and so are the connections that they
-make. Both kinds may stand in one list for `wait`.
+make. `wait` takes both kinds of connections.
 """
 
 from __future__ import annotations
 
 import io
-from multiprocessing import connection as _stdlib
 from multiprocessing import reduction
 from multiprocessing.connection import Client, Listener
 from multiprocessing.context import get_spawning_popen
 
+from millpond import _cpython
+from millpond._generic import Parameter
 from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from inspect import Signature
+    from multiprocessing.connection import Connection as _StdlibConnection
+    from typing import Any, TypeVar, overload
+
+    from _typeshed import FileDescriptorLike, HasFileno
+    from typing_extensions import TypeVar as TypeVarWithDefault
 
     import millpond._engine as _engine
-else:
-    _engine = load_engine()
 
-# While millpond is installed, the module's attribute is ours.
-_StdlibConnection: Any = vars(_stdlib)["Connection"]
+    SendT = TypeVarWithDefault("SendT", contravariant=True, default=Any)
+    RecvT = TypeVarWithDefault("RecvT", covariant=True, default=Any)
+    HasFilenoT = TypeVar("HasFilenoT", bound=HasFileno)
+else:
+    # While millpond is installed, the module's attribute is millpond's.
+    _StdlibConnection = _cpython.get("multiprocessing.connection", "Connection")
+    SendT = RecvT = Parameter
+    _engine = load_engine()
 
 __all__ = ["Client", "Connection", "Listener", "Pipe", "wait"]
 
 
 class _ConnectionType(type):
-    """Makes `Connection` stand for the standard library's too, wherever a program names it."""
+    """Makes `Connection` stand for the standard library's class too.
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        handle = args[0] if args else kwargs.get("handle")
-        # A descriptor that is no pipe of the engine's, a stream socket say, is for the
-        # standard library, which also tells what is wrong with one that is none at all.
-        if cls is Connection and not (type(handle) is int and _engine.is_pipe(handle)):
-            return _StdlibConnection(*args, **kwargs)
-        return super().__call__(*args, **kwargs)
+    `isinstance` accepts connections of both kinds, and a call makes one of the standard library's
+    from a descriptor that is not a pipe of the engine, such as a stream socket.
+    """
+
+    @property
+    def __signature__(cls) -> Signature:
+        # Not that of `__call__`.
+        from inspect import signature
+
+        own = signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=[*own.parameters.values()][1:])
+
+    # To type checkers, a call of the class is what its `__init__` says.
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            handle = args[0] if args else kwargs.get("handle")
+            # The standard library raises the error of an invalid descriptor, too.
+            if cls is Connection and not is_pipe(handle):
+                return _StdlibConnection(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         if cls is Connection:
@@ -46,15 +70,20 @@ class _ConnectionType(type):
         return super().__instancecheck__(instance)
 
 
-class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionType):  # type: ignore[misc]
+def is_pipe(handle: object) -> bool:
+    """Return whether *handle* is the descriptor of an end of a millpond pipe."""
+    return type(handle) is int and _engine.is_pipe(handle)
+
+
+class Connection(_engine.Connection[SendT, RecvT], _StdlibConnection, metaclass=_ConnectionType):
     """One end of a pipe, which sends and receives objects and bytes.
 
-    A message is sent whole or not at all, and received whole by one receiver, however many
-    processes and threads use the end. When the last process that has the other end is gone, `recv`
-    raises `EOFError` after all that was sent was received, and `send` raises `BrokenPipeError`.
+    A message is sent completely or not at all, and one receiver gets all of it, even if many
+    processes and threads use the same end. Once no process has the other end open, `recv` raises
+    `EOFError` after the last message, and `send` raises `BrokenPipeError`.
 
-    Large arrays arrive without a copy: they lie in shared memory that goes back to the sender when
-    the last view of it is gone.
+    Large arrays are received without a copy: they are views of shared memory, which the sender
+    reuses when the last view is gone.
 
     Example:
         >>> import millpond
@@ -70,12 +99,13 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
     """
 
     def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
-        """Own the descriptor `handle` of a pipe's end.
+        """Take over the descriptor *handle* of a pipe's end.
 
         Raises:
-            ValueError: it is none, or the end is to be neither readable nor writable.
+            ValueError: *handle* is not a valid descriptor, or both *readable* and *writable* are
+                false.
         """
-        # The engine's `__new__` did all of it.
+        # The engine's `__new__` has done it.
 
     def __del__(self) -> None:
         self.close()
@@ -88,6 +118,14 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
             rings = _duplicate_of(rings)
             shared = None if rings is None else (rings, side)
         return _rebuild, (type(self), duplicate, self.readable, self.writable, shared)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            state = "closed"
+        else:
+            ways = {"readable": self.readable, "writable": self.writable}
+            state = ", ".join([f"fd={self.fileno()}", *(way for way, can in ways.items() if can)])
+        return f"<{type(self).__module__}.{type(self).__qualname__} {state}>"
 
     # What the standard library's own functions use.
 
@@ -105,12 +143,12 @@ class Connection(_engine.Connection, _StdlibConnection, metaclass=_ConnectionTyp
 
 
 def _rebuild(
-    kind: type[Connection],
+    kind: type[Connection[Any, Any]],
     duplicate: Any,
     readable: bool,
     writable: bool,
     shared: tuple[Any, int] | None,
-) -> Connection:
+) -> Connection[Any, Any]:
     connection = kind(duplicate.detach(), readable, writable)
     if shared is not None:
         rings, side = shared
@@ -118,16 +156,16 @@ def _rebuild(
     return connection
 
 
-# The forkserver takes some 250 descriptors for a process. Once so many were given away there is
-# none for the memory of further pipes, so that about as many connections fit as do without it.
+# The fork server takes about 250 descriptors for a process. A process that gets this many gets no
+# more of pipes' memory, so that about as many connections fit as without it.
 _MOST_WITH_RINGS = 32
 
 
 def _duplicate_of(rings: _engine.Rings) -> Any:
-    """Return what leads to a pipe's memory in another process.
+    """Return a duplicate of the descriptor of a pipe's memory, for another process.
 
-    Both ends may go to a process that is being started, which gets each descriptor once. None for
-    one that the forkserver starts and that gets many: a connection can do without the memory.
+    A process that is being started gets one duplicate for both ends of a pipe. None for a process
+    that the fork server starts with many descriptors: a connection works without the memory.
     """
     popen: Any = get_spawning_popen()
     if popen is None:
@@ -148,12 +186,12 @@ def _rings_of(duplicate: Any) -> _engine.Rings:
     return rings
 
 
-def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
+def Pipe(duplex: bool = True) -> tuple[Connection[Any, Any], Connection[Any, Any]]:
     """Return two connections, the ends of a pipe.
 
     Args:
-        duplex: whether both ends send and receive. Otherwise the first only receives, and the
-            second only sends.
+        duplex: whether both ends send and receive. If False, the first only receives and the second
+            only sends.
 
     Raises:
         OSError: no descriptor is left.
@@ -166,25 +204,44 @@ def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
         b'hello'
     """
     *descriptors, rings = _engine.pipe()
-    first = Connection(descriptors[0], True, duplex)
-    second = Connection(descriptors[1], duplex, True)
+    first: Connection[Any, Any] = Connection(descriptors[0], True, duplex)
+    second: Connection[Any, Any] = Connection(descriptors[1], duplex, True)
     if rings is not None:
         first._attach(rings, 0)
         second._attach(rings, 1)
     return first, second
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def wait(object_list: Iterable[int], timeout: float | None = None) -> list[int]: ...
+    @overload
+    def wait(
+        object_list: Iterable[HasFilenoT], timeout: float | None = None
+    ) -> list[HasFilenoT]: ...
+    @overload
+    def wait(
+        object_list: Iterable[FileDescriptorLike], timeout: float | None = None
+    ) -> list[Any]: ...
+
+
 def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
-    """Wait until one at least of some objects is ready, and return those that are.
+    """Wait until at least one of several objects is ready, and return those that are.
 
     Args:
-        object_list: connections of any kind, sockets, sentinels of processes, and whatever else
-            is a descriptor or has a `fileno()`.
-        timeout: seconds to wait at most; for ever by default.
+        object_list: connections of any kind, sockets, sentinels of processes, and other descriptors
+            and objects with a method `fileno()`.
+        timeout: how many seconds to wait at most; None waits without a limit, and 0 or less does
+            not wait.
 
     Returns:
-        The objects that can be read from or have come to their end, in the order of
-        `object_list`; nothing when the time ran out.
+        The objects that can be read or are at their end of file, in the order of *object_list*; an
+        empty list if the time ran out.
+
+    Raises:
+        ValueError: an object has no descriptor, or the timeout is nan.
+        OSError: a connection is closed.
 
     Example:
         >>> import millpond
@@ -197,7 +254,7 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
         True
     """
     objects = list(object_list)
-    awaited = [
+    awaited: list[int | _engine.Connection] = [
         item if isinstance(item, _engine.Connection) else _descriptor(item) for item in objects
     ]
     ready = _engine.wait_readable(awaited, timeout)
@@ -214,5 +271,5 @@ def _descriptor(item: Any) -> int:
     return descriptor
 
 
-def __getattr__(name: str) -> Any:
-    return getattr(_stdlib, name)
+if not TYPE_CHECKING:
+    __getattr__ = _cpython.names_of_stdlib(__name__)

@@ -1,6 +1,6 @@
-"""What goes wrong in a pool, beyond the exceptions that tasks raise themselves.
+"""Exceptions of pools, locks and queues, besides those that tasks raise themselves.
 
-All of them are `multiprocessing.ProcessError`s, which programs already catch.
+All are subclasses of `multiprocessing.ProcessError`, which programs already catch.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ __all__ = [
 
 
 class WorkerCrashed(ProcessError):
-    """The worker process died while it had the task: killed, crashed, or ended by `os._exit`.
+    """The worker process died while it ran the task: killed, crashed, or ended by `os._exit`.
 
-    The task may have been done in part. Other tasks are not affected, and another worker has
-    taken the place of the dead one.
+    The task may have run in part. Other tasks are not affected, and the worker was replaced.
 
     Attributes:
         pid: the worker's process id.
-        exitcode: as `Process.exitcode` has it, so minus the signal if one ended the worker;
+        exitcode: as in `Process.exitcode`: a negative number is the signal that ended the worker;
             None if it is not known.
         function: the qualified name of the task's function.
-        task: which task of its call, counted from 0; a call of `apply` has one, a call of `map`
-            one for each chunk.
-        items: which items of its call the worker was at, counted from 0: one, or a few where the
-            function is quick and the chunk large; None for `apply`.
+        task: the number of the task in its call, from 0: `apply` has one task, `map` one for each
+            chunk.
+        items: the numbers, from 0, of the items that the worker was running: one, or several where
+            the function is quick and the chunk large; None for `apply`.
+        cause: more about the death, as far as it is known.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ def _end(exitcode: int | None) -> str:
 class TaskExited(ProcessError):
     """The task raised `SystemExit`, `KeyboardInterrupt` or another exception that ends programs.
 
-    It ended the task, not the worker, and arrives as an ordinary exception so that it does not end
-    the caller either. `__cause__` is the traceback from the worker.
+    That ended the task and not the worker. The caller gets this ordinary exception instead, which
+    does not end it either. `__cause__` is the traceback from the worker.
 
     Attributes:
         exception: what the task raised, such as `SystemExit(3)`; None if it cannot be pickled.
@@ -110,12 +110,13 @@ class TaskExited(ProcessError):
 
 
 class RemoteError(ProcessError):
-    """What a worker sent could not be rebuilt here: an exception that does not pickle or unpickle.
+    """The task raised an exception that cannot be pickled or unpickled.
 
     Attributes:
         type_name: the name of the exception's class.
         message: the exception's text.
         traceback: the traceback in the worker, as text.
+        problem: why the exception could not be sent.
     """
 
     def __init__(self, type_name: str, message: str, traceback: str, problem: str = "") -> None:
@@ -131,25 +132,28 @@ class RemoteError(ProcessError):
 
 
 class BrokenPool(ProcessError):
-    """The pool cannot have workers any more, so none of its tasks will run.
+    """The pool has no workers any more and cannot start new ones; its tasks do not run.
 
-    Either the initializer raised (then `__cause__` is what it raised), or workers end before they
-    are ready, or no process can be started.
+    The initializer raised (then `__cause__` is what it raised), or workers end before they are
+    ready, or no process can be started.
     """
 
 
 class OwnerDied(ProcessError):
-    """The process that held the lock died before it released it.
+    """The process that held the lock was killed, or failed, before it released the lock.
 
-    One waiter gets this, once: whatever the lock guards may be half changed and is for it to
-    repair. The lock is free again, and usable as before; only when `Condition.wait` raises this
-    the caller holds the lock, as it always does after waiting.
+    (A process that ends normally keeps the lock: its target returned, or its program ended with
+    status 0.)
+
+    One call of `acquire` raises this, once for each death: what the lock guards may be half
+    changed, and it is for the caller to repair it. The lock is free again and works as before. Only
+    if `Condition.wait` raises this, the caller holds the lock, as always after waiting.
 
     Attributes:
         pid: the process id of the owner.
-        exitcode: as `Process.exitcode` has it, so minus the signal if one ended the owner; None
-            if it is not known, as of processes that are no children of this one.
-        held: the caller holds the lock now.
+        exitcode: as in `Process.exitcode`: a negative number is the signal that ended the owner;
+            None if it is not known, as for processes that are not children of this one.
+        held: whether the caller holds the lock now.
     """
 
     def __init__(self, pid: int, exitcode: int | None = None, held: bool = False) -> None:
@@ -164,13 +168,12 @@ class OwnerDied(ProcessError):
 
 
 class TasksLost(ProcessError):
-    """Processes died that had taken items from a queue and had not said that they are done.
+    """Processes died before they called `task_done()` for items that they had taken from a queue.
 
-    One call of `JoinableQueue.join` gets this, once: the items count as done from then on, and it
-    is for the caller to know what they were.
+    One call of `JoinableQueue.join` raises this, once; the items count as done from then on.
 
     Attributes:
-        count: how many items.
+        count: the number of these items.
     """
 
     def __init__(self, count: int) -> None:
@@ -183,8 +186,8 @@ class TasksLost(ProcessError):
 
 
 class PoolTerminated(ProcessError):
-    """The pool was terminated before the task was done."""
+    """The pool was terminated before the task had finished."""
 
 
 class WrongProcess(ProcessError):
-    """The pool belongs to another process, of which this one is a forked child."""
+    """The pool was created in another process, of which this one is a forked child."""

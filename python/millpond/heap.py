@@ -1,7 +1,7 @@
 """Pieces of anonymous shared memory, as in `multiprocessing.heap`.
 
 `BufferWrapper` is millpond's. `Arena` and `Heap`, the machinery behind the standard library's, are
-re-exported for whoever names them; nothing of millpond uses them.
+re-exported; millpond does not use them.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import sys
 from multiprocessing.heap import Arena, Heap
 
-from millpond._codec import view
+from millpond import _cpython
+from millpond._pickling.codec import view
 from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from millpond._engine import SharedBytes
+
 __all__ = ["Arena", "BufferWrapper", "Heap"]
 
 
 class BufferWrapper:
-    """Zeroed bytes that processes share.
+    """A piece of anonymous shared memory, which is zero at first.
 
-    They belong to no file system and are gone when the last process that has them lets go. Small
-    ones share a descriptor; one of more than 32 KiB has its own.
+    It is not in any file system and is freed when no process refers to it any more. Pieces of up to
+    32 KiB share a descriptor; a larger one has its own.
 
     Example:
         >>> from millpond.heap import BufferWrapper
@@ -33,8 +36,8 @@ class BufferWrapper:
         b'hello\\x00\\x00\\x00\\x00\\x00'
     """
 
-    # In the standard library, what all of them are cut from. Programs put a fresh one there, which
-    # here has no effect.
+    # The standard library allocates from it. Programs replace it with a new one, which has no
+    # effect here.
     _heap: Any = None
 
     def __init__(self, size: int) -> None:
@@ -45,18 +48,22 @@ class BufferWrapper:
 
         Raises:
             ValueError: the size is negative.
-            OverflowError: it is more than any program can address.
-            MemoryError: it is more than this machine has.
-            OSError: the process has no descriptor left for it.
+            OverflowError: the size is more than a program can address.
+            MemoryError: the size is more than this machine's memory.
+            OSError: no descriptor is left.
         """
         if size < 0:
             raise ValueError(f"Size {size:n} out of range")
         if sys.maxsize <= size:
             raise OverflowError(f"Size {size:n} too large")
-        self.memory = load_engine().SharedBytes(size)
+        self.memory: SharedBytes = load_engine().SharedBytes(size)
 
     def create_memoryview(self) -> memoryview:
-        """Return a writable view of the bytes, which keeps them."""
+        """Return a writable view of the memory, which stays valid as long as the view exists."""
         size = len(self.memory)
         # There is no view of nothing; of one byte there is, and every piece of memory has that.
         return view(self.memory.address, max(size, 1), self.memory)[:size]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _cpython.names_of_stdlib(__name__)

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-import multiprocessing.pool
+import errno
 import os
 import resource
 import warnings
-import weakref
 from contextlib import nullcontext
-from multiprocessing import process, util
-from multiprocessing.pool import (
-    CLOSE,
-    INIT,
-    RUN,
-    TERMINATE,
-    ThreadPool,
-)
+from multiprocessing import pool as _stdlib
+from multiprocessing import util
+from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
+from typing import TypeVar
 
-from millpond import _codec, _zygote  # noqa: F401  _zygote: loaded before zygotes are forked
-from millpond._launch import SpawnLauncher, launcher
-from millpond._members import Members, PoolWorker
-from millpond._plan import Plan
-from millpond._results import (
-    AsyncResult,
-    CallbackMapResult,
-    CallbackResult,
-    Callbacks,
-    IMapIterator,
-    IMapUnorderedIterator,
-    MapResult,
-    with_callbacks,
-)
+from millpond import _cpython
+from millpond._futures.completions import Completions
+from millpond._limits import engine_has_room
+from millpond._pickling import codec
+from millpond._pool import stdlib_pool
+from millpond._pool.input import Input
+from millpond._pool.launch import launcher
+from millpond._pool.progress import Backlog, Handler, OpenJobs, Pipe, View
+from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
+from millpond._pool.worker import CALL, MAP, STARMAP
+from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
+from millpond._pool.worker_spec import WorkerSpec
 from millpond._version import load_engine
-from millpond._worker import CALL, MAP, STARMAP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from multiprocessing.context import BaseContext
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
     from millpond._engine import Pool as Engine
-    from millpond._timeline import Stats, Timeline
+    from millpond._pool.timeline import Stats, Timeline
 
 __all__ = [
     "CLOSE",
@@ -60,15 +52,25 @@ __all__ = [
     "ThreadPool",
 ]
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 ApplyResult = AsyncResult
 # The stubs of the standard library do not know these two.
-MaybeEncodingError: Any = vars(multiprocessing.pool)["MaybeEncodingError"]
-RemoteTraceback: Any = vars(multiprocessing.pool)["RemoteTraceback"]
+MaybeEncodingError: Any = vars(_stdlib)["MaybeEncodingError"]
+RemoteTraceback: Any = vars(_stdlib)["RemoteTraceback"]
+
 
 _MOST_PROCESSES = 1 << 14
 """Half of what a system with the usual 32768 process ids could have at all."""
+_OWN_DESCRIPTORS = 8
+"""Descriptors that a pool needs beside those for its workers, at most."""
+_MOST_OPEN = 1 << 14
+"""A process with so many descriptors left does not look how many are open."""
 _MOST_AHEAD = 256
 """Chunks that `imap` takes from its input before the first result is taken from it, at most."""
+_RECHECK_INTERVAL = 0.1
+"""Seconds after which `join` looks what becomes of input that is not read to its end."""
 
 
 class Pool:
@@ -76,6 +78,10 @@ class Pool:
 
     It has the interface of `multiprocessing.Pool`, and goes on when a worker dies: the task that
     the worker was running raises `WorkerCrashed` in the caller, all others are done.
+
+    A subclass that overrides what `multiprocessing.pool.Pool` is built of (`_setup_queues`,
+    `Process`, …) is the standard library's pool, and so is a pool of a context whose processes
+    are of a class with a constructor or a `start` of its own.
 
     Args:
         processes: how many workers; by default as many as this process may use CPUs.
@@ -86,6 +92,10 @@ class Pool:
             fresh one; never by default.
         context: where the start method comes from; the default context by default.
         trace: keep a timeline of which worker did what; see `timeline`.
+        preload: names of modules that are imported once, before workers are forked, and not in
+            each; `"__main__"` is the program. By default the program alone, or what
+            `set_forkserver_preload` named; with `[]` each worker imports the program for itself,
+            as in the standard library. Forked pools have what the program has.
 
     Raises:
         ValueError: a number is out of range.
@@ -103,13 +113,11 @@ class Pool:
     # What an executor's pool has otherwise.
     _of_executor = False
     _fragile = False
+    _is_root = True
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        context = kwargs.get("context", args[4] if len(args) > 4 else None)
-        if context is not None and not _makes_processes(context):
-            # Its workers are not processes of the system, or not ones that a zygote could fork.
-            return vars(multiprocessing.pool)["Pool"](*args, **kwargs)
-        return super().__new__(cls)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        stdlib_pool.become_stdlib(cls)
 
     def __init__(
         self,
@@ -120,10 +128,28 @@ class Pool:
         context: BaseContext | None = None,
         *,
         trace: bool = False,
+        preload: Iterable[str] | None = None,
     ) -> None:
-        engine = load_engine()
         self._state = INIT
-        self._ctx = context or _default_context()
+        if stdlib_pool.is_stdlib(type(self)):
+            # A subclass may name its base class, instead of `super()`.
+            stdlib_pool.initialize(
+                self, processes, initializer, initargs, maxtasksperchild, context
+            )
+            return
+        context = context or _default_context()
+        if not (stdlib_pool.zygote_can_make(context) and engine_has_room()):
+            if trace:
+                raise ValueError(
+                    f"trace: this is a pool of the standard library's, as {context!r} makes other "
+                    "processes than multiprocessing, or files may not be large (ulimit -f)"
+                )
+            stdlib_pool.initialize(
+                self, processes, initializer, initargs, maxtasksperchild, context
+            )
+            return
+        engine = load_engine()
+        self._ctx = context
         self._processes = _checked_processes(processes)
         _check_tasks(maxtasksperchild)
         if initializer is not None and not callable(initializer):
@@ -131,24 +157,33 @@ class Pool:
         self._maxtasksperchild = maxtasksperchild
         self._initializer = initializer
         self._initargs = tuple(initargs)
-        self._functions = _codec.FunctionEncoder()
-        self._plan = Plan(
+        self._spec = WorkerSpec(
             self._ctx, self._processes, initializer, self._initargs, self._of_executor
         )
-        launch = launcher(self._plan)
-        importable = _codec.main_is_importable()
-        dumps = _codec.dumps_task if importable else _codec.dumps_task_by_value
-        self._engine: Engine = engine.Pool(
-            self._processes, maxtasksperchild, trace, self._fragile, launch, dumps, _codec.loads
-        )
-        self._callbacks = Callbacks(self._engine)
-        self._unfed: weakref.WeakSet[IMapIterator] = weakref.WeakSet()
-        self._unfed_inputs: set[IMapIterator] = set()
-        self._members = Members(self._engine, self._plan, self._processes)
+        launch = launcher(self._spec, preload)
+        self._encoder = encoder = codec.TaskEncoder(self._spec.method)
+        try:
+            self._engine: Engine = engine.Pool(
+                self._processes,
+                maxtasksperchild,
+                trace,
+                self._fragile,
+                launch,
+                encoder.dumps,
+                encoder.apart,
+                codec.loads,
+            )
+        except BaseException:
+            launch.close()
+            raise
+        self._completions = Completions(self._engine)
+        # Of `imap`, as long as something reads them.
+        self._inputs: set[Input] = set()
+        self._registry = WorkerRegistry(self._engine, self._spec, self._processes)
         self._terminate = util.Finalize(
             self,
             _terminate,
-            args=(self._engine, self._callbacks, self._members, launch),
+            args=(self._engine, self._completions, self._inputs, self._registry, launch),
             exitpriority=15,
         )
         self._state = RUN
@@ -159,13 +194,23 @@ class Pool:
         return f"<{cls.__module__}.{cls.__qualname__} state={state} pool_size={self._processes}>"
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:
-        if getattr(self, "_state", None) == _run and self._plan.owner_pid == os.getpid():
+        if getattr(self, "_state", None) == _run and self._spec.owner_pid == os.getpid():
             _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
 
     def __reduce__(self) -> Any:
         raise NotImplementedError("pool objects cannot be passed between processes or pickled")
 
-    def __enter__(self) -> Pool:
+    @staticmethod
+    def Process(ctx: BaseContext, *args: Any, **kwds: Any) -> Any:
+        """Return a process of a context, for subclasses that make workers in a way of their own."""
+        return vars(_stdlib)["Pool"].Process(ctx, *args, **kwds)
+
+    def __enter__(self) -> Self:
+        """Return the pool, which the end of the `with` statement terminates.
+
+        Raises:
+            ValueError: it was closed or terminated.
+        """
         self._check_running()
         return self
 
@@ -175,14 +220,15 @@ class Pool:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        """Terminate the pool."""
         self.terminate()
 
     def apply(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., T],
         args: Iterable[Any] = (),
         kwds: Mapping[str, Any] = {},
-    ) -> Any:
+    ) -> T:
         """Call `func(*args, **kwds)` in a worker and return what it returns.
 
         Raises:
@@ -198,12 +244,12 @@ class Pool:
 
     def apply_async(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., T],
         args: Iterable[Any] = (),
         kwds: Mapping[str, Any] = {},
-        callback: Callable[[Any], object] | None = None,
+        callback: Callable[[T], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> AsyncResult:
+    ) -> AsyncResult[T]:
         """Have a worker call `func(*args, **kwds)`, and return an `AsyncResult`.
 
         Args:
@@ -215,20 +261,20 @@ class Pool:
         """
         self._check_running()
         function, label = self._encode(func)
-        notify = callback is not None or error_callback is not None
         arguments = (tuple(args), dict(kwds) if kwds else None)
-        if not notify:
+        if callback is None and error_callback is None:
             job = self._engine.submit(function, label, CALL, 1, arguments, False)
             return AsyncResult(self, job)
-        with self._callbacks.lock:
+        with self._completions.lock:
+            self._completions.start()
             job = self._engine.submit(function, label, CALL, 1, arguments, True)
-            result = CallbackResult(self, job)
-            with_callbacks(result, self._callbacks, callback, error_callback)
+            result: AsyncResult[T] = AsyncResult(self, job)
+            result._call_back(callback, error_callback)
         return result
 
     def map(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None
-    ) -> list[Any]:
+        self, func: Callable[[S], T], iterable: Iterable[S], chunksize: int | None = None
+    ) -> list[T]:
         """Return `[func(item) for item in iterable]`, computed by the workers.
 
         Args:
@@ -246,15 +292,14 @@ class Pool:
             ...     pool.map(str.upper, "abc")
             ['A', 'B', 'C']
         """
-        results: list[Any] = self.map_async(func, iterable, chunksize).get()
-        return results
+        return self.map_async(func, iterable, chunksize).get()
 
     def starmap(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         chunksize: int | None = None,
-    ) -> list[Any]:
+    ) -> list[T]:
         """Like `map`, each item being the arguments of one call.
 
         Example:
@@ -263,40 +308,39 @@ class Pool:
             ...     pool.starmap(pow, [(2, 3), (3, 2)])
             [8, 9]
         """
-        results: list[Any] = self.starmap_async(func, iterable, chunksize).get()
-        return results
+        return self.starmap_async(func, iterable, chunksize).get()
 
     def map_async(
         self,
-        func: Callable[[Any], Any],
-        iterable: Iterable[Any],
+        func: Callable[[S], T],
+        iterable: Iterable[S],
         chunksize: int | None = None,
-        callback: Callable[[list[Any]], object] | None = None,
+        callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult:
+    ) -> MapResult[T]:
         """Like `map`, but return an `AsyncResult` at once."""
         return self._map(func, iterable, MAP, chunksize, callback, error_callback)
 
     def starmap_async(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         chunksize: int | None = None,
-        callback: Callable[[list[Any]], object] | None = None,
+        callback: Callable[[list[T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult:
+    ) -> MapResult[T]:
         """Like `starmap`, but return an `AsyncResult` at once."""
         return self._map(func, iterable, STARMAP, chunksize, callback, error_callback)
 
     def _map(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., T],
         iterable: Iterable[Any],
         op: int,
         chunksize: int | None,
-        callback: Callable[[list[Any]], object] | None,
+        callback: Callable[[list[T]], object] | None,
         error_callback: Callable[[BaseException], object] | None,
-    ) -> MapResult:
+    ) -> MapResult[T]:
         self._check_running()
         items = iterable if type(iterable) is list else list(iterable)
         if chunksize is None:
@@ -304,33 +348,55 @@ class Pool:
             chunksize = -(-len(items) // (self._processes * 4)) or 1
         _check_chunksize(chunksize)
         function, label = self._encode(func)
-        notify = callback is not None or error_callback is not None
-        with self._callbacks.lock if notify else nullcontext():
+        # As in the standard library, a call of nothing calls nobody back.
+        notify = bool(items) and not (callback is None and error_callback is None)
+        completions = self._completions
+        with completions.lock if notify else nullcontext():
+            if notify:
+                completions.start()
             job = self._engine.begin(function, label, True, notify)
-            result = (
-                CallbackMapResult(self, job, chunksize)
-                if notify
-                else MapResult(self, job, chunksize)
-            )
-            if isinstance(result, CallbackMapResult):
-                with_callbacks(result, self._callbacks, callback, error_callback)
+            result: MapResult[T] = MapResult(self, job, chunksize)
+            if notify:
+                result._call_back(callback, error_callback)
             try:
                 self._engine.extend(job, op, items, chunksize)
                 self._engine.seal(job)
             except BaseException:
                 # Ctrl-C: a job that never ends would keep `join` waiting.
-                self._callbacks.discard(job)
+                completions.forget(job)
                 self._engine.abandon(job)
                 raise
         return result
 
     def imap(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
-    ) -> IMapIterator:
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> IMapIterator[T]:
         """Return an iterator over the results, in order, while they are computed.
 
-        The input is read as the results are taken, so it may be endless. An exception of one item
-        is raised in its place, and the iterator goes on behind it.
+        The input is read by a thread as the results are taken, so it may wait for something, and
+        be endless. An exception of one item is raised in its place, and the iterator goes on
+        behind it; one of the input comes after the results of what was read before.
+
+        `join` has all of the input worked on, except where results were taken in part, by the
+        thread that joins or by one that has ended, and more than the usual number is left (then
+        the iterator raises ValueError behind the last result), and except with a `buffersize`,
+        when `close` ends the reading.
+
+        Args:
+            func: what to call.
+            iterable: the items.
+            chunksize: items that travel and fail together.
+            buffersize: chunks that are read while their results have not been taken, at most; by
+                default some hundred.
+
+        Raises:
+            ValueError: `chunksize` or `buffersize` is less than 1.
+            TypeError: `buffersize` is no integer.
+            RuntimeError: the system refuses another thread.
 
         Example:
             >>> import itertools, millpond
@@ -338,37 +404,56 @@ class Pool:
             ...     list(itertools.islice(pool.imap(abs, itertools.count(-2)), 4))
             [2, 1, 0, 1]
         """
-        results: IMapIterator = self._imap(IMapIterator, func, iterable, chunksize)
+        results: IMapIterator[T] = self._imap(IMapIterator, func, iterable, chunksize, buffersize)
         return results
 
     def imap_unordered(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
-    ) -> IMapUnorderedIterator:
+        self,
+        func: Callable[[S], T],
+        iterable: Iterable[S],
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> IMapUnorderedIterator[T]:
         """Like `imap`, but with the results in the order in which they come."""
-        results: IMapUnorderedIterator = self._imap(
-            IMapUnorderedIterator, func, iterable, chunksize
+        results: IMapUnorderedIterator[T] = self._imap(
+            IMapUnorderedIterator, func, iterable, chunksize, buffersize
         )
         return results
 
-    def _imap(self, kind: Any, func: Any, iterable: Iterable[Any], chunksize: int) -> Any:
+    def _imap(
+        self,
+        kind: Any,
+        func: Any,
+        iterable: Iterable[Any],
+        chunksize: int,
+        buffersize: int | None,
+    ) -> Any:
         self._check_running()
         _check_chunksize(chunksize)
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
         function, label = self._encode(func)
-        items = iter(iterable)
+        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
         job = self._engine.begin(function, label, False, False)
-        window = max(_MOST_AHEAD // chunksize, 2 * self._processes)
-        results = kind(self, job, MAP, items, chunksize, window)
-        if not results._exhausted:
-            self._unfed.add(results)
-            if hasattr(iterable, "__len__"):
-                # `join` has all of it done, even if nobody holds on to the results.
-                self._unfed_inputs.add(results)
-        return results
+        try:
+            strict = buffersize is not None
+            input = Input(self._engine, job, MAP, iterable, chunksize, most, strict, self._inputs)
+        except BaseException:
+            self._engine.abandon(job)
+            raise
+        if self._state == CLOSE:
+            # Another thread closed the pool, perhaps before it could see the input.
+            input.close()
+        return kind(self, job, chunksize, input)
 
     def close(self) -> None:
         """Take no more calls; workers end when those that there are have been done."""
         if self._state == RUN:
             self._state = CLOSE
+            for input in list(self._inputs):
+                input.close()
             self._engine.close()
 
     def terminate(self) -> None:
@@ -386,15 +471,17 @@ class Pool:
             raise ValueError("Pool is still running")
         if self._state not in (CLOSE, TERMINATE):
             raise ValueError("In unknown state")
-        for results in list(self._unfed):
-            results._feed_all()
-        self._engine.wait_ended()
-        self._callbacks.join()
+        while True:
+            # All of them, whatever the first says.
+            unread = sum(input.join() for input in list(self._inputs))
+            if self._engine.wait_ended(_RECHECK_INTERVAL if unread else None):
+                break
+        self._completions.join()
         self._terminate()
 
     def stats(self) -> Stats:
         """Return what the pool has done so far."""
-        from millpond._timeline import Stats
+        from millpond._pool.timeline import Stats
 
         return Stats(*self._engine.stats())
 
@@ -413,7 +500,7 @@ class Pool:
             ...     _ = pool.map(abs, range(100))
             ...     pool.timeline().save(os.devnull)
         """
-        from millpond._timeline import Timeline
+        from millpond._pool.timeline import Timeline
 
         pictures = self._engine.timeline(repr(self) if title is None else title)
         if pictures is None:
@@ -423,40 +510,49 @@ class Pool:
     @property
     def _pool(self) -> list[PoolWorker]:
         """The workers, as objects like `multiprocessing.Process`."""
-        return self._members.current()
+        return self._registry.current()
 
-    @property
-    def _cache(self) -> dict[int, Any]:
-        """Nothing: results are kept by the engine."""
-        return {}
+    # What programs that show progress look at in the standard library's.
+    _cache = View(OpenJobs)
+    _taskqueue = View(Backlog)
+    _inqueue = View(Pipe)
+    _outqueue = View(Pipe)
+    _worker_handler = View(Handler)
+    _task_handler = View(Handler)
+    _result_handler = View(Handler)
 
     def _repopulate_pool(self) -> None:
         """Wait until there are as many workers as there should be; the engine sees to it."""
         self._engine.wait_started()
 
-    def _encode(self, func: Callable[..., Any]) -> tuple[bytes, str]:
+    def _encode(self, func: Callable[..., Any]) -> tuple[Any, str]:
         if not callable(func):
             raise TypeError(f"{type(func).__name__!r} object is not callable: {func!r}")
-        return self._functions.encode(func)
+        return self._encoder.function(func)
 
     def _check_running(self) -> None:
         if self._state != RUN:
             raise ValueError("Pool not running")
 
 
-def _terminate(engine: Engine, callbacks: Callbacks, members: Members, launch: Any) -> None:
+stdlib_pool.lend_parts(Pool)
+
+
+def _terminate(
+    engine: Engine,
+    completions: Completions,
+    inputs: set[Input],
+    registry: WorkerRegistry,
+    launch: Any,
+) -> None:
+    launch.cancel()
     engine.terminate()
+    for input in list(inputs):
+        input.stop()
     engine.wait_ended()
-    callbacks.join()
-    members.clear()
-    if isinstance(launch, SpawnLauncher):
-        launch.close()
-
-
-def _makes_processes(context: Any) -> bool:
-    """Return whether a context's `Process` is one of `multiprocessing`'s classes or derived."""
-    kind = getattr(context, "Process", None)
-    return isinstance(kind, type) and issubclass(kind, process.BaseProcess)
+    completions.join()
+    registry.clear()
+    launch.close()
 
 
 def _default_context() -> BaseContext:
@@ -477,15 +573,28 @@ def _checked_processes(processes: int | None) -> int:
         raise ValueError("Number of processes must be at least 1")
     if processes > _MOST_PROCESSES:
         raise ValueError(f"Number of processes must be at most {_MOST_PROCESSES}, not {processes}")
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # Two descriptors a worker, and some for everything else.
-    most = limit // 2 - 50
-    if limit != resource.RLIM_INFINITY and processes > max(most, 1):
-        raise ValueError(
-            f"Number of processes must be at most {most}, not {processes}: this process may have "
-            f"{limit} open files (ulimit -n), and each worker needs two"
-        )
+    _check_descriptors(processes)
     return processes
+
+
+def _check_descriptors(processes: int) -> None:
+    """Refuse a pool that could never have all its workers."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Two a worker, and what the pool and its supervisor have.
+    needed = 2 * processes + _OWN_DESCRIPTORS
+    if limit == resource.RLIM_INFINITY or needed < limit - _MOST_OPEN:
+        return
+    try:
+        # One of them is the folder that is being read.
+        taken = len(os.listdir("/proc/self/fd")) - 1
+    except OSError:
+        return
+    if taken + needed > limit:
+        raise OSError(
+            errno.EMFILE,
+            f"{os.strerror(errno.EMFILE)}: a pool of {processes} needs {needed}, and {taken} of "
+            f"the {limit} that this process may have (ulimit -n) are taken",
+        )
 
 
 def _check_tasks(maxtasksperchild: int | None) -> None:
@@ -498,3 +607,7 @@ def _check_tasks(maxtasksperchild: int | None) -> None:
 def _check_chunksize(chunksize: int) -> None:
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _cpython.names_of_stdlib(__name__)

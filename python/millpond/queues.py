@@ -1,9 +1,9 @@
-"""Queues of processes, on millpond's engine.
+"""Queues for processes and threads, on millpond's engine.
 
 The names, arguments, results and exceptions are those of `multiprocessing.queues`. When `put`
-returns, the item is in anonymous shared memory, whose size nothing but the machine bounds: no
-thread feeds a pipe, so what does not pickle is an error of `put` itself, a process may end at once
-after its last `put`, and a process that is killed takes along what it has taken, and nothing else.
+returns, the item is in anonymous shared memory, which grows up to the machine's memory. There is no
+feeder thread: `put` itself raises the error of an object that cannot be pickled, a process can exit
+right after its last `put`, and a process that is killed loses only items that it has taken.
 
 Example:
     >>> import millpond
@@ -19,24 +19,35 @@ from __future__ import annotations
 
 import multiprocessing.context as _stdlib
 import operator
-import types
+import os
+import threading
 from queue import Empty, Full
+from weakref import WeakValueDictionary
 
-from millpond import _engine
+from millpond import _cpython
+from millpond._generic import Parameter
+from millpond._version import load_engine
 from millpond.exceptions import TasksLost
 from millpond.synchronize import SEM_VALUE_MAX, Count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Self
+
+    from typing_extensions import TypeVar
+
+    import millpond._engine as _engine
+
+    T = TypeVar("T", default=Any)
+else:
+    T = Parameter
+    _engine = load_engine()
 
 __all__ = ["Empty", "Full", "JoinableQueue", "Queue", "SimpleQueue"]
 
 
-class _Engine(_engine.Queue):
-    """What the three kinds of queues have in common: how they travel, and their ends."""
-
-    __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
+class _Engine(_engine.Queue[T]):
+    """The base class of the three kinds of queues: how they are pickled, and their ends."""
 
     def _travel(self) -> tuple[Any, ...]:
         """Return what `_arrive` takes, in another process."""
@@ -55,35 +66,71 @@ class _Engine(_engine.Queue):
             self._attach(ticket, (memory.detach(), token.detach()))
 
     def _refuse(self) -> NoReturn:
-        raise ValueError(f"Queue {self!r} is closed")
+        # The words of the standard library, whose queues show no more of themselves.
+        raise ValueError(f"Queue {object.__repr__(self)} is closed")
 
     def _unsent(self, error: BaseException, obj: object) -> None:
-        """What becomes of an item that cannot be pickled; the engine calls this."""
+        """Handle an item that cannot be pickled: the engine calls this."""
         raise error
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.{type(self).__qualname__} {self._state()}>"
+
+    def _state(self) -> str:
+        """Return what `repr` tells of the queue; it works before `__init__` and after `close`."""
+        if self._closed:
+            return "closed"
+        try:
+            return f"items={self.qsize()}"
+        except RuntimeError:
+            return "uninitialized"
 
     def _poll(self, timeout: float | None = 0.0) -> bool:
         return self._reader.poll(timeout)
 
     @property
     def _reader(self) -> Reader:
-        return Reader(self)
+        return Reader.of(self)
 
     @property
     def _writer(self) -> Writer:
-        return Writer(self)
+        return Writer.of(self)
+
+
+_making_ends = threading.Lock()
+"""Held while the end of a queue is made."""
+
+
+def _free_in_child() -> None:
+    # The thread that held it does not exist there.
+    global _making_ends
+    _making_ends = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_free_in_child)
 
 
 class _End:
-    """An end of a queue, for programs that look for one where the standard library has a pipe's."""
+    """An end of a queue with the interface of a pipe's, which the standard library has there."""
 
-    def __init__(self, queue: _Engine) -> None:
+    # By the queue's `id`, which is unique as long as the end refers to the queue.
+    _ends: WeakValueDictionary[int, Any]
+
+    def __init_subclass__(cls) -> None:
+        cls._ends = WeakValueDictionary()
+
+    def __init__(self, queue: _Engine[Any]) -> None:
         self._queue = queue
 
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._queue is self._queue
-
-    def __hash__(self) -> int:
-        return hash((type(self), id(self._queue)))
+    @classmethod
+    def of(cls, queue: _Engine[Any]) -> Self:
+        """Return the end of a queue: always the same object, as selectors and `wait` need."""
+        end: Self | None = cls._ends.get(id(queue))
+        if end is None:
+            # Looking and keeping is two steps, even of `setdefault`.
+            with _making_ends:
+                end = cls._ends.setdefault(id(queue), cls(queue))
+        return end
 
     @property
     def closed(self) -> bool:
@@ -91,13 +138,14 @@ class _End:
         return self._queue._closed
 
     def close(self) -> None:
-        """Do nothing: the queue is one thing, and closed as one."""
+        """Do nothing: the two ends of a queue are closed together, by the queue's `close`."""
 
 
 class Reader(_End):
-    """Where items come out; `multiprocessing.connection.wait` can wait for it."""
+    """The end from which items are taken; `multiprocessing.connection.wait` can wait for it."""
 
-    readable, writable = True, False
+    readable: bool = True
+    writable: bool = False
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while the queue has items; do not read from it."""
@@ -106,7 +154,13 @@ class Reader(_End):
         return self._queue._watch()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
-        """Return whether there is an item, waiting for one for so many seconds."""
+        """Return whether there is an item.
+
+        Args:
+            timeout: how many seconds to wait for one; None waits without a limit.
+        """
+        if timeout is not None and timeout != timeout:
+            raise ValueError("timeout must be a number of seconds or None, not nan")
         if not self._queue.empty():
             return True
         if timeout is not None and timeout <= 0:
@@ -121,9 +175,10 @@ class Reader(_End):
 
 
 class Writer(_End):
-    """Where items go in."""
+    """The end at which items are put."""
 
-    readable, writable = False, True
+    readable: bool = False
+    writable: bool = True
 
     def fileno(self) -> int:
         """Return the descriptor of the queue's memory, which is always writable."""
@@ -136,15 +191,16 @@ class Writer(_End):
         self._queue.put(obj)
 
 
-class Queue(_Engine):
-    """A first-in first-out queue that any number of processes and threads use.
+class Queue(_Engine[T]):
+    """A first-in, first-out queue for any number of processes and threads.
 
     Args:
-        maxsize: how many items it holds at most; any number if that is not positive.
-        ctx: not needed, as all start methods share the same queues.
+        maxsize: the largest number of items (unbounded if <= 0).
+        ctx: ignored; the queues of all contexts are the same.
 
     Raises:
-        TypeError: maxsize is no integer.
+        TypeError: *maxsize* is not an integer.
+        OverflowError: *maxsize* is 2**31 or more.
     """
 
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
@@ -160,47 +216,56 @@ class Queue(_Engine):
         self._ignore_epipe = False
         self._start(max(maxsize, 0), tasks)
 
+    def _state(self) -> str:
+        state = super()._state()
+        maxsize: int = vars(self).get("_maxsize", SEM_VALUE_MAX)
+        is_bounded = not self._closed and maxsize < SEM_VALUE_MAX
+        return f"{state} maxsize={maxsize}" if is_bounded else state
+
     def __getstate__(self) -> Any:
         return self._ignore_epipe, self._maxsize, self._travel()
 
     def __setstate__(self, state: Any) -> None:
-        try:
-            self._ignore_epipe, self._maxsize, arrival = state
-        except ValueError:
-            raise TypeError(
-                f"this {type(self).__qualname__} comes from a process in which that class derives "
-                "from the standard library's Queue; call millpond.install() before the module that "
-                "defines it is imported"
-            ) from None
+        self._ignore_epipe, self._maxsize, arrival = state
         self._arrive(*arrival)
 
     def empty(self) -> bool:
-        """Return whether there is no item, at this moment.
+        """Return whether there is no item now, which others may change at any time.
 
         Raises:
-            OSError: the queue is closed, and has items.
+            OSError: the queue is closed in this process and has items.
         """
         # As in the standard library, where closing a queue that was not used does nothing.
         return (self._closed and self.qsize() == 0) or super().empty()
 
-    def get_nowait(self) -> Any:
-        """Take an item if there is one now, or raise `queue.Empty`."""
+    def get_nowait(self) -> T:
+        """Remove and return the first item; do not wait.
+
+        Raises:
+            queue.Empty: there is no item.
+            Exception: as for `get`.
+        """
         return self.get(False)
 
-    def put_nowait(self, obj: Any) -> None:
-        """Put an item if there is room for it now, or raise `queue.Full`."""
+    def put_nowait(self, obj: T) -> None:
+        """Put an item at the end of the queue; do not wait.
+
+        Raises:
+            queue.Full: there is no room.
+            Exception: as for `put`.
+        """
         self.put(obj, False)
 
     def join_thread(self) -> None:
-        """Return at once: there is no thread, and what was put is in shared memory.
+        """Return at once: there is no feeder thread, all items are in shared memory.
 
         Raises:
-            AssertionError: the queue is not closed.
+            AssertionError: the queue is not closed in this process.
         """
-        assert self._closed, f"Queue {self!r} not closed"
+        assert self._closed, f"Queue {object.__repr__(self)} not closed"
 
     def cancel_join_thread(self) -> None:
-        """Return at once: there is no thread."""
+        """Return at once: there is no feeder thread, and no item is lost."""
 
     def _terminate_broken(self) -> None:
         self.close()
@@ -212,42 +277,46 @@ class Queue(_Engine):
         try:
             raise error
         except Exception:
-            # A subclass wants to be told instead, as it is by the standard library's thread.
+            # The standard library's feeder thread calls this method of subclasses, too.
             hook(error, obj)
 
     @staticmethod
     def _on_queue_feeder_error(e: BaseException, obj: object) -> None:
-        """Is called for an item that does not pickle, if a subclass overrides it."""
+        """Handle an item that cannot be pickled; `put` calls it if a subclass overrides it."""
         import traceback
 
         traceback.print_exc()
 
 
-class JoinableQueue(Queue):
-    """A queue that knows which of its items are done.
+class JoinableQueue(Queue[T]):
+    """A queue that counts unfinished items, with `task_done()` and `join()`.
 
     Args:
-        maxsize: how many items it holds at most; any number if that is not positive.
-        ctx: not needed, as all start methods share the same queues.
+        maxsize: the largest number of items (unbounded if <= 0).
+        ctx: ignored; the queues of all contexts are the same.
+
+    Raises:
+        TypeError: *maxsize* is not an integer.
+        OverflowError: *maxsize* is 2**31 or more.
     """
 
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
         self._begin(maxsize, True)
 
     def task_done(self) -> None:
-        """Say that an item which was taken is done.
+        """Report that an item taken from the queue is done.
 
         Raises:
-            ValueError: all items that were put are done already.
+            ValueError: called more often than items were put.
         """
         self._task_done()
 
     def join(self) -> None:
-        """Wait until all items are done.
+        """Block until `task_done()` was called for every item.
 
         Raises:
-            TasksLost: processes died that had taken items and had not said that they are done.
-                These count as done from now on, so one may join again.
+            TasksLost: processes died before they called `task_done()` for items they had taken.
+                These items count as done from now on: `join()` can be called again.
         """
         lost = self._join()
         if lost:
@@ -258,11 +327,11 @@ class JoinableQueue(Queue):
         return Count(self._unfinished)
 
 
-class SimpleQueue(_Engine):
-    """A queue without a bound, and with fewer methods.
+class SimpleQueue(_Engine[T]):
+    """An unbounded queue, for which `get`, `put`, `empty` and `close` suffice.
 
     Args:
-        ctx: not needed, as all start methods share the same queues.
+        ctx: ignored; the queues of all contexts are the same.
     """
 
     def __init__(self, *, ctx: Any = None) -> None:
@@ -276,3 +345,7 @@ class SimpleQueue(_Engine):
 
     def _refuse(self) -> NoReturn:
         raise OSError("handle is closed")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _cpython.names_of_stdlib(__name__)

@@ -1,12 +1,16 @@
-"""Locks, semaphores, conditions, events and barriers of processes, on millpond's engine.
+"""Locks, semaphores, conditions, events and barriers for processes, on millpond's engine.
 
-The names, arguments, results and exceptions are those of `multiprocessing.synchronize`. They lie in
-anonymous shared memory: nothing has a name in the system, and what a process held when it died is
-not held for ever. The next to acquire its lock gets `millpond.OwnerDied`, once; a semaphore's
-permits come back; a barrier breaks; conditions and events go on.
+The names, arguments, results and exceptions are those of `multiprocessing.synchronize`. The objects
+are in anonymous shared memory: nothing has a name in the system or has to be cleaned up.
 
-They may be passed to processes when those are started, and also in items of queues and in the
-arguments of tasks.
+If a process is killed, or fails, while it holds a lock, the next `acquire()` raises
+`millpond.OwnerDied` once and the lock works again; permits of a semaphore are returned. A process
+that ends normally (its target returned, or its program ended with status 0) keeps what it holds, as
+with the standard library. However a process ends, a barrier at which it waits breaks, and
+conditions and events keep working.
+
+The objects can be passed to processes as arguments, in queues and pipes, and in the arguments of
+tasks.
 
 Example:
     >>> import millpond
@@ -22,29 +26,50 @@ import threading
 import time
 from multiprocessing import process
 
-from millpond import _engine, _handles
+from millpond import _cpython, _ends
+from millpond._pickling import handles
+from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from multiprocessing import synchronize as _stdlib
+    from typing import Any, Protocol, TypeAlias, TypeVar
+
+    import millpond._engine as _engine
 
     T = TypeVar("T")
 
+    LockLike: TypeAlias = "Lock | RLock | _stdlib.Lock | _stdlib.RLock"
+
+    class Acquire(Protocol):
+        """The method `acquire` of a lock."""
+
+        def __call__(self, block: bool = True, timeout: float | None = None) -> bool: ...
+
+else:
+    _engine = load_engine()
+
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
+
+_ends.watch()
 
 RECURSIVE_MUTEX, SEMAPHORE = range(2)
 SEM_VALUE_MAX = 2**31 - 1
 
 
 class SemLock:
-    """What locks and semaphores have in common."""
+    """The base class of locks and semaphores, which cannot be instantiated."""
 
     __slots__ = ()
     _kind = SEMAPHORE
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("SemLock is only a base class: make a Lock, an RLock or a Semaphore")
+
+    def locked(self) -> bool:
+        """Return whether it is held: the next to acquire it would have to wait."""
+        return self._semlock._is_zero()
 
     @property
     def _semlock(self) -> SemLockView:
@@ -57,7 +82,7 @@ class SemLock:
 
 
 class SemLockView:
-    """What the standard library keeps in `_semlock`, for programs that look there."""
+    """The attribute `_semlock` of the standard library's locks, for programs that read it."""
 
     SEM_VALUE_MAX = SEM_VALUE_MAX
 
@@ -68,33 +93,33 @@ class SemLockView:
 
     @property
     def kind(self) -> int:
-        """Whether it is reentrant."""
+        """`RECURSIVE_MUTEX` for a recursive lock, else `SEMAPHORE`."""
         kind: int = self._lock._kind
         return kind
 
     @property
     def maxvalue(self) -> int:
-        """The most permits it may have."""
+        """The largest number of permits."""
         return self._lock._bound() if isinstance(self._lock, _engine.Semaphore) else 1
 
     @property
     def name(self) -> str:
-        """Some text: there is no name in the system."""
+        """A text that identifies the lock in this process; it has no name in the system."""
         return f"millpond-{id(self._lock):x}"
 
     @property
     def handle(self) -> int:
-        """The descriptor of the memory that it lies in."""
+        """The descriptor of the shared memory."""
         fd: int = self._lock._fd()
         return fd
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Acquire it."""
+        """Acquire the lock; see `Lock.acquire`."""
         acquired: bool = self._lock.acquire(block, timeout)
         return acquired
 
     def release(self) -> None:
-        """Release it."""
+        """Release the lock; see `Lock.release`."""
         self._lock.release()
 
     def __enter__(self) -> bool:
@@ -121,7 +146,7 @@ class SemLockView:
 
 
 def _owner(lock: Lock | RLock) -> str:
-    """Return the name of who holds it, as far as this process knows."""
+    """Return the name of the process and thread that hold the lock, as in the stdlib's reprs."""
     if lock._is_mine():
         name = process.current_process().name
         thread = threading.current_thread().name
@@ -132,12 +157,13 @@ def _owner(lock: Lock | RLock) -> str:
 
 
 class Lock(_engine.Lock, SemLock):
-    """A lock that is held by one thread of one process, and that anybody may release.
+    """A lock for processes and threads, which is not recursive. Any thread may release it.
 
-    `acquire` and `with` raise `millpond.OwnerDied` once if the holder died.
+    `acquire()` and `with` raise `millpond.OwnerDied` once if the process that held the lock was
+    killed or failed; the lock works again then.
 
     Args:
-        ctx: not needed, as all start methods share the same locks.
+        ctx: ignored; the locks of all contexts are the same.
     """
 
     def __init__(self, *, ctx: Any = None) -> None:
@@ -148,12 +174,13 @@ class Lock(_engine.Lock, SemLock):
 
 
 class RLock(_engine.RLock, SemLock):
-    """A lock that the thread which holds it may acquire again, and that nobody else may release.
+    """A recursive lock for processes and threads, which only the thread that holds it can release.
 
-    `acquire` and `with` raise `millpond.OwnerDied` once if the holder died.
+    `acquire()` and `with` raise `millpond.OwnerDied` once if the process that held the lock was
+    killed or failed; the lock works again then.
 
     Args:
-        ctx: not needed, as all start methods share the same locks.
+        ctx: ignored; the locks of all contexts are the same.
     """
 
     _kind = RECURSIVE_MUTEX
@@ -168,18 +195,18 @@ class RLock(_engine.RLock, SemLock):
 
 
 class Semaphore(_engine.Semaphore, SemLock):
-    """A number of permits, which are acquired and released.
+    """A semaphore for processes and threads: a counter of free permits.
 
-    What a process held when it died is given back, as long as only processes that hold permits
-    release some: a semaphore that one process acquires and another releases sends messages, and
-    those have no owner.
+    Permits held by a process that is killed or fails are returned, provided that every `release()`
+    was made by a process that held a permit. A semaphore that some processes acquire and others
+    release carries signals, whose owner is not known.
 
     Args:
-        value: how many permits there are at first.
-        ctx: not needed, as all start methods share the same semaphores.
+        value: the initial number of permits.
+        ctx: ignored; the semaphores of all contexts are the same.
 
     Raises:
-        OSError: the value is negative.
+        OSError: *value* is negative.
     """
 
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
@@ -190,14 +217,14 @@ class Semaphore(_engine.Semaphore, SemLock):
 
 
 class BoundedSemaphore(Semaphore):
-    """A semaphore that refuses, with ValueError, to have more permits than at first.
+    """A semaphore whose `release()` raises ValueError above the initial number of permits.
 
     Args:
-        value: how many permits there are at first, and at most.
-        ctx: not needed, as all start methods share the same semaphores.
+        value: the initial and the largest number of permits.
+        ctx: ignored; the semaphores of all contexts are the same.
 
     Raises:
-        OSError: the value is negative.
+        OSError: *value* is negative.
     """
 
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
@@ -208,17 +235,23 @@ class BoundedSemaphore(Semaphore):
 
 
 class Condition(_engine.Condition):
-    """Where threads of any process wait until another notifies them, under a lock.
+    """A condition variable for processes and threads.
+
+    `acquire` and `release` are those of the lock, and `with` holds it.
 
     Args:
-        lock: a `Lock` or `RLock` of processes; an `RLock` of its own by default.
-        ctx: the context whose `RLock` that is.
+        lock: the `Lock` or `RLock` to use; by default, a new `RLock`.
+        ctx: the context that makes the new lock.
 
     Raises:
-        TypeError: the lock cannot be shared by processes, as one of `threading`.
+        TypeError: processes cannot share *lock*, such as one of `threading`.
     """
 
-    def __init__(self, lock: Any = None, *, ctx: Any = None) -> None:
+    if TYPE_CHECKING:
+        acquire: Acquire
+        release: Callable[[], None]
+
+    def __init__(self, lock: LockLike | None = None, *, ctx: Any = None) -> None:
         if lock is None:
             lock = RLock() if ctx is None else ctx.RLock()
         self._take_lock(lock)
@@ -230,13 +263,25 @@ class Condition(_engine.Condition):
         self.release = lock.release
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (*_handles.reduce(self), self._lock)
+        return (*handles.reduce(self), self._lock)
 
     def __setstate__(self, lock: Any) -> None:
         self._take_lock(lock)
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Wait until the predicate is true, and return its value, or its last one in time."""
+        """Wait until a predicate is true; it is evaluated with the lock held.
+
+        Args:
+            predicate: called first, and again after each notification.
+            timeout: how many seconds to wait at most; None waits without a limit.
+
+        Returns:
+            The last value of the predicate: a false one if the time ran out.
+
+        Raises:
+            AssertionError: the calling thread does not hold the lock, and would have to wait.
+            OwnerDied: as for `wait`.
+        """
         result = predicate()
         deadline = None if timeout is None else time.monotonic() + timeout
         while not result:
@@ -250,7 +295,7 @@ class Condition(_engine.Condition):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self._lock}, {self._waiting()})>"
 
-    # Where the standard library keeps semaphores, for programs that look at their values.
+    # The standard library has semaphores there, whose values some programs read.
 
     @property
     def _sleeping_count(self) -> Count:
@@ -266,12 +311,12 @@ class Condition(_engine.Condition):
 
 
 class Count:
-    """A number that reads like a semaphore's value."""
+    """A number with the interface of a semaphore's value."""
 
     __slots__ = ("get_value",)
 
     def __init__(self, get_value: Callable[[], int]) -> None:
-        self.get_value = get_value
+        self.get_value: Callable[[], int] = get_value
 
     @property
     def _semlock(self) -> Count:
@@ -288,10 +333,10 @@ class Count:
 
 
 class Event(_engine.Event):
-    """A flag that processes set, clear and wait for.
+    """An event for processes and threads: a flag that is initially false and can be waited for.
 
     Args:
-        ctx: not needed, as all start methods share the same events.
+        ctx: ignored; the events of all contexts are the same.
     """
 
     def __init__(self, *, ctx: Any = None) -> None:
@@ -303,19 +348,19 @@ class Event(_engine.Event):
 
 
 class Barrier(_engine.Barrier, threading.Barrier):
-    """Where so many parties wait for each other, and go on together.
+    """A barrier for *parties* processes or threads: each waits until all have arrived.
 
-    It breaks, with `threading.BrokenBarrierError` for all that wait, when one that has arrived
-    dies, gives up at its timeout, or is interrupted by an exception of a signal handler.
+    The barrier breaks, and waiting parties get `threading.BrokenBarrierError`, if a process that
+    has arrived dies, if a party's timeout expires, or if a signal handler raises in one.
 
     Args:
-        parties: how many must arrive.
-        action: called by one of them when all have arrived, before they go on.
-        timeout: how many seconds `wait` waits by default; for ever if None.
-        ctx: not needed, as all start methods share the same barriers.
+        parties: how many must call `wait()` before any of them continues.
+        action: called by one of them when all have arrived.
+        timeout: how many seconds `wait()` waits by default; None waits without a limit.
+        ctx: ignored; the barriers of all contexts are the same.
 
     Raises:
-        ValueError: there are no parties.
+        ValueError: *parties* is not positive.
     """
 
     def __init__(
@@ -326,13 +371,13 @@ class Barrier(_engine.Barrier, threading.Barrier):
         *,
         ctx: Any = None,
     ) -> None:
-        # No call of the threads' barrier's: this one has nothing of it but the name.
+        # `threading.Barrier` is a base class for `isinstance` alone; its `__init__` is not called.
         self._start(parties)
         self._action = action
         self._timeout = timeout
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (*_handles.reduce(self), (self._action, self._timeout))
+        return (*handles.reduce(self), (self._action, self._timeout))
 
     def __setstate__(self, state: tuple[Any, Any]) -> None:
         self._action, self._timeout = state
@@ -340,3 +385,7 @@ class Barrier(_engine.Barrier, threading.Barrier):
     def __repr__(self) -> str:
         state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
         return f"<{type(self).__module__}.{type(self).__qualname__} at {id(self):#x}: {state}>"
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _cpython.names_of_stdlib(__name__)

@@ -83,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def play_in_rust(program: Path, kills: int, seed: int) -> tuple[list[str], bool]:
     """What the Rust half reports, and whether it failed."""
-    command = [program, "--kills", str(kills), "--seed", str(seed)]
+    command = [str(program), "--kills", str(kills), "--seed", str(seed)]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """The tests that may end otherwise than with the standard library, each with its reason.
 
-They assert how the standard library does something which one of the promises forbids. At most eight
+They assert how the standard library does something which one of the promises forbids. At most five
 are allowed; COMPATIBILITY.md lists the same.
 """
 
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import sys
 
-_LEAK = (
-    "it expects shared memory to leak when its processes are killed, and the resource tracker to "
-    "warn of it; millpond's goes with the last process that has it (nothing leaks)"
-)
 _TRACKED = (
-    "it expects locks and shared memory to be names in the system, which the resource tracker "
-    "keeps; millpond's have none (nothing leaks)"
+    "it expects locks to be names in the system, which the resource tracker keeps; millpond's have "
+    "none (nothing leaks)"
 )
 
 EXPECTED: dict[str, str] = {
@@ -22,8 +18,6 @@ EXPECTED: dict[str, str] = {
         "it expects put() to accept what does not pickle and to lose it; millpond's raises the "
         "error (nothing is lost silently)"
     ),
-    "WithProcessesTestSharedMemory.test_shared_memory_cleaned_after_process_termination": _LEAK,
-    "WithProcessesTestSharedMemory.test_shared_memory_tracking": _LEAK,
     "TestResourceTracker.test_resource_tracker": _TRACKED,
     "TestResourceTracker.test_resource_tracker_sigkill": _TRACKED,
     "TestIgnoreEINTR.test_ignore": (

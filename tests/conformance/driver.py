@@ -143,12 +143,11 @@ NAMES = {
 def origins(method):
     """Return for each name whether what a program gets by it is millpond's code."""
     import multiprocessing
-    from multiprocessing import pool, shared_memory, sharedctypes
+    from multiprocessing import pool, sharedctypes
 
     context = multiprocessing.get_context(method)
     found = {name: is_ours(type(thing)) for name, thing in objects(context)}
     found["Pool"] = is_ours(pool.Pool)
-    found["SharedMemory"] = is_ours(shared_memory.SharedMemory)
     for name in ("RawValue", "RawArray"):
         found[name] = is_ours(getattr(sharedctypes, name))
     return found
@@ -166,6 +165,8 @@ def is_ours(code):
     package = sys.modules.get("millpond")
     if package is None:
         return False
+    # Functions are millpond's where its engine has room, as they say.
+    code = getattr(code, "__wrapped__", code)
     modules = [base.__module__ for base in getattr(code, "__mro__", [code])]
     files = [getattr(sys.modules.get(module), "__file__", None) for module in modules]
     directory = os.path.join(os.path.dirname(package.__file__), "")

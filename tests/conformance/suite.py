@@ -24,6 +24,9 @@ test._test_multiprocessing.install_tests_in_module_dict(globals(), {method!r})
 """
 
 
+Names = list[str]
+"""Names of tests. (A `list` in the class below is its method.)"""
+
 Origins = dict[str, bool]
 """For each name of `multiprocessing`, whether its code is millpond's."""
 
@@ -50,9 +53,9 @@ class Suite:
     proofs: dict[str, dict[str, Origins]] = field(default_factory=dict)
     """Whose code the names are, by class and by place: its process and a child of that."""
 
-    def list(self) -> dict[str, list[str]]:
+    def list(self) -> dict[str, Names]:
         """Return the tests of each class."""
-        found: dict[str, list[str]] = defaultdict(list)
+        found: dict[str, Names] = defaultdict(list)
         for line in self._ask("list", self.name):
             found[line["class"]].append(line["test"])
         return dict(found)
@@ -62,11 +65,11 @@ class Suite:
         return {line["place"]: line["origins"] for line in self._ask("isolated")}
 
     def run(
-        self, classes: dict[str, list[str]], jobs: int, progress: Callable[[str], None]
+        self, classes: dict[str, Names], jobs: int, progress: Callable[[str], None]
     ) -> dict[str, Outcome]:
         """Run classes, so many at a time; return the outcome of each test as `class.test`."""
 
-        def one(item: tuple[str, list[str]]) -> dict[str, Outcome]:
+        def one(item: tuple[str, Names]) -> dict[str, Outcome]:
             outcomes = self._run_class(*item)
             progress(item[0])
             return {f"{item[0]}.{test}": outcome for test, outcome in outcomes.items()}
@@ -76,7 +79,7 @@ class Suite:
             ordered = sorted(classes.items(), key=lambda item: "Pool" not in item[0])
             return {k: v for part in threads.map(one, ordered) for k, v in part.items()}
 
-    def _run_class(self, name: str, tests: list[str]) -> dict[str, Outcome]:
+    def _run_class(self, name: str, tests: Names) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         together = [test for test in tests if not self.alone(f"{name}.{test}")]
         for batch in (together, *([test] for test in tests if test not in together)):
@@ -89,7 +92,7 @@ class Suite:
                     outcomes.update(dict.fromkeys(missing, nothing))
         return outcomes
 
-    def _run_once(self, name: str, tests: list[str], outcomes: dict[str, Outcome]) -> None:
+    def _run_once(self, name: str, tests: Names, outcomes: dict[str, Outcome]) -> None:
         """Run tests of a class, to the end or to the first that hangs or crashes."""
         current = None
         done: set[str] = set()

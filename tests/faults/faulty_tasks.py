@@ -136,3 +136,14 @@ def fail_to_start_again(note: Path) -> None:
 def make_bytes(index: int, size: int) -> tuple[int, int, bytes]:
     """Return the worker's pid, the index, and many bytes."""
     return os.getpid(), index, bytes([index % 251]) * size
+
+
+class SilentError(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_silently() -> NoReturn:
+    raise SilentError

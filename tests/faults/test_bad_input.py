@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -72,8 +73,9 @@ def test_unknown_start_method() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_function_that_cannot_be_called(make_pool: PoolMaker, method: str) -> None:
     pool = make_pool(1)
-    with pytest.raises(TypeError, match="callable"):
-        outcome(getattr(pool, method)(42, METHODS[method][1]))
+    for arguments in (METHODS[method][1], ()):
+        with pytest.raises(TypeError, match="callable"):
+            getattr(pool, method)(42, arguments)
     assert pool.apply(double, (1,)) == 2
 
 
@@ -108,30 +110,75 @@ def test_chunk_size_that_is_no_number(make_pool: PoolMaker, method: str) -> None
     assert pool.map(double, [1, 2]) == [2, 4]
 
 
-@pytest.mark.parametrize("method", ["map", "map_async", "starmap", "imap", "imap_unordered"])
+@pytest.mark.parametrize("method", ["map", "map_async", "starmap", "starmap_async"])
 def test_inputs_that_cannot_be_iterated(make_pool: PoolMaker, method: str) -> None:
     pool = make_pool(1)
     with pytest.raises(TypeError, match="not iterable"):
-        outcome(getattr(pool, method)(double, 5))
+        getattr(pool, method)(double, 5)
+    assert pool.apply(double, (1,)) == 2
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_input_of_imap_that_cannot_be_iterated(make_pool: PoolMaker, method: str) -> None:
+    """It says so in the place of the first result, as the standard library's."""
+    pool = make_pool(1)
+    results = getattr(pool, method)(double, 5)
+    with pytest.raises(TypeError, match="not iterable"):
+        next(results)
+    assert pool.apply(double, (1,)) == 2
+
+
+@pytest.mark.parametrize("method", ["apply", "apply_async"])
+def test_arguments_that_cannot_be_iterated(make_pool: PoolMaker, method: str) -> None:
+    pool = make_pool(1)
+    with pytest.raises(TypeError, match="not iterable"):
+        getattr(pool, method)(double, 5)
     assert pool.apply(double, (1,)) == 2
 
 
 @pytest.mark.parametrize("method", ["map", "imap", "imap_unordered"])
 def test_inputs_that_fail_midway(make_pool: PoolMaker, method: str) -> None:
+    error = LookupError("ran dry", threading.Lock())  # it could not be sent
+
     def inputs() -> Iterator[int]:
         yield 1
         yield 2
-        raise LookupError("ran dry")
+        raise error
 
     pool = make_pool(1)
-    with pytest.raises(LookupError, match="ran dry"):
+    with pytest.raises(LookupError, match="ran dry") as caught:
         outcome(getattr(pool, method)(double, inputs()))
+    assert caught.value is error
     assert pool.apply(double, (1,)) == 2
+
+
+def double_unless_three(n: int) -> int:
+    if n == 3:
+        raise LookupError("no three")
+    return double(n)
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_a_failure_in_a_chunk_takes_its_place(make_pool: PoolMaker, method: str) -> None:
+    results = getattr(make_pool(1), method)(double_unless_three, range(8), chunksize=2)
+    assert [next(results), next(results)] == [0, 2]
+    with pytest.raises(LookupError, match="no three"):
+        next(results)
+    assert list(results) == [8, 10, 12, 14]
 
 
 @pytest.mark.parametrize("method", ["map", "starmap", "imap", "imap_unordered"])
 def test_no_inputs(make_pool: PoolMaker, method: str) -> None:
     assert outcome(getattr(make_pool(1), method)(double, [])) == []
+
+
+@pytest.mark.parametrize("item", [5, None, 1.5])
+def test_an_item_of_starmap_that_is_no_arguments(make_pool: PoolMaker, item: Any) -> None:
+    with pytest.raises(TypeError) as ours:
+        make_pool(1).starmap(double, [item])
+    with pytest.raises(TypeError) as theirs:
+        list(itertools.starmap(double, [item]))
+    assert str(ours.value) == str(theirs.value)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01, -1])
@@ -155,6 +202,19 @@ def test_timeout_that_is_no_number(make_pool: PoolMaker, gate: Gate) -> None:
     result: Any = make_pool(1).apply_async(gate.hold)
     with pytest.raises(TypeError):
         result.get(timeout="soon")
+
+
+def test_timeouts_that_are_nan(make_pool: PoolMaker, gate: Gate) -> None:
+    pool, nan = make_pool(1), float("nan")
+    results = [pool.apply_async(gate.hold), pool.apply_async(double, (1,), callback=id)]
+    waits = [wait for result in results for wait in (result.get, result.wait)]
+    for wait in [*waits, pool.imap(double, [1]).next, pool._pool[0].join]:
+        with pytest.raises(ValueError, match="nan"):
+            wait(timeout=nan)
+    gate.open()
+    assert results[1].get() == 2
+    # What is there is returned without a wait.
+    assert results[1].get(timeout=nan) == 2
 
 
 def test_wrong_arguments_fail_their_task(make_pool: PoolMaker) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +112,7 @@ def test_an_executor_that_breaks_on_a_crash(
 def test_the_death_of_an_idle_worker_breaks_it_too(make_executor: Callable[..., Executor]) -> None:
     executor = make_executor(2, break_on_crash=True)
     kill(executor.submit(os.getpid).result())
-    executor._dispatcher.join()
+    until(lambda: executor._executor_manager_thread is None)
     with pytest.raises(BrokenProcessPool, match="SIGKILL"):
         executor.submit(double, 1)
 
@@ -166,6 +165,27 @@ def test_workers_ended_by_force(make_executor: Callable[..., Executor], gate: Ga
             entry.unlink()
 
 
+@pytest.mark.parametrize("end", [Executor.terminate_workers, Executor.kill_workers])
+def test_nobody_takes_the_place_of_workers_ended_by_force(
+    make_executor: Callable[..., Executor], end: Callable[[Executor], None], tmp_path: Path
+) -> None:
+    for round_ in range(3):
+        gate, started = Gate(tmp_path / f"gate-{round_}"), tmp_path / f"started-{round_}"
+        executor = make_executor(4, initializer=note_start, initargs=(started,))
+        for key in range(8):
+            executor.submit(gate.hold, key)
+        gate.wait_for(4)
+        end(executor)
+        executor.shutdown()
+        gate.open()
+        assert len(started.read_text().split()) == 4
+
+
+def note_start(note: Path) -> None:
+    with note.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
 class EndsPickling:
     """Ends programs while it is pickled."""
 
@@ -177,81 +197,84 @@ class EndsPickling:
 
 
 @pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt])
-def test_what_ends_programs_while_a_waiting_call_is_sent(
+def test_what_ends_programs_while_a_call_is_submitted(
     make_executor: Callable[..., Executor], gate: Gate, how: type[BaseException]
 ) -> None:
+    """In the thread that makes the call, however many calls wait; the others are done."""
     executor = make_executor(1)
     held = executor.submit(gate.hold)
     gate.wait_for(1)
     before = [executor.submit(double, n) for n in range(100)]
-    doomed = executor.submit(identity, EndsPickling(how))
+    with pytest.raises(how):
+        executor.submit(identity, EndsPickling(how))
     after = executor.submit(double, 1)
     gate.open()
-    assert isinstance(doomed.exception(), how)
     assert after.result() == 2
     assert [future.result() for future in [held, *before]][1:] == [2 * n for n in range(100)]
 
 
-@pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt])
-def test_what_ends_programs_while_a_call_is_submitted(
-    make_executor: Callable[..., Executor], how: type[BaseException]
-) -> None:
-    executor = make_executor(1)
-    with pytest.raises(how):
-        executor.submit(identity, EndsPickling(how))
-    assert executor.submit(double, 1).result() == 2
-
-
+@pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt, MemoryError])
 def test_whatever_ends_the_thread_fails_all_futures(
-    make_executor: Callable[..., Executor], gate: Gate, monkeypatch: pytest.MonkeyPatch
+    make_executor: Callable[..., Executor],
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+    how: type[BaseException],
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
 
     def fail(*_: object) -> None:
-        raise MemoryError("no memory for a result")
+        raise how("in the thread")
 
     executor = make_executor(1)
-    monkeypatch.setattr(executor._dispatcher, "_settle", fail)
-    first = executor.submit(double, 1)
     waiting = [executor.submit(gate.hold, key) for key in range(100)]
-    for future in [first, *waiting]:
-        with pytest.raises(BrokenProcessPool, match="no memory for a result"):
-            future.result()
-    with pytest.raises(BrokenProcessPool, match="no memory for a result"):
+    gate.wait_for(1)
+    first = waiting[0]
+    called: list[object] = []
+    first.add_done_callback(called.append)
+    executor._completions._settle = fail  # type: ignore[union-attr, method-assign]
+    gate.open()
+    for future in waiting:
+        if future is first or future.exception() is not None:
+            with pytest.raises(BrokenProcessPool):
+                future.result()
+    assert called == [first]
+    until(lambda: executor._broken)
+    with pytest.raises(BrokenProcessPool, match="in the thread"):
         executor.submit(double, 1)
     executor.shutdown()
-    assert seen == [MemoryError]
+    assert seen == [how]
 
 
-def test_a_call_that_is_submitted_inside_of_the_executor_s_own_work(
-    make_executor: Callable[..., Executor],
+def test_the_thread_of_a_pool_that_failed_is_replaced(
+    context: BaseContext, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A finalizer may do so just when the executor's thread finds nothing to hand over."""
-    executor = make_executor(1)
-    dispatcher = executor._dispatcher
-    submitted: list[futures.Future[int]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
 
-    class Backlog(deque[Any]):
-        def __len__(self) -> int:
-            length = super().__len__()
-            is_idle = not dispatcher._handed and threading.current_thread() is dispatcher.thread
-            if length == 0 and is_idle and not submitted:
-                submitted.append(futures.Future())
-                submitted[0] = executor.submit(double, 2)
-            return length
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory for a result")
 
-    dispatcher._backlog = Backlog()
-    assert executor.submit(double, 1).result() == 2
-    until(lambda: bool(submitted) and submitted[0].done())
-    assert submitted[0].result() == 4
+    with context.Pool(1) as pool:
+        failed: list[BaseException] = []
+        result = pool.apply_async(gate.hold, callback=print, error_callback=failed.append)
+        pool._completions._settle = fail  # type: ignore[assignment,method-assign]
+        gate.wait_for(1)
+        gate.open()
+        with pytest.raises(millpond.BrokenPool, match="no memory for a result"):
+            result.get()
+        assert len(failed) == 1
+        until(lambda: pool._completions.thread is None)
+        del pool._completions._settle
+        done: list[int] = []
+        assert pool.apply_async(double, (1,), callback=done.append).get() == 2
+        assert done == [2]
 
 
 def test_shutdown_while_the_first_call_starts_the_workers(
     make_executor: Callable[..., Executor],
 ) -> None:
     executor = make_executor(1)
-    make_pool = executor._dispatcher._make_pool
+    make_pool = executor._make_pool
     other = threading.Thread(target=executor.shutdown)
 
     def make_while_it_is_shut_down() -> Any:
@@ -259,26 +282,57 @@ def test_shutdown_while_the_first_call_starts_the_workers(
         time.sleep(0.05)
         return make_pool()
 
-    executor._dispatcher._make_pool = make_while_it_is_shut_down
+    executor._make_pool = make_while_it_is_shut_down  # type: ignore[assignment]
     future = executor.submit(double, 1)
     other.join()
     assert future.done() and future.result() == 2
 
 
-def test_a_call_that_comes_when_the_end_has_begun(
-    make_executor: Callable[..., Executor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_that_comes_when_the_end_has_begun(make_executor: Callable[..., Executor]) -> None:
     executor = make_executor(1)
     assert executor.submit(double, 1).result() == 2
-    dispatcher = executor._dispatcher
+    completions = executor._completions
+    assert completions is not None
     # As when the interpreter's end comes at this moment, which waits for no lock.
-    monkeypatch.setattr(dispatcher, "_check", dispatcher.release)
-    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+    completions.close()
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after"):
         executor.submit(double, 1)
 
 
+def test_calls_that_race_the_shutdown_are_done_or_refused(
+    make_executor: Callable[..., Executor],
+) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        executor = make_executor(2)
+        executor.submit(double, 0).result()
+        taken: list[futures.Future[int]] = []
+        refusals: list[str] = []
+
+        def submit_until_refused() -> None:
+            while True:
+                try:
+                    taken.append(executor.submit(double, 1))
+                except RuntimeError as error:
+                    refusals.append(str(error))
+                    return
+
+        threads = [threading.Thread(target=submit_until_refused) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(taken) > 100)
+        executor.shutdown()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(future.done() and future.result() == 2 for future in taken)
+    assert refusals == ["cannot schedule new futures after shutdown"] * 4
+
+
 FORKS_IN_A_CALLBACK = """
-import os, sys, time
+import os, sys, threading, time
 from concurrent import futures
 import millpond
 
@@ -295,9 +349,11 @@ if __name__ == "__main__":
     while not os.listdir(directory):
         time.sleep(0.01)
     status = []
+    # Callbacks run in the executor's thread and in the one that cancels.
+    first = threading.Lock()
 
     def fork(future):
-        if not status:
+        if first.acquire(blocking=False):
             pid = os.fork()
             if pid:
                 status.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -323,7 +379,15 @@ def test_a_fork_while_futures_are_settled(
     program.write_text(FORKS_IN_A_CALLBACK)
     (tmp_path / "out").mkdir()
     options = ["-W", "ignore::DeprecationWarning"]
-    command = [sys.executable, *options, program, start_method, tmp_path / "out", which, end]
+    command = [
+        sys.executable,
+        *options,
+        str(program),
+        start_method,
+        str(tmp_path / "out"),
+        which,
+        end,
+    ]
     done = run_program(command)
     assert (done.returncode, done.stdout, done.stderr) == (0, "100 [0]\n", "")
 
@@ -334,7 +398,7 @@ from concurrent.futures.process import BrokenProcessPool
 import millpond
 
 executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
-make_pool = executor._dispatcher._make_pool
+make_pool = executor._make_pool
 began, go_on = threading.Event(), threading.Event()
 
 def make_slowly():
@@ -342,7 +406,7 @@ def make_slowly():
     go_on.wait()
     return make_pool()
 
-executor._dispatcher._make_pool = make_slowly
+executor._make_pool = make_slowly
 thread = threading.Thread(target=executor.submit, args=(abs, -1))
 thread.start()
 began.wait()

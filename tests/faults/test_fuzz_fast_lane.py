@@ -16,6 +16,7 @@ VALUES: list[Any] = [
     (0.5, math.inf, "", "äöü", "x" * 300, b"", b"\x00\xff" * 50),
     [1, 2.5, ("nested", (b"deeper", (None,)))],
     tuple(range(200)),
+    [("again", b"again"), *[("again " * 2, b"again " * 2)] * 3],
 ]
 PLAIN = (type(None), bool, int, float, str, bytes)
 
@@ -42,8 +43,8 @@ def damaged(data: bytes, noise: random.Random) -> bytes:
             case 3:
                 out[at:at] = out[: noise.randint(0, 64)]
             case 4:
-                # Tags are small numbers.
-                out[at : at + 1] = bytes([noise.randrange(16)])
+                # Tags are small numbers, marked or not.
+                out[at : at + 1] = bytes([noise.randrange(16) | noise.choice([0, 0x80])])
             case _:
                 del out[at : at + 1]
     return bytes(out)

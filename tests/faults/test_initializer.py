@@ -35,6 +35,7 @@ def test_calls_of_a_broken_pool_tell_why(make_pool: PoolMaker, call: str) -> Non
             CALLS[call](pool)
         assert "PermissionError" in str(caught.value)
         assert isinstance(caught.value, millpond.ProcessError)
+        assert isinstance(caught.value.__cause__, PermissionError)
 
 
 def test_every_pending_result_fails(make_pool: PoolMaker) -> None:
@@ -96,3 +97,16 @@ def test_an_initializer_runs_in_every_replacement(make_pool: PoolMaker, tmp_path
     kill(pool.apply(os.getpid))
     assert pool.apply(double, (2,)) == 4
     assert (tmp_path / "made by the first").is_dir()
+
+
+def leave_a_mark(directory: Path) -> None:
+    (directory / str(os.getpid())).touch()
+
+
+def test_runs_in_each_worker_of_a_pool_that_is_closed_at_once(
+    make_pool: PoolMaker, tmp_path: Path
+) -> None:
+    pool = make_pool(3, leave_a_mark, (tmp_path,))
+    pool.close()
+    pool.join()
+    assert len(list(tmp_path.iterdir())) == 3

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fault_programs import start_fault_program
 from gate import Gate, until
+
+import millpond
+from millpond.pool import Pool
+
+PoolMaker = Callable[..., Pool]
 
 CALLS = [
     "map",
@@ -18,6 +25,9 @@ CALLS = [
     "wait",
     "imap",
     "imap_unordered",
+    "imap of a generator",
+    "next",
+    "join of an input that waits",
     "join",
 ]
 
@@ -41,6 +51,23 @@ def test_ends_the_program(
     assert done.stdout == ""
     assert done.stderr.count("Traceback") == 1, done.stderr
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_a_worker_is_interrupted_in_its_task(make_pool: PoolMaker, gate: Gate) -> None:
+    """By a method that processes have since CPython 3.14, whatever the version."""
+    pool = make_pool(1)
+    running = pool.apply_async(gate.hold)
+    pid = gate.wait_for(1)[0]
+    (worker,) = pool._pool
+    worker.interrupt()
+    with pytest.raises(millpond.TaskExited, match="KeyboardInterrupt"):
+        running.get()
+    worker.interrupt()
+    assert pool.apply(os.getpid) == pid
+    pool.terminate()
+    pool.join()
+    worker.interrupt()
+    assert worker.exitcode == -signal.SIGTERM
 
 
 def test_workers_that_start_say_nothing(start_method: str, tmp_path: Path) -> None:
@@ -83,3 +110,14 @@ def test_a_second_one_while_the_first_is_dealt_with(start_method: str, tmp_path:
         program.interrupt()
         program.interrupt()
         assert program.finish().returncode == -signal.SIGINT
+
+
+def handler() -> str:
+    return repr(signal.getsignal(signal.SIGINT))
+
+
+def test_a_worker_has_a_handler_of_the_pool(start_method: str) -> None:
+    with millpond.get_context(start_method).Pool(1) as pool:
+        assert "Interrupts" in pool.apply(handler)
+        pool.apply(signal.signal, (signal.SIGINT, signal.SIG_IGN))
+        assert pool.apply(handler) == repr(signal.SIG_IGN)

@@ -19,27 +19,43 @@ class InterruptsPickling:
         raise KeyboardInterrupt
 
 
-def interrupted_input() -> Iterator[int]:
-    yield 1
-    raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("callback", [None, repr])
 def test_map_whose_items_are_not_all_sent(
     make_pool: Callable[..., Pool], callback: Callable[[Any], object] | None
 ) -> None:
     pool = make_pool(2)
+    items: list[Any] = [1, InterruptsPickling()]
     with pytest.raises(KeyboardInterrupt):
-        pool.map_async(abs, [1, InterruptsPickling()], 1, callback)
+        pool.map_async(abs, items, 1, callback)
     assert pool.map(abs, [-1, -2]) == [1, 2]
     pool.close()
     pool.join()
 
 
-def test_imap_whose_input_is_interrupted(make_pool: Callable[..., Pool]) -> None:
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_imap_whose_items_are_not_all_sent(make_pool: Callable[..., Pool], method: str) -> None:
     pool = make_pool(2)
     with pytest.raises(KeyboardInterrupt):
-        pool.imap(abs, interrupted_input())
+        getattr(pool, method)(abs, [1, InterruptsPickling()])
+    assert pool.map(abs, [-1, -2]) == [1, 2]
+    pool.close()
+    pool.join()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, LookupError])
+def test_what_the_input_raises_comes_behind_its_items(
+    make_pool: Callable[..., Pool], error: type[BaseException]
+) -> None:
+    def items() -> Iterator[int]:
+        yield -1
+        raise error
+
+    pool = make_pool(2)
+    results = pool.imap(abs, items())
+    assert next(results) == 1
+    with pytest.raises(error):
+        next(results)
+    assert list(results) == []
     pool.close()
     pool.join()
 

@@ -33,8 +33,8 @@ def killed_holding(context: BaseContext, start: Start, lock: Any, times: int = 1
     process = start(acquire_and_stay, lock, there, times)
     there.wait()
     kill(process.pid)
-    pid: int = process.pid
-    return pid
+    assert process.pid is not None
+    return process.pid
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
@@ -206,6 +206,21 @@ def test_a_forked_child_does_not_own_its_parent_s_lock() -> None:
     assert lock._semlock._is_mine() and again._semlock._is_mine()
 
 
+def test_nor_does_a_child_that_was_just_forked() -> None:
+    lock, again = millpond.Lock(), millpond.RLock()
+    lock.acquire()
+    again.acquire()
+    child = os.fork()
+    if child == 0:
+        try:
+            owns_nothing(lock, again)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert lock._semlock._is_mine() and again._semlock._is_mine()
+
+
 def owns_nothing(lock: Any, again: Any) -> None:
     assert not lock._semlock._is_mine()
     assert again.acquire(False) is False
@@ -219,7 +234,7 @@ class Interrupt(Exception):
 
 @pytest.mark.parametrize("wait", ["lock", "semaphore", "condition", "event", "barrier"])
 def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
-    lock, condition = millpond.Lock(), millpond.Condition()
+    lock, condition, barrier = millpond.Lock(), millpond.Condition(), millpond.Barrier(2)
     lock.acquire()
     condition.acquire()
     calls: dict[str, Callable[[], object]] = {
@@ -227,7 +242,7 @@ def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
         "semaphore": millpond.Semaphore(0).acquire,
         "condition": condition.wait,
         "event": millpond.Event().wait,
-        "barrier": millpond.Barrier(2).wait,
+        "barrier": barrier.wait,
     }
     handled: list[int] = []
 
@@ -244,6 +259,8 @@ def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
         with pytest.raises(Interrupt):
             calls[wait]()
         assert condition._lock._semlock._is_mine()
+        # Whoever else waits there learns that one has left.
+        assert barrier.broken is (wait == "barrier")
     finally:
         for timer in timers:
             timer.join()
@@ -295,7 +312,7 @@ def test_who_is_interrupted_when_notified_has_the_lock_again(module: Any, kind: 
             with pytest.raises(Interrupt) as told:
                 condition.wait()
             left.set()
-            assert condition._lock._semlock._is_mine()  # type: ignore[union-attr]
+            assert condition._lock._semlock._is_mine()
         assert told.value.args == (1,)
         thread.join()
     assert condition.acquire(False)

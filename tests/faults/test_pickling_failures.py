@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    MaybeEncodingError,
+    RemoteTraceback,
+)
 from typing import Any
 
 import pytest
@@ -73,8 +76,9 @@ def test_argument_that_does_not_unpickle(pool: Pool, call: Call) -> None:
 
 
 def test_result_that_does_not_pickle(pool: Pool, call: Call) -> None:
-    with pytest.raises(millpond.MaybeEncodingError, match="lock"):
+    with pytest.raises(millpond.MaybeEncodingError, match="lock") as caught:
         call(make_lock, None)
+    assert isinstance(caught.value.__cause__, RemoteTraceback)
     assert_goes_on(pool)
 
 

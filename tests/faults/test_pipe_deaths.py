@@ -95,6 +95,28 @@ def test_a_sender_is_killed(round_number: int, fork: ForkContext) -> None:
     reader.close()
 
 
+def test_what_a_stopped_sender_has_not_sent_whole_is_not_announced(fork: ForkContext) -> None:
+    reader, writer = fork.Pipe(duplex=False)
+    child = fork.Process(target=send_for_ever, args=(writer, reader))
+    child.start()
+    assert child.pid is not None
+    expected = 0
+    for _ in range(20):
+        number_of_next = number_of(reader.recv())
+        assert number_of_next == expected
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        expected += 1
+        while reader.poll():
+            assert number_of(reader.recv()) == expected
+            expected += 1
+        assert wait([reader], 0) == []
+        os.kill(child.pid, signal.SIGCONT)
+    kill(child)
+    reader.close()
+    writer.close()
+
+
 @pytest.mark.parametrize("round_number", range(10))
 def test_a_receiver_is_killed(round_number: int, fork: ForkContext) -> None:
     """The sender learns of it, even if it waits for room."""
@@ -126,10 +148,15 @@ def test_a_receiver_that_is_stopped_and_killed_wakes_a_waiting_sender(fork: Fork
     killer = fork.Process(target=kill_soon, args=(child.pid, writer))
     killer.start()
     with pytest.raises(BrokenPipeError):
-        consume(writer.send(message(number)) for number in range(1_000_000))
+        send_many(writer)
     killer.join()
     kill(child)
     writer.close()
+
+
+def send_many(writer: Connection) -> None:
+    for number in range(1_000_000):
+        writer.send(message(number))
 
 
 def kill_soon(pid: int, writer: Connection) -> None:

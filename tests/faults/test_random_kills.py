@@ -9,10 +9,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from faulty_tasks import make_bytes
-from workers import children_of, zygote_pid
+from workers import workers_of_all_pools
 
 import millpond
 from millpond.pool import AsyncResult, Pool
@@ -25,11 +26,10 @@ MOST_NEWBORNS = 3
 
 
 class Killer(threading.Thread):
-    """Kills random children of the zygote at random times."""
+    """Kills random workers at random times."""
 
-    def __init__(self, zygote: int, seed: int) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__(daemon=True)
-        self.zygote = zygote
         self.random = random.Random(seed)
         self.killed = 0
         self.newborns = 0
@@ -39,7 +39,7 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while self.killed < KILLS and not self.stopped.is_set():
             time.sleep(self.random.uniform(0, 0.03))
-            workers = children_of(self.zygote)
+            workers = workers_of_all_pools()
             if self.newborns >= MOST_NEWBORNS:
                 workers = [pid for pid in workers if pid in self.seen_at_work]
             if workers:
@@ -63,11 +63,11 @@ class Killer(threading.Thread):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_task_has_exactly_one_outcome(make_pool: Callable[..., Pool], seed: int) -> None:
     pool = make_pool(3)
-    killer = Killer(zygote_pid(pool), seed)
+    killer = Killer(seed)
     sizes = random.Random(seed)
     called: collections.Counter[int] = collections.Counter()
     outcomes: collections.Counter[str] = collections.Counter()
-    waiting: collections.deque[tuple[int, int, AsyncResult]]
+    waiting: collections.deque[tuple[int, int, AsyncResult[Any]]]
     waiting = collections.deque()
 
     def settle() -> None:
@@ -117,7 +117,7 @@ def pid_and(number: int) -> tuple[int, int]:
 
 def test_imap_unordered_gives_each_result_once(make_pool: Callable[..., Pool]) -> None:
     pool = make_pool(3)
-    killer = Killer(zygote_pid(pool), seed=4)
+    killer = Killer(seed=4)
     killer.start()
     rounds = 0
     try:

@@ -8,7 +8,7 @@ from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
 import pytest
-from faulty_tasks import outer_failure
+from faulty_tasks import SilentError, outer_failure, raise_silently
 
 from millpond.pool import Pool
 
@@ -55,3 +55,11 @@ def test_error_callback_sees_it(pool: Pool) -> None:
     pool.join()
     assert len(failures) == 1
     assert "in inner_failure" in str(failures[0].__cause__)
+
+
+def test_it_names_an_exception_without_a_text(pool: Pool) -> None:
+    with pytest.raises(SilentError) as caught:
+        pool.apply(raise_silently)
+    remote = str(caught.value.__cause__)
+    assert "in raise_silently" in remote
+    assert "SilentError: <exception str() failed>" in remote

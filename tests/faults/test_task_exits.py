@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +78,12 @@ def test_the_other_results_of_imap_arrive(pool: Pool) -> None:
             next(results)
     with pytest.raises(StopIteration):
         next(results)
+
+
+def test_the_worker_goes_on(make_pool: Callable[..., Pool]) -> None:
+    pool = make_pool(1)
+    pid = pool.apply(os.getpid)
+    for task in (exit_softly, interrupt, be_base_exception):
+        with pytest.raises(BaseException, match=r"exit|Interrupt|out of place"):
+            pool.apply(task, (1,) if task is exit_softly else ())
+    assert pool.apply(os.getpid) == pid

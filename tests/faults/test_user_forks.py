@@ -44,5 +44,5 @@ def test_the_pool_of_the_parent_is_refused_in_the_child(
     assert (done.returncode, done.stderr) == (0, "")
     first, refusal, code, last = done.stdout.splitlines()
     assert (first, code, last) == (VALUES, "0", VALUES)
-    assert refusal.startswith("refused: ")
+    assert refusal.startswith("refused: WrongProcess: ")
     assert "fork" in refusal or "process" in refusal

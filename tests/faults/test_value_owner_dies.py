@@ -21,9 +21,7 @@ def die_with(lock: Any, change: Callable[[Any], None], shared: Any) -> None:
 
 def leave_half_changed(context: BaseContext, shared: Any, change: Callable[[Any], None]) -> int:
     """Have a process die with the lock; return its pid."""
-    process: Any = context.Process(  # type: ignore[attr-defined]
-        target=die_with, args=(shared.get_lock(), change, shared)
-    )
+    process: Any = context.Process(target=die_with, args=(shared.get_lock(), change, shared))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -91,9 +89,7 @@ def test_processes_that_add_are_killed(context: BaseContext) -> None:
     deaths = 0
     for _ in range(8):
         started = context.Event()
-        process: Any = context.Process(  # type: ignore[attr-defined]
-            target=keep_adding, args=(value, started)
-        )
+        process: Any = context.Process(target=keep_adding, args=(value, started))
         process.start()
         assert started.wait(30)
         for _ in range(200):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faulty_tasks import double
@@ -46,7 +47,7 @@ def test_while_a_worker_is_busy(pool: Pool, gate: Gate) -> None:
     assert pool.map(double, range(20), chunksize=1) == VALUES
 
 
-def outcome_of(result: AsyncResult) -> object:
+def outcome_of(result: AsyncResult[Any]) -> object:
     try:
         return result.get()
     except millpond.WorkerCrashed:

@@ -6,10 +6,12 @@ import itertools
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from gate import Gate, until
 from support.processes import process_table
 
+from millpond._pool import template
 from millpond.pool import Pool
 
 _numbers = itertools.count()
@@ -39,13 +41,23 @@ def children_of(pid: int) -> list[int]:
     return [process.pid for process in living if process.parent == pid]
 
 
+def workers_of_all_pools() -> list[int]:
+    """The living workers of the pools of this process: the children of its zygotes."""
+    templates: set[Any] = {each._pid for each in template._templates._living}
+    zygotes = set(children_of(os.getpid())) - templates
+    for pid in templates - {None}:
+        zygotes.update(children_of(pid))
+    return sorted(worker for zygote in zygotes for worker in children_of(zygote))
+
+
 def is_alive(pid: int) -> bool:
     """Whether the process exists and has not ended."""
     process = process_table().get(pid)
     return process is not None and not process.is_zombie
 
 
-def kill(pid: int) -> None:
-    """SIGKILL a process and wait until it is dead."""
+def kill(pid: int | None) -> None:
+    """SIGKILL a process, which was started, and wait until it is dead."""
+    assert pid is not None
     os.kill(pid, signal.SIGKILL)
     until(lambda: not is_alive(pid))

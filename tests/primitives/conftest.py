@@ -20,7 +20,7 @@ def _let_go(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
 def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
+    return millpond.get_context(str(request.param))
 
 
 @pytest.fixture

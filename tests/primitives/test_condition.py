@@ -50,8 +50,10 @@ def test_so_many_are_notified(context: BaseContext, start: Start, kind: str) -> 
     assert (told.acquire(False), waiting(condition)) == (False, 2)
     with condition:
         condition.notify_all()
-    for end in (*processes, *threads):
-        end.join()
+    for process in processes:
+        process.join()
+    for thread in threads:
+        thread.join()
     assert (told.get_value(), waiting(condition)) == (2, 0)
 
 

@@ -60,6 +60,13 @@ def test_everybody_is_let_through(context: BaseContext, start: Start) -> None:
     for _ in range(6):
         there.acquire()
     event.set()
-    for end in (*threads, *processes):
-        end.join()
+    for thread in threads:
+        thread.join()
+    for process in processes:
+        process.join()
     assert [process.exitcode for process in processes] == [0] * 3
+
+
+def test_what_it_is_not_made_of() -> None:
+    assert not {"_cond", "_flag"} & set(dir(millpond.Event()))
+    assert "_cond" not in dir(millpond.Barrier(1))

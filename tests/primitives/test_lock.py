@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.program import run_program
 from support.starting import Start
 
 import millpond
 from millpond.context import BaseContext
+from millpond.synchronize import RLock
 
 KINDS = ["Lock", "RLock"]
 
@@ -38,14 +41,41 @@ def in_thread(function: Callable[[], Any]) -> Any:
     return results[0]
 
 
+def acquire_and_release(lock: RLock) -> bool:
+    acquired = lock.acquire(False)
+    lock.release()
+    return acquired
+
+
 def test_a_lock_is_held_by_one() -> None:
     lock = millpond.Lock()
     assert lock.acquire() is True
     assert lock.acquire(False) is False
     assert lock.acquire(timeout=0.01) is False
     assert in_thread(lambda: lock.acquire(False)) is False
-    assert lock.release() is None
+    lock.release()
     assert lock.acquire(block=True, timeout=None) is True
+
+
+def test_locked(lock: Any) -> None:
+    assert lock.locked() is False
+    with lock:
+        assert lock.locked() is True
+        assert in_thread(lock.locked) is True
+    assert in_thread(lock.locked) is False
+
+
+def is_locked(lock: Any, answer: Any) -> None:
+    answer.put(lock.locked())
+
+
+def test_locked_by_another_process(context: BaseContext, start: Start) -> None:
+    lock, answer = context.Lock(), context.SimpleQueue()
+    with lock:
+        start(is_locked, lock, answer).join()
+    start(is_locked, lock, answer).join()
+    assert [answer.get(), answer.get()] == [True, False]
+    answer.close()
 
 
 def test_anybody_may_release_a_lock() -> None:
@@ -67,7 +97,7 @@ def test_only_its_owner_may_release_a_reentrant_lock() -> None:
     lock.release()
     with pytest.raises(AssertionError, match="not owned by thread"):
         lock.release()
-    assert in_thread(lambda: (lock.acquire(False), lock.release())) == (True, None)
+    assert in_thread(lambda: acquire_and_release(lock)) is True
 
 
 def test_with_statement(lock: Any) -> None:
@@ -167,6 +197,7 @@ def test_a_child_may_release_a_lock_of_its_parent(context: BaseContext, start: S
     lock = context.Lock()
     lock.acquire()
     start(release, lock).join()
+    assert not lock._semlock._is_mine()
     assert lock.acquire(False)
 
 
@@ -229,7 +260,9 @@ def test_more_locks_than_descriptors_are_passed(context: BaseContext, start: Sta
         lock.acquire()
     process.join()
     assert process.exitcode == 0
-    assert all(lock.acquire(False) for lock in locks)
+    for lock in locks:
+        assert lock.acquire(False)
+        lock.release()
 
 
 def release_all(locks: list[Any]) -> None:
@@ -249,3 +282,28 @@ def test_damaged_handles_are_refused() -> None:
         type(millpond.RLock())._open(ticket, None)
     with pytest.raises(TypeError):
         made._open("text", None)
+
+
+NAMES = """
+import sys, {module} as multiprocessing
+from multiprocessing import resource_tracker
+
+def in_shm():
+    with open("/proc/self/maps") as maps:
+        return "/dev/shm/" in maps.read()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    kept = [context.Lock(), context.Condition(), context.Event(), context.Barrier(1)]
+    kept += [context.Queue(), context.Value("i")]
+    print(in_shm(), resource_tracker._resource_tracker._fd is not None)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_the_system_has_no_names_of_them(method: str) -> None:
+    program = [sys.executable, "-c", NAMES.format(module="millpond"), method]
+    assert run_program(program).stdout == "False False\n"
+    # So much for whether that shows anything.
+    program = [sys.executable, "-c", NAMES.format(module="multiprocessing"), method]
+    assert run_program(program).stdout.startswith("True ")

@@ -29,7 +29,7 @@ LARGE = 3 << 20
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
 def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
+    return millpond.get_context(str(request.param))
 
 
 @pytest.fixture
@@ -180,7 +180,8 @@ def test_bytes_of_other_items(ends: Ends) -> None:
     into = array.array("i", [0] * 1000)
     assert right.recv_bytes_into(into) == 4000
     assert into == numbers
-    left.send_bytes(np.ones((3, 4)))
+    table: Any = np.ones((3, 4))
+    left.send_bytes(table)
     assert right.recv_bytes() == np.ones(12).tobytes()
 
 
@@ -302,6 +303,16 @@ def test_closed(ends: Ends) -> None:
         right.send(1)
 
 
+def test_a_view_that_is_not_contiguous_is_refused(ends: Ends) -> None:
+    left, right = ends
+    view = memoryview(b"backwards")[::-1]
+    with pytest.raises(TypeError, match="contiguous"):
+        right.send_bytes(view)
+    left.close()
+    with pytest.raises(TypeError, match="contiguous"):
+        right.send_bytes(view)
+
+
 def test_the_end_comes_after_all_that_was_sent(ends: Ends) -> None:
     left, right = ends
     right.send("never read")
@@ -315,13 +326,62 @@ def test_the_end_comes_after_all_that_was_sent(ends: Ends) -> None:
             receive()
 
 
+def test_a_detached_descriptor_stays_open() -> None:
+    left, right = Pipe()
+    number = left.fileno()
+    left._detach()
+    left._detach()
+    assert left.closed
+    with pytest.raises(OSError, match="handle is closed"):
+        left.send(1)
+    left.close()
+    with Connection(number) as again:
+        again.send("still there")
+        assert right.recv() == "still there"
+    with pytest.raises(EOFError):
+        right.recv()
+    right.close()
+
+
+def test_detaching_ends_a_wait_in_another_thread() -> None:
+    left, right = Pipe()
+    number, ended = left.fileno(), []
+
+    def receive() -> None:
+        try:
+            left.recv()
+        except OSError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    left._detach()
+    thread.join()
+    assert ended == ["handle is closed"]
+    os.close(number)
+    with pytest.raises(EOFError):
+        right.recv()
+    right.close()
+
+
 def test_handles_that_are_none() -> None:
     with pytest.raises(ValueError, match="invalid handle"):
         Connection(-1)
     left, right = Pipe()
     with left, right, pytest.raises(ValueError, match="at least one of"):
         Connection(left.fileno(), False, False)
-    assert repr(left).startswith("<millpond.connection.Connection object at 0x")
+
+
+@pytest.mark.parametrize(
+    ("duplex", "first", "second"),
+    [(True, "readable, writable", "readable, writable"), (False, "readable", "writable")],
+)
+def test_reprs_tell_the_state(duplex: bool, first: str, second: str) -> None:
+    left, right = Pipe(duplex)
+    with left, right:
+        assert repr(left) == f"<millpond.connection.Connection fd={left.fileno()}, {first}>"
+        assert repr(right) == f"<millpond.connection.Connection fd={right.fileno()}, {second}>"
+    assert repr(left) == repr(right) == "<millpond.connection.Connection closed>"
 
 
 def test_stdlib_connections_are_connections_too() -> None:
@@ -537,7 +597,7 @@ def test_wait_returns_what_is_ready_in_order(ends: Ends) -> None:
     left, right = ends
     a, b = socket.socketpair()
     with a, b:
-        everything = [left, b, right, b.fileno()][:3]
+        everything: list[Any] = [left, b, right]
         assert wait(everything, 0) == []
         assert wait(everything, 0.01) == []
         left.send(1)
@@ -549,9 +609,38 @@ def test_wait_returns_what_is_ready_in_order(ends: Ends) -> None:
     assert wait([], 0.01) == []
 
 
+def test_what_is_waited_for_twice_is_returned_twice(ends: Ends) -> None:
+    left, right = ends
+    left.send(1)
+    assert wait([right, left, right]) == [right, right]
+
+
+def test_a_pipe_has_one_descriptor_besides_its_ends() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    left, right = Pipe()
+    assert descriptors() - before == 3
+    left.close()
+    assert descriptors() - before == 2
+    right.close()
+    assert descriptors() == before
+
+
+def test_the_descriptor_is_a_socket_of_packets(ends: Ends) -> None:
+    left, right = ends
+    with socket.socket(fileno=os.dup(right.fileno())) as under:
+        assert under.type == socket.SOCK_SEQPACKET
+        left.send_bytes(b"in shared memory")
+        assert select.select([under], [], [], 10)[0] == [under]
+        assert b"in shared memory" not in under.recv(1000, socket.MSG_PEEK)
+    assert right.recv_bytes() == b"in shared memory"
+
+
 def test_wait_for_a_process_and_for_connections_of_both_kinds(context: BaseContext) -> None:
     with Listener(authkey=b"key") as listener:
-        clients: list[Connection] = []
+        clients: list[Any] = []
         thread = threading.Thread(
             target=lambda: clients.append(Client(listener.address, authkey=b"key"))
         )
@@ -562,7 +651,7 @@ def test_wait_for_a_process_and_for_connections_of_both_kinds(context: BaseConte
     child = context.Process(target=right_then_sleep, args=(right,))
     child.start()
     right.close()
-    everything = [accepted, left, child.sentinel]
+    everything: list[Any] = [accepted, left, child.sentinel]
     assert wait(everything) == [left]
     assert left.recv() == "hello"
     clients[0].send("hi")
@@ -581,7 +670,8 @@ def right_then_sleep(right: Connection) -> None:
 
 def test_wait_for_what_has_no_descriptor(ends: Ends) -> None:
     left, right = ends
-    for wrong in (object(), "text", -1):
+    wrongs: list[Any] = [object(), "text", -1]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="cannot wait for"):
             wait([left, wrong])
     right.close()
@@ -605,12 +695,15 @@ def test_install_gives_ours() -> None:
     try:
         from multiprocessing.connection import Pipe as installed_pipe
 
-        assert installed_pipe is Pipe
-        assert multiprocessing.connection.Connection is Connection
+        assert installed_pipe.__wrapped__ is Pipe  # type: ignore[attr-defined]
         for pipe in (multiprocessing.Pipe, multiprocessing.get_context("spawn").Pipe):
             left, right = pipe()
             with left, right:
                 assert type(left) is Connection
+                assert isinstance(left, multiprocessing.connection.Connection)
+                again = multiprocessing.connection.Connection(os.dup(left.fileno()))
+                assert type(again) is Connection
+                again.close()
         assert multiprocessing.connection.wait([], 0) == []
     finally:
         millpond.uninstall()

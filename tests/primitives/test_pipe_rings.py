@@ -22,7 +22,7 @@ Ends = tuple[Connection, Connection]
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
 def context(request: pytest.FixtureRequest) -> BaseContext:
-    return millpond.get_context(request.param)
+    return millpond.get_context(str(request.param))
 
 
 @pytest.fixture
@@ -169,6 +169,15 @@ def test_a_duplicate_of_the_descriptor_receives_what_rings_carry(ends: Ends) -> 
         assert right.recv() == "other"
 
 
+def test_what_a_duplicate_sends_comes_after_what_is_in_the_rings(ends: Ends) -> None:
+    left, right = ends
+    with Connection(os.dup(left.fileno())) as duplicate:
+        for _ in range(3):
+            duplicate.send("through the kernel")
+            left.send("by the rings")
+            assert [right.recv(), right.recv()] == ["by the rings", "through the kernel"]
+
+
 def test_one_that_is_closed_is_noticed_at_once(ends: Ends) -> None:
     left, right = ends
     for number in range(10):
@@ -214,10 +223,15 @@ def test_a_sender_that_waits_for_room_learns_that_the_other_end_is_closed(ends: 
     assert len(failures) == 1
 
 
+def send_many(end: Connection, count: int) -> None:
+    for number in range(count):
+        end.send(("thread", number))
+
+
 def test_threads_fork_while_others_send(ends: Ends) -> None:
     left, right = ends
     fork = millpond.get_context("fork")
-    thread = threading.Thread(target=lambda: [left.send(("thread", n)) for n in range(3000)])
+    thread = threading.Thread(target=send_many, args=(left, 3000))
     thread.start()
     children = [fork.Process(target=left.send, args=(("child", n),)) for n in range(5)]
     for child in children:

@@ -83,14 +83,16 @@ def test_the_bound_is_kept() -> None:
     assert (queue.qsize(), queue.empty(), queue.full()) == (1, False, False)
     queue.put(2)
     assert (queue.qsize(), queue.full()) == (2, True)
-    for call in (
+    puts: list[Callable[[], None]] = [
         lambda: queue.put(3, False),
         lambda: queue.put_nowait(3),
         lambda: queue.put(3, True, 0.01),
         lambda: queue.put(3, timeout=-1),
-    ):
-        with pytest.raises(threads_queue.Full):
+    ]
+    for call in puts:
+        with pytest.raises(threads_queue.Full) as full:
             call()
+        assert vars(full.value) == {}
     assert [queue.get(), queue.get_nowait()] == [1, 2]
     for call in (queue.get_nowait, lambda: queue.get(False), lambda: queue.get(True, 0.01)):
         with pytest.raises(threads_queue.Empty):
@@ -108,12 +110,43 @@ def test_a_size_that_is_no_integer(kind: Any) -> None:
     assert kind(True).full() is False
 
 
+def test_a_size_that_is_too_large() -> None:
+    largest = 2**31 - 1
+    assert millpond.Queue(largest).full() is False
+    with pytest.raises(OverflowError, match=f"maxsize must be at most {largest}, not {2**40}"):
+        millpond.Queue(2**40)
+
+
+def test_reprs_tell_the_state() -> None:
+    queue, tasks, simple = millpond.Queue(3), millpond.JoinableQueue(), millpond.SimpleQueue()
+    queue.put("one")
+    assert repr(queue) == "<millpond.queues.Queue items=1 maxsize=3>"
+    assert repr(tasks) == "<millpond.queues.JoinableQueue items=0>"
+    assert repr(simple) == "<millpond.queues.SimpleQueue items=0>"
+    queue.close()
+    assert repr(queue) == "<millpond.queues.Queue closed>"
+    unmade = millpond.queues.Queue.__new__(millpond.queues.Queue)
+    assert repr(unmade) == "<millpond.queues.Queue uninitialized>"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_subscripted(kind: str) -> None:
+    cls = getattr(millpond.queues, kind)
+    alias = cls[int]
+    assert (alias.__origin__, alias.__args__) == (cls, (int,))
+    queue = alias()
+    assert type(queue) is cls
+    queue.put(1)
+    assert queue.get() == 1
+
+
 def test_several_at_a_time() -> None:
     queue = millpond.Queue(4)
     queue.put_many(n for n in range(3))
     with pytest.raises(threads_queue.Full) as full:
         queue.put_many([3, 4, 5], timeout=0.01)
     assert full.value.put == 1  # type: ignore[attr-defined]
+    assert str(full.value) == "put 1 of 3 items; the queue is full"
     assert queue.get_many(2) == [0, 1]
     assert queue.get_many(max=10, timeout=5) == [2, 3]
     with pytest.raises(threads_queue.Empty):
@@ -221,7 +254,9 @@ def test_a_closed_queue_says_so() -> None:
         queue.join_thread()
         queue.cancel_join_thread()
         for call in (queue.get, queue.get_nowait, partial(queue.put, 1)):
-            with pytest.raises(ValueError, match=r"Queue <millpond.queues.\w+ object.* is closed"):
+            with pytest.raises(
+                ValueError, match=r"Queue <millpond.queues.\w+ object at 0x[0-9a-f]+> is closed"
+            ):
                 call()
         with pytest.raises(OSError, match="is closed"):
             queue.empty()
@@ -237,13 +272,20 @@ def test_a_closed_queue_says_so() -> None:
         simple.put(1)
 
 
+def full_queue() -> millpond.queues.Queue:
+    queue = millpond.Queue(1)
+    queue.put(1)
+    return queue
+
+
 @pytest.mark.parametrize(
     ("make", "error"),
     [
         (lambda: millpond.Queue("1"), TypeError),  # type: ignore[arg-type]
-        (lambda: millpond.Queue(2**40), OverflowError),
         (lambda: millpond.Queue().get(True, "soon"), TypeError),  # type: ignore[arg-type]
         (lambda: millpond.Queue().get(True, float("nan")), ValueError),
+        (lambda: full_queue().put(2, timeout=float("nan")), ValueError),
+        (lambda: full_queue().get_many(1, timeout=float("nan")), ValueError),
         (lambda: millpond.Queue().get_many(-1), OverflowError),
         (lambda: millpond.Queue().put(), TypeError),  # type: ignore[call-arg]
         (lambda: millpond.JoinableQueue().task_done(), ValueError),
@@ -362,7 +404,8 @@ def test_join_waits_until_all_is_done(context: BaseContext, start: Start) -> Non
 def test_one_may_wait_for_several_queues(context: BaseContext, start: Start) -> None:
     queues = [context.Queue(), context.SimpleQueue()]
     readers = [queue._reader for queue in queues]
-    wait = multiprocessing.connection.wait
+    # To its types, only connections, sockets and descriptors can be waited for.
+    wait: Any = multiprocessing.connection.wait
     assert wait(readers, 0) == []
     start(put_all, queues[1], [5])
     assert wait(readers) == [queues[1]._reader]
@@ -373,6 +416,11 @@ def test_one_may_wait_for_several_queues(context: BaseContext, start: Start) -> 
     assert millpond.connection.wait(readers) == [readers[0]]
     assert queues[0]._poll()
     assert queues[0].get() == 6
+    for queue in queues:
+        queue._reader.close()
+        queue._writer.close()
+        queue.put(7)
+        assert (queue._reader.fileno() > 0, queue.get()) == (True, 7)
 
 
 def test_a_forked_child_may_use_what_its_parent_closed() -> None:
@@ -393,7 +441,7 @@ def move_one(queue: Any, reply: Any) -> None:
 def test_installed_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     millpond.install()
     try:
-        queue = multiprocessing.Queue()
+        queue: multiprocessing.Queue[int] = multiprocessing.Queue()
         assert type(queue) is stdlib_queues.Queue
         assert isinstance(queue, millpond.queues.Queue)
         queue.put(1)

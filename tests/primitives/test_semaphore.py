@@ -28,6 +28,15 @@ def test_permits_are_counted() -> None:
     assert repr(semaphore) == "<Semaphore(value=6)>"
 
 
+@pytest.mark.parametrize("make", [millpond.Semaphore, millpond.BoundedSemaphore])
+def test_locked_without_permits(make: Any) -> None:
+    semaphore = make(2)
+    assert semaphore.acquire() and semaphore.locked() is False
+    assert semaphore.acquire() and semaphore.locked() is True
+    semaphore.release()
+    assert semaphore.locked() is False
+
+
 def test_a_bound_is_kept() -> None:
     semaphore = millpond.BoundedSemaphore(2)
     with pytest.raises(ValueError, match="released too many times"):

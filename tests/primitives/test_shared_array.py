@@ -17,7 +17,7 @@ from support.processes import wait_until
 from support.program import run_program
 
 import millpond
-from millpond import _handles
+from millpond._pickling import handles
 from millpond.context import BaseContext
 
 
@@ -105,7 +105,7 @@ def put(queue: Any, array: Any) -> None:
 
 def put_new(queue: Any, grace: float | None = None) -> None:
     if grace is not None:
-        _handles.GRACE = grace
+        handles.GRACE = grace
     queue.put(millpond.shared_array(100_000, fill=4))
 
 

@@ -19,6 +19,9 @@ HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
 SLAB = "/memfd:millpond-slab"
 SLAB_SIZES = 3
 
+# Which `ctypes` uses. Newer ones keep their own file open, once, from the first callback on.
+LIBFFI = "/libffi.so."
+
 
 @dataclass(frozen=True)
 class Belongings:
@@ -102,6 +105,9 @@ def descriptors() -> Iterator[tuple[int, str]]:
     slabs = {number for number, target in leading.items() if target.startswith(SLAB)}
     if len(slabs) <= SLAB_SIZES:
         lasting |= slabs
+    libffi = {number for number, target in leading.items() if LIBFFI in target}
+    if len(libffi) == 1:
+        lasting |= libffi
     yield from ((number, target) for number, target in leading.items() if number not in lasting)
 
 

@@ -73,6 +73,8 @@ def _left_since(before: Belongings, *, failed: bool) -> Belongings:
     """
     global _reported
 
+    _stop_templates()
+
     def left() -> Belongings:
         _reap()
         added = Belongings.now() - before - _reported
@@ -105,6 +107,13 @@ def _reap() -> None:
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
         process.active_children()
+
+
+def _stop_templates() -> None:
+    """End what stays for the program's next pool under spawn or forkserver."""
+    template = sys.modules.get("millpond._pool.template")
+    if template is not None:
+        template.stop_all()
 
 
 def _stop_helpers() -> None:

@@ -15,13 +15,13 @@ Start = Callable[..., BaseProcess]
 @contextmanager
 def starting(context: BaseContext) -> Iterator[Start]:
     """Start processes that are killed, if they have not ended, when the test is over."""
-    started: list[Any] = []
+    started: list[BaseProcess] = []
 
     def start_one(target: Callable[..., object], *args: Any) -> BaseProcess:
-        process: Any = context.Process(target=target, args=args)  # type: ignore[attr-defined]
+        process = context.Process(target=target, args=args)
         process.start()
         started.append(process)
-        return process  # type: ignore[no-any-return]
+        return process
 
     yield start_one
     for process in started:

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::interpreter::Rejection;
+use crate::root::Lack;
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -21,8 +22,14 @@ pub(crate) enum Error {
     Status { program: String, status: ExitStatus },
     /// No usable interpreter was found, or not the one that was asked for.
     NoInterpreter { rejections: Vec<Rejection> },
-    /// maturin left another number of wheels than one.
-    Wheels { directory: PathBuf, number: usize },
+    /// A supported interpreter is neither installed nor in the root.
+    Absent { minor: u32 },
+    /// This machine cannot have the root of interpreters.
+    NoRoot(Lack),
+    /// Something is mounted in a directory that is to be removed.
+    Mounted { point: PathBuf },
+    /// A directory has another number of things that were built than one.
+    Builds { directory: PathBuf, number: usize },
     /// There is no such benchmark.
     NoBenchmark { name: String, existing: Vec<String> },
     /// A mutant of the models could not be made.
@@ -58,8 +65,24 @@ impl fmt::Display for Error {
                 )?;
                 rejections.iter().try_for_each(|rejection| write!(f, "\n  {rejection}"))
             }
-            Self::Wheels { directory, number } => {
-                write!(f, "expected one wheel in {}, found {number}", directory.display())
+            Self::Absent { minor } => write!(
+                f,
+                "CPython 3.{minor} is absent: `cargo xtask interpreters` makes a root with the \
+                 newest releases; pyenv and python3.{minor} on PATH are found too"
+            ),
+            Self::NoRoot(lack) => write!(
+                f,
+                "the root of newer interpreters cannot be made: {lack}; everything runs with the \
+                 interpreters that are installed"
+            ),
+            Self::Mounted { point } => write!(
+                f,
+                "something is mounted on {}: unmount it, so that removing the directory does not \
+                 empty it",
+                point.display()
+            ),
+            Self::Builds { directory, number } => {
+                write!(f, "expected one file in {}, found {number}", directory.display())
             }
             Self::NoBenchmark { name, existing } if existing.is_empty() => {
                 write!(f, "no benchmark `{name}`: there is none in benchsuite/")

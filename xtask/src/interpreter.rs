@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::project::Project;
+use crate::root::Root;
+
 /// The minor versions of CPython 3 that the package supports.
-pub(crate) const SUPPORTED: [u32; 3] = [11, 12, 13];
+pub(crate) const SUPPORTED: [u32; 5] = [11, 12, 13, 14, 15];
 
 // One answer a line, in the order in which `parse` reads them.
 const PROBE: &str = "\
@@ -51,6 +54,8 @@ pub(crate) struct Interpreter {
     pub(crate) version: Version,
     /// The directory of the standard library.
     pub(crate) stdlib: PathBuf,
+    /// The root that it is in, unless it is installed on the machine itself.
+    pub(crate) root: Option<Root>,
 }
 
 /// Why an interpreter cannot be used.
@@ -83,6 +88,28 @@ impl Interpreter {
         Self::parse(&answer).map_err(|reason| Rejection { path: path.to_owned(), reason })
     }
 
+    /// The same interpreter, one of the root's, as it is seen from outside.
+    pub(crate) fn within(self, root: Root) -> Self {
+        let stdlib = self.stdlib.strip_prefix("/").unwrap_or(&self.stdlib);
+        Self { stdlib: root.system().join(stdlib), root: Some(root), ..self }
+    }
+
+    /// The program that runs it outside of any root.
+    pub(crate) fn outside(&self) -> PathBuf {
+        match &self.root {
+            Some(root) => root.program(self.version.minor),
+            None => self.executable.clone(),
+        }
+    }
+
+    /// A run, at the root of the project, of a program that is where this interpreter is.
+    pub(crate) fn program(&self, project: &Project, program: impl AsRef<Path>) -> Command {
+        let Some(root) = &self.root else { return project.program(program) };
+        let mut command = project.program(root.entry());
+        command.arg(program.as_ref());
+        command
+    }
+
     fn parse(answer: &str) -> Result<Self, Reason> {
         let lines: Vec<_> = answer.lines().collect();
         let [name, version, free_threaded, can_make_venv, executable, stdlib] = lines[..] else {
@@ -98,7 +125,8 @@ impl Interpreter {
         } else if can_make_venv != "True" {
             Err(Reason::NoEnsurepip(version))
         } else {
-            Ok(Self { executable: executable.into(), version, stdlib: stdlib.into() })
+            let (executable, stdlib) = (executable.into(), stdlib.into());
+            Ok(Self { executable, version, stdlib, root: None })
         }
     }
 }
@@ -110,7 +138,9 @@ impl fmt::Display for Rejection {
             Reason::DoesNotRun => f.write_str("does not run as Python 3"),
             Reason::OtherImplementation(name) => write!(f, "is {name}, not CPython"),
             Reason::TooOld(version) => write!(f, "is too old ({version})"),
-            Reason::FreeThreaded => f.write_str("is a free-threaded build, without stable ABI"),
+            Reason::FreeThreaded => {
+                f.write_str("is a free-threaded build, on which no test has run yet")
+            }
             Reason::NoEnsurepip(version) => write!(
                 f,
                 "cannot make virtual environments; on Debian and Ubuntu, install python3.{}-venv",

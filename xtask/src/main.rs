@@ -2,11 +2,15 @@
 
 mod commands;
 mod error;
+mod fresh;
 mod interpreter;
 mod libtest;
+mod matrix;
 mod mutants;
+mod place;
 mod project;
 mod pytest;
+mod root;
 mod run;
 mod sanitizer;
 mod search;
@@ -20,8 +24,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chaos, clean, conformance, demo, fuzz, lint, models, python, sanitize, setup as set_up,
-    soak, test,
+    bench, chaos, clean, conformance, demo, differential, fuzz, interpreters, lint, models, python,
+    sanitize, setup as set_up, soak, test, wheels,
 };
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -48,8 +52,11 @@ enum Command {
     Bench(bench::Args),
     Chaos(chaos::Args),
     Conformance(conformance::Args),
+    Differential(differential::Args),
     Soak(soak::Args),
+    Interpreters(interpreters::Args),
     Setup(set_up::Args),
+    Wheels(wheels::Args),
     Python(python::Args),
     Clean(clean::Args),
 }
@@ -77,8 +84,11 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Bench(args) => bench::execute(&project, &args),
         Command::Chaos(args) => chaos::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),
+        Command::Differential(args) => differential::execute(&project, &args),
+        Command::Interpreters(args) => interpreters::execute(&project, &args),
         Command::Soak(args) => soak::execute(&project, &args),
         Command::Setup(args) => set_up::execute(&project, &args),
+        Command::Wheels(args) => wheels::execute(&project, &args),
         Command::Python(args) => python::execute(&project, &args),
         Command::Clean(args) => clean::execute(&project, &args),
     }

@@ -32,6 +32,12 @@ impl Project {
         self.target.join(relative)
     }
 
+    /// The directories that a program must see: the project, and where its files are made.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+        let outside = !self.target.starts_with(&self.root);
+        [self.root.as_path()].into_iter().chain(outside.then_some(self.target.as_path()))
+    }
+
     /// A program that runs at the root of the project, free of the caller's Python settings.
     pub(crate) fn program(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());

@@ -1,26 +1,43 @@
 //! Running pytest.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 
 use crate::error::{Error, Result};
+use crate::place::Place;
 use crate::project::Project;
-use crate::run::Run;
 use crate::tally::Tally;
 use crate::venv::Venv;
 
 /// Runs the tests with an environment's interpreter and reads their report.
-pub(crate) fn run(project: &Project, venv: &Venv<'_>, arguments: &[&str]) -> Result<Tally> {
+pub(crate) fn run(
+    project: &Project,
+    venv: &Venv<'_>,
+    arguments: &[&str],
+    place: Place,
+) -> Result<Tally> {
     let reports = project.target("reports");
     fs::create_dir_all(&reports).map_err(Error::file("make", &reports))?;
-    let report = reports.join(format!("pytest-{}.xml", venv.interpreter().version));
+    let name = format!("pytest-{}", venv.interpreter().version);
+    let report = reports.join(format!("{name}.xml"));
     if report.exists() {
         fs::remove_file(&report).map_err(Error::file("remove", &report))?;
     }
-    let mut command = venv.command();
-    command.args(["-m", "pytest"]).arg(format!("--junit-xml={}", report.display())).args(arguments);
-    let status = command.status_of()?;
+    run_with(venv.command(), &report, arguments, |command| place.run(project, &name, command))
+}
+
+/// Has a Python run the tests, by a function for commands, and reads the report that it writes.
+pub(crate) fn run_with(
+    mut python: Command,
+    report: &Path,
+    arguments: &[&str],
+    run: impl FnOnce(Command) -> Result<ExitStatus>,
+) -> Result<Tally> {
+    python.args(["-m", "pytest"]).arg(format!("--junit-xml={}", report.display())).args(arguments);
+    let status = run(python)?;
     // A run that the watchdog ends writes no report.
-    let text = fs::read_to_string(&report).unwrap_or_default();
+    let text = fs::read_to_string(report).unwrap_or_default();
     let mut tally = parse(&text).unwrap_or_default();
     tally.blame(status.success());
     Ok(tally)

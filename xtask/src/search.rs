@@ -5,17 +5,17 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::interpreter::{Interpreter, SUPPORTED, Version};
+use crate::interpreter::{Interpreter, Rejection, SUPPORTED, Version};
+use crate::project::Project;
+use crate::root::Root;
 
 /// The interpreter to use where one is enough: the one that MILLPOND_PYTHON names, else the first
-/// found of a supported version, else the first of a newer one.
-pub(crate) fn default_interpreter() -> Result<Interpreter> {
+/// found.
+pub(crate) fn default_interpreter(project: &Project) -> Result<Interpreter> {
     let mut rejections = Vec::new();
-    let mut newer = None;
-    for path in candidates() {
-        match Interpreter::probe(&path) {
-            Ok(found) if found.version.is_supported() || is_chosen(&path) => return Ok(found),
-            Ok(found) => newer = newer.or(Some(found)),
+    for path in candidates(project) {
+        match probe(project, &path) {
+            Ok(found) => return Ok(found),
             // Somebody who names an interpreter does not want another one.
             Err(rejection) if is_chosen(&path) => {
                 return Err(Error::NoInterpreter { rejections: vec![rejection] });
@@ -23,24 +23,18 @@ pub(crate) fn default_interpreter() -> Result<Interpreter> {
             Err(rejection) => rejections.push(rejection),
         }
     }
-    newer.ok_or(Error::NoInterpreter { rejections })
+    Err(Error::NoInterpreter { rejections })
 }
 
-/// For each supported minor version but that of `default`, the first interpreter found.
-pub(crate) fn other_interpreters(default: &Interpreter) -> Vec<(u32, Option<Interpreter>)> {
-    let minors = SUPPORTED.into_iter().filter(|&minor| minor != default.version.minor);
-    let mut others: Vec<_> = minors.map(|minor| (minor, None)).collect();
-    for found in candidates().iter().flat_map(|path| Interpreter::probe(path)) {
-        for (minor, slot) in &mut others {
-            if found.version.minor == *minor && slot.is_none() {
-                *slot = Some(found.clone());
-            }
-        }
-        if others.iter().all(|(_, slot)| slot.is_some()) {
-            break;
-        }
-    }
-    others
+/// Every usable interpreter of this machine, the most likely first, then those of the root.
+pub(crate) fn all_interpreters(project: &Project) -> Vec<Interpreter> {
+    candidates(project).iter().flat_map(|path| probe(project, path)).collect()
+}
+
+fn probe(project: &Project, path: &Path) -> std::result::Result<Interpreter, Rejection> {
+    let root = Root::of(project);
+    let found = Interpreter::probe(path)?;
+    Ok(if root.has(path) { found.within(root) } else { found })
 }
 
 fn chosen() -> Option<PathBuf> {
@@ -52,8 +46,9 @@ fn is_chosen(path: &Path) -> bool {
 }
 
 /// Every file that may be an interpreter, the most likely first.
-fn candidates() -> Vec<PathBuf> {
-    let names = ["python3", "python3.13", "python3.12", "python3.11"];
+fn candidates(project: &Project) -> Vec<PathBuf> {
+    let minors = SUPPORTED.iter().rev().map(|minor| format!("python3.{minor}"));
+    let names: Vec<_> = ["python3".to_owned()].into_iter().chain(minors).collect();
     let directories: Vec<_> =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
     let on_path = names
@@ -65,6 +60,7 @@ fn candidates() -> Vec<PathBuf> {
     chosen()
         .into_iter()
         .chain(on_path.chain(pyenv_interpreters()).filter(move |path| seen.insert(real(path))))
+        .chain(Root::of(project).programs())
         .collect()
 }
 

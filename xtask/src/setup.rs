@@ -22,7 +22,7 @@ pub(crate) struct Setup<'a> {
 
 /// Sets up the default interpreter's environment: tools, the wheel, the package.
 pub(crate) fn set_up(project: &Project) -> Result<Setup<'_>> {
-    let venv = Venv::open(project, default_interpreter()?)?;
+    let venv = Venv::open(project, default_interpreter(project)?)?;
     venv.require(DEVELOPMENT)?;
     venv.require(TEST)?;
     let wheel = wheel::build(project, &venv)?;

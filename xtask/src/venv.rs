@@ -1,5 +1,6 @@
 //! A virtual environment under target/, brought up to date in the fewest steps.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,11 @@ impl<'a> Venv<'a> {
     pub(crate) fn open(project: &'a Project, interpreter: Interpreter) -> Result<Self> {
         let directory = project.target(&format!("venv/{}", interpreter.version));
         let venv = Self { project, interpreter, directory };
-        let identity = venv.interpreter.executable.as_os_str().as_encoded_bytes();
-        if !(venv.python().exists() && venv.has_stamp("interpreter", identity)) {
+        let outside = venv.interpreter.outside();
+        let identity = outside.as_os_str().as_encoded_bytes();
+        // Outside its root, an interpreter is a link that leads nowhere.
+        let exists = venv.python().symlink_metadata().is_ok();
+        if !(exists && venv.has_stamp("interpreter", identity)) {
             venv.make()?;
             venv.put_stamp("interpreter", identity)?;
         }
@@ -39,7 +43,23 @@ impl<'a> Venv<'a> {
 
     /// A run of the environment's interpreter at the root of the project.
     pub(crate) fn command(&self) -> Command {
-        self.project.program(self.python())
+        self.interpreter.program(self.project, self.python())
+    }
+
+    /// A compiled program of the environment, which runs outside of any root.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        self.project.program(self.directory.join("bin").join(name))
+    }
+
+    /// A compiled program that starts other programs of the environment.
+    pub(crate) fn tool_among_others(&self, name: &str) -> Command {
+        let programs = self.directory.join("bin");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([programs].into_iter().chain(env::split_paths(&path)));
+        let mut command = self.tool(name);
+        // A directory whose name has a colon in it cannot be there.
+        command.env("PATH", path.unwrap_or_default());
+        command
     }
 
     /// Installs what a file of tools/ pins, unless that was done.
@@ -71,8 +91,8 @@ impl<'a> Venv<'a> {
         if self.directory.exists() {
             fs::remove_dir_all(&self.directory).map_err(Error::file("remove", &self.directory))?;
         }
-        self.project
-            .program(&self.interpreter.executable)
+        self.interpreter
+            .program(self.project, &self.interpreter.executable)
             .args(["-I", "-m", "venv"])
             .arg(&self.directory)
             .run()

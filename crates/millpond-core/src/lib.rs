@@ -1,6 +1,6 @@
 //! The engine of millpond: bytes, file descriptors and pids.
 //!
-//! The doors (the crate `millpond` and the Python package of that name) turn typed calls into the
+//! The bindings (the crate `millpond` and the Python package of that name) turn typed calls into the
 //! terms of this crate and back. Nothing here knows serde or Python.
 
 #[cfg(not(feature = "crash-points"))]

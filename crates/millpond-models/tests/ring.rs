@@ -38,7 +38,7 @@ fn write(body: &mut [u8], number: u8) {
 /// The number of the next frame, if there is one and it could be claimed.
 fn take(consumer: &mut Consumer) -> Option<u8> {
     let frame = consumer.front().expect("an intact ring")?;
-    let claimed = frame.claim();
+    let claimed = frame.claim().expect("one consumer");
     let number = frame.body()[0];
     step();
     assert!(frame.body().iter().all(|byte| *byte == number), "half a frame");

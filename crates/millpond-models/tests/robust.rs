@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use millpond_models::model::{Model, Process, die};
 use millpond_models::os::clock::Instant;
 use millpond_models::os::identity::ProcessId;
+use millpond_models::shm::shared::Holdable;
 use millpond_models::sync::lock::Lock;
 use millpond_models::sync::rlock::RLock;
 use millpond_models::sync::robust::{RobustWord, SLICE, Taken};
@@ -116,6 +118,103 @@ fn dies_at(point: &'static str) {
         assert!(guarded.word.holder().is_none());
         // Whatever flags the dead one left.
         assert_eq!(guarded.take_and_release(), Taken::Clean);
+    });
+}
+
+/// The holder ends; nobody has the word after it until it is released.
+#[test]
+fn a_word_that_was_kept_is_not_taken_from_the_dead() {
+    Model::of(2, 4).run(|| {
+        let guarded = Arc::new(Guarded::default());
+        let holder = {
+            let guarded = Arc::clone(&guarded);
+            Process::run(2, move || {
+                let taken = guarded.take();
+                guarded.word.keep(ProcessId::current());
+                assert_eq!(taken, Taken::Clean);
+                die();
+            })
+        };
+        let waiter = {
+            let guarded = Arc::clone(&guarded);
+            Process::run(3, move || {
+                let deadline = Instant::now() + SLICE + SLICE;
+                let me = ProcessId::current();
+                let taken = guarded.word.take(me, &mut Spin::default(), Some(deadline));
+                if taken == Taken::Clean {
+                    // It was first.
+                    guarded.word.release(me);
+                }
+                taken
+            })
+        };
+        let me = ProcessId::current();
+        let mine = guarded.word.take_from_dead(me);
+        if mine == Taken::Clean {
+            guarded.word.release(me);
+        }
+        assert!(!is_death(Some(mine)) && !is_death(waiter.join()));
+        assert_eq!(holder.join(), None);
+        assert_eq!(guarded.word.take_from_dead(me), Taken::TimedOut);
+        assert_eq!(guarded.word.holder().map(ProcessId::pid), Some(2));
+        let dead = guarded.word.holder().expect("kept");
+        guarded.word.release_of(dead).expect("its");
+        assert_eq!(guarded.take(), Taken::Clean);
+    });
+}
+
+#[test]
+fn what_the_holder_of_a_kept_word_wrote_is_seen_by_the_next() {
+    Model::of(3, 5).in_which_time_passes().run(|| {
+        let guarded = Arc::new(Guarded::default());
+        let is_kept = Arc::new(AtomicBool::new(false));
+        let holder = {
+            let (guarded, is_kept) = (Arc::clone(&guarded), Arc::clone(&is_kept));
+            Process::run(2, move || {
+                guarded.take();
+                guarded.word.keep(ProcessId::current());
+                // Relaxed: the word alone is to order what it guards.
+                is_kept.store(true, Ordering::Relaxed);
+            })
+        };
+        let releaser = {
+            let guarded = Arc::clone(&guarded);
+            Process::run(3, move || {
+                if is_kept.load(Ordering::Relaxed) {
+                    guarded.word.release(ProcessId::current());
+                }
+            })
+        };
+        let me = ProcessId::current();
+        let deadline = Some(Instant::now() + SLICE);
+        if guarded.word.take(me, &mut Spin::default(), deadline) == Taken::Clean {
+            // SAFETY: the word is held.
+            guarded.number.with_mut(|number| unsafe { *number += 1 });
+            guarded.release();
+        }
+        holder.join();
+        releaser.join();
+    });
+}
+
+/// A thread of the holder goes on while another ends their process.
+#[test]
+fn what_is_released_while_it_is_being_kept_is_free_or_kept() {
+    Model::of(3, 6).run(|| {
+        let lock = Arc::new(Lock::default());
+        assert!(lock.try_acquire());
+        let other = {
+            let lock = Arc::clone(&lock);
+            Process::run(2, move || lock.acquire(None))
+        };
+        let thread = {
+            let lock = Arc::clone(&lock);
+            Process::thread(1, 1, move || lock.release().expect("held"))
+        };
+        lock.keep(ProcessId::current());
+        thread.join();
+        assert_eq!(other.join(), Some(Taken::Clean));
+        assert_eq!(lock.holder().map(ProcessId::pid), Some(2));
     });
 }
 

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
-use millpond_models::model::{Model, Process};
-use millpond_models::sync::robust::Taken;
+use millpond_models::model::{Model, Process, die};
+use millpond_models::os::clock::Instant;
+use millpond_models::os::identity::ProcessId;
+use millpond_models::shm::shared::Holdable;
+use millpond_models::sync::robust::{SLICE, Taken};
 use millpond_models::sync::semaphore::{MOST_PERMITS, Semaphore};
 
 fn semaphore(permits: u32) -> Arc<Semaphore> {
@@ -207,4 +210,54 @@ fn the_permit_of_one_that_died_beside_the_favourite_comes_back() {
             assert_eq!(semaphore.value(), 0);
         });
     }
+}
+
+/// One that has so many permits keeps them, unless it dies before it comes so far; another takes and
+/// releases one meanwhile.
+fn keeps(point: &'static str, takes_first: bool) {
+    Model::of(2, 4).run(move || {
+        let semaphore = Arc::new(Semaphore::default());
+        semaphore.start(3, 3);
+        if takes_first {
+            // Then this one is the favourite.
+            assert!(semaphore.try_acquire());
+        }
+        let keeper = {
+            let semaphore = Arc::clone(&semaphore);
+            Process::dies_at(point, 2, move || {
+                assert_eq!(semaphore.acquire(None), Taken::Clean);
+                assert_eq!(semaphore.acquire(None), Taken::Clean);
+                semaphore.keep(ProcessId::current());
+                die();
+            })
+        };
+        if !takes_first {
+            assert_eq!(semaphore.acquire(None), Taken::Clean);
+        }
+        semaphore.release().expect("held");
+        assert_eq!(keeper.join(), None);
+        // Two are kept for good, whatever is found out about the dead.
+        assert_eq!(semaphore.acquire(None), Taken::Clean);
+        let soon = Some(Instant::now() + SLICE);
+        assert_eq!(semaphore.acquire(soon), Taken::TimedOut);
+        assert_eq!((semaphore.value(), semaphore.held_here()), (0, 1));
+        (0..3).for_each(|_| semaphore.release().expect("taken"));
+        assert!(semaphore.release().is_err());
+        assert_eq!(semaphore.value(), 3);
+    });
+}
+
+#[test]
+fn permits_that_were_kept_stay_away() {
+    for takes_first in [false, true] {
+        keeps("semaphore: kept", takes_first);
+    }
+}
+
+#[test]
+fn one_that_dies_while_it_keeps_its_permits_keeps_them() {
+    for takes_first in [false, true] {
+        keeps("semaphore: kept, still counted as its own", takes_first);
+    }
+    keeps("semaphore: kept, still counted as the favourite's", false);
 }

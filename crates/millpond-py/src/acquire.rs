@@ -18,18 +18,19 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
 
 use crate::lock::PyLock;
+use crate::once::once;
 use crate::quick::{Answer, Arguments, Kept, QuickMethod, install};
 use crate::rlock::PyRLock;
 use crate::semaphore::PySemaphore;
 use crate::waiting;
 
-/// Something that is acquired and released.
+/// A lock or a semaphore.
 pub(crate) trait Acquire: Sync {
-    /// Acquires it if that takes no time.
+    /// Acquires it if it is free.
     fn try_acquire(&self) -> bool;
     fn attempt(&self, py: Python<'_>) -> Taken;
     fn acquire(&self, deadline: Option<Instant>) -> Taken;
-    /// Releases it if that takes no time.
+    /// Releases it if that does not have to wait.
     fn release_at_once(&self) -> Option<Result<(), Misuse>>;
 
     fn release(&self, py: Python<'_>) -> Result<(), Misuse>;
@@ -66,8 +67,7 @@ macro_rules! acquire {
 
 acquire!(Lock RLock);
 
-/// Its guard may be held by somebody who is stopped: whoever waits for it does so without the
-/// interpreter lock.
+/// A process that holds the semaphore's guard may be stopped, so waiting for it releases the GIL.
 impl Acquire for Semaphore {
     #[inline]
     fn try_acquire(&self) -> bool {
@@ -193,7 +193,7 @@ pub(crate) fn acquire<A: Acquire>(
     block: Truth,
     timeout: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
-    // Whoever finds it free pays for nothing else.
+    // The usual case, at no cost but this.
     if timeout.is_none() && what.try_acquire() {
         return Ok(true);
     }
@@ -217,9 +217,8 @@ fn acquire_slowly<A: Acquire>(
     match taken {
         None => Ok(false),
         Some(Taken::OwnerDied(dead)) => {
-            // The caller learns of the death instead of holding the lock. Whoever is killed before
-            // the error exists still holds it, so that the next one is told; making the error
-            // may take milliseconds, the first time.
+            // The error exists before the lock is released: if this process is killed in between,
+            // which may be milliseconds the first time, the next caller gets the error.
             let error = owner_died(py, dead, false);
             what.release(py).map_err(refusal)?;
             Err(error)
@@ -248,12 +247,8 @@ pub(crate) fn refusal(misuse: Misuse) -> PyErr {
 #[cold]
 pub(crate) fn owner_died(py: Python<'_>, dead: ProcessId, held: bool) -> PyErr {
     static OWNER_DIED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let import = || {
-        let function = py.import("millpond._deaths")?.getattr("owner_died")?;
-        Ok::<_, PyErr>(function.unbind())
-    };
-    let error = OWNER_DIED
-        .get_or_try_init(py, import)
+    let import = || Ok(py.import("millpond._deaths")?.getattr("owner_died")?.unbind());
+    let error = once(py, &OWNER_DIED, import)
         .and_then(|function| function.bind(py).call1((dead.pid(), held)));
     error.map_or_else(|error| error, PyErr::from_value)
 }

@@ -1,7 +1,7 @@
 //! `Barrier`.
 //!
-//! Its guard is held for moments unless its holder is stopped, so it is entered without the interpreter
-//! lock.
+//! A process that holds the barrier's guard may be stopped, so waiting for the guard releases the
+//! GIL.
 
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::barrier::{Arrival, Barrier, Crossing};
@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
+use crate::once::once;
 use crate::{handle, waiting};
 
-/// Where so many parties wait for each other. Its subclass has the action and the default timeout.
+/// The engine's part of a barrier. Its subclass has the action and the default timeout.
 #[pyclass(name = "Barrier", module = "millpond._engine", subclass, frozen)]
 pub(crate) struct PyBarrier(Shared<Barrier>);
 
@@ -24,7 +25,7 @@ impl PyBarrier {
         handle::made_or_opened(kwargs).map(Self)
     }
 
-    /// Sets a new one up.
+    /// Set a new barrier up.
     fn _start(&self, parties: i32) -> PyResult<()> {
         match u32::try_from(parties) {
             Ok(parties @ 1..) => {
@@ -35,7 +36,22 @@ impl PyBarrier {
         }
     }
 
-    /// Waits for the others, and tells which of them this one is.
+    /// Wait until all parties have called `wait`, then continue together with them.
+    ///
+    /// The last party to arrive runs the barrier's action, if it has one, before any continues.
+    ///
+    /// Args:
+    ///     timeout: how many seconds to wait at most; by default, the barrier's own timeout.
+    ///
+    /// Returns:
+    ///     The index of this party, from 0 to `parties - 1`: each gets a different one.
+    ///
+    /// Raises:
+    ///     threading.BrokenBarrierError: the barrier is broken, or was broken or reset meanwhile:
+    ///         by `abort` or `reset`, by the timeout or the interruption of a party, or because a
+    ///         process that had arrived died.
+    ///     ValueError: the timeout is nan.
+    ///     Exception: whatever the action raises, which breaks the barrier.
     #[pyo3(signature = (timeout = None))]
     fn wait(slf: &Bound<'_, Self>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<u32> {
         let py = slf.py();
@@ -90,39 +106,51 @@ impl PyBarrier {
         }
     }
 
+    /// Break the barrier: parties that wait, and later ones, get `threading.BrokenBarrierError`.
+    ///
+    /// It stays broken until `reset`.
     fn abort(&self, py: Python<'_>) {
         let barrier = &*self.0;
         py.detach(|| barrier.abort());
     }
 
+    /// Make the barrier empty and usable again.
+    ///
+    /// Parties that wait get `threading.BrokenBarrierError`.
     fn reset(&self, py: Python<'_>) {
         let barrier = &*self.0;
         py.detach(|| barrier.reset());
     }
 
+    /// Whether the barrier is broken.
     #[getter]
     fn broken(&self) -> bool {
         self.0.is_broken()
     }
 
+    /// The number of parties that are waiting now.
     #[getter]
     fn n_waiting(&self) -> u32 {
         self.0.waiting()
     }
 
+    /// The number of parties that have to arrive.
     #[getter]
     fn parties(&self) -> u32 {
         self.0.parties()
     }
 
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 
+    /// Return the descriptor of its memory.
     fn _fd(&self) -> i32 {
         handle::fd(&self.0)
     }
 
+    /// Open what a ticket names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,
@@ -144,8 +172,7 @@ fn act(barrier: &Bound<'_, PyBarrier>) -> PyResult<()> {
 
 fn broken<T>(py: Python<'_>) -> PyResult<T> {
     static BROKEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = BROKEN.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("threading")?.getattr("BrokenBarrierError")?.unbind())
-    })?;
+    let class =
+        once(py, &BROKEN, || Ok(py.import("threading")?.getattr("BrokenBarrierError")?.unbind()))?;
     Err(PyErr::from_value(class.bind(py).call0()?))
 }

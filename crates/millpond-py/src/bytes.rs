@@ -1,16 +1,15 @@
 //! Memory that processes share, for the objects that Python lays out in it.
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use millpond_core::os::inherited::adopt;
 use millpond_core::shm::bytes::Bytes;
-use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::handle;
+use crate::os_error::os_error;
 
 /// Zeroed bytes that processes share.
 ///
@@ -25,11 +24,11 @@ impl PySharedBytes {
     /// `length` of them. Raises MemoryError when there are not as many.
     #[new]
     fn new(length: usize) -> PyResult<Self> {
-        let bytes = Bytes::new(length).map_err(want)?;
+        let bytes = Bytes::new(length).map_err(os_error)?;
         Ok(Self { bytes: Arc::new(bytes) })
     }
 
-    /// Where the first one is in this process.
+    /// The address of the first byte in this process.
     #[getter]
     fn address(&self) -> usize {
         self.bytes.start().as_ptr().addr()
@@ -51,22 +50,12 @@ impl PySharedBytes {
     #[staticmethod]
     #[pyo3(signature = (ticket, fd = None))]
     fn _open(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Self> {
-        let fd = fd.map(adopt).transpose()?;
+        let fd = fd.map(adopt).transpose().map_err(os_error)?;
         let bytes = Bytes::open(ticket, fd).map_err(handle::error)?;
         Ok(Self { bytes: Arc::new(bytes) })
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         handle::reduce(slf.as_any())
-    }
-}
-
-/// Why there is no memory, as the exception that says so.
-pub(crate) fn want(error: io::Error) -> PyErr {
-    match error.kind() {
-        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull => {
-            PyMemoryError::new_err(error.to_string())
-        }
-        _ => error.into(),
     }
 }

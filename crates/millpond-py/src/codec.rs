@@ -10,10 +10,11 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
 use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
+use crate::once::once;
 use crate::outcome::UNSENT;
 
 /// Set in a task's `op` and in a result's `status` when the payload is in the fast lane's format.
@@ -32,8 +33,8 @@ pub(crate) struct Codec {
 /// How queues and pipes turn values into bytes and back.
 pub(crate) fn shared_codec(py: Python<'_>) -> PyResult<&Codec> {
     static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
-    CODEC.get_or_try_init(py, || {
-        let module = py.import("millpond._codec")?;
+    once(py, &CODEC, || {
+        let module = py.import("millpond._pickling.codec")?;
         Ok(Codec::new(module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
     })
 }
@@ -55,7 +56,18 @@ pub(crate) struct Encoded<'py> {
 pub(crate) enum EncodedPart<'py> {
     Bytes(Vec<u8>),
     Large(Large<'py>),
-    Buffer(Python<'py>, PyBuffer<u8>),
+    /// An object and its buffer.
+    Buffer(Bound<'py, PyAny>, PyBuffer<u8>),
+}
+
+impl EncodedPart<'_> {
+    fn detached(&self) -> DetachedPart<'_> {
+        match self {
+            Self::Bytes(bytes) => DetachedPart::Bytes(bytes),
+            Self::Large(large) => DetachedPart::Bytes(large.bytes()),
+            Self::Buffer(object, buffer) => DetachedPart::Buffer(object.clone().unbind(), buffer),
+        }
+    }
 }
 
 impl Part for EncodedPart<'_> {
@@ -71,8 +83,8 @@ impl Part for EncodedPart<'_> {
         match self {
             Self::Bytes(bytes) => out.copy_from_slice(bytes),
             Self::Large(large) => large.copy_to(out),
-            Self::Buffer(py, buffer) => {
-                let copied = buffer.copy_to_slice(*py, out);
+            Self::Buffer(object, buffer) => {
+                let copied = buffer.copy_to_slice(object.py(), out);
                 // It fails for a wrong length only, and `length` told the right one.
                 debug_assert!(copied.is_ok());
             }
@@ -80,7 +92,65 @@ impl Part for EncodedPart<'_> {
     }
 }
 
+/// How much of a buffer is copied before other threads get a chance to run.
+const STEP: usize = 4 << 20;
+/// Payloads of as many bytes are copied while other threads run.
+const LARGE: usize = 1 << 20;
+
+/// A part as a thread sees it that does not hold the GIL.
+pub(crate) enum DetachedPart<'a> {
+    /// Nobody writes them.
+    Bytes(&'a [u8]),
+    /// Other threads may write there while they hold the GIL. The object and its buffer.
+    Buffer(Py<PyAny>, &'a PyBuffer<u8>),
+}
+
+impl Part for DetachedPart<'_> {
+    fn length(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Buffer(_, buffer) => buffer.len_bytes(),
+        }
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        let (object, buffer) = match self {
+            Self::Bytes(bytes) => return out.copy_from_slice(bytes),
+            Self::Buffer(object, buffer) => (object, buffer),
+        };
+        let mut steps = out.chunks_mut(STEP).enumerate();
+        let copy = |(index, out): (usize, &mut [u8])| {
+            Python::attach(|py| copy_from(object.bind(py), index * STEP, out))
+        };
+        if steps.try_for_each(copy).is_ok() {
+            return;
+        }
+        // There is no memory for a view of a step: all at once.
+        let copied = Python::attach(|py| buffer.copy_to_slice(py, out));
+        // It fails for a wrong length only, and `length` told the right one.
+        debug_assert!(copied.is_ok());
+    }
+}
+
+/// Copies what an object has from `start` on.
+fn copy_from(object: &Bound<'_, PyAny>, start: usize, out: &mut [u8]) -> PyResult<()> {
+    let py = object.py();
+    let step = PySlice::new(py, start.try_into()?, (start + out.len()).try_into()?, 1);
+    let view = PyMemoryView::from(object)?.get_item(step)?;
+    PyBuffer::get(&view)?.copy_to_slice(py, out)
+}
+
 impl<'py> Encoded<'py> {
+    /// Whether other threads would notice if they stood still while it is copied.
+    pub(crate) fn is_large(&self) -> bool {
+        self.parts.iter().map(Part::length).sum::<usize>() >= LARGE
+    }
+
+    /// What the payload is gathered from, without the GIL.
+    pub(crate) fn detached_parts(&self) -> Vec<DetachedPart<'_>> {
+        self.parts.iter().map(EncodedPart::detached).collect()
+    }
+
     /// What the fast lane's encoder has made.
     pub(crate) fn fast(values: Vec<u8>, large: Vec<Large<'py>>) -> Self {
         let mut parts = vec![EncodedPart::Bytes(values)];
@@ -140,27 +210,48 @@ impl Codec {
 
     /// Encodes one value.
     pub(crate) fn encode<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
-        let mut fast = Encoder::with_parts();
-        if fast.push(value).is_some() {
-            let (values, large) = fast.finish();
-            return Ok(Encoded::fast(values, large));
+        match Self::encode_fast(value) {
+            Some(encoded) => Ok(encoded),
+            None => self.pickle(value),
         }
-        self.pickle(value)
+    }
+
+    /// Encodes a value that the fast lane takes.
+    pub(crate) fn encode_fast<'py>(value: &Bound<'py, PyAny>) -> Option<Encoded<'py>> {
+        let mut fast = Encoder::with_parts();
+        fast.push(value)?;
+        let (values, large) = fast.finish();
+        Some(Encoded::fast(values, large))
     }
 
     /// Encodes a value that is not for the fast lane.
     pub(crate) fn pickle<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
-        let dumped = self.dumps.bind(value.py()).call1((value,))?;
-        let part =
-            |buffer: PyResult<_>| Ok(EncodedPart::Buffer(value.py(), PyBuffer::get(&buffer?)?));
+        let encoded = Self::pickle_with(self.dumps.bind(value.py()), value)?;
+        encoded.ok_or_else(|| PyValueError::new_err("not pickled"))
+    }
+
+    /// Encodes a value by another function like `dumps`, which may decline by returning `None`.
+    pub(crate) fn pickle_with<'py>(
+        dumps: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Encoded<'py>>> {
+        let dumped = dumps.call1((value,))?;
+        if dumped.is_none() {
+            return Ok(None);
+        }
+        let part = |object: PyResult<Bound<'py, PyAny>>| {
+            let object = object?;
+            let buffer = PyBuffer::get(&object)?;
+            Ok(EncodedPart::Buffer(object, buffer))
+        };
         let Ok(pair) = dumped.cast::<PyTuple>() else {
             let parts = dumped.try_iter()?.map(part).collect::<PyResult<_>>()?;
-            return Ok(Encoded { flags: 0, parts });
+            return Ok(Some(Encoded { flags: 0, parts }));
         };
         let (buffers, tickets): (Bound<'py, PyAny>, Vec<u8>) = pair.extract()?;
         let mut parts = buffers.try_iter()?.map(part).collect::<PyResult<Vec<_>>>()?;
         parts.push(EncodedPart::Bytes(tickets));
-        Ok(Encoded { flags: HANDLES, parts })
+        Ok(Some(Encoded { flags: HANDLES, parts }))
     }
 
     /// The value of a payload whose format `flags` tell.

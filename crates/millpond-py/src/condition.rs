@@ -1,7 +1,7 @@
 //! `Condition`.
 //!
-//! The table of waiters has a guard, which is held for moments unless its holder is stopped. So it is
-//! entered without the interpreter lock: other threads go on.
+//! A process that holds the guard of the table of waiters may be stopped, so waiting for the guard
+//! releases the GIL.
 
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ impl Guard {
             Self::Lock(lock) => Ok(lock.get().0.is_mine()),
             Self::RLock(lock) => Ok(lock.get().0.is_mine()),
             Self::Foreign(lock) => {
-                lock.bind(py).getattr("_semlock")?.call_method0("_is_mine")?.extract()
+                lock.bind(py).getattr("_semlock")?.getattr("_is_mine")?.call0()?.extract()
             }
         }
     }
@@ -69,18 +69,17 @@ impl Guard {
             Self::RLock(lock) => lock.get().0.release_all().map_err(crate::acquire::refusal),
             Self::Foreign(lock) => {
                 let lock = lock.bind(py);
-                let count = lock.getattr("_semlock")?.call_method0("_count")?.extract()?;
+                let count = lock.getattr("_semlock")?.getattr("_count")?.call0()?.extract()?;
                 for _ in 0..count {
-                    lock.call_method0("release")?;
+                    lock.getattr("release")?.call0()?;
                 }
                 Ok(count)
             }
         }
     }
 
-    /// Acquires the lock as often as it was held, whatever signal handlers raise meanwhile: whoever
-    /// waits on a condition may rely on having its lock afterwards. After an owner's death the
-    /// caller holds it too, and learns of the death.
+    /// Acquires the lock as often as it was held, whatever signal handlers raise meanwhile: after
+    /// `wait` the caller holds the lock in any case, also when its owner died.
     ///
     /// The error is what was raised first, before this or in it, with the death as its context.
     fn reacquire(&self, py: Python<'_>, count: u64, raised: &mut Option<PyErr>) -> PyResult<()> {
@@ -166,13 +165,28 @@ impl PyCondition {
         Ok(Self { condition: handle::made_or_opened(kwargs)?, lock: PyOnceLock::new() })
     }
 
-    /// Gives a new one its lock.
+    /// Give a new condition its lock.
     fn _use(&self, lock: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = self.lock.set(lock.py(), Guard::new(lock)?);
         Ok(())
     }
 
-    /// Waits until it is notified: whether it was, or the time was over.
+    /// Release the lock, block until notified, and acquire the lock again.
+    ///
+    /// A recursive lock is released completely, and acquired again as often as it was held.
+    ///
+    /// Args:
+    ///     timeout: how many seconds to wait at most for the notification; None waits without a
+    ///         limit. Acquiring the lock again is not limited.
+    ///
+    /// Returns:
+    ///     True if notified; False if the time ran out.
+    ///
+    /// Raises:
+    ///     AssertionError: the calling thread does not hold the lock.
+    ///     OwnerDied: the process that held the lock meanwhile was killed or failed. The caller
+    ///         holds the lock, as always after waiting; another waiter is notified instead.
+    ///     ValueError: the timeout is nan.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let guard = self.guard(py)?;
@@ -207,7 +221,7 @@ impl PyCondition {
         match (reacquired, place) {
             (Ok(()), place) => Ok(place.is_some_and(|place| condition.leave(&place))),
             (Err(error), place) => {
-                // Whoever gets an error does not do what it was notified for.
+                // The caller gets an error, so the notification is for another waiter.
                 if let Some(place) = place {
                     py.detach(|| condition.withdraw(place));
                 }
@@ -216,7 +230,13 @@ impl PyCondition {
         }
     }
 
-    /// Wakes up to `n` of those that have waited longest.
+    /// Wake waiters, those first that have waited longest. They run once the lock is released.
+    ///
+    /// Args:
+    ///     n: how many to wake at most.
+    ///
+    /// Raises:
+    ///     AssertionError: the calling thread does not hold the lock.
     #[pyo3(signature = (n = 1))]
     fn notify(&self, py: Python<'_>, n: i64) -> PyResult<()> {
         if !self.guard(py)?.is_mine(py)? {
@@ -227,20 +247,28 @@ impl PyCondition {
         Ok(())
     }
 
-    /// Wakes all that wait.
+    /// Wake all waiters. They run, one after the other, once the lock is released.
+    ///
+    /// Raises:
+    ///     AssertionError: the calling thread does not hold the lock.
     fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
         self.notify(py, i64::MAX)
     }
 
+    /// Acquire the condition's lock for the `with` statement; return True.
+    ///
+    /// Raises:
+    ///     OwnerDied: as for `Lock.acquire`. The body does not run, and the lock is free again.
     fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let entered = match self.guard(py)? {
             Guard::Lock(lock) => lock.get().__enter__(py)?,
             Guard::RLock(lock) => lock.get().__enter__(py)?,
-            Guard::Foreign(lock) => return lock.bind(py).call_method0("__enter__"),
+            Guard::Foreign(lock) => return lock.bind(py).getattr("__enter__")?.call0(),
         };
         Ok(PyBool::new(py, entered).to_owned().into_any())
     }
 
+    /// Release the condition's lock at the end of a `with` statement.
     #[pyo3(signature = (*args))]
     fn __exit__(&self, args: &Bound<'_, PyTuple>) -> PyResult<()> {
         match self.guard(args.py())? {
@@ -250,24 +278,27 @@ impl PyCondition {
         }
     }
 
-    /// How many wait and were not notified yet.
+    /// Return how many waiters have not been notified yet.
     fn _waiting(&self) -> usize {
         self.condition.waiting()
     }
 
-    /// How many were notified and have not noticed it yet.
+    /// Return how many waiters were notified and have not returned yet.
     fn _notified(&self) -> usize {
         self.condition.granted()
     }
 
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.condition, sent)
     }
 
+    /// Return the descriptor of its memory.
     fn _fd(&self) -> i32 {
         handle::fd(&self.condition)
     }
 
+    /// Open what a ticket names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,

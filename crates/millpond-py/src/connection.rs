@@ -1,10 +1,10 @@
 //! One end of a pipe, as `multiprocessing.connection.Connection` has it.
 
 use std::cell::Cell;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::pipe::packet::HEADER;
@@ -15,11 +15,12 @@ use millpond_core::pool::payload::{Part, Parts, Payload};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+use pyo3::types::{PyBytes, PyGenericAlias, PyMemoryView, PySlice, PyType};
 
 use crate::codec::{Encoded, EncodedPart, FAST, shared_codec};
 use crate::fast::{Decoder, Encoder};
-use crate::waiting::deadline;
+use crate::os_error::os_error;
+use crate::waiting::{deadline, refuse_nan};
 
 /// What a message is: a pickle and its buffers, a value of the fast lane, or bytes.
 const PICKLE: u8 = 0;
@@ -28,32 +29,17 @@ const BYTES: u8 = 1;
 /// Waits come back to the interpreter so often, to see whether the connection was closed or a
 /// signal came just before the wait.
 const SLICE: Duration = Duration::from_millis(100);
-/// How long a wait pauses that was woken for nothing.
+/// How long a wait pauses that was woken for nothing, or for threads of this process.
 const FALSE_ALARM: Duration = Duration::from_millis(1);
 
 /// One end of a pipe.
 #[pyclass(name = "Connection", subclass, frozen, module = "millpond._engine")]
 pub(crate) struct PyConnection {
-    /// `None` once it is closed. Held for a moment by threads that have the interpreter, never
-    /// while Python runs, so that `os.fork` finds it free.
+    /// `None` once it is closed. Threads lock it with the GIL held, and never while Python code
+    /// runs, so `os.fork` finds it unlocked.
     end: Mutex<Option<Arc<End>>>,
     readable: AtomicBool,
     writable: bool,
-}
-
-fn os_error(error: &io::Error) -> PyErr {
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return PyMemoryError::new_err("no memory for the message");
-    }
-    let text = error.to_string();
-    match error.raw_os_error() {
-        // Python chooses the subclass by the number, and has the number in its text itself.
-        Some(code) => {
-            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            PyOSError::new_err((code, text))
-        }
-        None => PyOSError::new_err(text),
-    }
 }
 
 fn receive_error(error: ReceiveError) -> PyErr {
@@ -113,7 +99,7 @@ impl PyConnection {
 
     fn readable_end(&self) -> PyResult<Arc<End>> {
         let end = self.open_end()?;
-        // Relaxed: threads with the interpreter see each other's stores.
+        // Relaxed: it says nothing of other memory.
         if self.readable.load(Ordering::Relaxed) {
             Ok(end)
         } else {
@@ -173,8 +159,8 @@ impl PyConnection {
         })
     }
 
-    /// A message of bytes is too long for who receives it: as in the standard library, nothing can
-    /// be received any more.
+    /// The error of a message of bytes that is longer than the receiver allows: as in the standard
+    /// library, nothing can be received afterwards.
     fn bad_message_length(&self) -> PyErr {
         if self.writable {
             self.readable.store(false, Ordering::Relaxed);
@@ -199,7 +185,7 @@ impl PyConnection {
             // One pickle, with all that was beside it.
             other => {
                 let value = value(py, other)?;
-                let dumps = py.import("millpond._codec")?.getattr("dumps_in_band")?;
+                let dumps = py.import("millpond._pickling.codec")?.getattr("dumps_in_band")?;
                 let parts: Vec<Bound<'_, PyBytes>> = dumps.call1((value,))?.extract()?;
                 use_it(parts.first().map_or(&[], |pickle| pickle.as_bytes()))
             }
@@ -261,52 +247,91 @@ impl PyConnection {
         Ok(Self { end, readable: AtomicBool::new(readable), writable })
     }
 
-    /// True if the connection is closed.
+    /// Return the class with the types of what it sends and receives, for type annotations.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(cls.py(), cls, item)
+    }
+
+    /// Whether the connection is closed in this process.
     #[getter]
     fn closed(&self) -> bool {
         self.lock().is_none()
     }
 
-    /// True if the connection is readable.
+    /// Whether the connection can receive.
     #[getter]
     fn readable(&self) -> bool {
         self.readable.load(Ordering::Relaxed)
     }
 
-    /// True if the connection is writable.
+    /// Whether the connection can send.
     #[getter]
     fn writable(&self) -> bool {
         self.writable
     }
 
-    /// Gives a connection that was made from a descriptor its rings.
+    /// Give a connection that was made from a descriptor its rings.
     fn _attach(&self, rings: &PyRings, side: u8) -> PyResult<()> {
         self.open_end()?.attach(Arc::clone(&rings.0), side);
         Ok(())
     }
 
-    /// The rings, and the number of the end, for another process that gets the descriptor.
+    /// Return the rings and the number of the end, for a process that gets the descriptor.
     fn _rings(&self) -> PyResult<Option<(PyRings, u8)>> {
         Ok(self.open_end()?.rings().map(|(rings, side)| (PyRings(rings), side)))
     }
 
+    /// The descriptor, or None once the connection is closed.
     #[getter]
     fn _handle(&self) -> Option<RawFd> {
         self.lock().as_ref().map(|end| end.as_fd().as_raw_fd())
     }
 
-    /// The number of the connection's socket.
+    /// Return the descriptor of the connection, for `select` and its like.
+    ///
+    /// Raises:
+    ///     OSError: the connection is closed.
     fn fileno(&self) -> PyResult<RawFd> {
         self._handle().ok_or_else(closed)
     }
 
-    /// Close the connection.
+    /// Close the connection in this process. A second call does nothing.
+    ///
+    /// The other end gets `EOFError` once no process has this end open and all was received.
     fn close(&self) {
         let end = self.lock().take();
         drop(end);
     }
 
-    /// Send a (picklable) object.
+    /// Stop managing the descriptor: it stays open, and the connection counts as closed.
+    fn _detach(&self, py: Python<'_>) {
+        let Some(mut end) = self.lock().take() else { return };
+        // Threads that wait let go of it at the end of their slice: the connection is closed.
+        loop {
+            match Arc::try_unwrap(end) {
+                Ok(end) => {
+                    let _ = OwnedFd::from(end).into_raw_fd();
+                    return;
+                }
+                Err(shared) => end = shared,
+            }
+            py.detach(|| thread::sleep(FALSE_ALARM));
+        }
+    }
+
+    /// Send an object to the other end, waiting while the pipe is full.
+    ///
+    /// Args:
+    ///     obj: any object that can be pickled. Changes after the call do not reach the receiver.
+    ///
+    /// Raises:
+    ///     BrokenPipeError: no process has the other end open any more.
+    ///     OSError: the connection is closed or read-only.
+    ///     Exception: whatever pickling raises. Nothing was sent.
     fn send(&self, obj: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = obj.py();
         let end = self.writable_end()?;
@@ -324,7 +349,17 @@ impl PyConnection {
         self.send_parts(py, &end, encoded.flags, &encoded.parts())
     }
 
-    /// Send the bytes of a bytes-like object, or `size` of them from `offset` on.
+    /// Send bytes as one message, waiting while the pipe is full.
+    ///
+    /// Args:
+    ///     buf: an object with the buffer interface, such as `bytes`.
+    ///     offset: where in it the message starts.
+    ///     size: how many bytes the message has; by default, all from `offset` on.
+    ///
+    /// Raises:
+    ///     ValueError: the offset or size is negative or reaches beyond the end of the buffer.
+    ///     BrokenPipeError: no process has the other end open any more.
+    ///     OSError: the connection is closed or read-only.
     #[pyo3(signature = (buf, offset=0, size=None))]
     fn send_bytes(
         &self,
@@ -347,17 +382,31 @@ impl PyConnection {
             return self.send_parts(py, &end, BYTES, &[&part]);
         }
         let Some(view) = view else { return Ok(()) };
-        let part = EncodedPart::Buffer(py, part_of(&view, start, length)?);
+        let part = EncodedPart::Buffer(buf.clone(), part_of(&view, start, length)?);
         self.send_parts(py, &end, BYTES, &[&part])
     }
 
-    /// Receive an object.
+    /// Receive an object, waiting until one was sent.
+    ///
+    /// Raises:
+    ///     EOFError: nothing is left to receive and no process has the other end open any more.
+    ///     OSError: the connection is closed or write-only.
+    ///     Exception: whatever unpickling raises. The message is gone then.
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let end = self.readable_end()?;
         self.receive(py, &end, |message| value(py, message))
     }
 
-    /// Receive a message as bytes.
+    /// Receive a message as bytes, waiting until one was sent.
+    ///
+    /// Args:
+    ///     maxlength: how many bytes the message may have; any number by default.
+    ///
+    /// Raises:
+    ///     EOFError: nothing is left to receive and no process has the other end open any more.
+    ///     OSError: the connection is closed or write-only, or the message is longer than
+    ///         `maxlength`. After the latter nothing more can be received.
+    ///     ValueError: `maxlength` is negative.
     #[pyo3(signature = (maxlength=None))]
     fn recv_bytes<'py>(
         &self,
@@ -376,7 +425,21 @@ impl PyConnection {
         received.ok_or_else(|| self.bad_message_length())
     }
 
-    /// Receive a message into a writable bytes-like object; return the number of bytes received.
+    /// Receive a message into a buffer, waiting until one was sent.
+    ///
+    /// Args:
+    ///     buf: a writable object with the buffer interface, such as `bytearray`.
+    ///     offset: where in it the message is written.
+    ///
+    /// Returns:
+    ///     The length of the message in bytes.
+    ///
+    /// Raises:
+    ///     multiprocessing.BufferTooShort: the message does not fit; `args[0]` is the message.
+    ///     EOFError: nothing is left to receive and no process has the other end open any more.
+    ///     OSError: the connection is closed or write-only.
+    ///     TypeError: the buffer is not writable.
+    ///     ValueError: the offset is negative or beyond the end of the buffer.
     #[pyo3(signature = (buf, offset=0))]
     fn recv_bytes_into(&self, buf: &Bound<'_, PyAny>, offset: isize) -> PyResult<usize> {
         let py = buf.py();
@@ -401,7 +464,14 @@ impl PyConnection {
         })
     }
 
-    /// Return whether there is something to receive, waiting for it for so many seconds.
+    /// Return whether there is a message to receive, or the end of the messages.
+    ///
+    /// Args:
+    ///     timeout: how many seconds to wait for one; None waits without a limit.
+    ///
+    /// Raises:
+    ///     OSError: the connection is closed or write-only.
+    ///     ValueError: the timeout is nan.
     #[pyo3(signature = (timeout=Some(0.0)), text_signature = "(self, /, timeout=0.0)")]
     fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let end = self.readable_end()?;
@@ -409,10 +479,12 @@ impl PyConnection {
         Ok(!ready.is_empty())
     }
 
+    /// Return the connection, which the end of the `with` statement closes.
     fn __enter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
+    /// Close the connection.
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, _exception: &Bound<'_, PyAny>) {
         self.close();
@@ -465,13 +537,14 @@ fn wait_sliced(
     timeout: Option<f64>,
     between_slices: impl Fn() -> PyResult<()>,
 ) -> PyResult<Vec<bool>> {
+    refuse_nan(timeout)?;
     // One alone that has a message needs no system call.
     if let [Awaited::End(end)] = awaited
         && end.has_message()
     {
         return Ok(vec![true]);
     }
-    let deadline = deadline(timeout);
+    let deadline = deadline(timeout)?;
     let fds: Vec<RawFd> = awaited.iter().map(Awaited::number).collect();
     let mut spin = awaited.iter().any(|one| matches!(one, Awaited::End(_)));
     let mut waited = any_readable(&fds, Some(Instant::now()), false);
@@ -493,8 +566,8 @@ fn wait_sliced(
         let is_false_alarm = readable.contains(&true);
         waited = py.detach(|| {
             if is_false_alarm {
-                // Whoever takes away what there is to read is about to do so.
-                std::thread::sleep(FALSE_ALARM);
+                // Another receiver is about to take the message.
+                thread::sleep(FALSE_ALARM);
             }
             any_readable(&fds, slice(deadline), spin)
         });
@@ -531,14 +604,13 @@ impl PyRings {
         Ok(Self(Arc::new(rings)))
     }
 
-    /// The number of the memory's descriptor.
+    /// Return the descriptor of the memory.
     fn fileno(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }
 }
 
-/// Two descriptors that are the ends of a new pipe, and the pipe's memory. Nobody owns the
-/// descriptors yet.
+/// Return the descriptors of a new pipe's ends, which the caller has to close, and its memory.
 #[pyfunction]
 pub(crate) fn pipe() -> PyResult<(RawFd, RawFd, Option<PyRings>)> {
     let (a, b) = End::pair().map_err(|e| os_error(&e))?;
@@ -546,7 +618,7 @@ pub(crate) fn pipe() -> PyResult<(RawFd, RawFd, Option<PyRings>)> {
     Ok((OwnedFd::from(a).into_raw_fd(), OwnedFd::from(b).into_raw_fd(), rings))
 }
 
-/// Whether a descriptor is the end of a pipe.
+/// Return whether a descriptor is the end of a pipe.
 #[pyfunction]
 pub(crate) fn is_pipe(fd: RawFd) -> bool {
     fd >= 0 && End::is_one(fd)

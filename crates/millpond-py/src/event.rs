@@ -19,19 +19,31 @@ impl PyEvent {
         handle::made_or_opened(kwargs).map(Self)
     }
 
+    /// Return whether the flag is set.
     fn is_set(&self) -> bool {
         self.0.is_set()
     }
 
+    /// Set the flag and wake all waiters.
     fn set(&self) {
         self.0.set();
     }
 
+    /// Clear the flag: later calls of `wait` block until it is set again.
     fn clear(&self) {
         self.0.clear();
     }
 
-    /// Waits until it is set: whether it was, or the time was over.
+    /// Block until the flag is set; return at once if it is.
+    ///
+    /// Args:
+    ///     timeout: how many seconds to wait at most; None waits without a limit.
+    ///
+    /// Returns:
+    ///     True if the flag was set, even if it has been cleared since; False if the time ran out.
+    ///
+    /// Raises:
+    ///     ValueError: the timeout is nan.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let deadline = waiting::deadline_of(timeout)?;
@@ -47,18 +59,22 @@ impl PyEvent {
         Ok(through.is_some())
     }
 
+    /// Return how it is pickled: as a handle to the same object.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         handle::reduce(slf)
     }
 
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 
+    /// Return the descriptor of its memory.
     fn _fd(&self) -> i32 {
         handle::fd(&self.0)
     }
 
+    /// Open what a ticket names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,

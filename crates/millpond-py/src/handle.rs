@@ -1,6 +1,6 @@
 //! Handles to shared objects, on their way between processes.
 //!
-//! A class whose objects travel has three methods, which `millpond._handles` calls:
+//! A class whose objects travel has three methods, which `millpond._pickling.handles` calls:
 //! `_ticket(sent)`, `_fd()` and the class method `_open(ticket, fd)`; and its `__reduce__` is
 //! [`reduce`]. A class that Python subclasses makes its object in `__new__`, with
 //! [`made_or_opened`], and its `_open` is [`opened_as`].
@@ -15,12 +15,15 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
+use crate::once::once;
+use crate::os_error::os_error;
+
 /// What pickle does with a handle.
 pub(crate) fn reduce<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static REDUCE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = handle.py();
-    let import = || Ok::<_, PyErr>(py.import("millpond._handles")?.getattr("reduce")?.unbind());
-    REDUCE.get_or_try_init(py, import)?.bind(py).call1((handle,))
+    let import = || Ok(py.import("millpond._pickling.handles")?.getattr("reduce")?.unbind());
+    once(py, &REDUCE, import)?.bind(py).call1((handle,))
 }
 
 /// The bytes that lead to the object: by themselves if they are `sent`, else with its descriptor.
@@ -40,7 +43,7 @@ pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
 
 /// The object that a ticket leads to, behind a descriptor that was passed with it if there is one.
 pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
-    let fd = fd.map(adopt).transpose()?;
+    let fd = fd.map(adopt).transpose().map_err(os_error)?;
     Shared::open(ticket, fd).map_err(error)
 }
 
@@ -54,7 +57,7 @@ pub(crate) fn made_or_opened<T: SharedObject>(
             let (ticket, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
             open(ticket.as_bytes(), fd)
         }
-        None => Ok(Shared::zeroed()?),
+        None => Shared::zeroed().map_err(os_error),
     }
 }
 
@@ -76,7 +79,7 @@ const HANDLE: &str = "_handle";
 pub(crate) fn error(error: TicketError) -> PyErr {
     match error {
         TicketError::Damaged => PyValueError::new_err(error.to_string()),
-        TicketError::System(error) => error.into(),
+        TicketError::System(error) => os_error(error),
         gone => PyOSError::new_err(gone.to_string()),
     }
 }

@@ -1,7 +1,8 @@
-//! The Python door of millpond: the extension module `millpond._engine`.
+//! The Python binding of millpond: the extension module `millpond._engine`.
 //!
-//! One class a file; each takes its arguments, calls the engine without the interpreter lock where
-//! it may wait, and converts the error. What must be Python is in `python/millpond`.
+//! One class a file; each extracts its arguments, calls the engine, releasing the GIL where it may
+//! wait, and converts the error. What must be Python is in `python/millpond`. The only `unsafe` is in
+//! `finalization.rs`, `quick.rs` and `zygote.rs`.
 
 use pyo3::prelude::*;
 
@@ -14,16 +15,21 @@ mod condition;
 mod connection;
 mod event;
 mod fast;
+#[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod finalization;
 mod handle;
 mod lent;
 mod lock;
 mod number;
+mod once;
+mod os_error;
 mod outcome;
 mod pool;
 mod queue;
 mod quick;
 mod rlock;
 mod semaphore;
+mod template;
 mod waiting;
 mod worker;
 mod zygote;
@@ -31,7 +37,9 @@ mod zygote;
 /// The engine behind the package `millpond`.
 #[pymodule]
 mod _engine {
+    use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
+    use pyo3::sync::PyOnceLock;
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
@@ -57,32 +65,36 @@ mod _engine {
     #[pymodule_export]
     use crate::semaphore::PySemaphore;
     #[pymodule_export]
+    use crate::template::{PyForkedZygote, PyTemplateClient};
+    #[pymodule_export]
     use crate::worker::{Progress, PyWorker};
     #[pymodule_export]
-    use crate::zygote::{PyZygote, PyZygoteFds};
+    use crate::zygote::{PyNewWorker, PyZygoteFds, fork_in_vain, serve_template};
 
-    /// How many processors this process may use: its affinity and its cgroup's quota count.
+    /// Return the number of CPUs that this process may use, by its affinity and its cgroup's quota.
     #[pyfunction]
     fn cpu_count() -> usize {
         millpond_core::cpu::cpu_count()
     }
 
-    /// Waits until what this process made and sent to others has arrived, but not for longer than
-    /// so many seconds; whether it has.
+    /// Wait until all objects that this process has sent have arrived; return whether they have.
+    ///
+    /// Args:
+    ///     timeout: how many seconds to wait at most.
     #[pyfunction]
     fn wait_for_arrivals(py: Python<'_>, timeout: f64) -> PyResult<bool> {
-        let deadline = crate::waiting::deadline(Some(timeout));
+        let deadline = crate::waiting::deadline(Some(timeout))?;
         let wait = |until| millpond_core::shm::ticket::wait_for_arrivals(until).then_some(());
         Ok(crate::waiting::wait(py, deadline, wait)?.is_some())
     }
 
-    /// Raises MemoryError if the machine could never hold so many bytes.
+    /// Keep the locks and permits that this process holds from being freed by its normal end.
     #[pyfunction]
-    fn could_hold(length: u64) -> PyResult<()> {
-        millpond_core::os::memory::could_hold(length).map_err(crate::bytes::want)
+    fn keep_holdings(py: Python<'_>) {
+        py.detach(millpond_core::shm::holdings::keep);
     }
 
-    /// A plain value in the fast lane's format; `None` if it is not for the fast lane.
+    /// Return a plain value in the fast lane's format; None if it is not for the fast lane.
     #[pyfunction]
     fn encode<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
         let mut encoder = crate::fast::Encoder::default();
@@ -90,17 +102,31 @@ mod _engine {
         Some(PyBytes::new(value.py(), &encoder.finish().0))
     }
 
-    /// The value that `encode` encoded.
+    /// Return the value that `encode` encoded.
     ///
-    /// Raises ValueError if the bytes are damaged.
+    /// Raises:
+    ///     ValueError: the bytes are damaged.
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         crate::fast::Decoder::new(data).pull(py)
     }
 
+    /// The first interpreter of the process that loads this has it: what the engine keeps of
+    /// Python, classes among other things, is that interpreter's, and of no use once it is gone.
+    fn claim(py: Python<'_>) -> PyResult<()> {
+        static FIRST: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+        // Each interpreter has a `sys` of its own. This one stays, so no other gets its address.
+        let own = py.import("sys")?;
+        if FIRST.get_or_init(py, || own.clone().unbind()).is(&own) {
+            return Ok(());
+        }
+        Err(PyImportError::new_err("another interpreter of this process has loaded it"))
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        claim(py)?;
         crate::acquire::quicken::<PyLock>(py)?;
         crate::acquire::quicken::<PyRLock>(py)?;
         crate::acquire::quicken::<PySemaphore>(py)?;

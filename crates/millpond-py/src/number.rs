@@ -38,10 +38,12 @@ impl PyGuardedNumber {
         Ok(Self { numbers: numbers(memory, code)?, lock, object })
     }
 
+    /// Return the lock.
     fn get_lock(&self, py: Python<'_>) -> Py<PyRLock> {
         self.lock.clone_ref(py)
     }
 
+    /// The number. Reading and writing it take the lock.
     #[getter]
     fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let scalar = locked(py, &self.lock, || Ok(self.numbers.get(0)))?;
@@ -65,7 +67,14 @@ impl PyGuardedNumber {
         })
     }
 
-    /// Adds under the lock and returns the sum.
+    /// Add to the value under its lock, and return the sum.
+    ///
+    /// The sum is as ctypes stores it: integers wrap around.
+    ///
+    /// Raises:
+    ///     TypeError: the amount is no number of the value's kind.
+    ///     OwnerDied: the process that held the lock was killed or failed. Nothing was added, the
+    ///         value is as that process left it, and the lock is free again.
     fn add<'py>(&self, py: Python<'py>, amount: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let amount = summand(self.numbers.kind(), amount)?;
         let sum = locked(py, &self.lock, || Ok(self.numbers.add(0, amount)))?;
@@ -94,11 +103,20 @@ impl PyGuardedNumbers {
         Ok(Self { numbers: numbers(memory, code)?, length, lock })
     }
 
+    /// Return the lock.
     fn get_lock(&self, py: Python<'_>) -> Py<PyRLock> {
         self.lock.clone_ref(py)
     }
 
-    /// Adds under the lock to the number at an index, and returns the sum.
+    /// Add to one element under the lock, and return the sum.
+    ///
+    /// The sum is as ctypes stores it: integers wrap around.
+    ///
+    /// Raises:
+    ///     IndexError: there is no such element.
+    ///     TypeError: the amount is no number of the elements' kind.
+    ///     OwnerDied: the process that held the lock was killed or failed. Nothing was added, the
+    ///         element is as that process left it, and the lock is free again.
     fn add<'py>(
         &self,
         py: Python<'py>,

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::pool::payload::Payload;
-use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason};
-use pyo3::exceptions::PyOSError;
+use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason, Wanted};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::codec::Codec;
 use crate::fast::Decoder;
+use crate::once::once;
+use crate::os_error::{os_error, os_error_in};
 
 /// The status of a task that failed; its payload is an account and a pickled exception.
 pub(crate) const FAILED: u8 = 1;
@@ -19,11 +21,11 @@ pub(crate) const FAILED: u8 = 1;
 /// the exception is kept here.
 pub(crate) const UNSENT: u8 = 2;
 
-/// Builds the exception for a failure; see `millpond._failures`.
+/// Builds the exception for a failure; see `millpond._pool.errors`.
 fn failures<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let import = || Ok::<_, PyErr>(py.import("millpond._failures")?.unbind());
-    MODULE.get_or_try_init(py, import)?.bind(py).getattr(name)
+    let import = || Ok(py.import("millpond._pool.errors")?.unbind());
+    once(py, &MODULE, import)?.bind(py).getattr(name)
 }
 
 /// The result of a task, or the exception that says why there is none. `first_item` is the number
@@ -39,6 +41,13 @@ pub(crate) fn value<'py>(
         Outcome::Finished { status: UNSENT, payload } => Err(codec.take_unsent(&payload)),
         Outcome::Finished { status, payload } => match codec.decode(py, status, payload) {
             Ok(value) => Ok(value),
+            // Ctrl-C, in the thread that it is meant for; and what is no fault of the result's.
+            Err(error)
+                if error.is_instance_of::<PyKeyboardInterrupt>(py)
+                    || error.is_instance_of::<PyMemoryError>(py) =>
+            {
+                Err(error)
+            }
             Err(error) => {
                 let undecodable = failures(py, "undecodable_result")?.call1((error.value(py),))?;
                 Err(PyErr::from_value(undecodable))
@@ -46,6 +55,13 @@ pub(crate) fn value<'py>(
         },
         Outcome::Crashed(crash) => Err(crashed(py, &crash, first_item)?),
         Outcome::Cancelled(reason) => Err(cancelled(py, codec, &reason)?),
+        Outcome::NoMemory { wanted, error } => {
+            let prevented = match wanted {
+                Wanted::Function => "the task's function could not be sent to a worker",
+                Wanted::Result => "there is no room for the task's result",
+            };
+            Err(os_error_in(prevented, error))
+        }
     }
 }
 
@@ -97,7 +113,6 @@ fn crashed(py: Python<'_>, crash: &Crash, first_item: u64) -> PyResult<PyErr> {
     let cause = match crash.cause {
         CrashCause::Died => "",
         CrashCause::ZygoteDied => "the process that forks this pool's workers died",
-        CrashCause::Unmappable => "this process had no room for the task's result",
         CrashCause::Corrupt => "it had damaged the memory that it shares with the pool",
     };
     let item = first_item + u64::from(crash.item);
@@ -125,6 +140,7 @@ pub(crate) fn exitcode(status: ExitStatus) -> Option<i32> {
 pub(crate) fn cancelled(py: Python<'_>, codec: &Codec, reason: &Reason) -> PyResult<PyErr> {
     match reason {
         Reason::Terminated => Ok(PyErr::from_value(failures(py, "pool_terminated")?.call0()?)),
+        Reason::Cancelled => Ok(PyErr::from_value(failures(py, "call_cancelled")?.call0()?)),
         Reason::JobFailed => Ok(PyErr::from_value(failures(py, "call_failed")?.call0()?)),
         Reason::Broken(breakage) => broken(py, codec, breakage),
     }
@@ -151,11 +167,7 @@ pub(crate) fn broken(py: Python<'_>, codec: &Codec, breakage: &Arc<Breakage>) ->
             ("worker died", format!("worker {pid} {status}").into_pyobject(py)?.into_any())
         }
         Breakage::CannotStart(error) => {
-            let error = match error.raw_os_error() {
-                Some(code) => PyOSError::new_err((code, error.to_string())),
-                None => PyOSError::new_err(error.to_string()),
-            };
-            ("cannot start", error.value(py).clone().into_any())
+            ("cannot start", os_error(error).value(py).clone().into_any())
         }
     };
     let arguments = PyTuple::new(py, [arguments.0.into_pyobject(py)?.into_any(), arguments.1])?;

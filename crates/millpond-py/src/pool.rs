@@ -1,19 +1,24 @@
 //! A pool, in the process that made it.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millpond_core::pool::job::{JobSpec, Target};
-use millpond_core::pool::payload::Parts;
+use millpond_core::pool::luggage::Luggage;
+use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask};
-use millpond_core::pool::zygote::client::ZygoteSource;
+use millpond_core::pool::zygote::client::{NewZygote, Replacement, ZygoteSource};
 use millpond_core::pool::zygote::server::ZygoteFds;
 use millpond_core::pool::{Config, Pool, PoolError, Waited};
 use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::codec::{Codec, Encoded};
+use crate::codec::{Codec, DetachedPart, Encoded};
+use crate::os_error::os_error;
 use crate::outcome;
+use crate::template::PyForkedZygote;
 use crate::waiting::deadline;
 use crate::zygote::PyZygoteFds;
 
@@ -21,21 +26,46 @@ use crate::zygote::PyZygoteFds;
 const BATCH: usize = 64;
 
 /// Makes zygotes by calling Python.
-struct PySource(Py<PyAny>);
+struct PySource {
+    launcher: Py<PyAny>,
+    is_slow: bool,
+}
+
+fn attached<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> io::Result<T> {
+    match Python::try_attach(call) {
+        Some(result) => result.map_err(io::Error::from),
+        None => Err(io::Error::other("the interpreter is shutting down")),
+    }
+}
 
 impl ZygoteSource for PySource {
-    fn start(&self, fds: ZygoteFds) -> io::Result<u32> {
-        let launch = |py: Python<'_>| {
+    fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
+        attached(|py| {
             let fds = Py::new(py, PyZygoteFds(Some(fds)))?;
-            let pid = self.0.bind(py).call1((&fds,))?.extract();
+            let started = self.launcher.bind(py).call_method1("start", (&fds,))?;
             // The zygote has them now.
             fds.borrow_mut(py).0 = None;
-            pid
-        };
-        match Python::try_attach(launch) {
-            Some(pid) => pid.map_err(io::Error::from),
-            None => Err(io::Error::other("the interpreter is shutting down")),
-        }
+            match started.cast::<PyForkedZygote>() {
+                Ok(forked) => forked.borrow_mut().take(),
+                Err(_) => Ok(NewZygote::child(started.extract()?)),
+            }
+        })
+    }
+
+    fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    fn ages(&self) -> bool {
+        true
+    }
+
+    fn replace(&self, count: usize) -> io::Result<Replacement> {
+        attached(|py| {
+            let replaced = self.launcher.bind(py).call_method1("replace", (count,))?;
+            let (tags, outdated) = replaced.extract()?;
+            Ok(Replacement { tags, outdated })
+        })
     }
 }
 
@@ -44,6 +74,28 @@ impl ZygoteSource for PySource {
 pub(crate) struct PyPool {
     pool: Pool,
     codec: Codec,
+    /// `apart(function)`; see `TaskEncoder` in `millpond._pickling.codec`.
+    apart: Py<PyAny>,
+    /// The functions of jobs that take more tasks, where each task carries it.
+    carried: Mutex<HashMap<JobId, Carried>>,
+}
+
+/// Set in a task's `op` when its function comes with its arguments; see `millpond._pool.worker`.
+const CARRIED: u8 = 0x20;
+
+/// A function that tasks carry.
+struct Carried {
+    function: Py<PyAny>,
+    /// Set for a large one, which the workers know by its bytes too: pickles a task's arguments
+    /// without it, or returns `None` if they share an object with it.
+    dumps_beside: Option<Py<PyAny>>,
+}
+
+impl Carried {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        let dumps_beside = self.dumps_beside.as_ref().map(|dumps| dumps.clone_ref(py));
+        Self { function: self.function.clone_ref(py), dumps_beside }
+    }
 }
 
 impl PyPool {
@@ -51,13 +103,56 @@ impl PyPool {
         let raised = match error {
             PoolError::NotRunning => return PyValueError::new_err("Pool not running"),
             PoolError::Broken(breakage) => outcome::broken(py, &self.codec, &breakage),
-            PoolError::Io(error) => return error.into(),
+            PoolError::Io(error) => return os_error(error),
             PoolError::ForeignProcess { owner } => (|| {
-                let failures = py.import("millpond._failures")?;
+                let failures = py.import("millpond._pool.errors")?;
                 Ok(PyErr::from_value(failures.getattr("wrong_process")?.call1((owner,))?))
             })(),
         };
         raised.unwrap_or_else(|error| error)
+    }
+
+    /// Encodes the arguments of a task that carries its function.
+    fn encode_carried<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyAny>,
+    ) -> PyResult<Encoded<'py>> {
+        let both = PyTuple::new(arguments.py(), [function, arguments])?;
+        let mut encoded = self.codec.pickle(both.as_any())?;
+        encoded.flags |= CARRIED;
+        Ok(encoded)
+    }
+
+    /// Encodes the arguments of one of a job's tasks.
+    fn encode_chunk<'py>(
+        &self,
+        carried: Option<&Carried>,
+        chunk: &Bound<'py, PyAny>,
+    ) -> PyResult<Encoded<'py>> {
+        let Some(carried) = carried else {
+            return self.codec.encode(chunk);
+        };
+        if let Some(dumps) = &carried.dumps_beside {
+            // What the fast lane takes is plain, and shares nothing that could be changed.
+            if let Some(encoded) = Codec::encode_fast(chunk) {
+                return Ok(encoded);
+            }
+            if let Some(encoded) = Codec::pickle_with(dumps.bind(chunk.py()), chunk)? {
+                return Ok(encoded);
+            }
+        }
+        self.encode_carried(carried.function.bind(chunk.py()), chunk)
+    }
+
+    fn carried(&self) -> MutexGuard<'_, HashMap<JobId, Carried>> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_down(&self, job: JobId) {
+        let function = self.carried().remove(&job);
+        // Dropping it may run Python code: not under the lock.
+        drop(function);
     }
 
     fn submit_batch(
@@ -68,19 +163,40 @@ impl PyPool {
         batch: &mut Vec<(Encoded<'_>, usize)>,
     ) -> PyResult<()> {
         let luggage: Vec<_> = batch.iter_mut().map(|(encoded, _)| encoded.take_luggage()).collect();
-        let parts: Vec<_> = batch.iter().map(|(encoded, _)| encoded.parts()).collect();
-        let task =
-            |(((encoded, items), parts), luggage): ((&(Encoded<'_>, usize), _), _)| NewTask {
-                op: op | encoded.flags,
-                items: u32::try_from(*items).unwrap_or(u32::MAX),
-                payload: Parts(parts),
-                luggage,
-            };
-        let parts = parts.iter().map(Vec::as_slice);
-        let mut tasks: Vec<_> = batch.iter().zip(parts).zip(luggage).map(task).collect();
-        self.pool.extend(job, &mut tasks, false).map_err(|e| self.error(py, e))?;
+        let heads = batch.iter().map(|(encoded, items)| {
+            (op | encoded.flags, u32::try_from(*items).unwrap_or(u32::MAX))
+        });
+        let heads = heads.zip(luggage);
+        let extended = if batch.iter().any(|(encoded, _)| encoded.is_large()) {
+            let heads: Vec<_> = heads.collect();
+            let parts: Vec<_> = batch.iter().map(|(encoded, _)| encoded.detached_parts()).collect();
+            py.detach(|| {
+                let parts: Vec<_> = parts.iter().map(|parts| as_parts(parts)).collect();
+                self.extend_with(job, heads.into_iter(), &parts)
+            })
+        } else {
+            let parts: Vec<_> = batch.iter().map(|(encoded, _)| encoded.parts()).collect();
+            self.extend_with(job, heads, &parts)
+        };
+        extended.map_err(|e| self.error(py, e))?;
         batch.clear();
         Ok(())
+    }
+
+    fn extend_with(
+        &self,
+        job: JobId,
+        heads: impl Iterator<Item = ((u8, u32), Option<Box<dyn Luggage>>)>,
+        parts: &[Vec<&dyn Part>],
+    ) -> Result<(), PoolError> {
+        let mut tasks: Vec<_> = heads
+            .zip(parts)
+            .map(|(((op, items), luggage), parts)| {
+                let payload = Parts(parts);
+                NewTask { op, items, payload, luggage }
+            })
+            .collect();
+        self.pool.extend(job, &mut tasks, false)
     }
 
     fn loop_until(
@@ -98,6 +214,13 @@ impl PyPool {
     }
 }
 
+/// A worker's number, tag, pid and load.
+type PyWorkerInfo = (u64, u64, Option<u32>, usize);
+
+fn as_parts<'a>(parts: &'a [DetachedPart<'_>]) -> Vec<&'a dyn Part> {
+    parts.iter().map(|part| part as &dyn Part).collect()
+}
+
 fn target(index: Option<i64>) -> Target {
     match index {
         None => Target::All,
@@ -107,22 +230,28 @@ fn target(index: Option<i64>) -> Target {
 
 #[pymethods]
 impl PyPool {
-    /// Starts a pool; `launch(fds)` makes its zygote and returns the pid.
+    /// Starts a pool; `launcher.start(fds)` makes a zygote and returns its pid, or what a template
+    /// returned, `launcher.replace(count)` returns tags for workers that take others' places, and whether
+    /// they need a new zygote. `launcher.is_slow` says that even the first zygote is not waited for.
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "one call, of one place")]
     fn new(
+        py: Python<'_>,
         processes: usize,
         tasks_per_worker: Option<u64>,
         traced: bool,
         fragile: bool,
-        launch: Py<PyAny>,
+        launcher: Py<PyAny>,
         dumps: Py<PyAny>,
+        apart: Py<PyAny>,
         loads: Py<PyAny>,
     ) -> PyResult<Self> {
         let config = Config { processes, tasks_per_worker, traced, fragile };
         let codec = Codec::new(dumps, loads);
-        match Pool::start(config, Box::new(PySource(launch))) {
-            Ok(pool) => Ok(Self { pool, codec }),
-            Err(PoolError::Io(error)) => Err(error.into()),
+        let is_slow = launcher.getattr(py, "is_slow")?.extract(py)?;
+        match Pool::start(config, Box::new(PySource { launcher, is_slow })) {
+            Ok(pool) => Ok(Self { pool, codec, apart, carried: Mutex::default() }),
+            Err(PoolError::Io(error)) => Err(os_error(error)),
             Err(error) => Err(PyOSError::new_err(format!("{error:?}"))),
         }
     }
@@ -132,21 +261,33 @@ impl PyPool {
     fn submit(
         &self,
         py: Python<'_>,
-        function: &[u8],
+        function: &Bound<'_, PyAny>,
         label: &str,
         op: u8,
         items: u32,
         arguments: &Bound<'_, PyAny>,
         notify: bool,
     ) -> PyResult<JobId> {
-        let spec = JobSpec { function, label, fail_fast: false, notify };
-        let submitted = match self.codec.encode(arguments) {
+        // To the engine, functions are the same if their bytes are; so then are their labels.
+        let (bytes, encoded) = match function.cast::<PyBytes>() {
+            Ok(bytes) => (bytes.as_bytes(), self.codec.encode(arguments)),
+            Err(_) => (label.as_bytes(), self.encode_carried(function, arguments)),
+        };
+        let spec = JobSpec { function: bytes, label, fail_fast: false, notify };
+        let submitted = match encoded {
             Ok(mut encoded) => {
                 let luggage = encoded.take_luggage();
-                let parts = encoded.parts();
                 let op = op | encoded.flags;
-                let task = NewTask { op, items, payload: Parts(&parts), luggage };
-                self.pool.submit(&spec, &mut [task], true)
+                let submit = |parts: &[&dyn Part], luggage| {
+                    let task = NewTask { op, items, payload: Parts(parts), luggage };
+                    self.pool.submit(&spec, &mut [task], true)
+                };
+                if encoded.is_large() {
+                    let parts = encoded.detached_parts();
+                    py.detach(|| submit(&as_parts(&parts), luggage))
+                } else {
+                    submit(&encoded.parts(), luggage)
+                }
             }
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 self.pool.submit(&spec, &mut [], false).and_then(|job| {
@@ -163,13 +304,25 @@ impl PyPool {
     fn begin(
         &self,
         py: Python<'_>,
-        function: &[u8],
+        function: &Bound<'_, PyAny>,
         label: &str,
         fail_fast: bool,
         notify: bool,
     ) -> PyResult<JobId> {
-        let spec = JobSpec { function, label, fail_fast, notify };
-        self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
+        let begin = |function: &[u8]| {
+            let spec = JobSpec { function, label, fail_fast, notify };
+            self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
+        };
+        if let Ok(bytes) = function.cast::<PyBytes>() {
+            return begin(bytes.as_bytes());
+        }
+        let apart: Option<(Bound<'_, PyBytes>, Py<PyAny>)> =
+            self.apart.bind(py).call1((function,))?.extract()?;
+        let job = begin(apart.as_ref().map_or(label.as_bytes(), |(bytes, _)| bytes.as_bytes()))?;
+        let dumps_beside = apart.map(|(_, dumps)| dumps);
+        let carried = Carried { function: function.clone().unbind(), dumps_beside };
+        self.carried().insert(job, carried);
+        Ok(job)
     }
 
     /// Cuts `items` into chunks and adds them to a job as tasks. Returns how many there are.
@@ -184,10 +337,11 @@ impl PyPool {
         let mut batch = Vec::new();
         let mut count = 0;
         let mut start = 0;
+        let carried = self.carried().get(&job).map(|carried| carried.clone_ref(py));
         while start < items.len() {
             let end = start.saturating_add(chunk.max(1)).min(items.len());
             let chunk = items.get_slice(start, end);
-            match self.codec.encode(chunk.as_any()) {
+            match self.encode_chunk(carried.as_ref(), chunk.as_any()) {
                 Ok(encoded) => batch.push((encoded, end - start)),
                 Err(error) if error.is_instance_of::<PyException>(py) => {
                     self.submit_batch(py, job, op, &mut batch)?;
@@ -209,6 +363,7 @@ impl PyPool {
 
     /// Says that a job takes no more tasks.
     fn seal(&self, py: Python<'_>, job: JobId) -> PyResult<()> {
+        self.put_down(job);
         self.pool.extend(job, &mut [], true).map_err(|e| self.error(py, e))
     }
 
@@ -225,7 +380,7 @@ impl PyPool {
         if self.is_reached(py, job, index)? {
             return Ok(true);
         }
-        let deadline = deadline(timeout);
+        let deadline = deadline(timeout)?;
         self.loop_until(py, || self.pool.wait(job, target(index), deadline))
     }
 
@@ -294,12 +449,51 @@ impl PyPool {
     /// Nobody will ask for the results of this job any more. Its tasks run all the same.
     fn abandon(&self, job: JobId) {
         self.pool.abandon(job);
+        self.put_down(job);
         self.codec.forget_unsent(job);
     }
 
-    /// Keeps a job that no worker has begun from running; whether that is so.
-    fn cancel(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
-        self.pool.cancel(job).map_err(|e| self.error(py, e))
+    /// Like `abandon`, but more tasks may be added; results are dropped as they come.
+    fn discard(&self, job: JobId) {
+        self.pool.discard(job);
+        self.codec.forget_unsent(job);
+    }
+
+    /// Waits until at most so many tasks of a job have not ended.
+    fn wait_for_room(&self, py: Python<'_>, job: JobId, most: u64) -> PyResult<()> {
+        let target = Target::Unfinished(most);
+        self.loop_until(py, || self.pool.wait(job, target, None)).map(drop)
+    }
+
+    /// How far a job is: tasks submitted, those of them that have not ended, and whether it is
+    /// over; `None` if it is gone.
+    fn progress(&self, py: Python<'_>, job: JobId) -> PyResult<Option<(u64, u64, bool)>> {
+        let progress = self.pool.progress(job).map_err(|e| self.error(py, e))?;
+        Ok(progress.map(|p| (p.submitted, p.unfinished, p.is_over)))
+    }
+
+    /// The jobs that are not over, and how many tasks wait for room at a worker.
+    fn backlog(&self, py: Python<'_>) -> PyResult<(Vec<JobId>, usize)> {
+        self.pool.backlog().map_err(|e| self.error(py, e))
+    }
+
+    /// Raises why the pool runs no tasks any more, if that is so.
+    fn check_works(&self, py: Python<'_>) -> PyResult<()> {
+        match self.pool.refusal().map_err(|e| self.error(py, e))? {
+            Some(reason) => Err(outcome::cancelled(py, &self.codec, &reason)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the tasks of these jobs, or of all, that no worker has begun from running; how many.
+    #[expect(clippy::needless_pass_by_value, reason = "an argument of Python's")]
+    fn cancel(&self, py: Python<'_>, jobs: Option<Vec<JobId>>) -> PyResult<usize> {
+        self.pool.cancel(jobs.as_deref()).map_err(|e| self.error(py, e))
+    }
+
+    /// Whether any task of a job that is not over was handed to a worker.
+    fn is_handed(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
+        self.pool.is_handed(job).map_err(|e| self.error(py, e))
     }
 
     /// Has `wait_notified` tell when this job is over; `False` if it is over already.
@@ -335,21 +529,21 @@ impl PyPool {
     /// Waits until no process of the pool is left.
     #[pyo3(signature = (timeout=None))]
     fn wait_ended(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = deadline(timeout);
+        let deadline = deadline(timeout)?;
         self.loop_until(py, || self.pool.wait_ended(deadline))
     }
 
     /// Waits until every place of the pool has a worker.
     #[pyo3(signature = (timeout=None))]
     fn wait_started(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = deadline(timeout);
+        let deadline = deadline(timeout)?;
         self.loop_until(py, || self.pool.wait_started(deadline))
     }
 
-    /// The workers as (number, pid or None, load), in the order of their places.
-    fn workers(&self, py: Python<'_>) -> PyResult<Vec<(u64, Option<u32>, usize)>> {
+    /// The workers as (number, tag, pid or None, load), in the order of their places.
+    fn workers(&self, py: Python<'_>) -> PyResult<Vec<PyWorkerInfo>> {
         let workers = self.pool.workers().map_err(|e| self.error(py, e))?;
-        Ok(workers.iter().map(|w| (w.number, w.pid, w.load)).collect())
+        Ok(workers.iter().map(|w| (w.number, w.tag, w.pid, w.load)).collect())
     }
 
     /// Whether the worker of this number has ended, and its exit code as `Process.exitcode` has it.
@@ -358,7 +552,7 @@ impl PyPool {
         Ok((status.is_some(), status.and_then(outcome::exitcode)))
     }
 
-    /// The pid of the process that forks the workers.
+    /// The pid of the process that forks workers now.
     #[getter]
     fn zygote_pid(&self) -> u32 {
         self.pool.zygote_pid()

@@ -1,8 +1,8 @@
 //! `Queue`, and what `JoinableQueue` and `SimpleQueue` have in common with it.
 //!
-//! What can be done at once is done with the interpreter lock held, as giving it away costs more;
-//! waiting is done without it. An item is encoded by whoever puts it and is in shared memory when
-//! `put` returns: there is no thread that feeds a pipe.
+//! A call that need not wait keeps the GIL, as releasing it costs more than the call; waiting
+//! releases it. The caller of `put` encodes the item, which is in shared memory when `put` returns:
+//! there is no feeder thread.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -15,21 +15,23 @@ use millpond_core::channel::queue::{
 };
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
-use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 
 use crate::acquire::Truth;
 use crate::batch::{Batch, Rest};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::fast::{Decoder, Encoder};
+use crate::once::once;
+use crate::os_error::os_error;
 use crate::{handle, waiting};
 
 /// A buffer that has grown beyond this is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
-/// How long one who has seen the way free may wait with the interpreter lock held, should others
-/// have been faster.
+/// How long a thread that has seen room in the queue waits for it with the GIL held, should other
+/// producers have been faster.
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// A queue, which its subclass starts or attaches.
@@ -52,7 +54,7 @@ impl PyQueue {
     }
 
     fn is_closed(&self) -> bool {
-        // Relaxed: threads with the interpreter see each other's stores.
+        // Relaxed: it says nothing of other memory.
         let closed_in = self.closed_in.load(Ordering::Relaxed);
         closed_in != 0 && closed_in == fork::pid()
     }
@@ -61,7 +63,7 @@ impl PyQueue {
     fn open_queue<'a>(slf: &'a Bound<'_, Self>) -> PyResult<&'a Queue> {
         let this = slf.get();
         if this.is_closed() {
-            slf.call_method0("_refuse")?;
+            slf.getattr("_refuse")?.call0()?;
         }
         this.queue(slf.py())
     }
@@ -105,9 +107,7 @@ fn exception(py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
     static FULL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = if name == "Full" { &FULL } else { &EMPTY };
-    let class = class
-        .get_or_try_init(py, || Ok::<_, PyErr>(py.import("queue")?.getattr(name)?.unbind()))?;
-    class.call0(py)
+    once(py, class, || Ok(py.import("queue")?.getattr(name)?.unbind()))?.call0(py)
 }
 
 #[cold]
@@ -120,11 +120,24 @@ fn full(py: Python<'_>) -> PyErr {
     exception(py, "Full").map_or_else(|e| e, |e| PyErr::from_value(e.into_bound(py)))
 }
 
-/// An error of putting, with how many items of several were put.
+/// An error of putting, with how many items were put where there are several.
 #[cold]
-fn with_put(py: Python<'_>, error: PyErr, put: usize) -> PyErr {
-    // What a signal handler raises may be an object that takes no attributes.
-    let _ = error.value(py).setattr("put", put);
+fn with_put(py: Python<'_>, error: PyErr, put: Option<usize>) -> PyErr {
+    if let Some(put) = put {
+        // What a signal handler raises may be an object that takes no attributes.
+        let _ = error.value(py).setattr("put", put);
+    }
+    error
+}
+
+/// An error of putting several; `Full`, which has no text, says how many were put.
+#[cold]
+fn in_words(py: Python<'_>, error: PyErr, put: usize, of: usize) -> PyErr {
+    let full = py.import("queue").and_then(|queue| queue.getattr("Full"));
+    if full.is_ok_and(|full| error.get_type(py).is(&full)) {
+        let text = format!("put {put} of {of} items; the queue is full");
+        let _ = error.value(py).setattr("args", (text,));
+    }
     error
 }
 
@@ -145,8 +158,8 @@ fn get_error(error: &GetError) -> PyErr {
     }
 }
 
-/// When somebody may give up who found the queue busy, or not busy: whoever is in the way has
-/// [`GRACE`] to leave, counted from when it was seen first, should the deadline come sooner.
+/// When a call gives up. A process that keeps the queue busy has [`GRACE`] to leave, counted from
+/// when it was seen first, even if the deadline comes sooner.
 struct End {
     deadline: Option<Instant>,
     grace: Option<Instant>,
@@ -175,7 +188,7 @@ fn put_all(
     block: bool,
     timeout: Option<&Bound<'_, PyAny>>,
     mut put: impl FnMut(Option<Instant>) -> Result<(), PutError>,
-    done: impl Fn() -> usize,
+    done: impl Fn() -> Option<usize>,
 ) -> PyResult<()> {
     let mut end = None;
     let mut next = past();
@@ -208,6 +221,10 @@ fn take<R: Send>(
     timeout: Option<&Bound<'_, PyAny>>,
     mut get: impl FnMut(Instant) -> Result<R, GetError> + Send,
 ) -> PyResult<R> {
+    if block {
+        // Also where there is no need to wait, as in the standard library.
+        waiting::refuse_nan(timeout.and_then(|t| t.extract().ok()))?;
+    }
     let mut end = None;
     let mut got = get(past());
     loop {
@@ -262,20 +279,33 @@ impl PyQueue {
         Self { queue: PyOnceLock::new(), closed_in: AtomicU32::new(0) }
     }
 
-    /// Makes a new one: for so many items, any number if that is 0 or less.
-    fn _start(&self, py: Python<'_>, maxsize: i32, tasks: bool) -> PyResult<()> {
-        let capacity = u32::try_from(maxsize).ok().filter(|&capacity| capacity > 0);
-        let queue = Queue::create(Options { capacity, tasks, token: true })?;
+    /// Return the class with the type of its items, for type annotations.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(cls.py(), cls, item)
+    }
+
+    /// Make a new queue of at most `maxsize` items, or of any number if that is 0 or less.
+    fn _start(&self, py: Python<'_>, maxsize: &Bound<'_, PyAny>, tasks: bool) -> PyResult<()> {
+        let Ok(capacity) = maxsize.extract::<i32>() else {
+            let text = format!("maxsize must be at most {}, not {maxsize}", i32::MAX);
+            return Err(PyOverflowError::new_err(text));
+        };
+        let capacity = u32::try_from(capacity).ok().filter(|&capacity| capacity > 0);
+        let queue = Queue::create(Options { capacity, tasks, token: true }).map_err(os_error)?;
         let _ = self.queue.set(py, queue);
         Ok(())
     }
 
-    /// Makes this the queue that a ticket leads to, behind descriptors that came with it if any did.
+    /// Open the queue of a ticket, by the descriptors that came with it if any did.
     fn _attach(&self, py: Python<'_>, ticket: &[u8], fds: Option<(RawFd, RawFd)>) -> PyResult<()> {
         let queue = match fds {
             None => Queue::open(ticket),
             Some((memory, token)) => {
-                let own = |fd: RawFd| -> PyResult<OwnedFd> { Ok(adopt(fd)?) };
+                let own = |fd: RawFd| -> PyResult<OwnedFd> { adopt(fd).map_err(os_error) };
                 Queue::open_with(ticket, own(memory)?, Some(own(token)?))
             }
         };
@@ -283,24 +313,43 @@ impl PyQueue {
         Ok(())
     }
 
-    /// The bytes that lead to the queue: by themselves if they are `sent`, else with `_fds`.
+    /// Return the bytes that another process opens the queue with.
+    ///
+    /// They do by themselves if they are `sent`, else together with the descriptors of `_fds`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> PyResult<Bound<'py, PyBytes>> {
         let queue = self.queue(py)?;
         Ok(PyBytes::new(py, &if sent { queue.send() } else { queue.ticket() }))
     }
 
+    /// Return the descriptors of the queue's memory and of its token, which -1 stands for none of.
     fn _fds(&self, py: Python<'_>) -> PyResult<(RawFd, RawFd)> {
         let queue = self.queue(py)?;
         let token = queue.token().map_or(-1, |token| token.as_raw_fd());
         Ok((queue.as_fd().as_raw_fd(), token))
     }
 
-    /// A descriptor that is readable while there are items.
+    /// Return a descriptor that is readable while there are items.
     fn _watch(&self, py: Python<'_>) -> PyResult<RawFd> {
         let queue = self.queue(py)?;
         Ok(py.detach(|| queue.watch().map_or(-1, |token| token.as_raw_fd())))
     }
 
+    /// Put an item at the end of the queue, waiting while the queue is full.
+    ///
+    /// The item is pickled at once and is in shared memory when this returns; later changes of the
+    /// object do not reach the receiver.
+    ///
+    /// Args:
+    ///     obj: any object that can be pickled.
+    ///     block: whether to wait for room. False raises `queue.Full` if there is none.
+    ///     timeout: how many seconds to wait at most; None waits without a limit.
+    ///
+    /// Raises:
+    ///     queue.Full: there was no room, or none within the timeout.
+    ///     ValueError: the queue is closed in this process, the item is larger than a queue can
+    ///         hold, or the timeout is nan.
+    ///     MemoryError: the machine has no memory for the item.
+    ///     Exception: whatever pickling raises. The queue is unchanged.
     #[pyo3(
         signature = (obj, block = Truth(true), timeout = None),
         text_signature = "(self, /, obj, block=True, timeout=None)"
@@ -319,7 +368,7 @@ impl PyQueue {
             let (bytes, _) = fast.finish();
             let parts: [&dyn Part; 1] = [&bytes];
             let put = |until| queue.put(tag(FAST, 1), Parts(&parts), until);
-            let done = put_all(py, queue, block.0, timeout, put, || 0);
+            let done = put_all(py, queue, block.0, timeout, put, || None);
             keep_buffer(bytes);
             return done;
         }
@@ -340,10 +389,25 @@ impl PyQueue {
         let parts = encoded.parts();
         let parts = Parts(&parts);
         let tag = tag(encoded.flags, parts.count());
-        put_all(py, queue, block.0, timeout, |until| queue.put(tag, parts, until), || 0)
+        put_all(py, queue, block.0, timeout, |until| queue.put(tag, parts, until), || None)
     }
 
-    /// Puts all items of an iterable, as many at a time as there is room for.
+    /// Put all items of an iterable, in order, waiting while the queue is full.
+    ///
+    /// Items of other processes may come between them. All are pickled before the first is put.
+    ///
+    /// Args:
+    ///     items: the objects to put.
+    ///     block: whether to wait for room. False puts as many as there is room for.
+    ///     timeout: how many seconds to wait at most, for all of them; None waits without a limit.
+    ///
+    /// Raises:
+    ///     queue.Full: there was not enough room, or not within the timeout. The first `put` items,
+    ///         an attribute of this and of the other exceptions, are in the queue.
+    ///     ValueError: the queue is closed in this process, an item is larger than a queue can
+    ///         hold, or the timeout is nan.
+    ///     MemoryError: the machine has no memory for the items.
+    ///     Exception: whatever the iterable or pickling raises; then no item was put.
     #[pyo3(
         signature = (items, block = Truth(true), timeout = None),
         text_signature = "(self, /, items, block=True, timeout=None)"
@@ -356,7 +420,8 @@ impl PyQueue {
     ) -> PyResult<()> {
         let py = slf.py();
         let queue = Self::open_queue(slf)?;
-        let batch = Batch::encode(shared_codec(py)?, items).map_err(|e| with_put(py, e, 0))?;
+        let batch =
+            Batch::encode(shared_codec(py)?, items).map_err(|e| with_put(py, e, Some(0)))?;
         let put = Cell::new(0);
         let some = |until| {
             let rest = Rest { batch: &batch, from: put.get() };
@@ -368,9 +433,21 @@ impl PyQueue {
                 error.reason
             })
         };
-        put_all(py, queue, block.0, timeout, some, || put.get())
+        put_all(py, queue, block.0, timeout, some, || Some(put.get()))
+            .map_err(|error| in_words(py, error, put.get(), batch.count()))
     }
 
+    /// Remove and return the first item, waiting for one while the queue is empty.
+    ///
+    /// Args:
+    ///     block: whether to wait. False raises `queue.Empty` if there is no item now.
+    ///     timeout: how many seconds to wait at most; None waits without a limit.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item, or none within the timeout.
+    ///     ValueError: the queue is closed in this process, or the timeout is nan.
+    ///     MemoryError: there is no memory for the item, which stays in the queue.
+    ///     Exception: whatever unpickling raises. The item is taken nevertheless.
     #[pyo3(
         signature = (block = Truth(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
@@ -388,7 +465,23 @@ impl PyQueue {
         })
     }
 
-    /// Takes up to `max` items, at least one, for which alone it waits.
+    /// Remove and return several items, waiting for the first one alone.
+    ///
+    /// Args:
+    ///     max: how many items to return at most.
+    ///     block: whether to wait. False raises `queue.Empty` if there is no item now.
+    ///     timeout: how many seconds to wait at most; None waits without a limit.
+    ///
+    /// Returns:
+    ///     The first items of the queue in order: one at least, and as many as there are up to
+    ///     `max`.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item, or none within the timeout.
+    ///     ValueError: the queue is closed in this process, `max` is 0, or the timeout is nan.
+    ///     OverflowError: `max` is negative.
+    ///     Exception: whatever unpickling raises. All items were taken; the attribute `received` of
+    ///         the exception has those that did unpickle.
     #[pyo3(
         signature = (max, block = Truth(true), timeout = None),
         text_signature = "(self, /, max, block=True, timeout=None)"
@@ -431,10 +524,15 @@ impl PyQueue {
         })
     }
 
+    /// Return the number of items, which others may change at any time.
     fn qsize(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(self.queue(py)?.len())
     }
 
+    /// Return whether there is no item now, which others may change at any time.
+    ///
+    /// Raises:
+    ///     OSError: the queue is closed in this process.
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
         if self.is_closed() {
             return Err(PyOSError::new_err("handle is closed"));
@@ -442,25 +540,30 @@ impl PyQueue {
         Ok(self.queue(py)?.is_empty())
     }
 
+    /// Return whether `put` would have to wait now, which others may change at any time.
     fn full(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.queue(py)?.is_full())
     }
 
-    /// Lets this process put and get nothing any more.
+    /// Close this process's end of the queue: `put` and `get` raise `ValueError` from now on.
+    ///
+    /// Other processes and what is in the queue are not affected, and nothing waits.
     fn close(&self) {
         self.closed_in.store(fork::pid(), Ordering::Relaxed);
     }
 
+    /// Whether the queue is closed in this process.
     #[getter]
     fn _closed(&self) -> bool {
         self.is_closed()
     }
 
-    /// How many items were put and are not done.
+    /// Return how many items were put and are not done.
     fn _unfinished(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(self.queue(py)?.unfinished())
     }
 
+    /// Count an item as done.
     fn _task_done(&self, py: Python<'_>) -> PyResult<()> {
         let queue = self.queue(py)?;
         let settled = |done| match done {
@@ -475,7 +578,7 @@ impl PyQueue {
         done.unwrap_or(Ok(())).map_err(many)
     }
 
-    /// Waits until all items are done; how many were lost with processes that died.
+    /// Wait until all items are done; return how many were lost with processes that died.
     fn _join(&self, py: Python<'_>) -> PyResult<u64> {
         let queue = self.queue(py)?;
         let lost = waiting::wait(py, None, |until| match queue.join(Some(until)) {

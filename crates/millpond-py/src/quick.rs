@@ -7,8 +7,8 @@
 //! [at once](QuickMethod::at_once) what neither waits nor fails nor calls Python. All else it leaves
 //! to PyO3's method, which is the only one that knows signatures, errors and signals.
 //!
-//! The file has the door's only `unsafe`. It uses the stable ABI alone: the quick method takes the
-//! place of PyO3's in the class, with the same name, documentation and signature.
+//! It uses the stable ABI alone: the quick method takes the place of PyO3's in the class, with the
+//! same name, documentation and signature.
 
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::PyType;
+use pyo3::types::{PyInt, PyType};
 use pyo3::{PyClass, ffi};
 
 /// A method that is often done at once.
@@ -67,15 +67,8 @@ impl Arguments<'_> {
     #[inline]
     pub(crate) fn int(self, at: usize) -> Option<i64> {
         let argument = *self.0.get(at)?;
-        let mut overflow = 0;
-        // SAFETY: above; of an exact `int` too large, nothing is raised but `overflow` set.
-        unsafe {
-            if ffi::PyLong_CheckExact(argument) == 0 {
-                return None;
-            }
-            let value = ffi::PyLong_AsLongLongAndOverflow(argument, &raw mut overflow);
-            (overflow == 0).then_some(value)
-        }
+        // SAFETY: above.
+        unsafe { if ffi::PyLong_CheckExact(argument) == 0 { None } else { value_of(argument) } }
     }
 
     /// The argument at this place if it is a `float`.
@@ -92,6 +85,26 @@ impl Arguments<'_> {
         // SAFETY: above; these are addresses alone.
         matches!(self.0, &[it] if unsafe { it == ffi::Py_True() || it == ffi::Py_False() })
     }
+}
+
+/// The value of an `int` if it fits.
+#[inline]
+pub(crate) fn int(object: &Bound<'_, PyInt>) -> Option<i64> {
+    // SAFETY: it is one.
+    unsafe { value_of(object.as_ptr()) }
+}
+
+/// The value of an `int` if it fits. No Python code runs, so this function of CPython needs no
+/// stand-in (see [`finalization`](crate::finalization)).
+///
+/// # Safety
+/// It is one, and the interpreter is attached.
+#[inline]
+unsafe fn value_of(int: *mut ffi::PyObject) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: the caller's promise; of an `int` too large, nothing is raised but `overflow` set.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(int, &raw mut overflow) };
+    (overflow == 0).then_some(value)
 }
 
 impl Answer {
@@ -214,8 +227,9 @@ unsafe fn leave_to_pyo3(
                 function(this, std::ptr::null_mut())
             }
             _ => {
-                let text = c"%s() takes no arguments";
-                ffi::PyErr_Format(ffi::PyExc_TypeError, text.as_ptr(), name.as_ptr())
+                let text = [name.to_bytes(), c"() takes no arguments".to_bytes_with_nul()].concat();
+                ffi::PyErr_SetString(ffi::PyExc_TypeError, text.as_ptr().cast());
+                std::ptr::null_mut()
             }
         }
     }

@@ -21,6 +21,22 @@ impl PyRLock {
         handle::made_or_opened(kwargs).map(Self)
     }
 
+    /// Acquire the lock, waiting until it is free.
+    ///
+    /// A thread that holds the lock already acquires it once more and has to release it as often.
+    ///
+    /// Args:
+    ///     block: whether to wait. False takes the lock only if it is free now.
+    ///     timeout: how many seconds to wait at most; None waits without a limit, and a negative
+    ///         number does not wait.
+    ///
+    /// Returns:
+    ///     True if the lock was acquired; False if it was not free, or not within the timeout.
+    ///
+    /// Raises:
+    ///     OwnerDied: the process that held the lock was killed or failed. The lock is free again;
+    ///         what it guards may be half changed. One call raises this, once for each death.
+    ///     ValueError: the timeout is nan.
     #[pyo3(
         signature = (block = Truth(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
@@ -34,14 +50,23 @@ impl PyRLock {
         acquire(py, &*self.0, block, timeout)
     }
 
+    /// Release the lock; it becomes free with the last release of as many as it was acquired.
+    ///
+    /// Raises:
+    ///     AssertionError: the calling thread does not hold the lock.
     pub(crate) fn release(&self) -> PyResult<()> {
         self.0.release().map_err(refusal)
     }
 
+    /// Acquire the lock as `acquire()` does, for the `with` statement; return True.
+    ///
+    /// Raises:
+    ///     OwnerDied: as for `acquire`. The body does not run, and the lock is free again.
     pub(crate) fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
         acquire(py, &*self.0, Truth(true), None)
     }
 
+    /// Release the lock at the end of a `with` statement.
     #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
     fn __exit__(
         &self,
@@ -52,31 +77,37 @@ impl PyRLock {
         self.release()
     }
 
+    /// Return whether the calling thread holds the lock.
     fn _is_mine(&self) -> bool {
         self.0.is_mine()
     }
 
-    /// How often this process has acquired it.
+    /// Return how often this process has acquired the lock.
     fn _count(&self) -> u64 {
         if self.0.holder() == Some(ProcessId::current()) { self.0.count() } else { 0 }
     }
 
+    /// Return 1 if the lock is free, else 0.
     fn _get_value(&self) -> u32 {
         u32::from(self.0.holder().is_none())
     }
 
+    /// Return how it is pickled: as a handle to the same object.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         handle::reduce(slf)
     }
 
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 
+    /// Return the descriptor of its memory.
     fn _fd(&self) -> i32 {
         handle::fd(&self.0)
     }
 
+    /// Open what a ticket names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,

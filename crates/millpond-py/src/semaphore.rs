@@ -23,7 +23,7 @@ impl PySemaphore {
         handle::made_or_opened(kwargs).map(Self)
     }
 
-    /// Gives a new one its permits, and as its bound those or, without, the most there can be.
+    /// Give a new semaphore its permits, and a bound: as many, or the most there can be.
     fn _start(&self, value: i32, is_bounded: bool) -> PyResult<()> {
         let Ok(value) = u32::try_from(value) else {
             let text = format!("a semaphore cannot start with {value} permits");
@@ -33,6 +33,18 @@ impl PySemaphore {
         Ok(())
     }
 
+    /// Acquire a permit, waiting until there is one.
+    ///
+    /// Args:
+    ///     block: whether to wait. False takes a permit only if there is one now.
+    ///     timeout: how many seconds to wait at most; None waits without a limit, and a negative
+    ///         number does not wait.
+    ///
+    /// Returns:
+    ///     True if a permit was acquired; False if there was none, or none within the timeout.
+    ///
+    /// Raises:
+    ///     ValueError: the timeout is nan.
     #[pyo3(
         signature = (block = Truth(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
@@ -46,14 +58,21 @@ impl PySemaphore {
         acquire(py, &*self.0, block, timeout)
     }
 
+    /// Add a permit, and wake one waiter. Any process may, also one that acquired none.
+    ///
+    /// Raises:
+    ///     ValueError: there would be more permits than the semaphore may have: the initial value
+    ///         of a `BoundedSemaphore`, 2**31 - 1 of a `Semaphore`.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         Acquire::release(&*self.0, py).map_err(refusal)
     }
 
+    /// Acquire a permit as `acquire()` does, for the `with` statement; return True.
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
         acquire(py, &*self.0, Truth(true), None)
     }
 
+    /// Release the permit at the end of a `with` statement.
     #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
     fn __exit__(
         &self,
@@ -65,40 +84,47 @@ impl PySemaphore {
         self.release(py)
     }
 
+    /// Return the current number of free permits, which others may change at any time.
     fn get_value(&self) -> u32 {
         self.0.value()
     }
 
+    /// Return the current number of free permits.
     fn _get_value(&self) -> u32 {
         self.0.value()
     }
 
-    /// How many permits this process is known to hold.
+    /// Return how many permits this process is known to hold.
     fn _count(&self) -> u32 {
         self.0.held_here()
     }
 
+    /// Return whether this process is known to hold a permit.
     fn _is_mine(&self) -> bool {
         self.0.held_here() > 0
     }
 
-    /// The value beyond which releases are refused.
+    /// Return the largest number of permits that the semaphore may have.
     fn _bound(&self) -> u32 {
         self.0.bound()
     }
 
+    /// Return how it is pickled: as a handle to the same object.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         handle::reduce(slf)
     }
 
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
     fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 
+    /// Return the descriptor of its memory.
     fn _fd(&self) -> i32 {
         handle::fd(&self.0)
     }
 
+    /// Open what a ticket names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,

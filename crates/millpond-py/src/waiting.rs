@@ -5,32 +5,41 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Deadlines beyond this are none.
+/// A timeout of this many seconds or more is no limit.
 const LONGEST: f64 = 1e9;
-/// How long the engine waits before the interpreter looks for signals. One that comes during the
-/// wait ends it at once; this is for those that come just before it begins.
+/// How long the engine waits before the interpreter looks for signals. A signal during the wait
+/// ends it at once; the slice is for signals that come just before the wait begins.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
-/// When a wait of so many seconds ends; `None` if it never does.
-pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
-    let timeout = timeout.filter(|t| *t < LONGEST)?.max(0.0);
-    Instant::now().checked_add(Duration::try_from_secs_f64(timeout).ok()?)
+/// The instant at which a wait with this timeout, in seconds, ends; `None` without a limit.
+///
+/// # Errors
+/// `ValueError` for nan, which is no number of seconds.
+pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    refuse_nan(timeout)?;
+    let Some(timeout) = timeout.filter(|t| *t < LONGEST) else { return Ok(None) };
+    let length = Duration::try_from_secs_f64(timeout.max(0.0)).ok();
+    Ok(length.and_then(|length| Instant::now().checked_add(length)))
 }
 
-/// When a wait with this timeout ends, which may be any number of seconds or None.
-pub(crate) fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Instant>> {
-    let seconds = timeout.map(|t| t.extract::<f64>()).transpose()?;
-    if seconds.is_some_and(f64::is_nan) {
+/// Raises what [`deadline`] does for nan.
+pub(crate) fn refuse_nan(timeout: Option<f64>) -> PyResult<()> {
+    if timeout.is_some_and(f64::is_nan) {
         return Err(PyValueError::new_err("timeout must be a number of seconds or None, not nan"));
     }
-    Ok(deadline(seconds))
+    Ok(())
 }
 
-/// Calls `turn` without the interpreter lock, each time with the instant at which it must return,
-/// until it has a result or `deadline` has passed; `None` if that was so.
+/// The same for a timeout from Python, which is any number of seconds or None.
+pub(crate) fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Instant>> {
+    deadline(timeout.map(|t| t.extract::<f64>()).transpose()?)
+}
+
+/// Calls `turn` with the GIL released, each time with the instant at which it must return,
+/// until it has a result; `None` if `deadline` passes before.
 ///
-/// A turn ends without a result when its time is over or a signal came, whose handler then runs.
-/// What that raises is the error.
+/// A turn ends without a result when its time is over or a signal arrives. Signal handlers run
+/// between turns; what they raise is the error.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     deadline: Option<Instant>,

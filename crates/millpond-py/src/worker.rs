@@ -6,11 +6,12 @@ use millpond_core::pool::payload::{Part, Parts, Payload};
 use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Next, Worker, WorkerFds};
 use millpond_core::shm::ticket::{let_go_of_arrived, wait_for_arrivals};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
 
 use crate::codec::{Codec, FAST};
+use crate::os_error::os_error;
 use crate::outcome::FAILED;
 
 /// How long a worker that is to end waits for the pool to open what it sent. The pool does so as
@@ -31,7 +32,12 @@ pub(crate) struct PyWorker {
 impl PyWorker {
     pub(crate) fn new(fds: WorkerFds, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<Self> {
         let codec = Codec::new(dumps, loads);
-        Ok(Self { worker: Worker::attach(fds)?, codec, arguments: None, sent_handles: false })
+        Ok(Self {
+            worker: Worker::attach(fds).map_err(os_error)?,
+            codec,
+            arguments: None,
+            sent_handles: false,
+        })
     }
 }
 
@@ -39,12 +45,12 @@ impl PyWorker {
 impl PyWorker {
     /// Tells the pool that this worker takes tasks.
     fn ready(&mut self) -> PyResult<()> {
-        Ok(self.worker.ready()?)
+        self.worker.ready().map_err(os_error)
     }
 
     /// Tells the pool that no worker can be set up: an account as for `fail`.
     fn unfit(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
-        Ok(self.worker.unfit(FAILED, Parts(&[&account, &exception]))?)
+        self.worker.unfit(FAILED, Parts(&[&account, &exception])).map_err(os_error)
     }
 
     /// Waits for the next task and returns its function's number, its operation and how many items
@@ -52,7 +58,7 @@ impl PyWorker {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u32, u8, u32)>> {
         loop {
             let worker = &mut self.worker;
-            match py.detach(move || worker.next_task())? {
+            match py.detach(move || worker.next_task()).map_err(os_error)? {
                 Next::Task(task) => {
                     self.arguments = Some((task.op & FAST, task.payload));
                     return Ok(Some((task.function, task.op & !FAST, task.items)));
@@ -79,19 +85,32 @@ impl PyWorker {
     fn arguments<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (flags, payload) =
             self.arguments.take().ok_or_else(|| PyRuntimeError::new_err("no arguments"))?;
-        self.codec.decode(py, flags, payload?)
+        self.codec.decode(py, flags, payload.map_err(os_error)?)
     }
 
     /// A function as the pool encoded it.
     fn function<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.worker.function(number);
-        let bytes = bytes.ok_or_else(|| PyRuntimeError::new_err("unknown function"))?;
+        let no_memory = || PyMemoryError::new_err("there was no memory for the task's function");
+        let bytes = bytes.ok_or_else(no_memory)?;
         Ok(PyBytes::new(py, bytes))
     }
 
     /// Functions that the pool has forgotten since the last call.
     fn forgotten(&mut self) -> Vec<u32> {
         self.worker.take_forgotten()
+    }
+
+    /// Whether this process was forked by the worker, which can do nothing for the pool.
+    #[getter]
+    fn is_foreign(&self) -> bool {
+        self.worker.is_foreign()
+    }
+
+    /// Whether the pool was ended, rather than this worker dismissed.
+    #[getter]
+    fn is_ending(&self) -> bool {
+        self.worker.is_ending()
     }
 
     /// Whether a task was taken and neither finished nor failed.
@@ -104,14 +123,14 @@ impl PyWorker {
     fn finish(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let encoded = self.codec.encode(value)?;
         self.sent_handles |= encoded.flags & HANDLES != 0;
-        Ok(self.worker.finish(encoded.flags, Parts(&encoded.parts()))?)
+        self.worker.finish(encoded.flags, Parts(&encoded.parts())).map_err(os_error)
     }
 
     /// Sends why the task that was taken last failed: an account in the fast lane's format, and
     /// the pickled exception or nothing.
     fn fail(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
         let parts: [&dyn Part; 2] = [&account, &exception];
-        Ok(self.worker.finish(FAILED, Parts(&parts))?)
+        self.worker.finish(FAILED, Parts(&parts)).map_err(os_error)
     }
 
     /// Says which items of its chunk the worker is at.

@@ -1,8 +1,19 @@
-//! The zygote of a Python pool, in the zygote's process.
+//! The zygote of a Python pool, and how its workers begin.
+//!
+//! Between the owner and a worker lie two forks, of which Python is to see one. So the interpreter is
+//! told before the first that there will be a fork, and after it, in the owner, that there was one. The
+//! zygote then runs the engine alone; the interpreter in it stays as it was when it was forked. After
+//! the second fork the interpreter learns, in the worker, that this is a forked child. What programs and
+//! tools registered with `os.register_at_fork` runs once in each worker, and never in the zygote.
 
+use std::os::fd::IntoRawFd;
+
+use millpond_core::os::fork::{Forked, exit_now, fork};
 use millpond_core::os::inherited;
-use millpond_core::pool::zygote::server::{StartOrder, Zygote, ZygoteFds};
+use millpond_core::pool::zygote::server::{Forkling, NewWorker, ZygoteFds, fork_zygote};
+use millpond_core::pool::zygote::template::Template;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::worker::PyWorker;
@@ -13,75 +24,115 @@ pub(crate) struct PyZygoteFds(pub(crate) Option<ZygoteFds>);
 
 #[pymethods]
 impl PyZygoteFds {
-    /// Their numbers, for a program that inherits them.
-    fn numbers(&self) -> PyResult<(i32, i32, i32)> {
-        use std::os::fd::AsRawFd;
-        let fds = self.0.as_ref().ok_or_else(used)?;
-        Ok((fds.socket.as_raw_fd(), fds.commons.as_raw_fd(), fds.watcher.as_raw_fd()))
-    }
-
-    /// Takes up descriptors that this program inherited, by their numbers.
-    #[staticmethod]
-    fn inherited(socket: i32, commons: i32, watcher: i32) -> PyResult<Self> {
-        Ok(Self(Some(ZygoteFds {
-            socket: inherited::adopt(socket)?,
-            commons: inherited::adopt(commons)?,
-            watcher: inherited::adopt(watcher)?,
-        })))
+    /// Forks a zygote from the calling process. Returns its pid there, and a `NewWorker` in each of
+    /// its workers, where SIGINT is to be unblocked and the process to be ended by `os._exit`.
+    fn fork_zygote<'py>(
+        mut slf: PyRefMut<'py, Self>,
+        py: Python<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let fds = slf.0.take().ok_or_else(used)?;
+        drop(slf);
+        // SAFETY: this thread is attached to the interpreter, and stays so in the owner and, as the only
+        // one there is, in a worker, which sets the interpreter right before it uses it.
+        let forkling = unsafe {
+            ffi::PyOS_BeforeFork();
+            flush_streams(py);
+            let forkling = fork_zygote(fds);
+            match &forkling {
+                Ok(Forkling::Worker(_)) => ffi::PyOS_AfterFork_Child(),
+                Ok(Forkling::Owner(_)) | Err(_) => ffi::PyOS_AfterFork_Parent(),
+            }
+            forkling
+        };
+        match forkling? {
+            Forkling::Owner(pid) => Ok(pid.into_pyobject(py)?.into_any()),
+            Forkling::Worker(new) => Ok(Bound::new(py, PyNewWorker::new(new)?)?.into_any()),
+        }
     }
 }
 
-fn used() -> PyErr {
+/// Writes out what the standard streams hold, which each worker would write again at its end.
+///
+/// Other threads print meanwhile only where a stream is written, for that takes time, or is a program's
+/// own. So the second time nothing is written, and from there to the fork this thread alone runs.
+fn flush_streams(py: Python<'_>) {
+    let Ok(sys) = py.import("sys") else { return };
+    for name in ["stdout", "stderr", "stdout", "stderr"] {
+        // A stream may be closed, or None; what else is wrong with it shows where it is written to.
+        let _ = sys.getattr(name).and_then(|stream| stream.getattr("flush")?.call0());
+    }
+}
+
+/// Makes the calling process, an interpreter with one thread that process `owner` started, the template
+/// of zygotes. Returns in their workers, as `fork_zygote` does. Takes up the descriptors of these numbers.
+#[pyfunction]
+pub(crate) fn serve_template(socket: i32, lifeline: i32, owner: u32) -> PyResult<PyNewWorker> {
+    let template = Template::new(inherited::adopt(socket)?, inherited::adopt(lifeline)?, owner)?;
+    // SAFETY: this thread is attached to the interpreter, and is the only one of this process and of the
+    // workers, which set the interpreter right before they use it.
+    let new = unsafe {
+        ffi::PyOS_BeforeFork();
+        let new = template.serve();
+        ffi::PyOS_AfterFork_Child();
+        new
+    };
+    let (new, passed) = match new {
+        Ok((new, passed)) => (Ok(new), passed),
+        Err(error) => (Err(error), Vec::new()),
+    };
+    let mut new = PyNewWorker::new(new)?;
+    new.passed = passed.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    Ok(new)
+}
+
+/// Forks a process that ends at once, and returns its pid. The interpreter is told nothing, but the
+/// handlers run that libraries have registered with the C library: some end their threads before a fork.
+#[pyfunction]
+pub(crate) fn fork_in_vain() -> PyResult<u32> {
+    // SAFETY: the child ends at once.
+    match unsafe { fork()? } {
+        Forked::Parent(pid) => Ok(pid),
+        Forked::Child => exit_now(0),
+    }
+}
+
+pub(crate) fn used() -> PyErr {
     PyRuntimeError::new_err("this was used up already")
 }
 
-/// A process with one thread that forks a pool's workers.
-#[pyclass(name = "Zygote", module = "millpond._engine")]
-pub(crate) struct PyZygote {
-    zygote: Option<Zygote>,
-    order: Option<StartOrder>,
+/// A worker that has just been forked, in its process.
+#[pyclass(name = "NewWorker", module = "millpond._engine")]
+pub(crate) struct PyNewWorker {
+    new: Option<NewWorker>,
+    /// The descriptors that its zygote was passed, which are Python's to close.
+    #[pyo3(get)]
+    passed: Vec<i32>,
+}
+
+impl PyNewWorker {
+    fn new(new: std::io::Result<NewWorker>) -> PyResult<Self> {
+        let new = new?;
+        new.unblock_signals()?;
+        Ok(Self { new: Some(new), passed: Vec::new() })
+    }
 }
 
 #[pymethods]
-impl PyZygote {
-    /// Makes the calling process, which must have one thread, the zygote of a pool of process
-    /// `owner`.
-    #[new]
-    fn new(mut fds: PyRefMut<'_, PyZygoteFds>, owner: u32) -> PyResult<Self> {
-        let fds = fds.0.take().ok_or_else(used)?;
-        Ok(Self { zygote: Some(Zygote::new(fds, owner)?), order: None })
+impl PyNewWorker {
+    /// Its number within its pool, counted from 1.
+    #[getter]
+    fn number(&self) -> PyResult<u64> {
+        Ok(self.new.as_ref().ok_or_else(used)?.number)
     }
 
-    /// Waits for the next worker to be forked and returns its number. Ends the process when the
-    /// pool is gone.
-    fn next(&mut self) -> PyResult<u64> {
-        let order = self.zygote.as_mut().ok_or_else(used)?.next_order();
-        let worker = order.worker;
-        self.order = Some(order);
-        Ok(worker)
+    /// What its pool's owner calls it; 0 for one of the first.
+    #[getter]
+    fn tag(&self) -> PyResult<u64> {
+        Ok(self.new.as_ref().ok_or_else(used)?.tag)
     }
 
-    /// In the zygote: the worker was forked as process `pid`.
-    fn started(&mut self, pid: u32) -> PyResult<()> {
-        let order = self.order.take().ok_or_else(used)?;
-        // A failure was reported to the pool.
-        let _ = self.zygote.as_mut().ok_or_else(used)?.started(&order, pid);
-        Ok(())
-    }
-
-    /// In the zygote: the worker could not be forked.
-    fn failed(&mut self, errno: i32) -> PyResult<()> {
-        let order = self.order.take().ok_or_else(used)?;
-        let error = std::io::Error::from_raw_os_error(errno);
-        self.zygote.as_ref().ok_or_else(used)?.failed(&order, &error);
-        Ok(())
-    }
-
-    /// In the forked child: makes it the worker.
-    fn become_worker(&mut self, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<PyWorker> {
-        let (Some(zygote), Some(order)) = (self.zygote.take(), self.order.take()) else {
-            return Err(used());
-        };
-        PyWorker::new(zygote.become_worker(order)?, dumps, loads)
+    /// Takes up its link to the pool.
+    fn attach(&mut self, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<PyWorker> {
+        PyWorker::new(self.new.take().ok_or_else(used)?.fds, dumps, loads)
     }
 }

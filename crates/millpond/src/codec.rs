@@ -1,9 +1,17 @@
-//! Values as bytes: postcard for all of serde, and bytes as they are.
+//! Values as bytes, of which there are three kinds. A list of bytes is its own. A type that is
+//! [known] to decode just what it encodes goes as postcard, which is compact. All others are
+//! [described], and [rehearsed](rehearsal) before they are sent.
+
+mod described;
+mod known;
+mod rehearsal;
 
 use std::any::{Any, TypeId, type_name};
 use std::borrow::Cow;
 
+use known::is_known;
 use postcard::ser_flavors::Flavor;
+use rehearsal::Refusal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -30,27 +38,31 @@ pub(crate) enum Step {
 
 impl CodecError {
     #[cold]
-    fn new<T>(step: Step, error: &postcard::Error) -> Self {
-        Self { step, type_name: type_name::<T>().to_owned(), reason: reason(error) }
+    fn new<T>(step: Step, reason: impl Into<String>) -> Self {
+        Self { step, type_name: type_name::<T>().to_owned(), reason: reason.into() }
+    }
+
+    #[cold]
+    fn refused<T>(refusal: Refusal) -> Self {
+        let reason = match refusal {
+            Refusal::Serialize(error) => format!("its `Serialize` refused it: {error}"),
+            Refusal::Deserialize(error) => format!("its `Deserialize` would refuse it: {error}"),
+            Refusal::Panic(message) => format!("its `Deserialize` would panic: {message}"),
+            Refusal::Altered(error) => error.to_string(),
+            Refusal::Unclear(error) => format!("its `Serialize` refused it: {error}"),
+        };
+        Self::new::<T>(Step::Encode, reason)
     }
 }
 
-/// postcard's errors in the words of somebody who has a type that does not travel.
-fn reason(error: &postcard::Error) -> String {
+/// Why bytes are not those of a [known](is_known) type.
+#[cold]
+fn damage(error: &postcard::Error) -> String {
     match error {
-        postcard::Error::WontImplement | postcard::Error::NotYetImplemented => {
-            "its `Deserialize` asks what the data is (as `#[serde(untagged)]`, \
-             `#[serde(flatten)]` and `serde_json::Value` do), which a compact encoding cannot say"
-                .to_owned()
-        }
-        postcard::Error::SerdeSerCustom => "its `Serialize` refused".to_owned(),
         postcard::Error::SerdeDeCustom => {
-            let generic = "its `Deserialize` refused, or does not mirror its `Serialize`";
+            let generic = "its `Deserialize` refused it";
             // The encoding drops what `Deserialize` says; handles leave it here.
             ticket::take_refusal().unwrap_or_else(|| generic.to_owned())
-        }
-        postcard::Error::SerializeSeqLengthUnknown => {
-            "it holds a sequence whose length is not known beforehand".to_owned()
         }
         postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".to_owned(),
         other => other.to_string(),
@@ -59,7 +71,10 @@ fn reason(error: &postcard::Error) -> String {
 
 /// The bytes of a value. A `Vec<u8>` or [`Bytes`], also as the only argument of a function, is its
 /// own bytes, and is not copied.
-pub(crate) fn encode<T: Serialize + 'static>(value: T) -> Result<Vec<u8>, CodecError> {
+pub(crate) fn encode<T>(value: T) -> Result<Vec<u8>, CodecError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
     let mut out = Vec::new();
     append(value, &mut out)?;
     Ok(out)
@@ -67,10 +82,10 @@ pub(crate) fn encode<T: Serialize + 'static>(value: T) -> Result<Vec<u8>, CodecE
 
 /// Adds the bytes of a value to `out`, or nothing if there is an error. What needs no copy takes
 /// the place of an empty `out`.
-pub(crate) fn append<T: Serialize + 'static>(
-    value: T,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
+pub(crate) fn append<T>(value: T, out: &mut Vec<u8>) -> Result<(), CodecError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
     let before = out.len();
     match into_bytes(value) {
         Ok(bytes) if before == 0 => *out = bytes,
@@ -82,16 +97,36 @@ pub(crate) fn append<T: Serialize + 'static>(
 
 /// Adds the bytes of a value that [are not its own](as_bytes) to `out`, or nothing if there is an
 /// error.
-pub(crate) fn append_ref<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub(crate) fn append_ref<T>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
     let before = out.len();
     write(value, Appending(out)).inspect_err(|_| out.truncate(before))
 }
 
 /// Has the bytes of a value that [are not its own](as_bytes) written.
 #[inline]
-pub(crate) fn write<T: Serialize, F: Flavor>(value: &T, to: F) -> Result<F::Output, CodecError> {
+pub(crate) fn write<T, F>(value: &T, to: F) -> Result<F::Output, CodecError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+    F: Flavor,
+{
+    if !is_known::<T>() {
+        return write_described(value, to);
+    }
     postcard::serialize_with_flavor(value, to)
-        .map_err(|error| CodecError::new::<T>(Step::Encode, &error))
+        .map_err(|error| CodecError::refused::<T>(rehearsal::refusal(value, error)))
+}
+
+fn write_described<T, F>(value: &T, mut to: F) -> Result<F::Output, CodecError>
+where
+    T: Serialize + DeserializeOwned,
+    F: Flavor,
+{
+    let bytes = rehearsal::encode(value).map_err(CodecError::refused::<T>)?;
+    let written = to.try_extend(&bytes).and_then(|()| to.finalize());
+    written.map_err(|error| CodecError::new::<T>(Step::Encode, error.to_string()))
 }
 
 /// Has postcard write behind what is there.
@@ -124,14 +159,17 @@ where
     if is_bytes::<T>() {
         return Ok(from_bytes(bytes.into_owned()));
     }
+    if !is_known::<T>() {
+        return described::decode(&bytes)
+            .map_err(|error| CodecError::new::<T>(Step::Decode, error.to_string()));
+    }
     ticket::take_refusal();
     match postcard::take_from_bytes(&bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => {
-            let reason = format!("{} bytes are left over", rest.len());
-            Err(CodecError { step: Step::Decode, type_name: type_name::<T>().to_owned(), reason })
+            Err(CodecError::new::<T>(Step::Decode, format!("{} bytes are left over", rest.len())))
         }
-        Err(error) => Err(CodecError::new::<T>(Step::Decode, &error)),
+        Err(error) => Err(CodecError::new::<T>(Step::Decode, damage(&error))),
     }
 }
 
@@ -183,6 +221,8 @@ fn cast<A: 'static, B: 'static>(value: A) -> Result<B, A> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::Bytes;
 
@@ -221,18 +261,11 @@ mod tests {
 
     #[test]
     fn an_error_leaves_what_was_there() {
-        struct Half;
-        impl Serialize for Half {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::{Error, SerializeTuple};
-                to.serialize_tuple(2)?.serialize_element(&1_u8)?;
-                Err(S::Error::custom("no second half"))
-            }
-        }
         let mut out = Vec::new();
         append(5_u8, &mut out).unwrap();
         append(vec![6_u8, 7], &mut out).unwrap();
-        append(Half, &mut out).unwrap_err();
+        append((1_u8, SystemTime::UNIX_EPOCH - Duration::from_secs(1)), &mut out).unwrap_err();
+        append((1_u8, Refuses(2)), &mut out).unwrap_err();
         assert_eq!(out, [5, 6, 7]);
     }
 
@@ -242,17 +275,36 @@ mod tests {
         assert_eq!(short, "could not decode a value of type `u64`: the bytes end too early");
         let long = decode::<u8>(Cow::Borrowed(&[1, 2, 3])).unwrap_err().to_string();
         assert_eq!(long, "could not decode a value of type `u8`: 2 bytes are left over");
+        let none = decode::<Refuses>(Cow::Borrowed(&[])).unwrap_err().to_string();
+        assert!(none.ends_with("Refuses`: the bytes end too early"), "{none}");
+        let mut long = encode(Refuses(1)).unwrap();
+        long.push(0);
+        let long = decode::<Refuses>(Cow::Borrowed(&long)).unwrap_err().to_string();
+        assert!(long.ends_with("Refuses`: 1 bytes are left over"), "{long}");
+    }
+
+    /// Does not decode if it is 2.
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(try_from = "u8")]
+    struct Refuses(u8);
+
+    impl TryFrom<u8> for Refuses {
+        type Error = &'static str;
+
+        fn try_from(number: u8) -> Result<Self, &'static str> {
+            if number == 2 { Err("two is too many") } else { Ok(Self(number)) }
+        }
     }
 
     #[test]
-    fn a_type_that_does_not_travel_says_why() {
-        #[derive(Debug, Serialize, Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Number(u64),
-        }
-        let encoded = encode(Either::Number(1)).unwrap();
-        let error = decode::<Either>(Cow::Owned(encoded)).unwrap_err().to_string();
-        assert!(error.contains("Either") && error.contains("untagged"), "{error}");
+    fn what_is_known_is_compact_and_errors_are_told_all_the_same() {
+        assert_eq!(encode((1_u8, "ab".to_owned())).unwrap(), [1, 2, b'a', b'b']);
+        let early = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        let error = encode((1_u8, vec![early])).unwrap_err().to_string();
+        assert!(error.contains("`(u8, alloc::vec::Vec<std::time::SystemTime>)`"), "{error}");
+        assert!(
+            error.ends_with("at `[1][0]`: SystemTime must be later than UNIX_EPOCH"),
+            "{error}"
+        );
     }
 }

@@ -75,7 +75,7 @@ impl FunctionId {
     pub(crate) fn of<F, Args>(_: F) -> Result<Self, Error>
     where
         F: Function<Args>,
-        F::Output: Serialize + 'static,
+        F::Output: Serialize + DeserializeOwned + 'static,
         Args: DeserializeOwned + 'static,
     {
         let entry: EntryPoint = millpond_entry_point::<F, Args>;
@@ -122,7 +122,7 @@ fn millpond_entry_point<F, Args>(
 ) -> Result<(), CodecError>
 where
     F: Function<Args>,
-    F::Output: Serialize + 'static,
+    F::Output: Serialize + DeserializeOwned + 'static,
     Args: DeserializeOwned + 'static,
 {
     let arguments = ticket::in_arguments(|| codec::decode(arguments))?;

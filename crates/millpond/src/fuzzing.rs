@@ -5,14 +5,18 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Encodes a value; `None` if it cannot be.
-#[must_use]
-pub fn encode<T: Serialize + 'static>(value: T) -> Option<Vec<u8>> {
-    crate::codec::encode(value).ok()
+/// Encodes a value.
+///
+/// # Errors
+/// The message, if it cannot be.
+pub fn encode<T: Serialize + DeserializeOwned + 'static>(value: T) -> Result<Vec<u8>, String> {
+    crate::codec::encode(value).map_err(|error| error.to_string())
 }
 
-/// Decodes a value; `None` if the bytes are none.
-#[must_use]
-pub fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Option<T> {
-    crate::codec::decode(Cow::Borrowed(bytes)).ok()
+/// Decodes a value.
+///
+/// # Errors
+/// The message, if the bytes are none.
+pub fn decode<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, String> {
+    crate::codec::decode(Cow::Borrowed(bytes)).map_err(|error| error.to_string())
 }

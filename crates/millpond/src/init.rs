@@ -46,8 +46,8 @@ pub fn init() {
     forget_role();
     match value.to_str().and_then(Role::parse) {
         Some(Role::Process { mailbox, parent }) => call::run(mailbox, parent),
-        Some(Role::Zygote { socket, commons, watcher, briefing, owner }) => {
-            zygote::run([socket, commons, watcher, briefing, owner])
+        Some(Role::Zygote { socket, commons, watcher, lifeline, briefing, owner }) => {
+            zygote::run([socket, commons, watcher, lifeline, briefing, owner])
         }
         // To go on as the main program could start children that do the same, without end.
         None => {

@@ -43,8 +43,14 @@
 //! - A [function](Function) travels as its place in the program, which is the same in both, as the
 //!   build id shows. So it must be a plain `fn` or a closure that captures nothing; anything else
 //!   is refused when the program is built.
-//! - Arguments and results are serde values in a compact encoding. A `Vec<u8>` that is the whole
-//!   argument or result is copied as it is; elsewhere there is [`Bytes`].
+//! - Arguments and results are serde values. Types of the standard library have a compact encoding,
+//!   others one that describes itself. A `Vec<u8>` that is the whole argument or result is copied
+//!   as it is; elsewhere there is [`Bytes`].
+//! - What serde encodes need not be what it decodes, for instance where an enum has no tag or a
+//!   field is only encoded. So a value of a type of one's own is decoded by its sender before it is
+//!   sent, and refused with [`ErrorKind::Codec`] if what comes out encodes differently. That takes
+//!   several times as long as the encoding alone; `Vec<f64>`, tuples of numbers and text, handles
+//!   and the like need none of it. [`Message`] says what serde cannot tell.
 //! - A result waits in memory that belongs to both, so that neither has to wait for the other.
 //! - The workers of a [`Pool`] are forked, not started anew: by a process of this program that did
 //!   nothing but `init()` and has one thread. So they are there within a millisecond, and do not
@@ -57,7 +63,7 @@
 //! events and barriers, as in [`std::sync`], and plain data: a [`Mutex`](sync::Mutex) around
 //! numbers, arrays and structs of them, and a [`SharedSlice`](sync::SharedSlice) that all read and
 //! write at once. The [module](sync) says which to take. Nobody waits for ever because somebody
-//! died: the death of a lock's holder reaches the next one as an error that has the guard in it.
+//! was killed: that of a lock's holder reaches the next one as an error that has the guard in it.
 //!
 //! ```
 //! use millpond::sync::Mutex;

@@ -27,6 +27,8 @@ pub(crate) enum Role {
         commons: RawFd,
         /// Wakes the pool's supervisor.
         watcher: RawFd,
+        /// Tells that the owner is over.
+        lifeline: RawFd,
         /// What the workers are to be told.
         briefing: RawFd,
         /// The pool's owner, as a pidfd.
@@ -39,8 +41,8 @@ impl Role {
     pub(crate) fn to_text(self) -> String {
         match self {
             Self::Process { mailbox, parent } => format!("process:{mailbox}:{parent}"),
-            Self::Zygote { socket, commons, watcher, briefing, owner } => {
-                format!("zygote:{socket}:{commons}:{watcher}:{briefing}:{owner}")
+            Self::Zygote { socket, commons, watcher, lifeline, briefing, owner } => {
+                format!("zygote:{socket}:{commons}:{watcher}:{lifeline}:{briefing}:{owner}")
             }
         }
     }
@@ -57,6 +59,7 @@ impl Role {
                 socket: descriptor()?,
                 commons: descriptor()?,
                 watcher: descriptor()?,
+                lifeline: descriptor()?,
                 briefing: descriptor()?,
                 owner: descriptor()?,
             },
@@ -93,7 +96,7 @@ mod tests {
     fn reads_what_it_writes() {
         for role in [
             Role::Process { mailbox: 5, parent: 6 },
-            Role::Zygote { socket: 5, commons: 6, watcher: 7, briefing: 8, owner: 9 },
+            Role::Zygote { socket: 5, commons: 6, watcher: 7, lifeline: 8, briefing: 9, owner: 10 },
         ] {
             assert_eq!(Role::parse(&role.to_text()), Some(role));
         }
@@ -108,8 +111,8 @@ mod tests {
             "process:5",
             "process:5:-1",
             "process:5:6:7",
-            "zygote:5:6:7:8",
-            "zygote:5:6:7:8:9:10",
+            "zygote:5:6:7:8:9",
+            "zygote:5:6:7:8:9:10:11",
             "other:5:6",
         ] {
             assert_eq!(Role::parse(text), None, "{text:?}");

@@ -37,6 +37,10 @@ thread_local! {
     static ASIDE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
     /// Where a pool's worker notes which handles among its arguments it has opened.
     static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
+    /// Whether the value that is rehearsed has handles.
+    static REHEARSED_HANDLES: Cell<bool> = const { Cell::new(false) };
+    /// Whether what is decoded stays where it is, to be decoded again.
+    static COPYING: Cell<bool> = const { Cell::new(false) };
     /// Whether it is arguments that are decoded.
     static IN_ARGUMENTS: Cell<bool> = const { Cell::new(false) };
 }
@@ -59,6 +63,8 @@ enum Message {
     None,
     Plain,
     WithHandles,
+    /// Nothing will be sent.
+    Rehearsed,
 }
 
 /// A handle on its way to one receiver.
@@ -174,7 +180,7 @@ impl Drop for Writing {
 /// Has `recall` called if the handle that was [sent](send) last is known not to have arrived. Where
 /// nobody [writes down](sending) what is sent, that is never known.
 pub(crate) fn on_recall(recall: impl FnOnce() + Send + Sync + 'static) {
-    if IN_MESSAGE.get() != Message::None {
+    if matches!(IN_MESSAGE.get(), Message::Plain | Message::WithHandles) {
         // Whoever sends it has its tickets, which say what they are.
         return;
     }
@@ -199,6 +205,24 @@ pub(crate) fn in_arguments<R>(decode: impl FnOnce() -> R) -> R {
     let result = decode();
     IN_ARGUMENTS.set(false);
     result
+}
+
+/// Calls `decode`, which decodes what may be decoded again: the handles that it makes count beside
+/// those that are on their way.
+pub(crate) fn copying<R>(decode: impl FnOnce() -> R) -> R {
+    struct Until(bool);
+    impl Drop for Until {
+        fn drop(&mut self) {
+            COPYING.set(self.0);
+        }
+    }
+    let _until = Until(COPYING.replace(true));
+    decode()
+}
+
+/// Whether handles that are decoded have not [arrived](copying) by that.
+pub(crate) fn is_copy() -> bool {
+    COPYING.get() || is_rehearsal()
 }
 
 /// Calls `work` and lists the tickets of handles in the [results](in_result) that it encodes, for
@@ -261,6 +285,46 @@ impl Drop for Listing {
     }
 }
 
+/// A time in which handles are encoded and decoded by this process for itself, until it is dropped.
+/// Nothing is sent then, so that nothing need arrive.
+pub(crate) struct Rehearsal {
+    /// The message that this is part of.
+    outer: Message,
+    /// Whether a rehearsal around this one has met handles.
+    outer_handles: bool,
+}
+
+impl Rehearsal {
+    pub(crate) fn begin() -> Self {
+        let outer = IN_MESSAGE.replace(Message::Rehearsed);
+        if outer == Message::WithHandles {
+            put_aside();
+        }
+        Self { outer, outer_handles: REHEARSED_HANDLES.replace(false) }
+    }
+
+    /// Whether handles were encoded since.
+    #[expect(clippy::unused_self, reason = "only while there is one")]
+    pub(crate) fn has_handles(&self) -> bool {
+        REHEARSED_HANDLES.get()
+    }
+}
+
+impl Drop for Rehearsal {
+    fn drop(&mut self) {
+        IN_MESSAGE.set(self.outer);
+        REHEARSED_HANDLES.set(self.outer_handles);
+        if self.outer == Message::WithHandles {
+            take_up_again();
+        }
+    }
+}
+
+/// Whether handles are only [rehearsed](Rehearsal).
+pub(crate) fn is_rehearsal() -> bool {
+    IN_MESSAGE.get() == Message::Rehearsed
+}
+
 #[cold]
 fn take_listed() -> Vec<u8> {
     OF_MESSAGE.take()
@@ -282,7 +346,10 @@ fn take_up_again() {
 
 /// Encodes a handle to what lies in `slot`.
 pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
-    let ticket = if IN_MESSAGE.get() != Message::None {
+    let ticket = if is_rehearsal() {
+        REHEARSED_HANDLES.set(true);
+        Ticket::new(slot, kind)
+    } else if IN_MESSAGE.get() != Message::None {
         let ticket = Ticket::send(slot, kind);
         let mut tickets = OF_MESSAGE.take();
         tickets.extend_from_slice(&ticket.encode());
@@ -315,7 +382,7 @@ pub(crate) fn receive<'de, D: Deserializer<'de>, T>(
     open: impl FnOnce(Slot) -> Result<T, TicketError>,
 ) -> Result<T, D::Error> {
     let opened = from.deserialize_bytes(Opener(kind))?.and_then(open);
-    if opened.is_ok() && IN_ARGUMENTS.get() {
+    if opened.is_ok() && IN_ARGUMENTS.get() && !is_rehearsal() {
         ARRIVALS.with_borrow(|arrivals| arrivals.iter().for_each(Arrivals::note));
     }
     opened.map_err(|error| {

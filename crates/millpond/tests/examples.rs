@@ -212,8 +212,8 @@ fn a_role_that_nobody_gave_ends_the_program() {
         ("process:900:901", "cannot read what it is to do"),
         // Descriptors that are open, and something else.
         ("process:0:1", "cannot read what it is to do"),
-        ("zygote:900:901:902:903:904", "cannot read what it is to do"),
-        ("zygote:0:1:900:901:902", "cannot read what it is to do"),
+        ("zygote:900:901:902:903:904:905", "cannot read what it is to do"),
+        ("zygote:0:1:900:901:902:903", "cannot read what it is to do"),
     ] {
         let output = example("greetings").env("MILLPOND_CHILD", role).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -130,7 +130,7 @@ fn an_exit_is_no_result() {
 }
 
 #[test]
-fn what_does_not_encode_or_decode_says_so() {
+fn what_would_not_arrive_says_so() {
     #[derive(Debug)]
     struct Stubborn;
     impl Serialize for Stubborn {
@@ -143,10 +143,16 @@ fn what_does_not_encode_or_decode_says_so() {
             Ok(Self)
         }
     }
-    #[derive(Debug, Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Untagged {
-        Number(u64),
+    /// Decodes where it was encoded, and nowhere else.
+    #[derive(Debug, Serialize)]
+    struct Local(u32);
+    impl<'de> Deserialize<'de> for Local {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            match u32::deserialize(from)? {
+                here if here == std::process::id() => Ok(Self(here)),
+                _ => Err(serde::de::Error::custom("from elsewhere")),
+            }
+        }
     }
 
     let _watchdog = Watchdog::start();
@@ -161,12 +167,13 @@ fn what_does_not_encode_or_decode_says_so() {
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Codec, Some(process.pid())));
     assert!(error.to_string().contains("could not encode"), "{error}");
 
-    let arrived = |_: Untagged| ();
-    let error = Process::new(arrived).arg(Untagged::Number(1)).start().unwrap().join().unwrap_err();
+    let local = Local(std::process::id());
+    let error = Process::new(|_: Local| ()).arg(local).start().unwrap().join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
-    assert!(error.to_string().contains("could not decode"), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("could not decode") && message.ends_with("from elsewhere"));
 
-    let error = Process::new(|| Untagged::Number(1)).start().unwrap().join().unwrap_err();
+    let error = Process::new(|| Local(std::process::id())).start().unwrap().join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
-    assert!(error.to_string().contains("untagged"), "{error}");
+    assert!(error.to_string().ends_with("from elsewhere"), "{error}");
 }

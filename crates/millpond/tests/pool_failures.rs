@@ -253,7 +253,7 @@ fn the_zygote_is_replaced() {
     }
 }
 
-/// A value that fails on its way: when it is encoded (1), when it is decoded (2).
+/// A value that fails on its way: its `Serialize` refuses (1), its `Deserialize` would (2).
 #[derive(Debug)]
 struct Delicate(u8);
 
@@ -273,7 +273,7 @@ impl<'de> Deserialize<'de> for Delicate {
 }
 
 #[test]
-fn what_does_not_encode_or_decode_fails_alone() {
+fn what_would_not_arrive_fails_alone() {
     fn consume(value: Delicate) -> u8 {
         value.0
     }
@@ -287,7 +287,7 @@ fn what_does_not_encode_or_decode_fails_alone() {
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
-    for (bad, what) in [(1, "could not encode"), (2, "could not decode")] {
+    for (bad, what) in [(1, "its `Serialize` refused it"), (2, "would refuse it")] {
         check(&pool.apply(consume, Delicate(bad)).unwrap_err(), 0, what);
         check(&pool.apply(produce, bad).unwrap_err(), 0, what);
         let values = || (0..50).map(|at| if at == 20 { bad } else { 7 });

@@ -5,11 +5,16 @@ mod fork;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::io::{Read, Write, pipe};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use fork::in_a_fork;
 use millpond::{ErrorKind, Pool};
+use millpond_core::os::exit_status::ExitStatus;
+use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -89,4 +94,79 @@ fn a_fork_does_not_disturb_the_pool_of_its_parent() {
     });
     pool.close();
     pool.join().unwrap();
+}
+
+/// Forks, and returns in both processes: in the worker, how the child has ended.
+fn fork_and_return((code, panics): (i32, bool)) -> i32 {
+    // SAFETY: a worker has one thread.
+    match unsafe { libc::fork() } {
+        0 if panics => panic!("on purpose"),
+        0 => code,
+        pid => match PidFd::open(pid.cast_unsigned()).and_then(|child| child.reap()) {
+            Ok(ExitStatus::Exited(status)) => status,
+            ended => panic!("{ended:?}"),
+        },
+    }
+}
+
+fn fork_in_initializer() {
+    fork_and_return((0, false));
+}
+
+#[test]
+fn a_child_of_a_task_never_goes_on_as_a_worker() {
+    let _watchdog = Watchdog::start();
+    let pool = Pool::builder().processes(2).initializer(fork_in_initializer).build().unwrap();
+    assert_eq!(pool.apply(fork_and_return, (7, false)).unwrap(), 0, "a value is no exit code");
+    assert_eq!(pool.apply(fork_and_return, (7, true)).unwrap(), 101);
+    let chunk = [(1, false), (2, true), (3, false)];
+    assert_eq!(pool.chunk_size(3).map(fork_and_return, chunk).unwrap(), [0, 101, 0]);
+    let squares: Vec<u64> = (0..100).map(square).collect();
+    assert_eq!(pool.chunk_size(1).map(square, 0..100).unwrap(), squares);
+    pool.close();
+    pool.join().unwrap();
+}
+
+#[test]
+fn executing_another_program_ends_a_pool() {
+    let _watchdog = Watchdog::start();
+    let (mut told, mut tell) = pipe().unwrap();
+    let (wait, go) = pipe().unwrap();
+    // SAFETY: as in `in_a_fork`.
+    let owner = match unsafe { libc::fork() } {
+        0 => {
+            drop(go);
+            let pool = Pool::new(2).unwrap();
+            pool.map(square, 0..4).unwrap();
+            // A child that is still there does not keep the pool alive.
+            // SAFETY: as above; the child makes system calls only.
+            if unsafe { libc::fork() } == 0 {
+                drop(tell);
+                let mut wait = wait;
+                let _ = wait.read(&mut [0]);
+                // SAFETY: it ends this process.
+                unsafe { libc::_exit(0) }
+            }
+            for pid in pool.worker_pids() {
+                tell.write_all(&pid.to_le_bytes()).unwrap();
+            }
+            let error = Command::new("cat").stdin(wait).exec();
+            panic!("{error}");
+        }
+        pid => PidFd::open(pid.cast_unsigned()).unwrap(),
+    };
+    drop((tell, wait));
+    let mut pids = Vec::new();
+    told.read_to_end(&mut pids).unwrap();
+    assert_eq!(pids.len(), 8);
+    for pid in pids.chunks(4) {
+        let pid = u32::from_le_bytes(pid.try_into().unwrap());
+        // One that has ended by now has no descriptor.
+        if let Ok(worker) = PidFd::open(pid) {
+            assert!(worker.wait_readable(None).unwrap());
+        }
+    }
+    assert!(owner.is_alive().unwrap(), "it waits for its input");
+    drop(go);
+    assert!(owner.reap().unwrap().success());
 }

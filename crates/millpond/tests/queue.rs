@@ -88,7 +88,7 @@ fn an_empty_queue_says_so() {
 }
 
 #[test]
-fn what_does_not_decode_is_an_error_and_the_next_value_arrives() {
+fn what_would_not_decode_is_refused_and_the_next_value_arrives() {
     #[derive(Debug, PartialEq, Serialize)]
     struct Even(u8);
     impl<'de> Deserialize<'de> for Even {
@@ -102,12 +102,50 @@ fn what_does_not_decode_is_an_error_and_the_next_value_arrives() {
 
     let _watchdog = Watchdog::start();
     let queue = Queue::new().unwrap();
-    [2, 3, 4].into_iter().for_each(|number| queue.put(Even(number)).unwrap());
+    queue.put(Even(2)).unwrap();
+    let error = queue.put(Even(3)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Codec);
+    assert!(error.to_string().contains("Even") && error.to_string().ends_with("odd"), "{error}");
+    assert_eq!(error.into_value(), Even(3));
+    queue.put(Even(4)).unwrap();
     assert_eq!(queue.get().unwrap(), Even(2));
+    assert_eq!(queue.get().unwrap(), Even(4));
+}
+
+/// Decodes in the process that it was made in, and in no other.
+#[derive(Debug, PartialEq, Serialize)]
+struct Local(u32);
+
+impl Local {
+    fn new() -> Self {
+        Self(std::process::id())
+    }
+}
+
+impl<'de> Deserialize<'de> for Local {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u32::deserialize(from)? {
+            here if here == std::process::id() => Ok(Self(here)),
+            _ => Err(serde::de::Error::custom("from elsewhere")),
+        }
+    }
+}
+
+#[test]
+fn what_does_not_decode_is_an_error_and_the_next_value_arrives() {
+    let _watchdog = Watchdog::start();
+    let queue = Queue::new().unwrap();
+    queue.put(Local::new()).unwrap();
+    let put = |queue: Queue<Local>| queue.put(Local::new()).unwrap();
+    Process::new(put).arg(queue.clone()).start().unwrap().join().unwrap();
+    queue.put(Local::new()).unwrap();
+    assert_eq!(queue.get().unwrap(), Local::new());
     let error = queue.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
-    assert!(error.to_string().contains("Even"), "{error}");
-    assert_eq!(queue.get().unwrap(), Even(4));
+    let message = error.to_string();
+    assert!(message.contains("could not decode") && message.contains("Local"), "{message}");
+    assert!(message.ends_with("from elsewhere"), "{message}");
+    assert_eq!(queue.get().unwrap(), Local::new());
 }
 
 #[test]

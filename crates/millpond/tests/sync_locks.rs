@@ -75,7 +75,8 @@ fn the_death_of_the_owner_of_a_mutex_reaches_the_next_one_once() {
 #[test]
 fn the_death_of_the_owner_reaches_one_who_only_tries() {
     fn hold(number: Mutex<u8>, lock: Lock, reentrant: RLock) {
-        std::mem::forget((number.lock(), lock.lock(), reentrant.lock()));
+        let _guards = (number.lock(), lock.lock(), reentrant.lock());
+        std::process::abort();
     }
     fn death<G>(attempt: impl Fn() -> Result<G, TryLockError<G>>) -> u32 {
         loop {
@@ -93,7 +94,7 @@ fn the_death_of_the_owner_reaches_one_who_only_tries() {
         (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
     let arguments = (number.clone(), lock.clone(), reentrant.clone());
     let owner = Process::new(hold).args(arguments).start().unwrap();
-    owner.join().unwrap();
+    owner.join().unwrap_err();
     assert_eq!(death(|| number.try_lock()), owner.pid());
     assert_eq!(death(|| lock.try_lock()), owner.pid());
     assert_eq!(death(|| reentrant.try_lock()), owner.pid());
@@ -260,7 +261,8 @@ fn locking_what_one_has_locked_is_a_panic_rather_than_for_ever() {
 #[test]
 fn a_poisoned_lock_is_an_error_of_this_crate_too() {
     fn hold(number: Mutex<u8>) {
-        std::mem::forget(number.lock());
+        let _guard = number.lock();
+        std::process::abort();
     }
     fn read(number: &Mutex<u8>) -> millpond::Result<u8> {
         Ok(*number.lock()?)
@@ -269,7 +271,7 @@ fn a_poisoned_lock_is_an_error_of_this_crate_too() {
     let _watchdog = Watchdog::start();
     let number = Mutex::new(5).unwrap();
     let owner = Process::new(hold).arg(number.clone()).start().unwrap();
-    owner.join().unwrap();
+    owner.join().unwrap_err();
     let error = read(&number).unwrap_err();
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(owner.pid())));
     assert_eq!(read(&number).unwrap(), 5);

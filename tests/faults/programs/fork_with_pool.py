@@ -34,7 +34,7 @@ def expect_error(call: Callable[[], object]) -> None:
     try:
         call()
     except Exception as error:
-        print(f"refused: {error}")
+        print(f"refused: {type(error).__name__}: {error}")
     else:
         print("nothing was raised")
 

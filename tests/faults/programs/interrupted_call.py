@@ -1,11 +1,18 @@
 """Waits in one of the pool's calls: interrupted_call.py METHOD CALL GATE."""
 
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from gate import Gate
 
 import millpond
+
+
+def waits_after(count: int) -> Iterator[int]:
+    yield from range(count)
+    threading.Event().wait()
 
 
 def main(method: str, call: str, gate: Gate) -> None:
@@ -28,6 +35,14 @@ def main(method: str, call: str, gate: Gate) -> None:
             list(pool.imap(gate.hold, range(20)))
         case "imap_unordered":
             list(pool.imap_unordered(gate.hold, range(20)))
+        case "imap of a generator":
+            list(pool.imap(gate.hold, (n for n in range(20))))
+        case "next":
+            pool.imap(gate.hold, (n for n in range(20))).next(timeout=3600)
+        case "join of an input that waits":
+            pool.imap(gate.hold, waits_after(1))
+            pool.close()
+            pool.join()
         case "join":
             pool.apply_async(gate.hold, (0,))
             pool.close()

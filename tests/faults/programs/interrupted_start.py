@@ -21,7 +21,8 @@ if __name__ == "__mp_main__":
 elif __name__ == "__main__":
     if sys.argv[1] == "fork":
         util.register_after_fork(gate, hold_worker)
-    with millpond.get_context(sys.argv[1]).Pool(2) as pool:
+    # Each of the workers imports the program.
+    with millpond.get_context(sys.argv[1]).Pool(2, preload=[]) as pool:
         try:
             pool.map(double, range(5))
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::error::{Error, Result};
 use crate::project::Project;
+use crate::root;
 use crate::run::say;
 
 /// Remove what these commands have made under target/, but not what cargo has.
@@ -11,6 +12,13 @@ use crate::run::say;
 pub(crate) struct Args {}
 
 pub(crate) fn execute(project: &Project, Args {}: &Args) -> Result<()> {
+    for name in ["interpreters", "interpreters.new"] {
+        let directory = project.target(name);
+        if directory.exists() {
+            say(format_args!("removing {}", directory.display()));
+            root::remove(&directory)?;
+        }
+    }
     for name in ["venv", "wheel", "demo", "reports"] {
         let directory = project.target(name);
         if directory.exists() {

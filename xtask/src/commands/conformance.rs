@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use crate::error::{Error, Result};
+use crate::matrix::Matrix;
 use crate::project::Project;
 use crate::run::{Run, say};
-use crate::search::other_interpreters;
+use crate::search::all_interpreters;
 use crate::setup::set_up;
 use crate::tally::Tally;
 use crate::venv::Venv;
@@ -18,7 +19,7 @@ use crate::venv::Venv;
 /// multiprocessing, which each class of tests proves for every name.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only the default interpreter, not every CPython 3.11 to 3.13 of this machine.
+    /// Only the default interpreter, not every one of this machine.
     #[arg(long)]
     default_only: bool,
     /// Write the reports to tests/conformance/runs/.
@@ -33,24 +34,26 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let setup = set_up(project)?;
     let mut worse = !judge(project, &setup.venv, args)?;
     if !args.default_only {
-        for (minor, interpreter) in other_interpreters(setup.venv.interpreter()) {
-            match interpreter {
-                None => say(format_args!("CPython 3.{minor} is absent from this machine")),
-                Some(interpreter) => {
-                    let venv = setup.set_up_other(project, interpreter)?;
-                    worse |= !judge(project, &venv, args)?;
-                }
-            }
+        let found = all_interpreters(project);
+        let matrix = Matrix::of(setup.venv.interpreter(), found);
+        for minor in matrix.absent {
+            say(format_args!("CPython 3.{minor} is absent from this machine"));
+        }
+        for interpreter in matrix.others {
+            let venv = setup.set_up_other(project, interpreter)?;
+            worse |= !judge(project, &venv, args)?;
         }
     }
     if worse { Err(Error::Reported) } else { Ok(()) }
 }
 
-/// The quick part: the suite of one start method, on millpond alone.
+/// The quick part, on millpond alone: the suite of fork, and of the default start method.
 pub(crate) fn quick(project: &Project, venv: &Venv<'_>) -> Result<Tally> {
-    say("CPython's own tests under fork");
+    let version = venv.interpreter().version;
+    let methods: &[&str] = if version.minor < 14 { &["fork"] } else { &["fork", "forkserver"] };
+    say(format_args!("CPython {version}'s own tests under {}", methods.join(" and ")));
     let mut command = command(project, venv);
-    command.args(["fork", "--candidate-only"]);
+    command.args(methods).arg("--candidate-only");
     let (status, output) = command.output_of()?;
     let mut tally = output.lines().last().and_then(Tally::parse).unwrap_or_default();
     tally.blame(status.success());

@@ -9,7 +9,7 @@ use crate::project::Project;
 use crate::run::{Run, say};
 use crate::setup::set_up;
 
-/// Show what the library does, on real input, through both doors.
+/// Show what the library does, on real input, in Rust and in Python.
 ///
 /// Analyses every source file of Python's standard library, serially and in a pool, while one
 /// worker is killed; then does the like in Rust. Each run writes a timeline picture to

@@ -1,10 +1,18 @@
 //! `cargo xtask test`
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use crate::commands::conformance;
 use crate::error::{Error, Result};
+use crate::fresh::Fresh;
+use crate::interpreter::Interpreter;
+use crate::matrix::{Extent, Matrix};
+use crate::place::Place;
 use crate::project::Project;
+use crate::root::Builder;
 use crate::run::say;
-use crate::search::other_interpreters;
+use crate::search::all_interpreters;
 use crate::setup::set_up;
 use crate::tally::Tally;
 use crate::venv::Venv;
@@ -13,51 +21,98 @@ use crate::{libtest, pytest};
 /// Run all tests: Rust's, and Python's under every supported interpreter of this machine.
 ///
 /// Builds and runs the unit, integration and documentation tests of the workspace and builds its
-/// examples; then builds the wheel once, installs it for each CPython 3.11, 3.12 and 3.13 that is
-/// found, and runs tests/ with each; CPython's own tests run under fork with the first of them. All
-/// of it runs, whatever fails; the last lines are what failed, and the sum.
+/// examples; then builds the wheel once, installs it for each supported CPython that is found, and
+/// runs tests/: all of them with the default interpreter and the newest, and those marked `names` and not
+/// `slow` with the others. Two interpreters run them side by side where mount namespaces are
+/// permitted, as they are to root. Then, with the default and the newest,
+/// CPython's own tests run, under fork, and from 3.14 on under forkserver, its default; and the wheel,
+/// in a fresh environment outside of the project, passes tests/wheels/smoke.py. All of it runs, whatever
+/// fails; the last lines are what failed, and the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
     #[arg(long)]
     quick: bool,
+    /// Run all tests with the oldest interpreter, too, and more with those between; an hour and more.
+    #[arg(long, conflicts_with = "quick")]
+    thorough: bool,
+    /// Fail if one of them is absent from a machine that can have `cargo xtask interpreters`.
+    #[arg(long)]
+    complete: bool,
 }
 
 /// One line of the closing table.
-struct Row {
+pub(crate) struct Row {
     name: String,
     outcome: Outcome,
+    took: Option<Duration>,
 }
 
 enum Outcome {
     Ran(Tally),
     Broken(Error),
-    LeftOut(&'static str),
+    LeftOut(String),
 }
 
 pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let setup = set_up(project)?;
     setup.add_programs()?;
+    let default = setup.venv.interpreter();
     let mut rows = vec![
-        row("cargo test".to_owned(), rust_tests(project)),
-        row("crash points".to_owned(), crash_point_tests(project)),
-        row(name_of(&setup.venv), python_tests(project, &setup.venv, args)),
-        row("CPython's own".to_owned(), conformance::quick(project, &setup.venv)),
+        row("cargo test", || rust_tests(project)),
+        row("crash points", || crash_point_tests(project)),
     ];
-    for (minor, interpreter) in other_interpreters(setup.venv.interpreter()) {
-        rows.push(match interpreter {
-            None => left_out(minor, "absent from this machine"),
-            Some(_) if args.quick => left_out(minor, "left out by --quick"),
-            Some(interpreter) => {
-                let name = format!("CPython {}", interpreter.version);
-                let outcome = setup
-                    .set_up_other(project, interpreter)
-                    .and_then(|venv| python_tests(project, &venv, args));
-                row(name, outcome)
-            }
-        });
+    let matrix = Matrix::of(default, all_interpreters(project));
+    let mut runs = vec![(&setup.venv, Extent::Whole)];
+    let others: Vec<_> = if args.quick { &[][..] } else { &matrix.others }
+        .iter()
+        .map(|interpreter| (interpreter, setup.set_up_other(project, interpreter.clone())))
+        .collect();
+    for (interpreter, venv) in &others {
+        if let Ok(venv) = venv {
+            runs.push((venv, matrix.extent(default, interpreter, args.thorough)));
+        }
+    }
+    // The long ones first.
+    runs.sort_by_key(|(_, extent)| *extent != Extent::Whole);
+    let place = if runs.len() > 1 { Place::find() } else { Place::Here };
+    let job = |(venv, extent): &(&Venv<'_>, Extent)| {
+        row(name_of(venv.interpreter()), || python_tests(project, venv, *extent, args, place))
+    };
+    rows.extend(place.run_all(runs.iter().map(|run| Box::new(|| job(run)) as Box<_>).collect()));
+    for (venv, _) in runs.iter().filter(|(_, extent)| args.thorough || *extent != Extent::Names) {
+        let interpreter = venv.interpreter();
+        rows.push(row(name_of_own(interpreter), || conformance::quick(project, venv)));
+        rows.push(row(name_of_installed(interpreter), || {
+            smoke(project, &setup.wheel, interpreter)
+        }));
+    }
+    for (interpreter, venv) in others {
+        if let Err(error) = venv {
+            rows.push(failed(name_of(interpreter), error));
+        }
+    }
+    if args.quick {
+        let names = matrix.others.iter().map(name_of);
+        rows.extend(names.map(|name| left_out(name, "left out by --quick")));
+    }
+    for minor in &matrix.absent {
+        rows.push(absent(project, *minor, args));
     }
     conclude(rows)
+}
+
+/// What is said of a supported version that this machine lacks.
+fn absent(project: &Project, minor: u32, args: &Args) -> Row {
+    let name = format!("CPython 3.{minor}");
+    if !args.complete {
+        return left_out(name, "absent from this machine; see `cargo xtask interpreters --help`");
+    }
+    match Builder::find(project) {
+        Ok(_) => failed(name, Error::Absent { minor }),
+        Err(lack @ Error::NoRoot(_)) => left_out(name, format!("absent: {lack}")),
+        Err(error) => failed(name, error),
+    }
 }
 
 fn rust_tests(project: &Project) -> Result<Tally> {
@@ -72,36 +127,72 @@ fn crash_point_tests(project: &Project) -> Result<Tally> {
     libtest::run(project.cargo().args(arguments).args(["--test", "*crash_points"]))
 }
 
-fn python_tests(project: &Project, venv: &Venv<'_>, args: &Args) -> Result<Tally> {
-    say(format_args!("testing with {}", name_of(venv)));
-    pytest::run(project, venv, if args.quick { &["-m", "not slow"] } else { &[] })
+fn python_tests(
+    project: &Project,
+    venv: &Venv<'_>,
+    extent: Extent,
+    args: &Args,
+    place: Place,
+) -> Result<Tally> {
+    let (what, chosen): (_, &[&str]) = match extent {
+        Extent::Whole if args.quick => ("all tests but slow ones", &["-m", "not slow"]),
+        Extent::Whole => ("all tests", &[]),
+        Extent::Version => ("what depends on the version", &["-m", "version and not slow"]),
+        Extent::Names => ("what looks at the interpreter", &["-m", "names and not slow"]),
+    };
+    say(format_args!("{}: {what}", name_of(venv.interpreter())));
+    pytest::run(project, venv, chosen, place)
 }
 
-fn name_of(venv: &Venv<'_>) -> String {
-    format!("CPython {}", venv.interpreter().version)
+/// The wheel in a fresh environment outside of the project.
+fn smoke(project: &Project, wheel: &Path, interpreter: &Interpreter) -> Result<Tally> {
+    say(format_args!("{}: the wheel in a fresh environment", name_of(interpreter)));
+    Fresh::with(project, interpreter, wheel)?.smoke()
 }
 
-fn row(name: String, result: Result<Tally>) -> Row {
-    Row { name, outcome: result.map_or_else(Outcome::Broken, Outcome::Ran) }
+fn name_of_installed(interpreter: &Interpreter) -> String {
+    format!("{}, fresh install", name_of(interpreter))
 }
 
-fn left_out(minor: u32, why: &'static str) -> Row {
-    Row { name: format!("CPython 3.{minor}"), outcome: Outcome::LeftOut(why) }
+fn name_of(interpreter: &Interpreter) -> String {
+    format!("CPython {}", interpreter.version)
+}
+
+/// The name of the row for the tests that come with an interpreter.
+fn name_of_own(interpreter: &Interpreter) -> String {
+    format!("{}'s own tests", name_of(interpreter))
+}
+
+/// Runs something and measures it.
+pub(crate) fn row(name: impl Into<String>, run: impl FnOnce() -> Result<Tally>) -> Row {
+    let started = Instant::now();
+    let outcome = run().map_or_else(Outcome::Broken, Outcome::Ran);
+    Row { name: name.into(), outcome, took: Some(started.elapsed()) }
+}
+
+pub(crate) fn left_out(name: String, why: impl Into<String>) -> Row {
+    Row { name, outcome: Outcome::LeftOut(why.into()), took: None }
+}
+
+fn failed(name: String, error: Error) -> Row {
+    Row { name, outcome: Outcome::Broken(error), took: None }
 }
 
 /// Prints the table and the sum; an error unless all that ran passed.
-fn conclude(rows: Vec<Row>) -> Result<()> {
+pub(crate) fn conclude(rows: Vec<Row>) -> Result<()> {
     let mut sum = Tally::default();
     println!();
-    for Row { name, outcome } in rows {
+    for Row { name, outcome, took } in rows {
+        let took = took.map(|took| format!("{} s", took.as_secs())).unwrap_or_default();
+        print!("{name:<28} {took:>6}  ");
         match outcome {
-            Outcome::LeftOut(why) => println!("{name:<16} {why}"),
+            Outcome::LeftOut(why) => println!("{why}"),
             Outcome::Broken(error) => {
-                println!("{name:<16} {error}");
+                println!("{error}");
                 sum.failed += 1;
             }
             Outcome::Ran(mut tally) => {
-                println!("{name:<16} {tally}");
+                println!("{tally}");
                 tally
                     .failures
                     .iter_mut()

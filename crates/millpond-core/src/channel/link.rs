@@ -10,14 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::channel::ring::{Consumer, Cursors, Line, Producer, largest_body};
+use crate::os::fork;
 use crate::shm::segment::Segment;
 use crate::sync::bell::{Bell, Loudness};
 
 const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
 const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
+/// Stands for the task of a worker that holds none. Neither zeros nor holes look like it: the task that
+/// a worker was at when it wiped its link must not look as if nobody had begun it.
+const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// The largest frame body that a link carries inline.
 pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
@@ -26,6 +30,12 @@ pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
 #[repr(C)]
 struct Header {
     layout: AtomicU32,
+    /// 1 while times are kept.
+    traced: AtomicU32,
+    /// 1 when the pool ends now.
+    ending: AtomicU32,
+    /// The worker's quota of tasks, 0 for none.
+    quota: AtomicU64,
     tasks: Cursors,
     results: Cursors,
     worker_bell: Line<Bell>,
@@ -38,7 +48,7 @@ const _: () = assert!(size_of::<Header>() <= RINGS_START);
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Activity {
-    /// The task that the worker holds, 0 for none.
+    /// The task that the worker holds, or [`NO_TASK`].
     task: AtomicU64,
     /// Which items of the task's chunk it is at: the first in the low half, how many in the high.
     items: AtomicU64,
@@ -54,8 +64,8 @@ pub struct Activity {
 /// What a dead worker was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastActivity {
-    /// The task that it held, 0 for none.
-    pub task: u64,
+    /// The task that it held, `None` for none. Any number may stand here if the worker wrote nonsense.
+    pub task: Option<u64>,
     /// The first of the items of the chunk that it was at.
     pub item: u32,
     /// How many items it was at.
@@ -90,7 +100,10 @@ pub struct WorkerEnd {
 
 /// Where a worker notes which handles among its arguments it has opened; from [`WorkerEnd::arrivals`].
 #[derive(Clone, Debug)]
-pub struct Arrivals(Arc<Segment>);
+pub struct Arrivals {
+    segment: Arc<Segment>,
+    depth: u32,
+}
 
 // SAFETY: the header lies in the segment, which the end owns, and is only accessed as atomics.
 unsafe impl Send for PoolEnd {}
@@ -117,15 +130,22 @@ fn ring(segment: &Segment, index: usize) -> NonNull<u8> {
 }
 
 impl PoolEnd {
-    /// A link in new memory, for a worker yet to be started.
+    /// A link in new memory, for a worker yet to be started. It takes `quota` tasks in its life, if
+    /// that is limited, and notes when tasks begin and end if they are `traced`: what a worker is told
+    /// lies where no other can write.
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create() -> io::Result<Self> {
+    pub fn create(quota: Option<u64>, traced: bool) -> io::Result<Self> {
         let segment = Segment::create("millpond-link", FIXED_BYTES)?;
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory that no other process knows of yet.
-        unsafe { header.as_ref() }.layout.store(LAYOUT, Ordering::Relaxed);
+        let told = unsafe { header.as_ref() };
+        // Relaxed: the worker is started, and so synchronised with, afterwards.
+        told.layout.store(LAYOUT, Ordering::Relaxed);
+        told.traced.store(traced.into(), Ordering::Relaxed);
+        told.quota.store(quota.unwrap_or(0), Ordering::Relaxed);
+        told.activity.0.task.store(NO_TASK, Ordering::Relaxed);
         let (tasks, results) = cursors(header);
         // SAFETY: the segment, which is dropped last, keeps the memory mapped; it is new, so
         // there are no other ends, and the worker takes the opposite ones.
@@ -149,6 +169,13 @@ impl PoolEnd {
         debug_assert!(!watched, "a worker has no watcher");
     }
 
+    /// Tells the worker, which may be asleep, that the pool ends now.
+    pub fn end(&self) {
+        // Release: pairs with `is_ending`; it guards no data.
+        self.header().ending.store(1, Ordering::Release);
+        self.ring();
+    }
+
     /// Wakes the worker if it waits for room in the result ring. Call after results were taken.
     pub fn unblock(&self) {
         // SeqCst fence: pairs with the one in `WorkerEnd::block`; either the worker sees the room
@@ -168,7 +195,7 @@ impl PoolEnd {
         let (item, item_count) = halves(activity.items.load(Ordering::Relaxed));
         let (of_item, arrived) = halves(activity.arrived.load(Ordering::Relaxed));
         LastActivity {
-            task,
+            task: Some(task).filter(|&task| task != NO_TASK),
             item,
             item_count,
             arrived: if of_item == item { arrived } else { 0 },
@@ -212,21 +239,40 @@ impl WorkerEnd {
         unsafe { self.header.as_ref() }
     }
 
+    /// How many tasks the worker takes in its life, if that is limited.
+    #[must_use]
+    pub fn quota(&self) -> Option<u64> {
+        Some(self.header().quota.load(Ordering::Relaxed)).filter(|&n| n > 0)
+    }
+
+    /// Whether the worker notes when tasks begin and end.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.header().traced.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the pool ends now, so that a worker which survives SIGTERM takes no more tasks.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        // Acquire: pairs with `PoolEnd::end`.
+        self.header().ending.load(Ordering::Acquire) != 0
+    }
+
     /// The bell that the pool rings.
     #[must_use]
     pub fn bell(&self) -> &Bell {
         &self.header().worker_bell.0
     }
 
-    /// Says that the worker holds `task` since `began` (0 for "none" and "unknown").
-    pub fn hold(&self, task: u64, began: u64) {
+    /// Says that the worker holds `task`, or none, since `began` (0 for "unknown").
+    pub fn hold(&self, task: Option<u64>, began: u64) {
         let activity = &self.header().activity.0;
         activity.items.store(1 << 32, Ordering::Relaxed);
         activity.arrived.store(0, Ordering::Relaxed);
         activity.began.store(began, Ordering::Relaxed);
         // Release: who sees the task sees where it stands. The store also comes before the
         // release of the task's frame, so a frame that is gone has its holder on record.
-        activity.task.store(task, Ordering::Release);
+        activity.task.store(task.unwrap_or(NO_TASK), Ordering::Release);
     }
 
     /// Says which items of its chunk the worker is at.
@@ -238,7 +284,7 @@ impl WorkerEnd {
     /// Where to note which handles among the arguments have been opened.
     #[must_use]
     pub fn arrivals(&self) -> Arrivals {
-        Arrivals(Arc::clone(&self.segment))
+        Arrivals { segment: Arc::clone(&self.segment), depth: fork::depth() }
     }
 
     /// Says whether the worker waits for room in the result ring. Look for room again after
@@ -259,11 +305,14 @@ impl WorkerEnd {
 impl Arrivals {
     /// One more handle of the item that the worker is at has been opened. A death just before this
     /// has it taken back although it was used, which is the lesser evil: the other way round it
-    /// would be kept for ever.
+    /// would be kept for ever. A child that the worker forked has nothing to say here.
     pub fn note(&self) {
+        if self.depth != fork::depth() {
+            return;
+        }
         // SAFETY: the header lies in the segment, mapped as long as `self` lives; any bits are valid
         // atomics.
-        let activity = &unsafe { header(&self.0).as_ref() }.activity.0;
+        let activity = &unsafe { header(&self.segment).as_ref() }.activity.0;
         // Relaxed: the worker's own words. One store says it all, so a death leaves no half of it.
         let (item, _) = halves(activity.items.load(Ordering::Relaxed));
         let (of_item, count) = halves(activity.arrived.load(Ordering::Relaxed));

@@ -3,10 +3,15 @@
 //! A payload of one part is its bytes. One of several parts begins with their lengths (u64 each),
 //! and every part begins at a multiple of [`ALIGNMENT`], so that arrays can be read in place.
 
+use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::channel::queue::Block;
-use crate::shm::lease::Lease;
+use crate::shm::heap::BlockRef;
+use crate::shm::lease::{Importer, Lease};
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{self, Ticket};
 
@@ -93,13 +98,27 @@ impl Parts<'_> {
     }
 }
 
+/// What a handle of some kind that was on its way counted for, and does not any more.
+type Settle = fn(kind: u32, object: Slot);
+
+static SETTLE: OnceLock<Settle> = OnceLock::new();
+
+/// Has `settle` called for each handle in a payload [once it is settled](Payload::settle). The first
+/// call decides.
+pub fn when_settled(settle: Settle) {
+    let _ = SETTLE.set(settle);
+}
+
 /// A payload that was received: one part at least.
 #[derive(Debug)]
 pub struct Payload {
     storage: Storage,
     parts: Vec<Range<usize>>,
-    /// The memory of shared objects in it, kept until whoever reads the payload has them.
-    held: Vec<Slot>,
+    /// The shared objects whose handles are in it, by their kinds: they are on their way to it, and
+    /// kept as long as it.
+    attachments: Vec<(u32, Slot)>,
+    /// Whether they are on their way no more.
+    settled: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -124,7 +143,7 @@ impl Payload {
     #[must_use]
     pub fn single(bytes: Vec<u8>) -> Self {
         let whole = 0..bytes.len();
-        Self { storage: Storage::Own(bytes), parts: vec![whole], held: Vec::new() }
+        Self::of(Storage::Own(bytes), vec![whole])
     }
 
     /// A payload of `parts` parts from a copy of its bytes. `None` if they are damaged.
@@ -139,6 +158,25 @@ impl Payload {
         Self::new(Storage::Lent(lease), parts)
     }
 
+    /// A payload of `parts` parts in a block of the heap behind `fd`: read in place, or copied where
+    /// there is no address space for that.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is damaged. Others for want of memory; then the block stays lent.
+    pub(crate) fn import(
+        importer: &mut Importer,
+        fd: BorrowedFd<'_>,
+        block: BlockRef,
+        parts: u32,
+    ) -> io::Result<Self> {
+        let payload = match importer.open(fd, block) {
+            Ok(lease) => Self::from_lease(lease, parts),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Err(_) => Self::from_bytes(importer.copy(fd, block)?, parts),
+        };
+        payload.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// A payload of `parts` parts in a block of a queue, read in place. `None` if its bytes are
     /// damaged.
     #[must_use]
@@ -151,7 +189,7 @@ impl Payload {
         let count = count as usize;
         if count == 1 {
             let whole = 0..bytes.len();
-            return Some(Self { storage, parts: vec![whole], held: Vec::new() });
+            return Some(Self::of(storage, vec![whole]));
         }
         if count == 0 {
             return None;
@@ -167,7 +205,11 @@ impl Payload {
             }
             parts.push(start..end);
         }
-        Some(Self { storage, parts, held: Vec::new() })
+        Some(Self::of(storage, parts))
+    }
+
+    fn of(storage: Storage, parts: Vec<Range<usize>>) -> Self {
+        Self { storage, parts, attachments: Vec::new(), settled: AtomicBool::new(false) }
     }
 
     /// Takes off the last part, which is tickets, and opens those: what they lead to stays as long
@@ -181,9 +223,31 @@ impl Payload {
         let last = last.clone();
         self.parts.pop();
         let tickets = self.storage.bytes()[last].chunks_exact(ticket::LENGTH);
-        let open = |ticket| Ticket::decode_any(ticket).ok()?.open().ok();
-        self.held = tickets.filter_map(open).collect();
+        self.attachments = tickets.filter_map(|ticket| Ticket::open_any(ticket).ok()).collect();
         true
+    }
+
+    /// Whether there are handles in it.
+    #[must_use]
+    pub fn has_attachments(&self) -> bool {
+        !self.attachments.is_empty()
+    }
+
+    /// Ends the way of the handles in it: what was decoded from it are copies, that count for
+    /// themselves. Once, and when it is dropped at the latest.
+    pub fn settle(&self) {
+        // Relaxed: the one that turns it acts, and orders nothing by it.
+        if self.has_attachments()
+            && !self.settled.swap(true, Ordering::Relaxed)
+            && let Some(settle) = SETTLE.get()
+        {
+            for (kind, slot) in &self.attachments {
+                let region = Arc::clone(slot.region());
+                if let Some(slot) = Slot::at(region, slot.offset(), slot.length()) {
+                    settle(*kind, slot);
+                }
+            }
+        }
     }
 
     /// How many parts it has.
@@ -207,30 +271,39 @@ impl Payload {
         !matches!(self.storage, Storage::Own(_))
     }
 
-    /// The address of a part that lies in shared memory and may be written too; `None` for one
-    /// that does not.
+    /// The address of a part that is read in place, and may be written there too, as long as the
+    /// payload lives: by this process alone, and by each child that it forks for itself. `None` for
+    /// one that has to be copied.
     ///
     /// # Panics
     /// When there is no such part.
     #[must_use]
-    pub fn lent_address(&self, index: usize) -> Option<usize> {
+    pub fn lend(&self, index: usize) -> Option<usize> {
         let start = self.parts[index].start;
-        match &self.storage {
-            Storage::Lent(lease) => Some(lease.start().as_ptr().addr() + start),
-            Storage::Block(block) => Some(block.start().as_ptr().addr() + start),
+        let whole = match &self.storage {
+            Storage::Lent(lease) => lease.lend(),
+            Storage::Block(block) => block.lend(),
             Storage::Own(_) => None,
-        }
+        };
+        Some(whole?.as_ptr().addr() + start)
     }
 
     /// The bytes of a payload with one part.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        match self.storage {
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        let storage = std::mem::replace(&mut self.storage, Storage::Own(Vec::new()));
+        match storage {
             Storage::Own(bytes) if self.parts.len() == 1 => bytes,
             storage => {
                 self.parts.first().map_or_else(Vec::new, |p| storage.bytes()[p.clone()].to_vec())
             }
         }
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

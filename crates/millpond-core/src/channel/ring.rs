@@ -112,6 +112,8 @@ pub struct Producer {
     tail: u64,
     /// The consumer's head when it was last looked at.
     seen_head: u64,
+    /// The consumer's head was once where no correct consumer puts it.
+    is_damaged: bool,
 }
 
 /// The reading end.
@@ -153,7 +155,8 @@ impl Producer {
         let area = Area { cursors, bytes, capacity };
         // Relaxed: only this end writes the tail. Multiples of 8, whatever was written there before.
         let tail = area.cursors().tail.0.load(Ordering::Relaxed) & !7;
-        Self { area, tail, seen_head: area.cursors().head.0.load(Ordering::Acquire) }
+        let seen_head = area.cursors().head.0.load(Ordering::Acquire);
+        Self { area, tail, seen_head, is_damaged: false }
     }
 
     /// Commits a frame with `body_length` bytes that `fill` writes. Returns its position, or
@@ -196,19 +199,38 @@ impl Producer {
     }
 
     fn has_room(&mut self, length: usize) -> bool {
-        // A head that ran past the tail, or was left far behind, is the work of a broken consumer; it
-        // gains no room.
-        let free = |head: u64, tail: u64| {
-            (self.area.capacity as u64).saturating_sub(tail.wrapping_sub(head))
-        };
-        if free(self.seen_head, self.tail) < length as u64 {
-            // Acquire: the consumer's last reads come before our overwriting.
-            let head = self.area.cursors().head.0.load(Ordering::Acquire);
-            if self.tail.wrapping_sub(head) <= self.area.capacity as u64 {
-                self.seen_head = head;
-            }
+        let used = |this: &Self| this.tail.wrapping_sub(this.seen_head);
+        let needs = |used: u64| used.saturating_add(length as u64);
+        if needs(used(self)) > self.area.capacity as u64 {
+            // A broken consumer gains no room.
+            let _ = self.look_at_head();
         }
-        free(self.seen_head, self.tail) >= length as u64
+        needs(used(self)) <= self.area.capacity as u64
+    }
+
+    /// The consumer's head, which moves from frame to frame and never beyond the tail.
+    ///
+    /// # Errors
+    /// [`Corrupt`] if it is, or once was, anywhere else.
+    pub fn look_at_head(&mut self) -> Result<u64, Corrupt> {
+        // Acquire: the consumer's last reads come before our overwriting, and a claim that came
+        // before the head moved is visible too.
+        let head = self.area.cursors().head.0.load(Ordering::Acquire);
+        let moved = head.wrapping_sub(self.seen_head);
+        if !head.is_multiple_of(8) || moved > self.tail.wrapping_sub(self.seen_head) {
+            self.is_damaged = true;
+        }
+        if self.is_damaged {
+            return Err(Corrupt);
+        }
+        self.seen_head = head;
+        Ok(head)
+    }
+
+    /// Whether a look at the consumer's head has found damage.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     fn write_header(&self, position: u64, length: usize, tag: u32) {
@@ -218,9 +240,10 @@ impl Producer {
         self.area.word(position + 4).store(tag, Ordering::Relaxed);
     }
 
-    /// Takes back the frame at `position`, which this end wrote. False if the consumer has it.
+    /// Takes back the frame at `position`, which this end wrote. False if the consumer has it, or if
+    /// that cannot be known.
     pub fn revoke(&mut self, position: u64) -> bool {
-        if self.is_released(position) {
+        if self.look_at_head().map_or(true, |head| head > position) {
             return false;
         }
         let tag = self.area.word(position + 4);
@@ -229,24 +252,21 @@ impl Producer {
         tag.compare_exchange(pending, revoked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Whether the consumer is done with the bytes of the frame at `position`.
-    #[must_use]
-    pub fn is_released(&self, position: u64) -> bool {
-        // Acquire: a claim that came before the head moved is visible too.
-        self.area.cursors().head.0.load(Ordering::Acquire) > position
-    }
-
-    /// The body of the frame at `position`, which this end wrote and the consumer has not
-    /// released.
-    #[must_use]
-    pub fn body(&self, position: u64) -> &[u8] {
+    /// Whether the consumer claimed the frame at `position`, with a body of this length, by what the
+    /// frame itself says. A producer that went on has overwritten frames that were released.
+    ///
+    /// # Errors
+    /// [`Corrupt`] if the frame's head is not one that this end and a correct consumer leave.
+    pub fn claimed(&self, position: u64, body_length: usize) -> Result<bool, Corrupt> {
+        if self.tail.wrapping_sub(position) > self.area.capacity as u64 {
+            return Ok(true);
+        }
+        // Relaxed: the consumer is dead.
         let length = self.area.word(position).load(Ordering::Relaxed) as usize;
-        let end = self.area.capacity - self.area.index(position);
-        let body = length.clamp(FRAME_HEADER, end) - FRAME_HEADER;
-        // SAFETY: clamped to the buffer; only this end writes bodies, and it is borrowed.
-        unsafe {
-            let start = self.area.at(position).add(FRAME_HEADER);
-            std::slice::from_raw_parts(start.as_ptr(), body)
+        match self.area.word(position + 4).load(Ordering::Relaxed) {
+            Tag::PENDING if length == FRAME_HEADER + body_length => Ok(false),
+            Tag::CLAIMED if length == FRAME_HEADER + body_length => Ok(true),
+            _ => Err(Corrupt),
         }
     }
 }
@@ -269,9 +289,10 @@ impl Consumer {
     /// # Errors
     /// [`Corrupt`] if the producer wrote nonsense; the ring must not be used any more then.
     pub fn front(&mut self) -> Result<Option<Frame<'_>>, Corrupt> {
+        // Acquire: pairs with the commit in `push`. One look: a producer that moves it on and on must
+        // not keep this end here.
+        let tail = self.area.cursors().tail.0.load(Ordering::Acquire);
         loop {
-            // Acquire: pairs with the commit in `push`.
-            let tail = self.area.cursors().tail.0.load(Ordering::Acquire);
             let committed = tail.wrapping_sub(self.head);
             if committed == 0 {
                 return Ok(None);
@@ -309,12 +330,19 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// Makes the frame the consumer's. False if the producer took it back first.
-    #[must_use]
-    pub fn claim(&self) -> bool {
+    ///
+    /// # Errors
+    /// [`Corrupt`] if the frame is neither the consumer's nor the producer's to decide about: it
+    /// would stay at the front for ever.
+    pub fn claim(&self) -> Result<bool, Corrupt> {
         let tag = self.ring.area.word(self.ring.head + 4);
         // Relaxed: as in `revoke`; the body was acquired with the tail.
         let (pending, claimed) = (Tag::PENDING, Tag::CLAIMED);
-        tag.compare_exchange(pending, claimed, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        match tag.compare_exchange(pending, claimed, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => Ok(true),
+            Err(Tag::REVOKED) => Ok(false),
+            Err(_) => Err(Corrupt),
+        }
     }
 
     /// The frame's bytes.
@@ -360,10 +388,21 @@ mod tests {
 
     fn take(consumer: &mut Consumer) -> Option<Vec<u8>> {
         let frame = consumer.front().expect("an intact ring")?;
-        assert!(frame.claim());
+        assert_eq!(frame.claim(), Ok(true));
         let body = frame.body().to_vec();
         frame.release();
         Some(body)
+    }
+
+    #[test]
+    fn a_frame_is_claimed_once() {
+        let mut memory = Memory::new(1024);
+        let (mut producer, mut consumer) = memory.ends();
+        producer.push(8, |body| body.fill(1)).expect("room");
+        let frame = consumer.front().expect("an intact ring").expect("a frame");
+        assert_eq!(frame.claim(), Ok(true));
+        // Another process has a copy of this end: it must not wait for the frame to go.
+        assert_eq!(frame.claim(), Err(Corrupt));
     }
 
     #[test]
@@ -418,14 +457,36 @@ mod tests {
         assert!(producer.revoke(positions[0]));
         let frame = consumer.front().expect("intact").expect("a frame");
         assert_eq!(frame.body(), [1]);
-        assert!(frame.claim());
+        assert_eq!(frame.claim(), Ok(true));
         assert!(!producer.revoke(positions[1]));
         consumer.front().expect("intact").expect("a frame").release();
-        assert!(producer.is_released(positions[1]));
+        assert_eq!(producer.look_at_head(), Ok(positions[2]));
         assert!(!producer.revoke(positions[1]));
-        assert_eq!(producer.body(positions[2]), [2]);
+        let claimed = |position, length| producer.claimed(position, length);
+        assert_eq!(claimed(positions[1], 1), Ok(true));
+        assert_eq!(claimed(positions[2], 1), Ok(false));
+        assert_eq!(claimed(positions[2], 2), Err(Corrupt));
         assert!(producer.revoke(positions[2]));
         assert!(consumer.front().expect("intact").is_none());
+    }
+
+    #[test]
+    fn a_head_that_no_consumer_writes_is_damage_for_good() {
+        for damage in [1, 7, 24, 1 << 63, u64::MAX - 7] {
+            let mut memory = Memory::new(1024);
+            let (mut producer, mut consumer) = memory.ends();
+            let first = producer.push(1, |_| ()).expect("room");
+            consumer.front().expect("intact").expect("a frame").release();
+            let head = producer.look_at_head().expect("intact");
+            let second = producer.push(1, |_| ()).expect("room");
+            assert!(first < head && head == second);
+            let word = &producer.area.cursors().head.0;
+            word.store(head.wrapping_add(damage), Ordering::Relaxed);
+            assert!(!producer.revoke(second), "whether it was begun is not known");
+            assert!(producer.is_damaged());
+            producer.area.cursors().head.0.store(head, Ordering::Relaxed);
+            assert_eq!(producer.look_at_head(), Err(Corrupt));
+        }
     }
 
     #[test]

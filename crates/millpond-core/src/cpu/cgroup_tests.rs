@@ -1,33 +1,11 @@
-//! Made-up systems: what their `/proc` and `/sys` would say.
+//! Made-up systems with quotas.
 
 use super::*;
-
-/// A directory that stands for `/`, removed at the end.
-struct System(PathBuf);
+use crate::os::cgroup::testing::System;
 
 impl System {
-    fn new(name: &str, cgroup: &str, mountinfo: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("millpond-{}-{name}", std::process::id()));
-        let system = Self(root);
-        system.file("proc/self/cgroup", cgroup);
-        system.file("proc/self/mountinfo", mountinfo);
-        system
-    }
-
-    fn file(&self, path: &str, content: &str) {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
     fn quota(&self) -> Option<usize> {
         quota(&self.0)
-    }
-}
-
-impl Drop for System {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -122,11 +100,4 @@ fn mount_points_with_blanks_and_colons() {
     let system = System::new("odd", "0::/a:b\n", mount);
     system.file("sys/odd place/a:b/cpu.max", "700000 100000\n");
     assert_eq!(system.quota(), Some(7));
-}
-
-#[test]
-fn escapes() {
-    assert_eq!(unescape("/plain"), Path::new("/plain"));
-    assert_eq!(unescape("/a\\040b\\134c"), Path::new("/a b\\c"));
-    assert_eq!(unescape("/odd\\9"), Path::new("/odd"));
 }

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::EventfdFlags;
 
+use crate::os::refused::error_of;
+
 /// An `eventfd(2)`: [`signal`](EventFd::signal) makes it readable until [`clear`](EventFd::clear).
 #[derive(Debug)]
 pub struct EventFd(OwnedFd);
@@ -15,7 +17,10 @@ impl EventFd {
     /// # Errors
     /// The system's, when file descriptors have run out.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        Ok(Self(
+            rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(error_of("eventfd2"))?,
+        ))
     }
 
     /// Wakes whoever polls it; never blocks.

@@ -41,6 +41,7 @@ impl Foreign {
         let path = path.map_err(|errno| match errno {
             // It ended during the call.
             Errno::SRCH => io::ErrorKind::NotFound.into(),
+            Errno::NOENT if !is_mounted() => no_procfs(),
             errno => io::Error::from(errno),
         })?;
         let stat = rustix::fs::fstat(&path)?;
@@ -66,6 +67,15 @@ impl Foreign {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         Ok(rustix::fs::open(path, flags, Mode::empty())?)
     }
+}
+
+fn is_mounted() -> bool {
+    std::path::Path::new("/proc/self/fd").exists()
+}
+
+fn no_procfs() -> io::Error {
+    let text = "/proc is not mounted, through which processes open what others have";
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
 #[cfg(test)]

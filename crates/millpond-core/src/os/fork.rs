@@ -1,9 +1,11 @@
 //! Forking, by those who may: processes with one thread.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use rustix::process::{Pid, Signal};
+
+use crate::os::refused::error_of;
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,8 @@ pub unsafe fn fork() -> io::Result<Forked> {
 /// # Errors
 /// The system's.
 pub fn die_with_parent(parent: u32) -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(error_of("prctl"))?;
     if parent_pid() != parent {
         exit_now(1);
     }
@@ -78,6 +81,27 @@ pub fn forks() -> u64 {
         around_forks(Some(count_fork), None, None);
     }
     FORKS.load(Ordering::Relaxed)
+}
+
+/// How many forks lie between the calling process and the one of its ancestors that asked first. It
+/// costs a load, where a pid costs a system call, and tells a child that the C library's `fork` made
+/// from its parent.
+#[must_use]
+pub fn depth() -> u32 {
+    if !DEPTH_IS_COUNTED.load(Ordering::Acquire) {
+        // A thread that registers at the same time counts some forks twice, which does no harm.
+        in_forked_child(count_depth);
+        DEPTH_IS_COUNTED.store(true, Ordering::Release);
+    }
+    // Relaxed: the value stands for itself.
+    DEPTH.load(Ordering::Relaxed)
+}
+
+static DEPTH: AtomicU32 = AtomicU32::new(0);
+static DEPTH_IS_COUNTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn count_depth() {
+    DEPTH.fetch_add(1, Ordering::Relaxed);
 }
 
 static FORKS: AtomicU64 = AtomicU64::new(0);

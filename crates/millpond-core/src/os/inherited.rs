@@ -23,3 +23,16 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, and by the contract above nobody else in this process owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+/// A duplicate of an open descriptor that a program knows by its number.
+///
+/// # Errors
+/// `BADF` if the number is that of no open descriptor; the system's when descriptors have run out.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // SAFETY: to duplicate a number that is not open gives an error.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(rustix::io::fcntl_dupfd_cloexec(borrowed, 0)?)
+}

@@ -1,21 +1,37 @@
 //! Anonymous memory with a file descriptor.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::process::Resource;
+
+use crate::os::memory;
+use crate::os::refused::error_of;
 
 /// Memory without a name that no size of `/dev/shm` bounds, zero-filled and `size` bytes long.
 ///
-/// It can grow but never shrink, so that a mapped page of it cannot vanish (SIGBUS).
+/// It can grow but never shrink, so that a mapped page of it cannot vanish (SIGBUS), and nobody can
+/// forbid it to grow or to be written.
 ///
 /// # Errors
 /// The system's, when file descriptors or address space have run out.
 pub fn create(name: &str, size: u64) -> io::Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK)?;
-    rustix::fs::ftruncate(&fd, size)?;
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(error_of("memfd_create"))?;
+    let seals = SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&fd, seals).map_err(error_of("fcntl"))?;
+    grow(fd.as_fd(), size)?;
     Ok(fd)
+}
+
+/// Whether the memory can never shrink. It is not asked of memory of this process' own, but of what
+/// another one sent, which might be anything.
+#[must_use]
+pub fn cannot_shrink(fd: BorrowedFd<'_>) -> bool {
+    // EINVAL: no memfd.
+    rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
 }
 
 /// Makes the memory at least `size` bytes long.
@@ -23,7 +39,8 @@ pub fn create(name: &str, size: u64) -> io::Result<OwnedFd> {
 /// # Errors
 /// The system's.
 pub fn grow(fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
-    Ok(rustix::fs::ftruncate(fd, size)?)
+    within_limit("ftruncate", size)?;
+    rustix::fs::ftruncate(fd, size).map_err(error_of("ftruncate"))
 }
 
 /// Gives `length` bytes from `offset` real pages now, so that want of memory is an error here and
@@ -32,29 +49,34 @@ pub fn grow(fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
 /// # Errors
 /// `StorageFull` or `OutOfMemory` when there is not enough.
 pub fn reserve(fd: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
-    // Asked for more than there is, the kernel would kill processes to find it.
-    if length >= LARGE && available().is_some_and(|available| length > available) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
+    memory::ensure_left(length)?;
+    within_limit("fallocate", offset.saturating_add(length))?;
     loop {
         match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, length) {
-            Err(rustix::io::Errno::INTR) => {}
-            done => return Ok(done?),
+            Err(Errno::INTR) => {}
+            done => return done.map_err(error_of("fallocate")),
         }
     }
 }
 
-/// Below this nobody asks first whether there is enough: asking costs some 20 µs.
-const LARGE: u64 = 64 << 20;
+/// Writes a word of memory that has pages and is mapped nowhere here. Other processes see it whole,
+/// as it lies in one page, and see what this thread did before.
+///
+/// # Errors
+/// The system's, where the limit on files forbids it.
+pub fn store(fd: BorrowedFd<'_>, offset: u64, word: u32) -> io::Result<()> {
+    within_limit("pwrite", offset + size_of::<u32>() as u64)?;
+    rustix::io::pwrite(fd, &word.to_ne_bytes(), offset).map_err(error_of("pwrite"))?;
+    Ok(())
+}
 
-/// How many bytes of memory and swap could be had, by the kernel's estimate.
-fn available() -> Option<u64> {
-    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let field = |name: &str| {
-        let line = report.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    };
-    Some((field("MemAvailable:")? + field("SwapFree:").unwrap_or(0)) << 10)
+/// Refuses a size that the limit on files forbids. The kernel would do so by a signal (SIGXFSZ), which
+/// ends programs that do not ignore it.
+fn within_limit(call: &'static str, size: u64) -> io::Result<()> {
+    match rustix::process::getrlimit(Resource::Fsize).current {
+        Some(limit) if size > limit => Err(error_of(call)(Errno::FBIG)),
+        _ => Ok(()),
+    }
 }
 
 /// Gives the pages of a range back to the system; they read as zero afterwards.
@@ -69,17 +91,48 @@ pub fn discard(fd: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use crate::os::fork;
+    use crate::os::pidfd::PidFd;
+
+    #[test]
+    fn what_files_may_not_have_is_an_error_and_no_signal() {
+        let before = rustix::process::getrlimit(Resource::Fsize);
+        // SAFETY: the child makes memory and system calls alone, and ends.
+        let child = match unsafe { fork::fork() }.expect("fork") {
+            fork::Forked::Child => {
+                let limit = rustix::process::Rlimit { current: Some(4096), ..before };
+                let refused = |done: io::Result<()>| {
+                    done.is_err_and(|e| e.kind() == io::Error::from(Errno::FBIG).kind())
+                };
+                let ok = rustix::process::setrlimit(Resource::Fsize, limit).is_ok()
+                    && create("millpond-test", 4096).is_ok_and(|fd| {
+                        refused(reserve(fd.as_fd(), 4096, 1)) && refused(grow(fd.as_fd(), 8192))
+                    });
+                fork::exit_now(i32::from(!ok));
+            }
+            fork::Forked::Parent(child) => child,
+        };
+        let status = PidFd::open(child).expect("child").reap().expect("status");
+        assert!(status.success(), "{status}");
+    }
+
+    #[test]
+    fn memory_does_not_shrink_and_takes_no_more_seals() {
+        let fd = create("millpond-test", 8192).expect("memory");
+        assert!(cannot_shrink(fd.as_fd()));
+        assert_eq!(rustix::fs::ftruncate(&fd, 0), Err(Errno::PERM));
+        for seal in [SealFlags::GROW, SealFlags::WRITE, SealFlags::FUTURE_WRITE] {
+            assert_eq!(rustix::fs::fcntl_add_seals(&fd, seal), Err(Errno::PERM));
+        }
+        let file = std::fs::File::open("/proc/self/exe").expect("a file");
+        assert!(!cannot_shrink(file.as_fd()));
+    }
 
     #[test]
     fn more_than_there_is_is_an_error_and_kills_nobody() {
-        let there_is = available().expect("procfs");
-        assert!(there_is > 0);
         let fd = create("millpond-test", 0).expect("memory");
-        for length in [there_is + (8 << 30), 1 << 60] {
-            let error = reserve(fd.as_fd(), 0, length).expect_err("more than there is");
-            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-        }
-        reserve(fd.as_fd(), 0, LARGE).expect("as much as there is");
+        let error = reserve(fd.as_fd(), 0, 1 << 60).expect_err("more than there is");
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        reserve(fd.as_fd(), 0, 64 << 20).expect("as much as there is");
     }
 }

@@ -10,6 +10,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStat
 
 use super::exit_status::ExitStatus;
 
+use crate::os::refused::error_of;
+
 /// A reference to one process, by a `pidfd`. It is readable once the process has ended.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
@@ -25,7 +27,7 @@ impl PidFd {
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(fd) => Ok(Self(fd)),
             Err(Errno::SRCH) => Err(no_such_process()),
-            Err(error) => Err(error.into()),
+            Err(errno) => Err(error_of("pidfd_open")(errno)),
         }
     }
 
@@ -34,7 +36,9 @@ impl PidFd {
     /// # Errors
     /// The system's, when file descriptors have run out.
     pub fn current() -> io::Result<Self> {
-        Ok(Self(rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?))
+        let me = rustix::process::getpid();
+        let fd = rustix::process::pidfd_open(me, PidfdFlags::empty());
+        Ok(Self(fd.map_err(error_of("pidfd_open"))?))
     }
 
     /// Sends a signal. To a process that has ended it does nothing.

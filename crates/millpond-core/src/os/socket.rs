@@ -10,6 +10,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
 };
 
+use crate::os::refused::error_of;
+
 /// The most file descriptors that one message may carry.
 const MAX_FDS: usize = 4;
 
@@ -36,7 +38,8 @@ impl Socket {
     pub fn pair() -> io::Result<(Self, Self)> {
         let flags = SocketFlags::CLOEXEC;
         let (a, b) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .map_err(error_of("socketpair"))?;
         Ok((Self(a), Self(b)))
     }
 

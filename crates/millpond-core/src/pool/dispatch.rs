@@ -1,11 +1,13 @@
 //! Handing tasks out and taking results in.
 
+use std::io;
 use std::time::Instant;
 
 use crate::pool::luggage::Arrived;
-use crate::pool::member::{InFlight, Member, Reported};
+use crate::pool::member::{InFlight, Member, NotHanded, Reported};
+use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{CrashCause, FORMAT, HANDLES, Outcome};
+use crate::pool::task::{Body, CrashCause, FORMAT, HANDLES, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
 use crate::trace::{self, Span};
 
@@ -31,6 +33,10 @@ impl State {
 
     /// Takes in all that one worker sent.
     pub(crate) fn drain_member(&mut self, index: usize) -> bool {
+        if self.members[index].condemned.is_some() {
+            // What it sent is not to be believed, now or at the next look.
+            return false;
+        }
         let mut took = false;
         loop {
             match self.members[index].receive() {
@@ -56,24 +62,40 @@ impl State {
 
     fn accept(&mut self, index: usize, reported: Reported) -> Result<(), CrashCause> {
         let Reported { head, mut payload } = reported;
-        if head.status & HANDLES != 0 && !payload.open_handles() {
+        if let Ok(payload) = &mut payload
+            && head.status & HANDLES != 0
+            && !payload.open_handles()
+        {
             return Err(CrashCause::Corrupt);
         }
         let member = &mut self.members[index];
         match head.report {
+            // Each is said once, and before all else.
+            Report::Ready | Report::Unfit if member.ready => return Err(CrashCause::Corrupt),
             Report::Ready => {
                 member.ready = true;
                 self.stillborn = 0;
             }
-            Report::Unfit => self.unfit(head.status, payload),
+            Report::Unfit => {
+                let payload = payload.unwrap_or_else(|_| Payload::single(Vec::new()));
+                self.unfit(head.status, payload);
+            }
             Report::Finished => {
                 let mut task = member.finished(head.task)?;
+                if let Body::Block(block) = task.body {
+                    // It is back, unless the worker keeps something that reads it.
+                    self.heap.look_at(block);
+                }
                 self.settle(task.luggage.take(), Arrived::ALL);
                 let is_done = head.status & !FORMAT == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
                 self.stats.finished += 1;
-                let outcome = Outcome::Finished { status: head.status, payload };
+                self.useless = 0;
+                let outcome = match payload {
+                    Ok(payload) => Outcome::Finished { status: head.status, payload },
+                    Err(error) => Outcome::NoMemory { wanted: Wanted::Result, error },
+                };
                 self.end_task(task.job, task.index, outcome);
             }
         }
@@ -105,7 +127,7 @@ impl State {
     }
 
     fn dispatch(&mut self) {
-        // Workers whose rings have no room now.
+        // Workers that can take no more now.
         let mut full = Vec::new();
         while let Some(task) = self.pending.pop_front() {
             // The least loaded; among equals the one that was busy last, which may still be awake.
@@ -119,11 +141,35 @@ impl State {
             if member.load() == 0 {
                 member.used = Some(Instant::now());
             }
-            if let Err(task) = member.hand(task, &self.functions, &mut self.heap) {
-                full.push(member.number);
-                self.pending.push_front(task);
+            let number = member.number;
+            match member.hand(task, &self.functions, &mut self.heap) {
+                Ok(()) => {}
+                Err(NotHanded::RingFull(task)) => {
+                    full.push(number);
+                    self.pending.push_front(task);
+                }
+                Err(NotHanded::NoMemory(task, error)) => {
+                    full.push(number);
+                    let mut others = self.members.iter().filter(|m| !full.contains(&m.number));
+                    if others.any(|m| m.accepts() && m.knows(task.function)) {
+                        self.pending.push_front(task);
+                    } else {
+                        full.pop();
+                        self.fail_for_want_of_memory(task, error);
+                    }
+                }
             }
         }
+    }
+
+    /// Ends a task whose function can be sent to no worker.
+    fn fail_for_want_of_memory(&mut self, task: Task, error: io::Error) {
+        if let Body::Block(block) = task.body {
+            self.heap.free(block);
+        }
+        self.settle(task.luggage, Arrived::NOTHING);
+        let outcome = Outcome::NoMemory { wanted: Wanted::Function, error };
+        self.end_task(task.job, task.index, outcome);
     }
 
     /// Moves tasks that nobody has begun from the busiest workers to those that have none.
@@ -144,9 +190,19 @@ impl State {
                 self.own_again(&task);
                 match self.members[idle].hand(task, &self.functions, &mut self.heap) {
                     Ok(()) => self.stats.moved += 1,
-                    Err(task) => self.pending.push_back(task),
+                    Err(NotHanded::RingFull(task)) => self.pending.push_back(task),
+                    Err(NotHanded::NoMemory(task, _)) => self.hand_back(busiest, task),
                 }
             }
+        }
+    }
+
+    /// Gives a task to the worker again that it was taken from, which knows its function.
+    fn hand_back(&mut self, index: usize, task: Task) {
+        if let Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) =
+            self.members[index].hand(task, &self.functions, &mut self.heap)
+        {
+            self.pending.push_back(task);
         }
     }
 
@@ -162,9 +218,112 @@ impl State {
     pub(crate) fn needs_care(&self) -> bool {
         !self.pending.is_empty() || self.members.iter().any(|m| m.load() >= 2)
     }
+}
 
-    /// How many jobs have tasks with workers or waiting for them.
-    pub(crate) fn active_jobs(&self) -> usize {
-        self.jobs.values().filter(|job| job.unfinished() > 0).count()
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::channel::link::WorkerEnd;
+    use crate::os::exit_status::ExitStatus;
+    use crate::pool::commons::Commons;
+    use crate::pool::config::Config;
+    use crate::pool::job::JobSpec;
+    use crate::pool::payload::{Part, Parts};
+    use crate::pool::task::NewTask;
+    use crate::pool::zygote::client::ZygoteEvent;
+    use crate::shm::heap::Heap;
+
+    fn state_with_one_worker() -> (Commons, State) {
+        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let commons = Commons::create().expect("commons");
+        let heap = Heap::new(commons.segment()).expect("a heap");
+        let member = Member::new(1, 0, 0, 1, &config).expect("a link");
+        let mut state = State::new(config, heap);
+        state.members.push(member);
+        (commons, state)
+    }
+
+    #[test]
+    fn a_worker_is_busy_until_its_result_has_come() {
+        let (_commons, mut state) = state_with_one_worker();
+        assert!(state.members[0].is_busy(), "it is being set up");
+        state.members[0].ready = true;
+        let spec = JobSpec { function: b"f", label: "f", fail_fast: false, notify: false };
+        let job = state.create_job(&spec);
+        let argument: [&dyn Part; 1] = [&&b"x"[..]];
+        let mut task = NewTask { op: 0, items: 1, payload: Parts(&argument), luggage: None };
+        state.add_task(job, &mut task, None);
+        state.work();
+        assert!(!state.members[0].is_busy(), "it has a task, but does not run it");
+        let member = &mut state.members[0];
+        let id = member.in_flight().next().expect("the task").id;
+        let fd = member.link().as_fd().try_clone_to_owned().expect("a descriptor");
+        WorkerEnd::attach(fd).expect("the worker's end").hold(Some(id), 1);
+        assert!(member.is_busy());
+        // It has not come as far as to note that it holds nothing any more.
+        member.finished(id).expect("the task");
+        assert!(!member.is_busy());
+    }
+
+    #[test]
+    fn what_a_worker_damaged_is_looked_at_once() {
+        let (_commons, mut state) = state_with_one_worker();
+        let spec = JobSpec { function: b"f", label: "f", fail_fast: false, notify: false };
+        let job = state.create_job(&spec);
+        let argument: [&dyn Part; 1] = [&&b"x"[..]];
+        for _ in 0..3 {
+            let payload = Parts(&argument[..]);
+            let mut task = NewTask { op: 0, items: 1, payload, luggage: None };
+            state.add_task(job, &mut task, None);
+        }
+        assert!(!state.work());
+        assert!(state.needs_care(), "the tasks are with the worker");
+        // Both rings' cursors and all else before the rings.
+        let junk = [0x5b; 4096];
+        assert_eq!(rustix::io::pwrite(state.members[0].link().as_fd(), &junk, 0), Ok(4096));
+        assert!(state.work(), "the damage is news");
+        assert_eq!(state.members[0].condemned, Some(CrashCause::Corrupt));
+        assert!(!state.work(), "and is not news again");
+    }
+
+    #[test]
+    fn a_worker_that_sleeps_hears_that_the_pool_ends() {
+        let (_commons, state) = state_with_one_worker();
+        let link = state.members[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
+        let worker = WorkerEnd::attach(link).expect("the same layout");
+        let seen = worker.bell().listen();
+        assert!(!worker.is_ending());
+        state.end_workers();
+        assert!(worker.is_ending() && worker.bell().rung_since(seen));
+    }
+
+    #[test]
+    fn workers_that_end_untold_are_replaced_ever_more_slowly() {
+        let (_commons, mut state) = state_with_one_worker();
+        let mut number = 1;
+        let mut die_idle = |state: &mut State| {
+            let member = state.members.last_mut().expect("a worker");
+            (member.ready, member.pid) = (true, Some(1));
+            state
+                .zygote_said(ZygoteEvent::Exited { worker: number, status: ExitStatus::Exited(0) });
+            number += 1;
+            let next = Member::new(number, 0, 0, 1, &state.config).expect("a link");
+            state.members.push(next);
+            let (pid, pidfd) = (1, None);
+            state.zygote_said(ZygoteEvent::Started { worker: number, pid, pidfd });
+        };
+        for _ in 0..10 {
+            die_idle(&mut state);
+        }
+        assert!(state.pause.end().is_none(), "a few may be killed");
+        for _ in 0..10 {
+            die_idle(&mut state);
+        }
+        let first = state.pause.end().expect("a pause");
+        die_idle(&mut state);
+        assert!(state.pause.end().is_some_and(|next| next > first));
+        assert!(matches!(state.phase, Phase::Running));
     }
 }

@@ -7,6 +7,8 @@ use crate::pool::task::FunctionId;
 
 /// How many functions that no job uses are remembered, here and by the workers.
 const IDLE_LIMIT: usize = 64;
+/// Larger ones, in bytes, are forgotten with their last job.
+const IDLE_BYTES: usize = 64 << 10;
 
 /// Functions by number and by their bytes.
 #[derive(Debug, Default)]
@@ -45,6 +47,9 @@ impl Functions {
     pub(crate) fn end_use(&mut self, id: FunctionId) -> Option<FunctionId> {
         let entry = self.entries.get_mut(&id)?;
         entry.jobs -= 1;
+        if entry.jobs == 0 && entry.bytes.len() > IDLE_BYTES {
+            return self.forget(id);
+        }
         if entry.jobs == 0 && self.idle.back() != Some(&id) {
             self.idle.push_back(id);
         }
@@ -55,17 +60,21 @@ impl Functions {
         if self.entries.get(&oldest).is_none_or(|e| e.jobs > 0) || self.idle.contains(&oldest) {
             return None;
         }
-        let entry = self.entries.remove(&oldest)?;
-        self.by_bytes.remove(&entry.bytes);
-        Some(oldest)
+        self.forget(oldest)
     }
 
-    /// The function as the door encoded it.
+    fn forget(&mut self, id: FunctionId) -> Option<FunctionId> {
+        let entry = self.entries.remove(&id)?;
+        self.by_bytes.remove(&entry.bytes);
+        Some(id)
+    }
+
+    /// The function as the binding encoded it.
     pub(crate) fn bytes(&self, id: FunctionId) -> Option<Arc<[u8]>> {
         self.entries.get(&id).map(|e| Arc::clone(&e.bytes))
     }
 
-    /// What the door calls the function.
+    /// What the binding calls the function.
     pub(crate) fn label(&self, id: FunctionId) -> Arc<str> {
         self.entries.get(&id).map_or_else(|| "?".into(), |e| Arc::clone(&e.label))
     }
@@ -96,6 +105,17 @@ mod tests {
         assert_eq!(forgotten.len(), 2 * IDLE_LIMIT);
         assert!(functions.bytes(kept).is_some());
         assert!(forgotten.iter().all(|&id| functions.bytes(id).is_none()));
+    }
+
+    #[test]
+    fn a_large_function_goes_with_its_last_job() {
+        let mut functions = Functions::default();
+        let large = vec![0; IDLE_BYTES + 1];
+        let id = functions.begin_use(&large, "large");
+        assert_eq!(functions.begin_use(&large, "large"), id);
+        assert_eq!(functions.end_use(id), None);
+        assert_eq!(functions.end_use(id), Some(id));
+        assert!(functions.bytes(id).is_none());
     }
 
     #[test]

@@ -1,22 +1,28 @@
-//! The pool as a door holds it.
+//! The pool as a binding holds it.
 
+use std::collections::HashSet;
+use std::ffi::CString;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::os::eventfd::EventFd;
 use crate::os::exit_status::ExitStatus;
 use crate::os::fork::Owner;
+use crate::os::lifeline::Lifeline;
 use crate::os::signals::SignalMask;
 use crate::pool::commons::Commons;
 use crate::pool::config::Config;
-use crate::pool::job::JobSpec;
+use crate::pool::job::{Job, JobSpec, Progress};
 use crate::pool::luggage::Claim;
+use crate::pool::staged::{self, Staged};
 use crate::pool::state::{Phase, State};
 use crate::pool::stats::Stats;
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
 use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
+use crate::shm::draft::Cooling;
 use crate::shm::heap::Heap;
 use crate::sync::bell::Loudness;
 use crate::trace::{Life, Timeline};
@@ -34,11 +40,24 @@ pub(crate) struct Shared {
     pub(crate) owner: Owner,
     pub(crate) commons: Commons,
     pub(crate) watcher: EventFd,
+    lifeline: Arc<Lifeline>,
     pub(crate) source: Box<dyn ZygoteSource>,
     /// The signal mask of the thread that made the pool, which later zygotes begin with too.
     pub(crate) mask: SignalMask,
+    /// The name of that thread, which later workers have too where they are forked.
+    pub(crate) thread_name: Option<CString>,
     state: Mutex<State>,
-    zygote: Mutex<Arc<ZygoteClient>>,
+    zygotes: Mutex<Zygotes>,
+    newest_zygote_pid: AtomicU32,
+}
+
+/// The zygotes of a pool that are not known to be dead.
+#[derive(Default)]
+struct Zygotes {
+    /// The newest is the last.
+    living: Vec<Arc<ZygoteClient>>,
+    /// How many there have been.
+    count: u64,
 }
 
 impl std::fmt::Debug for Shared {
@@ -74,6 +93,8 @@ impl From<io::Error> for PoolError {
 pub struct WorkerInfo {
     /// Counted from 1 within the pool, never used again.
     pub number: u64,
+    /// What the binding calls it: see [`ZygoteSource::replace`]. 0 for one of the first.
+    pub tag: u64,
     /// Its pid; `None` while it is being forked.
     pub pid: Option<u32>,
     /// Tasks that it has, running one included.
@@ -81,15 +102,17 @@ pub struct WorkerInfo {
 }
 
 /// The truth, until it is dropped. What turned out meanwhile to have arrived, or not, is settled
-/// when the lock is free again, since that may wait for other processes.
+/// when the lock is free again, since that may wait for other processes; and pages that are not worth
+/// keeping go back to the system then, since that takes its time.
 #[derive(Debug)]
 pub(crate) struct StateGuard<'a> {
     // Fields are dropped in this order.
     state: MutexGuard<'a, State>,
     claims: Claims,
+    cooling: Cooling,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Claims(Vec<Claim>);
 
 impl Drop for Claims {
@@ -115,6 +138,7 @@ impl DerefMut for StateGuard<'_> {
 impl Drop for StateGuard<'_> {
     fn drop(&mut self) {
         self.claims.0 = std::mem::take(&mut self.state.claims);
+        self.cooling = self.state.heap.cooling();
     }
 }
 
@@ -122,15 +146,56 @@ impl Shared {
     pub(crate) fn state(&self) -> StateGuard<'_> {
         // A panic under the lock is a bug; going on is better than taking the program down.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        StateGuard { state, claims: Claims(Vec::new()) }
+        StateGuard { state, claims: Claims::default(), cooling: Cooling::default() }
     }
 
-    pub(crate) fn zygote(&self) -> Arc<ZygoteClient> {
-        Arc::clone(&self.zygote.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock_zygotes(&self) -> MutexGuard<'_, Zygotes> {
+        self.zygotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn replace_zygote(&self, zygote: ZygoteClient) {
-        *self.zygote.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(zygote);
+    /// All that are not known to be dead, the newest last.
+    pub(crate) fn zygotes(&self) -> Vec<Arc<ZygoteClient>> {
+        self.lock_zygotes().living.clone()
+    }
+
+    /// Whether there has been one.
+    pub(crate) fn has_had_zygotes(&self) -> bool {
+        self.lock_zygotes().count > 0
+    }
+
+    /// The one that forks workers.
+    pub(crate) fn newest_zygote(&self) -> Option<Arc<ZygoteClient>> {
+        let zygotes = self.lock_zygotes();
+        zygotes.living.last().filter(|zygote| zygote.generation == zygotes.count).cloned()
+    }
+
+    /// Makes a zygote, which is to become the newest by [`take_up`](Self::take_up). One at a time.
+    pub(crate) fn make_zygote(&self) -> io::Result<ZygoteClient> {
+        let generation = self.lock_zygotes().count + 1;
+        let (commons, watcher, lifeline) = (&self.commons, &self.watcher, &self.lifeline);
+        ZygoteClient::start(&*self.source, commons, watcher, lifeline, generation)
+    }
+
+    /// Has a zygote take the place of the newest, which ends with the last of its workers.
+    pub(crate) fn take_up(&self, zygote: ZygoteClient) -> Arc<ZygoteClient> {
+        let zygote = Arc::new(zygote);
+        let mut zygotes = self.lock_zygotes();
+        let older = zygotes.living.last().filter(|older| older.generation == zygotes.count);
+        if let Some(older) = older {
+            older.retire();
+        }
+        zygotes.count = zygote.generation;
+        self.newest_zygote_pid.store(zygote.pid(), Ordering::Relaxed);
+        zygotes.living.push(Arc::clone(&zygote));
+        zygote
+    }
+
+    /// Forgets a zygote that is dead; whether it was there.
+    pub(crate) fn forget_zygote(&self, generation: u64) -> bool {
+        let mut zygotes = self.lock_zygotes();
+        let before = zygotes.living.len();
+        zygotes.living.retain(|zygote| zygote.generation != generation);
+        zygotes.living.len() < before
     }
 
     /// Has the supervisor care for the workers if no thread of the program does.
@@ -158,26 +223,39 @@ impl Shared {
 }
 
 impl Pool {
-    /// Makes a pool: its zygote at once, its workers as fast as the zygote forks them.
+    /// Makes a pool: its zygote at once, unless that is slow to make, its workers as fast as the zygote
+    /// forks them.
     ///
     /// # Errors
     /// The system's, when processes, descriptors or memory have run out.
     pub fn start(config: Config, source: Box<dyn ZygoteSource>) -> Result<Self, PoolError> {
-        let commons = Commons::create(config.tasks_per_worker, config.traced)?;
+        let commons = Commons::create()?;
         let watcher = EventFd::new()?;
-        let zygote = ZygoteClient::start(&*source, &commons, &watcher)?;
-        let mut state = State::new(config, Heap::new(commons.segment())?);
-        state.recruit(&zygote);
+        let state = State::new(config, Heap::new(commons.segment())?);
         let shared = Arc::new(Shared {
             owner: Owner::current(),
             commons,
             watcher,
+            lifeline: supervisor::lifeline()?,
             source,
             mask: SignalMask::current()?,
+            // It is for those who look at processes; without it they see another name.
+            thread_name: rustix::thread::name().ok(),
             state: Mutex::new(state),
-            zygote: Mutex::new(Arc::new(zygote)),
+            zygotes: Mutex::default(),
+            newest_zygote_pid: AtomicU32::new(0),
         });
+        if !shared.source.is_slow() {
+            let zygote = shared.take_up(shared.make_zygote()?);
+            let mut state = shared.state();
+            state.grant_missing();
+            state.recruit(&zygote);
+        }
         supervisor::register(&shared)?;
+        // It makes what is missing.
+        if shared.source.is_slow() {
+            shared.watcher.signal();
+        }
         Ok(Self { shared })
     }
 
@@ -206,12 +284,22 @@ impl Pool {
             Phase::Broken(breakage) => return Err(PoolError::Broken(Arc::clone(breakage))),
             _ => return Err(PoolError::NotRunning),
         }
+        // The job is there before its arguments are copied: a pool that is closed meanwhile takes
+        // them, and is joined when they are done.
         let job = state.create_job(spec);
-        let added = self.add(&mut state, job, tasks, sealed);
-        if added.is_err() {
+        let (staged, mut state) = if staged::any_large(tasks) {
+            drop(state);
+            (Staged::new(shared, tasks), shared.state())
+        } else {
+            (Staged::new(shared, tasks), state)
+        };
+        if let Err(error) = staged.failure {
             state.abandon(job);
+            shared.tell_waiters(&state);
+            return Err(error.into());
         }
-        added.map(|()| job)
+        self.add(&mut state, job, tasks, staged, sealed)?;
+        Ok(job)
     }
 
     /// Adds tasks to a job that is not sealed. A closed pool still takes them.
@@ -224,7 +312,9 @@ impl Pool {
         tasks: &mut [NewTask<'_>],
         sealed: bool,
     ) -> Result<(), PoolError> {
-        self.add(&mut self.shared()?.state(), job, tasks, sealed)
+        let shared = self.shared()?;
+        let staged = Staged::new(shared, tasks);
+        self.add(&mut shared.state(), job, tasks, staged, sealed)
     }
 
     /// Adds a task to a job that has ended already, with this result: for arguments that cannot be
@@ -253,17 +343,21 @@ impl Pool {
         state: &mut State,
         job: JobId,
         tasks: &mut [NewTask<'_>],
+        mut staged: Staged,
         sealed: bool,
     ) -> Result<(), PoolError> {
-        let added = tasks.iter_mut().try_for_each(|task| state.add_task(job, task));
-        if sealed || added.is_err() {
+        for task in &mut tasks[..staged.count] {
+            let filled = staged.next(task);
+            state.add_task(job, task, filled);
+        }
+        if sealed || staged.failure.is_err() {
             state.seal(job);
         }
         state.work();
         self.shared.hand_over(state);
         // Others that doze now share the workers with this job: they must wake and see.
         self.shared.tell_waiters(state);
-        Ok(added?)
+        Ok(staged.failure?)
     }
 
     /// Takes the outcome of one task of a job.
@@ -271,7 +365,7 @@ impl Pool {
     /// # Errors
     /// [`PoolError::ForeignProcess`].
     pub fn take(&self, job: JobId, index: u64) -> Result<Option<Outcome>, PoolError> {
-        Ok(self.shared()?.state().jobs.get_mut(&job).and_then(|j| j.take(index)))
+        Ok(self.shared()?.state().jobs.change(job, |job| job.take(index)).flatten())
     }
 
     /// Takes the outcome of the task of a job that ended first, with its index.
@@ -279,7 +373,7 @@ impl Pool {
     /// # Errors
     /// [`PoolError::ForeignProcess`].
     pub fn take_next(&self, job: JobId) -> Result<Option<(u64, Outcome)>, PoolError> {
-        Ok(self.shared()?.state().jobs.get_mut(&job).and_then(super::job::Job::take_next))
+        Ok(self.shared()?.state().jobs.change(job, Job::take_next).flatten())
     }
 
     /// Takes all outcomes of a job that is over, in the order of its tasks; `None` for tasks that
@@ -289,7 +383,7 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn take_all(&self, job: JobId) -> Result<Vec<Option<Outcome>>, PoolError> {
         let mut state = self.shared()?.state();
-        Ok(state.jobs.get_mut(&job).map(super::job::Job::take_all).unwrap_or_default())
+        Ok(state.jobs.change(job, Job::take_all).unwrap_or_default())
     }
 
     /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
@@ -300,26 +394,92 @@ impl Pool {
         }
     }
 
-    /// Keeps the tasks of a job that no worker has begun from running, and returns whether the job
-    /// is over now, which it is if that was all of it. The price grows with the number of tasks
-    /// that workers were handed ahead.
+    /// Nobody will ask for the outcomes of this job any more; they are dropped as they come. Tasks
+    /// may still be added to it.
+    pub fn discard(&self, job: JobId) {
+        // In a forked child the job was somebody else's.
+        if let Ok(shared) = self.shared() {
+            shared.state().discard(job);
+        }
+    }
+
+    /// How far a job is; `None` if it is gone.
     ///
     /// # Errors
     /// [`PoolError::ForeignProcess`].
-    pub fn cancel(&self, job: JobId) -> Result<bool, PoolError> {
+    pub fn progress(&self, job: JobId) -> Result<Option<Progress>, PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        if state.work() {
+            shared.tell_waiters(&state);
+        }
+        Ok(state.jobs.get(job).map(Job::progress))
+    }
+
+    /// The jobs that are not over, and how many tasks wait for room at a worker.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn backlog(&self) -> Result<(Vec<JobId>, usize), PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        if state.work() {
+            shared.tell_waiters(&state);
+        }
+        let mut jobs: Vec<_> =
+            state.jobs.iter().filter(|(_, job)| !job.is_over()).map(|(id, _)| id).collect();
+        jobs.sort_unstable();
+        Ok((jobs, state.pending.len()))
+    }
+
+    /// Why the pool runs no tasks any more, if that is so.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn refusal(&self) -> Result<Option<Reason>, PoolError> {
+        let state = self.shared()?.state();
+        Ok(state.refuses_work().then(|| state.reason()))
+    }
+
+    /// Keeps the tasks of some jobs, or of all, that no worker has begun from running, and returns
+    /// how many those are. The cost grows with the number of tasks that wait, not with the number
+    /// of jobs.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn cancel(&self, jobs: Option<&[JobId]>) -> Result<usize, PoolError> {
         let shared = self.shared()?;
         let mut state = shared.state();
         // What has ended by now was not cancelled.
         state.work();
-        let cancelled = state.jobs.get(&job).is_some_and(|j| !j.is_over()) && {
-            state.cancel_waiting(|task| task.job == job, &Reason::Terminated);
-            state.jobs.get(&job).is_none_or(super::job::Job::is_over)
-        };
+        let chosen: Option<HashSet<JobId>> = jobs.map(|jobs| jobs.iter().copied().collect());
+        let cancelled = state.cancel_waiting(
+            |task| chosen.as_ref().is_none_or(|jobs| jobs.contains(&task.job)),
+            &Reason::Cancelled,
+        );
         // Others wait in the places of those that were taken back.
         state.work();
         shared.hand_over(&mut state);
         shared.tell_waiters(&state);
         Ok(cancelled)
+    }
+
+    /// Whether any task of a job that is not over was handed to a worker.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn is_handed(&self, job: JobId) -> Result<bool, PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        if state.work() {
+            shared.tell_waiters(&state);
+        }
+        let unfinished = match state.jobs.get(job) {
+            Some(job) if !job.is_over() => job.unfinished(),
+            _ => return Ok(false),
+        };
+        let waiting = state.pending.iter().filter(|task| task.job == job).count();
+        Ok(usize::try_from(unfinished).is_ok_and(|unfinished| waiting < unfinished))
     }
 
     /// Takes no new jobs; when those that it has are over, the pool ends.
@@ -349,7 +509,7 @@ impl Pool {
     pub fn terminate(&self) -> Result<(), PoolError> {
         let shared = self.shared()?;
         let mut state = shared.state();
-        shared.commons.end();
+        state.end_workers();
         state.terminate();
         shared.tell_waiters(&state);
         drop(state);
@@ -367,6 +527,7 @@ impl Pool {
         members.sort_by_key(|m| m.place);
         let info = |m: &&super::member::Member| WorkerInfo {
             number: m.number,
+            tag: m.tag,
             pid: m.pid,
             load: m.load(),
         };
@@ -385,10 +546,10 @@ impl Pool {
         Ok(known.or_else(|| gone.then_some(ExitStatus::Unknown)))
     }
 
-    /// The pid of the zygote.
+    /// The pid of the newest zygote.
     #[must_use]
     pub fn zygote_pid(&self) -> u32 {
-        self.shared.zygote().pid()
+        self.shared.newest_zygote_pid.load(Ordering::Relaxed)
     }
 
     /// What the pool has done so far.

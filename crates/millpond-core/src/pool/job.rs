@@ -7,7 +7,7 @@ use crate::pool::task::{FunctionId, Outcome};
 /// What a job wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobSpec<'a> {
-    /// The function as the door encoded it.
+    /// The function as the binding encoded it.
     pub function: &'a [u8],
     /// What to call it in messages.
     pub label: &'a str,
@@ -27,6 +27,19 @@ pub enum Target {
     Index(u64),
     /// The outcome of any task that was not taken yet.
     Any,
+    /// That at most so many tasks have not ended.
+    Unfinished(u64),
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks that were added to it.
+    pub submitted: u64,
+    /// Those of them that have not ended.
+    pub unfinished: u64,
+    /// Nothing more will happen in it.
+    pub is_over: bool,
 }
 
 /// The place of one task's outcome.
@@ -46,8 +59,10 @@ pub(crate) struct Job {
     /// Outcomes from the task number `base` on.
     outcomes: VecDeque<Slot>,
     base: u64,
-    /// Tasks whose outcome was not taken, in the order in which they ended.
+    /// Tasks that have ended, in that order. The outcomes of some were taken since, out of order.
     ended: VecDeque<u64>,
+    /// How many of them were.
+    stale: usize,
     pub(crate) submitted: u64,
     unfinished: u64,
     pub(crate) sealed: bool,
@@ -55,6 +70,9 @@ pub(crate) struct Job {
     pub(crate) failed: bool,
     /// Nobody will ask for the outcomes.
     pub(crate) abandoned: bool,
+    /// How many entries of `ended` were looked at to drop some.
+    #[cfg(test)]
+    steps: usize,
 }
 
 impl Job {
@@ -66,11 +84,14 @@ impl Job {
             outcomes: VecDeque::new(),
             base: 0,
             ended: VecDeque::new(),
+            stale: 0,
             submitted: 0,
             unfinished: 0,
             sealed: false,
             failed: false,
             abandoned: false,
+            #[cfg(test)]
+            steps: 0,
         }
     }
 
@@ -82,17 +103,76 @@ impl Job {
         self.submitted - 1
     }
 
-    /// Notes how a task ended. The first outcome of a task stands.
-    pub(crate) fn end(&mut self, index: u64, outcome: Outcome) {
+    /// Notes how a task ended. The first outcome of a task stands; one that nobody will ask for comes
+    /// back.
+    pub(crate) fn end(&mut self, index: u64, outcome: Outcome) -> Option<Outcome> {
         if self.fail_fast && matches!(outcome, Outcome::Crashed(_)) {
             self.failed = true;
         }
         let offset = index.checked_sub(self.base).and_then(|o| usize::try_from(o).ok());
-        if let Some(slot @ Slot::Waiting) = offset.and_then(|o| self.outcomes.get_mut(o)) {
-            *slot = Slot::Ended(outcome);
-            self.unfinished -= 1;
-            self.ended.push_back(index);
+        let Some(slot @ Slot::Waiting) = offset.and_then(|o| self.outcomes.get_mut(o)) else {
+            return Some(outcome);
+        };
+        self.unfinished -= 1;
+        if self.abandoned {
+            *slot = Slot::Taken;
+            self.trim();
+            return Some(outcome);
         }
+        *slot = Slot::Ended(outcome);
+        self.ended.push_back(index);
+        None
+    }
+
+    /// Lets go of the outcomes to come, and gives back those that there are.
+    pub(crate) fn abandon(&mut self) -> Vec<Outcome> {
+        self.abandoned = true;
+        let outcomes = self.take_all().into_iter().flatten().collect();
+        self.trim();
+        outcomes
+    }
+
+    /// What was taken from the front needs no place any more.
+    fn trim(&mut self) {
+        while let Some(Slot::Taken) = self.outcomes.front() {
+            self.outcomes.pop_front();
+            self.base += 1;
+        }
+    }
+
+    /// Forgets in which order the tasks ended.
+    fn forget_order(&mut self) {
+        self.ended.clear();
+        self.stale = 0;
+    }
+
+    /// Drops from `ended` what was taken: at its front, so that the first one was not, and all of it
+    /// where it is the greater part. So a task costs the same however many have ended.
+    fn trim_order(&mut self) {
+        while let Some(&first) = self.ended.front()
+            && self.is_taken(first)
+        {
+            self.ended.pop_front();
+            self.stale -= 1;
+        }
+        if self.stale > self.ended.len() / 2 {
+            #[cfg(test)]
+            {
+                self.steps += self.ended.len();
+            }
+            let ended = std::mem::take(&mut self.ended);
+            self.ended = ended.into_iter().filter(|&index| !self.is_taken(index)).collect();
+            self.stale = 0;
+        }
+    }
+
+    fn is_taken(&self, index: u64) -> bool {
+        let offset = index.checked_sub(self.base).and_then(|o| usize::try_from(o).ok());
+        offset.is_none_or(|o| matches!(self.outcomes.get(o), Some(Slot::Taken) | None))
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { submitted: self.submitted, unfinished: self.unfinished, is_over: self.is_over() }
     }
 
     pub(crate) fn unfinished(&self) -> u64 {
@@ -109,6 +189,7 @@ impl Job {
             Target::All => self.is_over(),
             Target::Index(index) => self.has(index) || (self.sealed && index >= self.submitted),
             Target::Any => !self.ended.is_empty() || self.is_over(),
+            Target::Unfinished(most) => self.unfinished <= most || self.is_over(),
         }
     }
 
@@ -132,16 +213,9 @@ impl Job {
         let Slot::Ended(outcome) = std::mem::replace(slot, Slot::Taken) else {
             return None;
         };
-        if self.ended.front() == Some(&index) {
-            self.ended.pop_front();
-        } else {
-            self.ended.retain(|&i| i != index);
-        }
-        // What was taken from the front needs no place any more.
-        while let Some(Slot::Taken) = self.outcomes.front() {
-            self.outcomes.pop_front();
-            self.base += 1;
-        }
+        self.stale += 1;
+        self.trim();
+        self.trim_order();
         Some(outcome)
     }
 
@@ -153,7 +227,7 @@ impl Job {
 
     /// Takes all outcomes in the order of the tasks; only for jobs of which none was taken.
     pub(crate) fn take_all(&mut self) -> Vec<Option<Outcome>> {
-        self.ended.clear();
+        self.forget_order();
         let outcome = |slot: &mut Slot| match std::mem::replace(slot, Slot::Taken) {
             Slot::Ended(outcome) => Some(outcome),
             Slot::Waiting => {
@@ -197,9 +271,50 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_what_nobody_will_ask_for() {
+        let mut job = job(3);
+        job.end(1, outcome());
+        job.abandon();
+        job.end(0, outcome());
+        assert_eq!(job.base, 2);
+        job.add();
+        job.end(3, outcome());
+        job.end(2, outcome());
+        assert!(job.outcomes.is_empty() && job.ended.is_empty());
+        assert_eq!((job.unfinished(), job.base), (0, 4));
+    }
+
+    #[test]
+    fn a_wait_for_room_ends_when_enough_tasks_have() {
+        let mut job = job(3);
+        assert!(!job.is_reached(Target::Unfinished(1)));
+        job.end(0, outcome());
+        job.end(2, outcome());
+        assert!(job.is_reached(Target::Unfinished(1)));
+        assert!(!job.is_reached(Target::Unfinished(0)));
+    }
+
+    #[test]
+    fn a_task_taken_out_of_order_costs_the_same_however_many_have_ended() {
+        for count in [1_000_usize, 100_000] {
+            let tasks = count as u64;
+            let mut job = job(tasks);
+            (0..tasks).for_each(|index| assert!(job.end(index, outcome()).is_none()));
+            // The last first, but for one that holds the front.
+            (1..tasks).rev().for_each(|index| drop(job.take(index).expect("not taken yet")));
+            assert!(job.steps <= 3 * count, "{}", job.steps);
+            assert!(job.ended.len() <= 3, "{}", job.ended.len());
+            assert_eq!(job.take_next().map(|(index, _)| index), Some(0));
+            assert!(job.take_next().is_none() && job.ended.is_empty());
+        }
+    }
+
+    #[test]
     fn nothing_is_kept_of_what_was_taken_out_of_order() {
         let mut job = job(100);
-        (0..100).rev().for_each(|index| job.end(index, outcome()));
+        for index in (0..100).rev() {
+            job.end(index, outcome());
+        }
         while job.take_next().is_some() {}
         assert!(job.outcomes.is_empty());
         assert_eq!(job.base, 100);

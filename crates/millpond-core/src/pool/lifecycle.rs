@@ -1,6 +1,7 @@
 //! Workers coming and going, and what their deaths mean.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
 use crate::pool::luggage::Arrived;
-use crate::pool::member::Member;
+use crate::pool::member::{Estate, Member};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
@@ -26,6 +27,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// be. One that is killed counts less: that may be somebody else's doing.
 const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
 const KILLED_COUNTS: u32 = 20;
+
+/// After so many workers in a row that end ready but untold, before one finishes a task, and one for
+/// each place of the pool, the next is asked for after a pause: whatever ends them must not make the
+/// pool fork as fast as the system can.
+const MOST_USELESS: usize = 16;
 
 /// How long to wait before the next worker is asked for, after one could not be started.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,17 +64,51 @@ fn kill(member: &Member) {
 }
 
 impl State {
-    /// Asks for as many workers as are missing.
+    /// When the pool ends: sends SIGTERM to workers that run a task or are being set up. Idle ones
+    /// end by themselves, so that what they hold is not given back.
+    pub(crate) fn interrupt_busy(&self) {
+        for member in &self.members {
+            if let Some(pidfd) = member.pidfd.as_ref().filter(|_| member.is_busy()) {
+                // It may be dead; and where this is not allowed, the zygote does it later.
+                let _ = pidfd_send_signal(pidfd, Signal::TERM);
+            }
+        }
+    }
+
+    /// Tells the workers to take no more tasks. One that ignores SIGTERM may be asleep.
+    pub(crate) fn end_workers(&self) {
+        self.members.iter().for_each(|member| member.link().end());
+    }
+
+    /// Lets the newest zygote fork as many workers as are missing.
+    pub(crate) fn grant_missing(&mut self) {
+        let missing = self.config.processes.saturating_sub(self.members.len());
+        self.grants.resize(missing, 0);
+    }
+
+    /// How many workers are missing that the newest zygote may not fork, if there are any; they are being
+    /// prepared for from now on.
+    pub(crate) fn begin_renewal(&mut self) -> Option<usize> {
+        if self.renewing || !self.grants.is_empty() || !self.wants_worker() {
+            return None;
+        }
+        self.renewing = true;
+        Some(self.config.processes.saturating_sub(self.members.len()))
+    }
+
+    /// Asks the newest zygote for as many workers as are missing and it may fork.
     pub(crate) fn recruit(&mut self, zygote: &ZygoteClient) {
-        while self.wants_worker() {
+        while self.wants_worker()
+            && let Some(tag) = self.grants.pop_front()
+        {
             self.last_worker += 1;
-            let quota = self.config.tasks_per_worker;
-            let started =
-                Member::new(self.last_worker, self.free_place(), quota).and_then(|member| {
-                    zygote
-                        .request_worker(member.number, std::os::fd::AsFd::as_fd(member.link()))?;
-                    Ok(member)
-                });
+            let number = self.last_worker;
+            let place = self.free_place();
+            let member = Member::new(number, tag, place, zygote.generation, &self.config);
+            let started = member.and_then(|member| {
+                zygote.request_worker(number, tag, member.link().as_fd())?;
+                Ok(member)
+            });
             match started {
                 Ok(member) => self.members.push(member),
                 // EPIPE: the zygote is gone, which the supervisor is about to learn.
@@ -81,15 +121,20 @@ impl State {
     fn wants_worker(&self) -> bool {
         let wanted = match self.phase {
             Phase::Running => true,
-            Phase::Closing => !self.is_idle(),
+            Phase::Closing => !self.is_idle() || self.is_beginning(),
             _ => false,
         };
         let starting = self.members.iter().filter(|m| m.pid.is_none()).count();
         wanted
-            && !self.zygote_is_gone
             && !self.pause.lasts()
             && starting < MOST_STARTING
             && self.members.len() < self.config.processes
+    }
+
+    /// Whether it has not yet asked for all workers that it begins with. They set themselves up, with
+    /// the program's initializer, even if the pool is closed before there was a zygote.
+    fn is_beginning(&self) -> bool {
+        self.last_worker < self.config.processes as u64
     }
 
     fn free_place(&self) -> u32 {
@@ -106,6 +151,16 @@ impl State {
         self.pause.lengthen();
     }
 
+    /// No zygote could be made for workers that take others' places. By the time that this is known the
+    /// last of the others may have died too, so a pool without workers is broken the second time only.
+    pub(crate) fn cannot_renew(&mut self, error: io::Error) {
+        if self.pause.until.is_some() {
+            self.cannot_start(error);
+        } else {
+            self.pause.lengthen();
+        }
+    }
+
     /// Deals with what the zygote said.
     pub(crate) fn zygote_said(&mut self, event: ZygoteEvent) {
         match event {
@@ -114,7 +169,9 @@ impl State {
                     member.pid = Some(pid);
                     member.pidfd = pidfd;
                     self.stats.workers_started += 1;
-                    self.pause = Pause::default();
+                    if self.useless == 0 {
+                        self.pause = Pause::default();
+                    }
                     self.fruitless_zygotes = 0;
                     if member.condemned.is_some() {
                         kill(member);
@@ -126,20 +183,22 @@ impl State {
                 self.bury(worker, ExitStatus::Unknown, CrashCause::Died);
                 self.cannot_start(error);
             }
-            ZygoteEvent::Gone => self.bury_all(),
+            ZygoteEvent::Gone => {}
         }
     }
 
-    /// The zygote is dead, and so are its workers.
-    fn bury_all(&mut self) {
-        self.zygote_is_gone = true;
-        self.fruitless_zygotes += 1;
-        if self.fruitless_zygotes > MOST_FRUITLESS {
-            let message = "the process that forks the workers ends before it has forked one";
-            self.break_down(Breakage::CannotStart(io::Error::other(message)));
+    /// A zygote is dead, and so are its workers.
+    pub(crate) fn bury_generation(&mut self, zygote: &ZygoteClient) {
+        if !zygote.is_dismissed() {
+            self.fruitless_zygotes += 1;
+            if self.fruitless_zygotes > MOST_FRUITLESS {
+                let message = "the process that forks the workers ends before it has forked one";
+                self.break_down(Breakage::CannotStart(io::Error::other(message)));
+            }
         }
         let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
-        while let Some(member) = self.members.first() {
+        let of_it = |member: &&Member| member.generation == zygote.generation;
+        while let Some(member) = self.members.iter().find(of_it) {
             let number = member.number;
             self.bury(number, killed, CrashCause::ZygoteDied);
         }
@@ -156,21 +215,26 @@ impl State {
         let Some(index) = find(self) else {
             return;
         };
-        let (begun, untouched, last) = self.members[index].estate();
+        let Estate { begun, untouched, last, is_damaged } = self.members[index].estate();
         let member_pid = self.members[index].pid.unwrap_or(0);
         let now = monotonic_ns();
-        let cause = self.members[index].condemned.unwrap_or(cause);
+        let cause = match self.members[index].condemned {
+            Some(cause) => cause,
+            // It had noticed itself, or died of what did the damage.
+            None if is_damaged && cause == CrashCause::Died => CrashCause::Corrupt,
+            None => cause,
+        };
         let ran_task = !begun.is_empty();
         for mut task in begun {
             self.stats.crashes += 1;
-            let arrived = if task.id == last.task {
+            let arrived = if last.task == Some(task.id) {
                 Arrived { items: last.item, pieces: last.arrived }
             } else {
                 // Of what the worker does not say that it was at, it may have used anything.
                 Arrived::ALL
             };
             self.settle(task.luggage.take(), arrived);
-            let began = if last.began > 0 { last.began } else { now };
+            let began = if last.began > 0 { last.began.min(now) } else { now };
             self.trace(index, &task, began, now, trace::Outcome::Crashed);
             let crash = Crash {
                 pid: member_pid,
@@ -197,7 +261,15 @@ impl State {
         if self.config.fragile && member.pid.is_some() && !expected {
             self.break_down(Breakage::WorkerDied { pid: member_pid, status });
         }
-        if !member.ready && member.pid.is_some() && cause == CrashCause::Died {
+        let is_told = member.leaving && member.condemned.is_none();
+        if member.ready && !is_told && !ran_task && member.last_finished == 0 {
+            self.useless += 1;
+            if self.useless > MOST_USELESS + self.config.processes {
+                self.pause.lengthen();
+            }
+        }
+        let is_its_own_end = matches!(cause, CrashCause::Died | CrashCause::Corrupt);
+        if !member.ready && member.pid.is_some() && is_its_own_end {
             let killed = matches!(status, ExitStatus::Signaled { signal: 9 | 15, .. });
             self.stillborn += if killed { 1 } else { KILLED_COUNTS };
             if self.stillborn >= MOST_STILLBORN {
@@ -262,20 +334,20 @@ impl State {
             self.end_task(job, index, Outcome::Cancelled(reason.clone()));
         }
         let unsealed: Vec<_> =
-            self.jobs.iter().filter(|(_, job)| !job.sealed).map(|(&id, _)| id).collect();
+            self.jobs.iter().filter(|(_, job)| !job.sealed).map(|(id, _)| id).collect();
         unsealed.into_iter().for_each(|id| self.seal(id));
     }
 
-    /// Whether the zygote is to end now.
-    pub(crate) fn wants_zygote_to_quit(&self) -> bool {
+    /// Whether the zygotes are to end now.
+    pub(crate) fn wants_zygotes_to_quit(&self) -> bool {
         match self.phase {
             Phase::Running => false,
-            Phase::Closing => self.is_idle() && self.members.is_empty(),
+            Phase::Closing => self.is_idle() && self.members.is_empty() && !self.is_beginning(),
             Phase::Terminating | Phase::Broken(_) => true,
         }
     }
 
-    /// The zygote is gone and will not be replaced.
+    /// No zygote is left, and none will be made.
     pub(crate) fn end(&mut self) {
         self.ended = true;
         self.give_up();

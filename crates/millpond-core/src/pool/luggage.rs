@@ -18,6 +18,7 @@
 
 use std::fmt;
 
+use crate::pool::task::Outcome;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{self, Ticket};
 
@@ -37,13 +38,13 @@ impl Arrived {
     pub const ALL: Self = Self { items: u32::MAX, pieces: u32::MAX };
 }
 
-/// What the arguments of a task lead to; the door's business. Dropped, it has not arrived.
+/// What the arguments of a task lead to; the binding's business. Dropped, it has not arrived.
 pub trait Luggage: fmt::Debug + Send {
     /// This much of it has arrived, and the rest will not.
     fn settle(self: Box<Self>, arrived: Arrived);
 }
 
-/// Memory that is kept until a task has come to its end, whatever has arrived: for a door whose tickets
+/// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose tickets
 /// can be opened any number of times meanwhile.
 #[derive(Debug)]
 pub struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Slot>);
@@ -59,6 +60,16 @@ impl Kept {
 }
 
 impl Luggage for Kept {
+    fn settle(self: Box<Self>, _: Arrived) {}
+}
+
+/// What nobody will ask for: the handles in it are settled as it is dropped.
+#[derive(Debug)]
+pub(crate) struct Unwanted(
+    #[expect(dead_code, reason = "it is dropped, not used")] pub(crate) Outcome,
+);
+
+impl Luggage for Unwanted {
     fn settle(self: Box<Self>, _: Arrived) {}
 }
 

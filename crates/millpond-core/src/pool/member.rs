@@ -6,15 +6,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use crate::channel::link::{LARGEST_FRAME, LastActivity, PoolEnd};
+use crate::channel::ring::Corrupt;
 use crate::os::clock::monotonic_ns;
 use crate::pool::INLINE_LIMIT;
+use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::luggage::Luggage;
 use crate::pool::payload::Payload;
 use crate::pool::task::{Body, CrashCause, FunctionId, JobId, Task, TaskId};
 use crate::pool::wire::{HEAD, Lane, Order, OrderHead, ReportHead, frame_length};
-use crate::shm::heap::{BlockRef, Heap};
-use crate::shm::lease::Importer;
+use crate::shm::heap::Heap;
+use crate::shm::lease::{self, Importer};
 
 /// How many tasks a worker is handed ahead of time. They can be taken back until it begins them.
 pub(crate) const PREFETCH: usize = 64;
@@ -26,8 +28,12 @@ const LOUD_EVERY: u64 = 32;
 pub(crate) struct Member {
     /// Counted from 1 within the pool; never used again.
     pub(crate) number: u64,
+    /// What the binding calls it; 0 for one of the first.
+    pub(crate) tag: u64,
     /// Which of the pool's places it fills; its replacement takes the same.
     pub(crate) place: u32,
+    /// Which of the pool's zygotes is its parent.
+    pub(crate) generation: u64,
     pub(crate) pid: Option<u32>,
     pub(crate) pidfd: Option<OwnedFd>,
     pub(crate) ready: bool,
@@ -43,6 +49,8 @@ pub(crate) struct Member {
     known: HashSet<FunctionId>,
     to_forget: Vec<FunctionId>,
     handed: u64,
+    /// The last task that it finished, 0 for none.
+    pub(crate) last_finished: TaskId,
     /// Tasks that it takes in its life, if that is limited.
     quota: Option<u64>,
     news: bool,
@@ -61,23 +69,56 @@ pub(crate) struct InFlight {
     op: u8,
     parts: u32,
     position: u64,
-    block: Option<BlockRef>,
+    /// The owner's own copy: what lies in the ring is the worker's to damage.
+    pub(crate) body: Body,
     pub(crate) luggage: Option<Box<dyn Luggage>>,
+}
+
+/// What a dead worker leaves.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    /// What it had begun, or may have begun, and did not finish.
+    pub(crate) begun: Vec<InFlight>,
+    /// What it had not begun.
+    pub(crate) untouched: Vec<Task>,
+    /// Where it stood in the last of what it had begun.
+    pub(crate) last: LastActivity,
+    /// Whether it wrote nonsense into its link.
+    pub(crate) is_damaged: bool,
+}
+
+/// Why a worker did not get a task, which comes back.
+#[derive(Debug)]
+pub(crate) enum NotHanded {
+    /// Its ring has no room now.
+    RingFull(Task),
+    /// There is no memory to send it the task's function.
+    NoMemory(Task, io::Error),
 }
 
 /// A frame from a worker.
 #[derive(Debug)]
 pub(crate) struct Reported {
     pub(crate) head: ReportHead,
-    pub(crate) payload: Payload,
+    /// An error for want of memory.
+    pub(crate) payload: io::Result<Payload>,
 }
 
 impl Member {
-    pub(crate) fn new(number: u64, place: u32, quota: Option<u64>) -> io::Result<Self> {
-        let link = PoolEnd::create()?;
+    pub(crate) fn new(
+        number: u64,
+        tag: u64,
+        place: u32,
+        generation: u64,
+        config: &Config,
+    ) -> io::Result<Self> {
+        let quota = config.tasks_per_worker;
+        let link = PoolEnd::create(quota, config.traced)?;
         Ok(Self {
             number,
+            tag,
             place,
+            generation,
             pid: None,
             pidfd: None,
             ready: false,
@@ -90,6 +131,7 @@ impl Member {
             known: HashSet::new(),
             to_forget: Vec::new(),
             handed: 0,
+            last_finished: 0,
             quota,
             news: false,
             condemned: None,
@@ -109,21 +151,37 @@ impl Member {
         self.in_flight.iter()
     }
 
+    /// Whether it runs a task whose result has not come, or is being set up. One that has sent a
+    /// result may not have noted yet that it holds no task any more.
+    pub(crate) fn is_busy(&self) -> bool {
+        let task = self.link.last_activity().task;
+        !self.ready || self.in_flight.iter().any(|held| Some(held.id) == task)
+    }
+
     /// Whether it takes one more task.
     pub(crate) fn accepts(&self) -> bool {
         !self.leaving && self.load() < PREFETCH && self.quota.is_none_or(|q| self.handed < q)
     }
 
-    /// Puts a task into its ring, its function first if the worker does not know it. Gives the
-    /// task back when there is no room.
+    /// Whether it was sent this function.
+    pub(crate) fn knows(&self, function: FunctionId) -> bool {
+        self.known.contains(&function)
+    }
+
+    /// Puts a task into its ring, its function first if the worker does not know it.
+    ///
+    /// # Errors
+    /// The task, with the reason.
     pub(crate) fn hand(
         &mut self,
         task: Task,
         functions: &Functions,
         heap: &mut Heap,
-    ) -> Result<(), Task> {
-        if !self.tell_functions(task.function, functions, heap) {
-            return Err(task);
+    ) -> Result<(), NotHanded> {
+        match self.tell_functions(task.function, functions, heap) {
+            Ok(true) => {}
+            Ok(false) => return Err(NotHanded::RingFull(task)),
+            Err(error) => return Err(NotHanded::NoMemory(task, error)),
         }
         let (lane, inline): (_, &[u8]) = match &task.body {
             Body::Inline(bytes) => (Lane::Inline, bytes),
@@ -140,16 +198,12 @@ impl Member {
             lane,
         };
         let Some(position) = push(&mut self.link, &head, inline) else {
-            return Err(task);
+            return Err(NotHanded::RingFull(task));
         };
-        let block = match task.body {
-            Body::Block(block) => Some(block),
-            Body::Inline(_) => None,
-        };
-        if let Some(block) = block {
+        if let Body::Block(block) = task.body {
             heap.hand_to(block, self.number);
         }
-        let Task { id, job, index, function, op, items, parts, luggage, .. } = task;
+        let Task { id, job, index, function, op, items, parts, body, luggage } = task;
         self.in_flight.push_back(InFlight {
             id,
             job,
@@ -159,7 +213,7 @@ impl Member {
             op,
             parts,
             position,
-            block,
+            body,
             luggage,
         });
         self.handed += 1;
@@ -167,36 +221,40 @@ impl Member {
         Ok(())
     }
 
-    /// Makes sure that the worker knows `function` and has heard which ones to forget.
-    fn tell_functions(&mut self, function: FunctionId, all: &Functions, heap: &mut Heap) -> bool {
+    /// Sends the worker `function`, unless it knows it, and which functions to forget. False if its
+    /// ring has no room for that.
+    fn tell_functions(
+        &mut self,
+        function: FunctionId,
+        all: &Functions,
+        heap: &mut Heap,
+    ) -> io::Result<bool> {
         while let Some(&forget) = self.to_forget.last() {
             if push(&mut self.link, &control(Order::Forget, forget, Lane::Inline), b"").is_none() {
-                return false;
+                return Ok(false);
             }
             self.to_forget.pop();
         }
-        if self.known.contains(&function) {
-            return true;
+        if self.knows(function) {
+            return Ok(true);
         }
         let bytes = all.bytes(function).unwrap_or_default();
         let told = if bytes.len() <= INLINE_LIMIT {
             push(&mut self.link, &control(Order::Define, function, Lane::Inline), &bytes).is_some()
         } else {
             // A copy for each worker: it is the worker that frees it.
-            heap.lend(bytes.len(), |out| out.copy_from_slice(&bytes)).is_ok_and(|block| {
-                heap.hand_to(block, self.number);
-                let define = control(Order::Define, function, Lane::Block(block));
-                let pushed = push(&mut self.link, &define, b"").is_some();
-                if !pushed {
-                    heap.free(block);
-                }
-                pushed
-            })
+            let block = heap.lend(bytes.len(), self.number, |out| out.copy_from_slice(&bytes))?;
+            let define = control(Order::Define, function, Lane::Block(block));
+            let pushed = push(&mut self.link, &define, b"").is_some();
+            if !pushed {
+                heap.free(block);
+            }
+            pushed
         };
         if told {
             self.known.insert(function);
         }
-        told
+        Ok(told)
     }
 
     /// Has the worker forget a function, some time.
@@ -225,6 +283,9 @@ impl Member {
 
     /// The next frame that the worker sent.
     pub(crate) fn receive(&mut self) -> Result<Option<Reported>, CrashCause> {
+        if self.link.tasks.is_damaged() {
+            return Err(CrashCause::Corrupt);
+        }
         let corrupt = |_| CrashCause::Corrupt;
         let Some(frame) = self.link.results.front().map_err(corrupt)? else {
             return Ok(None);
@@ -237,16 +298,21 @@ impl Member {
         frame.release();
         let payload = match (inline, head.lane) {
             (None, Lane::Block(block)) => {
-                let lease = self.results.open(self.link.as_fd(), block);
-                let lease = lease.map_err(|error| match error.kind() {
-                    io::ErrorKind::InvalidData => CrashCause::Corrupt,
-                    _ => CrashCause::Unmappable,
-                })?;
-                Payload::from_lease(lease, head.parts)
+                let fd = self.link.as_fd();
+                let payload = Payload::import(&mut self.results, fd, block, head.parts);
+                if let Err(error) = &payload {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        return Err(CrashCause::Corrupt);
+                    }
+                    lease::give_back(fd, block);
+                }
+                payload
             }
-            (inline, _) => Payload::from_bytes(inline.unwrap_or_default(), head.parts),
+            (inline, _) => {
+                let payload = Payload::from_bytes(inline.unwrap_or_default(), head.parts);
+                Ok(payload.ok_or(CrashCause::Corrupt)?)
+            }
         };
-        let payload = payload.ok_or(CrashCause::Corrupt)?;
         Ok(Some(Reported { head, payload }))
     }
 
@@ -254,6 +320,7 @@ impl Member {
     pub(crate) fn finished(&mut self, id: TaskId) -> Result<InFlight, CrashCause> {
         match self.in_flight.front() {
             Some(oldest) if oldest.id == id => {
+                self.last_finished = id;
                 self.in_flight.pop_front().ok_or(CrashCause::Corrupt)
             }
             _ => Err(CrashCause::Corrupt),
@@ -269,35 +336,69 @@ impl Member {
             && let Some(last) = self.in_flight.pop_back()
         {
             self.handed -= 1;
-            tasks.push(self.waiting_again(last));
+            tasks.push(last.waiting_again());
         }
         tasks.reverse();
         tasks
     }
 
-    /// After the worker's death: what it had begun and did not finish, and what it had not begun.
-    pub(crate) fn estate(&mut self) -> (Vec<InFlight>, Vec<Task>, LastActivity) {
-        let last = self.link.last_activity();
-        let mut begun = Vec::new();
-        let mut untouched = Vec::new();
-        for task in std::mem::take(&mut self.in_flight) {
-            // A worker gives a frame back after it noted the task, and its bytes may be gone.
-            if task.id == last.task || self.link.tasks.is_released(task.position) {
-                begun.push(task);
-            } else {
-                // Claimed but not held is not begun: the claim comes before the body is read.
-                untouched.push(self.waiting_again(task));
-            }
+    /// What is to become of the tasks that a worker had, after its death.
+    pub(crate) fn estate(&mut self) -> Estate {
+        let mut last = self.link.last_activity();
+        let tasks = std::mem::take(&mut self.in_flight);
+        let told = self.begun_by_header(&tasks, last.task);
+        let count = told.unwrap_or_else(|Corrupt| self.begun_by_frames(&tasks));
+        let mut begun: Vec<_> = tasks.into();
+        let untouched = begun.split_off(count).into_iter().map(InFlight::waiting_again).collect();
+        if let Some(task) = begun.iter().find(|task| Some(task.id) == last.task) {
+            last.item = last.item.min(task.items.saturating_sub(1));
+            last.item_count = last.item_count.clamp(1, (task.items - last.item).max(1));
         }
-        (begun, untouched, last)
+        Estate { begun, untouched, last, is_damaged: told.is_err() }
     }
 
-    fn waiting_again(&self, task: InFlight) -> Task {
-        let body = match task.block {
-            Some(block) => Body::Block(block),
-            None => Body::Inline(self.link.tasks.body(task.position)[HEAD..].to_vec()),
-        };
-        let InFlight { id, job, index, function, op, items, parts, luggage, .. } = task;
+    /// How many of its tasks a dead worker had begun, by what the link's header says.
+    fn begun_by_header(
+        &mut self,
+        tasks: &VecDeque<InFlight>,
+        held: Option<TaskId>,
+    ) -> Result<usize, Corrupt> {
+        let head = self.link.tasks.look_at_head()?;
+        // A worker gives a frame back after it noted the task. Claimed but not held is not begun: the
+        // claim comes before the body is read.
+        let released = tasks.iter().take_while(|task| task.position < head).count();
+        let Some(held) = held else { return Ok(released) };
+        match tasks.iter().position(|task| task.id == held) {
+            Some(index) => Ok(released.max(index + 1)),
+            // It sent its last result and did not come as far as to note that.
+            None if held == self.last_finished => Ok(released),
+            None => Err(Corrupt),
+        }
+    }
+
+    /// The same by the frames themselves, where the header is damaged. What was claimed may have been
+    /// begun, with all before it. Where the frames are damaged too, the worker works in order, so
+    /// that the oldest task is the one that it was at.
+    fn begun_by_frames(&self, tasks: &VecDeque<InFlight>) -> usize {
+        let claimed = |task: &InFlight| self.link.tasks.claimed(task.position, task.length());
+        let claims: Vec<_> = tasks.iter().map(claimed).collect();
+        let last = claims.iter().rposition(|claim| *claim == Ok(true)).map_or(0, |last| last + 1);
+        let least = usize::from(claims.contains(&Err(Corrupt)));
+        last.max(least)
+    }
+}
+
+impl InFlight {
+    /// How long the body of its frame is.
+    fn length(&self) -> usize {
+        match &self.body {
+            Body::Inline(bytes) => frame_length(Lane::Inline, bytes.len()),
+            Body::Block(block) => frame_length(Lane::Block(*block), 0),
+        }
+    }
+
+    fn waiting_again(self) -> Task {
+        let Self { id, job, index, function, op, items, parts, body, luggage, .. } = self;
         Task { id, job, index, function, op, items, parts, body, luggage }
     }
 }

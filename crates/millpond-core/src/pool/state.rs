@@ -3,21 +3,20 @@
 //! Everything here happens under the pool's one lock, which only threads of the owning process
 //! take and nobody holds while waiting for another process.
 
-use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::pool::INLINE_LIMIT;
 use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
+use crate::pool::jobs::Jobs;
 use crate::pool::lifecycle::Pause;
-use crate::pool::luggage::{Arrived, Claim, Luggage};
+use crate::pool::luggage::{Arrived, Claim, Luggage, Unwanted};
 use crate::pool::member::Member;
-use crate::pool::payload::Parts;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId};
-use crate::shm::heap::Heap;
+use crate::shm::draft::Filled;
+use crate::shm::heap::{Heap, NOBODY};
 use crate::trace::Timeline;
 
 /// Where a pool stands in its life.
@@ -39,7 +38,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) members: Vec<Member>,
     pub(crate) pending: VecDeque<Task>,
-    pub(crate) jobs: HashMap<JobId, Job>,
+    pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
     pub(crate) heap: Heap,
     /// Luggage to be settled when the lock is not held.
@@ -52,7 +51,13 @@ pub(crate) struct State {
     pub(crate) waiters: usize,
     /// Workers that died before they were ready, one after the other.
     pub(crate) stillborn: u32,
-    pub(crate) zygote_is_gone: bool,
+    /// Workers that were ready and ended although nobody had told them to, one after the other, while
+    /// none finished a task.
+    pub(crate) useless: usize,
+    /// Tags of the workers that the newest zygote may fork yet.
+    pub(crate) grants: VecDeque<u64>,
+    /// Whether a thread prepares for more of them.
+    pub(crate) renewing: bool,
     /// Zygotes in a row that ended before they had forked a worker.
     pub(crate) fruitless_zygotes: u32,
     /// Before the next worker is asked for.
@@ -72,7 +77,7 @@ impl State {
             config,
             members: Vec::new(),
             pending: VecDeque::new(),
-            jobs: HashMap::new(),
+            jobs: Jobs::default(),
             functions: Functions::default(),
             heap,
             claims: Vec::new(),
@@ -81,7 +86,9 @@ impl State {
             timeline,
             waiters: 0,
             stillborn: 0,
-            zygote_is_gone: false,
+            useless: 0,
+            grants: VecDeque::new(),
+            renewing: false,
             fruitless_zygotes: 0,
             pause: Pause::default(),
             ended: false,
@@ -98,34 +105,40 @@ impl State {
         self.last_job
     }
 
-    /// Adds a task to a job, to be dispatched later.
-    ///
-    /// # Errors
-    /// `OutOfMemory` or `StorageFull` when its arguments find no room; nothing is added then.
-    pub(crate) fn add_task(&mut self, job_id: JobId, task: &mut NewTask<'_>) -> io::Result<()> {
+    /// Adds a task to a job, to be dispatched later. Its arguments are in `filled` if they are
+    /// [large](crate::pool::staged::is_large).
+    pub(crate) fn add_task(
+        &mut self,
+        job_id: JobId,
+        task: &mut NewTask<'_>,
+        filled: Option<Filled>,
+    ) {
         if self.refuses_work() {
             let reason = self.reason();
             self.add_outcome(job_id, Outcome::Cancelled(reason));
-            return Ok(());
+            return;
         }
-        let body = self.store(task.payload)?;
-        let Some(job) = self.jobs.get_mut(&job_id) else {
-            return Ok(());
+        let Some((index, function)) = self.jobs.change(job_id, |job| (job.add(), job.function))
+        else {
+            return;
+        };
+        let body = match filled {
+            Some(filled) => Body::Block(self.heap.lend_filled(filled, NOBODY)),
+            None => Body::Inline(task.payload.to_vec()),
         };
         self.last_task += 1;
         self.stats.submitted += 1;
         self.pending.push_back(Task {
             id: self.last_task,
             job: job_id,
-            index: job.add(),
-            function: job.function,
+            index,
+            function,
             op: task.op,
             items: task.items,
             parts: task.payload.count(),
             body,
             luggage: task.luggage.take(),
         });
-        Ok(())
     }
 
     pub(crate) fn refuses_work(&self) -> bool {
@@ -134,8 +147,7 @@ impl State {
 
     /// Adds a task to a job that has ended already.
     pub(crate) fn add_outcome(&mut self, job_id: JobId, outcome: Outcome) {
-        if let Some(job) = self.jobs.get_mut(&job_id) {
-            let index = job.add();
+        if let Some(index) = self.jobs.change(job_id, Job::add) {
             self.end_task(job_id, index, outcome);
         }
     }
@@ -148,36 +160,33 @@ impl State {
         }
     }
 
-    fn store(&mut self, payload: Parts<'_>) -> io::Result<Body> {
-        let length = payload.encoded_length();
-        if length <= INLINE_LIMIT {
-            return Ok(Body::Inline(payload.to_vec()));
-        }
-        Ok(Body::Block(self.heap.lend(length, |out| payload.encode(out))?))
-    }
-
     pub(crate) fn seal(&mut self, job_id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&job_id) {
-            job.sealed = true;
-        }
+        self.jobs.change(job_id, |job| job.sealed = true);
         self.job_may_be_over(job_id);
     }
 
     /// Notes how a task ended, unless its job is gone.
     pub(crate) fn end_task(&mut self, job_id: JobId, index: u64, outcome: Outcome) {
-        let Some(job) = self.jobs.get_mut(&job_id) else {
-            return;
+        let mut unwanted = Some(outcome);
+        let end = |job: &mut Job| {
+            let failed_before = job.failed;
+            unwanted = unwanted.take().and_then(|outcome| job.end(index, outcome));
+            job.failed && !failed_before
         };
-        let failed_before = job.failed;
-        job.end(index, outcome);
-        if job.failed && !failed_before {
+        if self.jobs.change(job_id, end) == Some(true) {
             self.cancel_waiting(|task| task.job == job_id, &Reason::JobFailed);
         }
+        unwanted.into_iter().for_each(|outcome| self.let_go(outcome));
         self.job_may_be_over(job_id);
     }
 
-    /// Cancels the tasks that nobody has begun and that `chosen` chooses.
-    pub(crate) fn cancel_waiting(&mut self, chosen: impl Fn(&Task) -> bool, reason: &Reason) {
+    /// Cancels the tasks that nobody has begun and that `chosen` chooses; returns how many.
+    pub(crate) fn cancel_waiting(
+        &mut self,
+        chosen: impl Fn(&Task) -> bool,
+        reason: &Reason,
+    ) -> usize {
+        let mut cancelled = 0;
         for index in 0..self.members.len() {
             let mut kept = Vec::new();
             for task in self.members[index].take_back(usize::MAX) {
@@ -193,15 +202,16 @@ impl State {
                 self.pending.push_back(task);
                 continue;
             }
+            cancelled += 1;
             if let Body::Block(block) = task.body {
                 self.heap.free(block);
             }
             self.settle(task.luggage, Arrived::NOTHING);
-            if let Some(job) = self.jobs.get_mut(&task.job) {
-                job.end(task.index, Outcome::Cancelled(reason.clone()));
-            }
+            let cancel = |job: &mut Job| job.end(task.index, Outcome::Cancelled(reason.clone()));
+            self.jobs.change(task.job, cancel);
             self.job_may_be_over(task.job);
         }
+        cancelled
     }
 
     /// Notes what has arrived of a task's luggage, for whoever lets go of the lock.
@@ -209,24 +219,35 @@ impl State {
         self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
     }
 
+    /// Drops an outcome that nobody will ask for; if there are handles in it, without the lock.
+    fn let_go(&mut self, outcome: Outcome) {
+        if matches!(&outcome, Outcome::Finished { payload, .. } if payload.has_attachments()) {
+            self.settle(Some(Box::new(Unwanted(outcome))), Arrived::NOTHING);
+        }
+    }
+
     /// The arguments of a task that waits again are not in a worker's hands any more.
     pub(crate) fn own_again(&mut self, task: &Task) {
         if let Body::Block(block) = task.body {
-            self.heap.hand_to(block, crate::shm::heap::NOBODY);
+            self.heap.hand_to(block, NOBODY);
         }
     }
 
     /// Tells those who asked, and lets go of what nobody needs, if the job is over.
     fn job_may_be_over(&mut self, job_id: JobId) {
-        let Some(job) = self.jobs.get_mut(&job_id) else {
+        let look = |job: &mut Job| {
+            let is_told = job.is_over() && std::mem::take(&mut job.notify);
+            let is_gone = job.abandoned && job.sealed && job.unfinished() == 0;
+            (is_told, is_gone.then_some(job.function))
+        };
+        let Some((is_told, gone)) = self.jobs.change(job_id, look) else {
             return;
         };
-        if job.is_over() && std::mem::take(&mut job.notify) {
+        if is_told {
             self.notified.push_back(job_id);
         }
-        if job.abandoned && job.sealed && job.unfinished() == 0 {
-            let function = job.function;
-            self.jobs.remove(&job_id);
+        if let Some(function) = gone {
+            self.jobs.remove(job_id);
             if let Some(forgotten) = self.functions.end_use(function) {
                 self.members.iter_mut().for_each(|m| m.forget(forgotten));
             }
@@ -235,10 +256,14 @@ impl State {
 
     /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
     pub(crate) fn abandon(&mut self, job_id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&job_id) {
-            job.abandoned = true;
-            job.sealed = true;
-        }
+        self.discard(job_id);
+        self.seal(job_id);
+    }
+
+    /// Nobody will ask for the outcomes of this job any more, but tasks may be added to it.
+    pub(crate) fn discard(&mut self, job_id: JobId) {
+        let unwanted = self.jobs.change(job_id, Job::abandon).unwrap_or_default();
+        unwanted.into_iter().for_each(|outcome| self.let_go(outcome));
         self.job_may_be_over(job_id);
     }
 
@@ -246,6 +271,6 @@ impl State {
     pub(crate) fn is_idle(&self) -> bool {
         self.pending.is_empty()
             && self.members.iter().all(|m| m.load() == 0)
-            && self.jobs.values().all(|job| job.sealed)
+            && self.jobs.are_sealed()
     }
 }

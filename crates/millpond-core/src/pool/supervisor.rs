@@ -2,15 +2,18 @@
 //! thread waits on.
 //!
 //! It starts with the first pool and ends with the last, and it never needs anything but engine
-//! state, so no interpreter lock can hold it up. In a forked child there is no such thread; the
+//! state, so no interpreter lock can hold it up. A panic in its care for a pool, which is a bug, costs
+//! that pool alone. In a forked child there is no such thread; the
 //! child's first pool starts one of its own and the copied bookkeeping is left alone.
 
-use std::collections::HashMap;
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,9 +22,11 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use crate::os::eventfd::EventFd;
 use crate::os::fork::Owner;
+use crate::os::lifeline::Lifeline;
+use crate::os::refused::error_of;
 use crate::os::signals;
 use crate::pool::handle::Shared;
-use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
+use crate::pool::zygote::client::{Replacement, ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -43,6 +48,8 @@ struct Pools {
     last_key: u64,
     /// What the thread sleeps on, while there is a thread.
     ears: Option<Arc<Ears>>,
+    /// The lifeline of this process, as long as a pool holds it.
+    lifeline: Weak<Lifeline>,
     /// The last thread that was started, until somebody has seen it off.
     thread: Option<JoinHandle<()>>,
 }
@@ -56,7 +63,10 @@ struct Ears {
 
 impl Ears {
     fn new() -> io::Result<Self> {
-        let ears = Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, wake: EventFd::new()? };
+        let ears = Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC).map_err(error_of("epoll_create1"))?,
+            wake: EventFd::new()?,
+        };
         ears.watch(ears.wake.as_fd(), Source::Wake)?;
         Ok(ears)
     }
@@ -78,7 +88,7 @@ impl Ears {
 
 struct Entry {
     shared: Arc<Shared>,
-    /// When the zygote is killed for not ending by itself.
+    /// When the zygotes are killed for not ending by themselves.
     kill_at: Option<Instant>,
     /// When workers that could not be started are asked for again.
     retry_at: Option<Instant>,
@@ -90,7 +100,7 @@ enum Source {
     Wake,
     /// A worker wants more tasks and nobody else is there, or the pool was told to end.
     Watcher(u64),
-    /// The zygote said something, or died.
+    /// A zygote said something, or died.
     Zygote(u64),
 }
 
@@ -123,7 +133,9 @@ pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     pools.last_key += 1;
     let key = pools.last_key;
     ears.watch(shared.watcher.as_fd(), Source::Watcher(key))?;
-    ears.watch_zygote(&shared.zygote(), key)?;
+    for zygote in shared.zygotes() {
+        ears.watch_zygote(&zygote, key)?;
+    }
     if pools.ears.is_none() {
         let for_thread = Arc::clone(&ears);
         let thread = thread::Builder::new()
@@ -136,6 +148,17 @@ pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     let entry = Entry { shared: Arc::clone(shared), kill_at: None, retry_at: None };
     pools.by_key.insert(key, entry);
     Ok(())
+}
+
+/// The lifeline of this process: all its pools have the same.
+pub(crate) fn lifeline() -> io::Result<Arc<Lifeline>> {
+    let mut pools = current().pools();
+    if let Some(lifeline) = pools.lifeline.upgrade() {
+        return Ok(lifeline);
+    }
+    let lifeline = Lifeline::new()?;
+    pools.lifeline = Arc::downgrade(&lifeline);
+    Ok(lifeline)
 }
 
 /// Waits until the thread is gone, if there is no pool left that it cares for. A program that has
@@ -159,6 +182,14 @@ pub(crate) fn see_off() {
         drop(pools);
         thread::sleep(Duration::from_micros(50));
     }
+}
+
+/// How large the stack of a main thread is, or may become.
+fn main_stack_size() -> usize {
+    const USUAL: u64 = 8 << 20;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    // The memory is reserved, not used; more than that is for those who ask for "no limit".
+    usize::try_from(limit.unwrap_or(USUAL).clamp(1 << 20, 64 << 20)).unwrap_or(1 << 20)
 }
 
 /// The supervisor of the calling process.
@@ -207,11 +238,11 @@ impl Supervisor {
             for event in events.drain(..) {
                 match Source::from_data(event.data) {
                     Source::Wake => ears.wake.clear(),
-                    Source::Watcher(key) => self.care(key),
-                    Source::Zygote(key) => self.hear(key, ears),
+                    Source::Watcher(key) => self.guarded(key, ears, || self.care(key)),
+                    Source::Zygote(key) => self.guarded(key, ears, || self.hear(key, ears)),
                 }
             }
-            self.enforce();
+            self.enforce(ears);
         }
     }
 
@@ -237,8 +268,28 @@ impl Supervisor {
         self.pools().by_key.get(&key).map(|e| Arc::clone(&e.shared))
     }
 
+    /// Cares for a pool. If that panics, the pool is broken and ends at once.
+    fn guarded(&'static self, key: u64, ears: &Ears, care: impl FnOnce()) {
+        let Err(panic) = panic::catch_unwind(AssertUnwindSafe(care)) else {
+            return;
+        };
+        let Some(shared) = self.shared(key) else {
+            return;
+        };
+        for zygote in shared.zygotes() {
+            // Its workers go with it.
+            let _ =
+                panic::catch_unwind(AssertUnwindSafe(|| Self::lost_zygote(&shared, &zygote, ears)));
+        }
+        let error = io::Error::other(format!("a bug in millpond: {}", message_of(&*panic)));
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| shared.state().orphan(error)));
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end(key, &shared)));
+        // However far that came, nobody waits for this pool any more.
+        shared.state().ended = true;
+    }
+
     /// A worker asked for attention, or the pool was told to end.
-    fn care(&self, key: u64) {
+    fn care(&'static self, key: u64) {
         let Some(shared) = self.shared(key) else {
             return;
         };
@@ -246,87 +297,97 @@ impl Supervisor {
         self.tend(key, &shared);
     }
 
-    /// Does what a pool needs: takes in, hands out, starts workers, ends the zygote.
-    fn tend(&self, key: u64, shared: &Arc<Shared>) {
-        let zygote = shared.zygote();
+    /// Does what a pool needs: takes in, hands out, starts workers, ends the zygotes.
+    fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
-        state.recruit(&zygote);
+        if let Some(zygote) = shared.newest_zygote() {
+            if !shared.source.ages() {
+                state.grant_missing();
+            }
+            state.recruit(&zygote);
+        }
+        let renewal = state.begin_renewal();
         shared.hand_over(&mut state);
         shared.tell_waiters(&state);
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
             entry.retry_at = state.pause.end();
         }
-        if state.wants_zygote_to_quit()
+        let ends = state.wants_zygotes_to_quit();
+        if ends
             && let Some(entry) = self.pools().by_key.get_mut(&key)
             && entry.kill_at.is_none()
         {
-            zygote.quit(GRACE);
+            state.end_workers();
+            state.interrupt_busy();
+            shared.zygotes().iter().for_each(|zygote| zygote.quit(GRACE));
             entry.kill_at = Some(Instant::now() + GRACE + PATIENCE);
+        }
+        let over = ends && !state.renewing && shared.zygotes().is_empty();
+        drop(state);
+        if over {
+            self.end(key, shared);
+        } else if let Some(count) = renewal {
+            self.renew(key, shared, count);
         }
     }
 
-    /// The zygote said something, or died.
+    /// No process of the pool is left.
+    fn end(&self, key: u64, shared: &Shared) {
+        // First: who waits for the end may also want to see the thread off.
+        self.unregister(key, shared);
+        let mut state = shared.state();
+        state.end();
+        shared.tell_waiters(&state);
+    }
+
+    /// A zygote said something, or died.
     fn hear(&'static self, key: u64, ears: &Ears) {
         let Some(shared) = self.shared(key) else {
             return;
         };
-        let zygote = shared.zygote();
-        loop {
-            match zygote.poll() {
-                Some(ZygoteEvent::Gone) => return self.lost_zygote(key, &shared, &zygote, ears),
-                Some(event) => shared.state().zygote_said(event),
-                None if zygote.is_dead() => return self.lost_zygote(key, &shared, &zygote, ears),
-                None => break,
+        for zygote in shared.zygotes() {
+            let is_gone = loop {
+                match zygote.poll() {
+                    Some(ZygoteEvent::Gone) => break true,
+                    Some(event) => shared.state().zygote_said(event),
+                    None => break zygote.is_dead(),
+                }
+            };
+            if is_gone {
+                Self::lost_zygote(&shared, &zygote, ears);
             }
         }
         self.tend(key, &shared);
     }
 
-    fn lost_zygote(
-        &'static self,
-        key: u64,
-        shared: &Arc<Shared>,
-        zygote: &ZygoteClient,
-        ears: &Ears,
-    ) {
-        if shared.state().zygote_is_gone {
-            // Its socket and its pidfd both told.
+    fn lost_zygote(shared: &Shared, zygote: &ZygoteClient, ears: &Ears) {
+        let was_newest = shared.newest_zygote().is_some_and(|z| z.generation == zygote.generation);
+        if !shared.forget_zygote(zygote.generation) {
             return;
         }
         zygote.kill();
         zygote.reap();
         ears.forget(zygote.as_fd());
         ears.forget(zygote.pidfd());
-        let is_end = {
-            let mut state = shared.state();
-            // What it said before it died still counts.
-            while let Some(event) = zygote.poll() {
-                if matches!(event, ZygoteEvent::Gone) {
-                    break;
-                }
-                state.zygote_said(event);
+        let mut state = shared.state();
+        // What it said before it died still counts.
+        while let Some(event) = zygote.poll() {
+            if matches!(event, ZygoteEvent::Gone) {
+                break;
             }
-            // The kernel kills the workers of a dead zygote. Nobody waits for that under the lock.
-            let workers = state.members.iter().filter_map(|m| m.pidfd.as_ref());
-            let workers: Vec<_> = workers.filter_map(|fd| fd.try_clone().ok()).collect();
-            state.zygote_is_gone = true;
-            drop(state);
-            workers.iter().for_each(kill_and_wait);
-            let mut state = shared.state();
-            state.zygote_said(ZygoteEvent::Gone);
-            shared.tell_waiters(&state);
-            state.wants_zygote_to_quit()
-        };
-        if is_end {
-            // First: who waits for the end may also want to see the thread off.
-            self.unregister(key, shared);
-            let mut state = shared.state();
-            state.end();
-            shared.tell_waiters(&state);
-        } else {
-            self.replace_zygote(key, shared);
+            state.zygote_said(event);
         }
+        if was_newest {
+            state.grants.clear();
+        }
+        // The kernel kills the workers of a dead zygote. Nobody waits for that under the lock.
+        let workers = state.members.iter().filter(|m| m.generation == zygote.generation);
+        let workers = workers.filter_map(|m| m.pidfd.as_ref());
+        let workers: Vec<_> = workers.filter_map(|fd| fd.try_clone().ok()).collect();
+        drop(state);
+        workers.iter().for_each(kill_and_wait);
+        shared.state().bury_generation(zygote);
     }
 
     fn unregister(&self, key: u64, shared: &Shared) {
@@ -338,58 +399,94 @@ impl Supervisor {
         }
     }
 
-    /// Has a thread make a new zygote: the door may have to wait for a lock of its own.
-    fn replace_zygote(&'static self, key: u64, shared: &Arc<Shared>) {
+    /// Has a thread prepare for workers that take the places of others: the binding may have to wait for a
+    /// lock of its own.
+    fn renew(&'static self, key: u64, shared: &Arc<Shared>, count: usize) {
         let for_thread = Arc::clone(shared);
-        let thread = thread::Builder::new().name("millpond-zygote".into());
+        // Where zygotes are forked, this is the main thread of their workers.
+        let thread = thread::Builder::new().stack_size(main_stack_size());
         let spawned = thread.spawn(move || {
             let shared = for_thread;
-            let made = shared.mask.restore().and_then(|()| {
-                ZygoteClient::start(&*shared.source, &shared.commons, &shared.watcher)
+            if let Some(name) = &shared.thread_name {
+                let _ = rustix::thread::set_name(name);
+            }
+            let prepare = || shared.mask.restore().and_then(|()| Self::prepare(&shared, count));
+            let renewed = panic::catch_unwind(AssertUnwindSafe(prepare));
+            let renewed = renewed.unwrap_or_else(|panic| {
+                Err(io::Error::other(format!("a panic: {}", message_of(&*panic))))
             });
-            self.got_zygote(key, &shared, made);
+            self.renewed(key, &shared, renewed);
         });
         if let Err(error) = spawned {
-            self.orphaned(key, shared, error);
+            self.renewed(key, shared, Err(error));
         }
     }
 
-    fn got_zygote(&self, key: u64, shared: &Arc<Shared>, made: io::Result<ZygoteClient>) {
-        let watched = made.and_then(|zygote| {
-            shared.replace_zygote(zygote);
-            shared.state().zygote_is_gone = false;
-            match &self.pools().ears {
-                Some(ears) => ears.watch_zygote(&shared.zygote(), key),
-                None => Ok(()),
-            }
-        });
-        match watched {
-            Ok(()) => {
-                if let Some(entry) = self.pools().by_key.get_mut(&key) {
-                    entry.kill_at = None;
+    /// Gets workers' tags, and a zygote unless the newest will do.
+    fn prepare(shared: &Shared, count: usize) -> io::Result<(VecDeque<u64>, Option<ZygoteClient>)> {
+        let replacement = if shared.has_had_zygotes() {
+            shared.source.replace(count)?
+        } else {
+            Replacement { tags: Vec::new(), outdated: true }
+        };
+        let mut tags = VecDeque::from(replacement.tags);
+        tags.resize(count, 0);
+        let is_wanted = replacement.outdated || shared.newest_zygote().is_none();
+        let zygote = is_wanted.then(|| shared.make_zygote()).transpose()?;
+        Ok((tags, zygote))
+    }
+
+    fn renewed(
+        &'static self,
+        key: u64,
+        shared: &Arc<Shared>,
+        renewed: io::Result<(VecDeque<u64>, Option<ZygoteClient>)>,
+    ) {
+        let watched = renewed.and_then(|(tags, zygote)| {
+            if let Some(zygote) = zygote {
+                let zygote = shared.take_up(zygote);
+                let mut pools = self.pools();
+                let Some(entry) = pools.by_key.get_mut(&key) else {
+                    // A panic ended the pool meanwhile.
+                    drop(pools);
+                    shared.forget_zygote(zygote.generation);
+                    zygote.kill();
+                    zygote.reap();
+                    return Ok(tags);
+                };
+                // If the pool ends meanwhile, this zygote is to be told so too.
+                entry.kill_at = None;
+                if let Some(ears) = &pools.ears {
+                    ears.watch_zygote(&zygote, key)?;
                 }
-                self.tend(key, shared);
             }
-            Err(error) => self.orphaned(key, shared, error),
-        }
-    }
-
-    fn orphaned(&self, key: u64, shared: &Shared, error: io::Error) {
+            Ok(tags)
+        });
         {
             let mut state = shared.state();
-            state.orphan(error);
-            shared.tell_waiters(&state);
+            state.renewing = false;
+            match watched {
+                Ok(tags) if shared.newest_zygote().is_some() => state.grants = tags,
+                // It has died by now: the next look finds that workers are missing.
+                Ok(_) => {}
+                Err(error) if shared.zygotes().is_empty() => state.orphan(error),
+                Err(error) => state.cannot_renew(error),
+            }
         }
-        self.unregister(key, shared);
+        self.tend(key, shared);
+        // This is another thread: the supervisor's may have to wake earlier than it knows.
+        if let Some(ears) = &self.pools().ears {
+            ears.wake.signal();
+        }
     }
 
     /// Kills zygotes that did not end in time.
-    fn enforce(&self) {
+    fn enforce(&'static self, ears: &Ears) {
         let now = Instant::now();
         for entry in self.pools().by_key.values_mut() {
             if entry.kill_at.is_some_and(|at| at <= now) {
                 entry.kill_at = Some(now + PATIENCE);
-                entry.shared.zygote().kill();
+                entry.shared.zygotes().iter().for_each(|zygote| zygote.kill());
             }
         }
         let retry: Vec<_> = {
@@ -402,6 +499,13 @@ impl Supervisor {
             })
             .collect()
         };
-        retry.iter().for_each(|(key, shared)| self.tend(*key, shared));
+        for (key, shared) in &retry {
+            self.guarded(*key, ears, || self.tend(*key, shared));
+        }
     }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("a panic")
 }

@@ -25,7 +25,7 @@ pub const HANDLES: u8 = 0x40;
 /// A task to be submitted: one call, or one chunk of items.
 #[derive(Debug)]
 pub struct NewTask<'a> {
-    /// How the worker is to apply the function; the door's business.
+    /// How the worker is to apply the function; the binding's business.
     pub op: u8,
     /// How many items the chunk has.
     pub items: u32,
@@ -60,9 +60,9 @@ pub(crate) enum Body {
 /// How a task ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The worker sent this, with a status that the door chose.
+    /// The worker sent this, with a status that the binding chose.
     Finished {
-        /// The door's status.
+        /// The binding's status.
         status: u8,
         /// The result, or what failed.
         payload: Payload,
@@ -71,6 +71,22 @@ pub enum Outcome {
     Crashed(Arc<Crash>),
     /// It will not run: the pool was terminated or broke, or its job was given up.
     Cancelled(Reason),
+    /// The pool's owner has no memory for something that the task needs; no worker died of it.
+    NoMemory {
+        /// What there is no memory for.
+        wanted: Wanted,
+        /// The system's error.
+        error: std::io::Error,
+    },
+}
+
+/// What the memory was wanted for that the pool's owner does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To send a worker the task's function. The task has not run.
+    Function,
+    /// To take in the result, which is lost.
+    Result,
 }
 
 /// What is known of the death of a worker that had a task.
@@ -80,7 +96,7 @@ pub struct Crash {
     pub pid: u32,
     /// How it ended.
     pub status: ExitStatus,
-    /// The function, as the door named it.
+    /// The function, as the binding named it.
     pub function: Arc<str>,
     /// Which task of its job.
     pub index: u64,
@@ -103,8 +119,6 @@ pub enum CrashCause {
     ZygoteDied,
     /// It wrote nonsense into its link, so the pool killed it.
     Corrupt,
-    /// Its result found no room in the address space of the pool's owner, so the pool killed it.
-    Unmappable,
 }
 
 /// Why a task will not run.
@@ -112,6 +126,8 @@ pub enum CrashCause {
 pub enum Reason {
     /// The pool was terminated.
     Terminated,
+    /// Its job was cancelled before a worker began the task.
+    Cancelled,
     /// Another task of its job crashed, and the job needs all of them.
     JobFailed,
     /// The pool is broken, with what broke it.
@@ -121,11 +137,11 @@ pub enum Reason {
 /// What broke a pool for good.
 #[derive(Debug)]
 pub enum Breakage {
-    /// A worker reported that it cannot be set up, with what the door says of it.
+    /// A worker reported that it cannot be set up, with what the binding says of it.
     Unfit {
-        /// The door's status.
+        /// The binding's status.
         status: u8,
-        /// The door's account.
+        /// The binding's account.
         payload: Payload,
     },
     /// Workers end before they are ready, again and again.

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::os::futex::Woken;
 use crate::pool::handle::{Pool, PoolError};
-use crate::pool::job::Target;
+use crate::pool::job::{Job, Target};
 use crate::pool::state::{Phase, State};
 use crate::pool::supervisor;
 use crate::pool::task::JobId;
 use crate::sync::spin::Spin;
 
-/// How long a wait lasts at most before the door may look for signals.
+/// How long a wait lasts at most before the binding may look for signals.
 const SLICE: Duration = Duration::from_millis(100);
 
 thread_local! {
@@ -41,7 +41,7 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<Waited, PoolError> {
         self.wait_until(deadline, target == Target::All, |state| {
-            state.jobs.get(&job).is_none_or(|j| j.is_reached(target)).then_some(())
+            state.jobs.get(job).is_none_or(|j| j.is_reached(target)).then_some(())
         })
     }
 
@@ -55,7 +55,7 @@ impl Pool {
         if state.work() {
             shared.tell_waiters(&state);
         }
-        Ok(state.jobs.get(&job).is_none_or(|j| j.is_reached(target)))
+        Ok(state.jobs.get(job).is_none_or(|j| j.is_reached(target)))
     }
 
     /// Waits for a job that wanted to be notified to be over, and returns it.
@@ -78,12 +78,12 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn notify(&self, job: JobId) -> Result<bool, PoolError> {
         let mut state = self.shared()?.state();
-        let waiting = state.jobs.get_mut(&job).filter(|job| !job.is_over());
-        let asked = waiting.is_some();
-        if let Some(job) = waiting {
-            job.notify = true;
-        }
-        Ok(asked)
+        let ask = |job: &mut Job| {
+            let is_waited_for = !job.is_over();
+            job.notify |= is_waited_for;
+            is_waited_for
+        };
+        Ok(state.jobs.change(job, ask).unwrap_or(false))
     }
 
     /// Like [`wait_notified`](Self::wait_notified), but returns `None` at once where that would
@@ -164,7 +164,7 @@ impl Pool {
                 }
                 // With plenty to do and no other job in between, the last result of the job is
                 // the last of its worker, which is loud.
-                bulk && state.waiters == 1 && state.needs_care() && state.active_jobs() == 1
+                bulk && state.waiters == 1 && state.needs_care() && state.jobs.active() == 1
             };
             let woken = match (may_doze, doze) {
                 (true, true) => bell.doze(until),

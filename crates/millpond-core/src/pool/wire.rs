@@ -42,7 +42,7 @@ pub enum Lane {
 pub struct OrderHead {
     /// What to do.
     pub order: Order,
-    /// How to do it; the door's business.
+    /// How to do it; the binding's business.
     pub op: u8,
     /// How many parts the payload has.
     pub parts: u32,
@@ -63,7 +63,7 @@ pub struct OrderHead {
 pub struct ReportHead {
     /// What is reported.
     pub report: Report,
-    /// How the task ended; the door's business.
+    /// How the task ended; the binding's business.
     pub status: u8,
     /// How many parts the payload has.
     pub parts: u32,

@@ -10,18 +10,19 @@ use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::clock::monotonic_ns;
 use crate::os::eventfd::EventFd;
+use crate::os::fork;
 use crate::os::futex::Woken;
 use crate::pool::INLINE_LIMIT;
 use crate::pool::commons::Commons;
 use crate::pool::payload::{Parts, Payload};
 use crate::pool::task::{FunctionId, HANDLES, TaskId};
 use crate::pool::wire::{HEAD, Lane, Order, OrderHead, Report, ReportHead, frame_length};
-use crate::shm::heap::Heap;
-use crate::shm::lease::Importer;
+use crate::shm::heap::{BlockRef, Heap, RECEIVER};
+use crate::shm::lease::{self, Importer};
 use crate::sync::bell::Loudness;
 use crate::sync::spin::Spin;
 
-/// How long a worker sleeps before the door may look for signals that came while it fell asleep.
+/// How long a worker sleeps before the binding may look for signals that came while it fell asleep.
 const NAP: Duration = Duration::from_secs(1);
 
 /// What a new worker is given by its zygote.
@@ -36,14 +37,20 @@ pub struct WorkerFds {
 }
 
 /// A worker, in the worker's process.
+///
+/// A task may fork, and the child has a copy of this. It must keep its hands off the link, whose
+/// rings have one producer and one consumer: there the copy refuses everything.
 #[derive(Debug)]
 pub struct Worker {
+    depth: u32,
     link: WorkerEnd,
     commons: Commons,
     watcher: EventFd,
     arguments: Importer,
     results: Heap,
     functions: HashMap<FunctionId, Vec<u8>>,
+    /// Functions that there was no memory for when they came.
+    unread: HashMap<FunctionId, BlockRef>,
     forgotten: Vec<FunctionId>,
     held: Option<Held>,
     spin: Spin,
@@ -64,7 +71,7 @@ struct Held {
 pub struct Assignment {
     /// The function's number; see [`Worker::function`].
     pub function: FunctionId,
-    /// How to apply it; the door's business.
+    /// How to apply it; the binding's business.
     pub op: u8,
     /// How many items the chunk has.
     pub items: u32,
@@ -92,18 +99,35 @@ impl Worker {
         let link = WorkerEnd::attach(fds.link)?;
         let commons = Commons::attach(fds.commons)?;
         Ok(Self {
+            depth: fork::depth(),
             arguments: Importer::default(),
             results: Heap::new(link.segment())?,
             watcher: fds.watcher.into(),
             functions: HashMap::new(),
+            unread: HashMap::new(),
             forgotten: Vec::new(),
             held: None,
             spin: Spin::default(),
-            left: commons.tasks_per_worker(),
-            traced: commons.is_traced(),
+            left: link.quota(),
+            traced: link.is_traced(),
             link,
             commons,
         })
+    }
+
+    /// Whether the calling process is a child that the worker's process forked.
+    #[must_use]
+    #[inline]
+    pub fn is_foreign(&self) -> bool {
+        self.depth != fork::depth()
+    }
+
+    fn refuse_foreign(&self) -> io::Result<()> {
+        if self.is_foreign() {
+            let message = "this process was forked by a worker and cannot work for the pool";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        Ok(())
     }
 
     /// Tells the pool that the worker is set up.
@@ -122,16 +146,28 @@ impl Worker {
         self.report(Report::Unfit, status, account, Loudness::Loud)
     }
 
+    /// Whether the pool was ended, rather than this worker dismissed.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.link.is_ending()
+    }
+
     /// Waits for something to do.
     ///
     /// # Errors
-    /// `InvalidData` when the pool wrote nonsense; the worker should end then.
+    /// `InvalidData` when the pool wrote nonsense; the worker should end then. `PermissionDenied`
+    /// in a child of the worker's process.
     pub fn next_task(&mut self) -> io::Result<Next> {
-        if self.left == Some(0) || self.commons.is_ending() {
+        self.refuse_foreign()?;
+        if self.left == Some(0) {
             return Ok(Next::Leave);
         }
         loop {
             let seen = self.link.bell().listen();
+            // Looked at after listening: the pool rings when it ends.
+            if self.link.is_ending() {
+                return Ok(Next::Leave);
+            }
             if let Some(next) = self.poll()? {
                 return Ok(next);
             }
@@ -147,16 +183,21 @@ impl Worker {
             let Some(frame) = self.link.tasks.front().map_err(damaged)? else {
                 return Ok(None);
             };
-            if !frame.claim() {
+            if !frame.claim().map_err(damaged)? {
                 continue;
             }
             crash_point!("worker: claimed");
             let head = OrderHead::read(frame.body()).ok_or_else(|| damaged(Corrupt))?;
             if head.order == Order::Run {
+                // The pool tells of a function first. Not noted, the task goes to another worker.
+                let (known, unread) = (&self.functions, &self.unread);
+                if !known.contains_key(&head.function) && !unread.contains_key(&head.function) {
+                    return Err(damaged(Corrupt));
+                }
                 let began = if self.traced { monotonic_ns() } else { 0 };
                 self.held = Some(Held { task: head.task, began, loud: head.loud });
                 // Before the frame is released: see `WorkerEnd::hold`.
-                self.link.hold(head.task, began);
+                self.link.hold(Some(head.task), began);
                 crash_point!("worker: holds");
             }
             let Some(frame) = self.link.tasks.front().map_err(damaged)? else {
@@ -168,27 +209,31 @@ impl Worker {
             };
             frame.release();
             crash_point!("worker: released");
-            let payload = match head.lane {
-                Lane::Inline => Ok(Payload::from_bytes(inline, head.parts)),
-                Lane::Block(block) => self
-                    .arguments
-                    .open(self.commons.segment().as_fd(), block)
-                    .map(|lease| Payload::from_lease(lease, head.parts)),
-            };
-            let payload = payload.and_then(|payload| payload.ok_or_else(|| damaged(Corrupt)));
             match head.order {
                 Order::Run => {
+                    if let Some(block) = self.unread.remove(&head.function) {
+                        self.define(head.function, block);
+                    }
+                    let payload = match head.lane {
+                        Lane::Inline => Ok(Payload::from_bytes(inline, head.parts)),
+                        Lane::Block(block) => self.import(block, head.parts).map(Some),
+                    };
+                    let payload = payload.and_then(|p| p.ok_or_else(|| damaged(Corrupt)));
+                    if let (Err(_), Lane::Block(block)) = (&payload, head.lane) {
+                        lease::give_back(self.commons.segment().as_fd(), block);
+                    }
                     let (function, op, items) = (head.function, head.op, head.items);
                     return Ok(Some(Next::Task(Assignment { function, op, items, payload })));
                 }
-                Order::Define => {
-                    // Without room for it the function stays unknown, and its tasks fail.
-                    if let Ok(payload) = payload {
-                        self.functions.insert(head.function, payload.into_bytes());
-                    }
-                }
+                Order::Define => match head.lane {
+                    Lane::Inline => drop(self.functions.insert(head.function, inline)),
+                    Lane::Block(block) => self.define(head.function, block),
+                },
                 Order::Forget => {
                     self.functions.remove(&head.function);
+                    if let Some(block) = self.unread.remove(&head.function) {
+                        lease::give_back(self.commons.segment().as_fd(), block);
+                    }
                     self.forgotten.push(head.function);
                 }
                 Order::Leave => return Ok(Some(Next::Leave)),
@@ -196,21 +241,43 @@ impl Worker {
         }
     }
 
-    /// The function that a task names, as the door encoded it.
+    fn import(&mut self, block: BlockRef, parts: u32) -> io::Result<Payload> {
+        Payload::import(&mut self.arguments, self.commons.segment().as_fd(), block, parts)
+    }
+
+    /// Remembers a function. Without memory for it it stays where it is, its task fails, and the
+    /// next of its tasks looks again.
+    fn define(&mut self, function: FunctionId, block: BlockRef) {
+        let mut bytes = Vec::new();
+        let room = usize::try_from(block.length).map(|length| bytes.try_reserve_exact(length));
+        // Not opened where there is no room: what is dropped gives the block back.
+        let payload = if matches!(room, Ok(Ok(()))) { self.import(block, 1).ok() } else { None };
+        if let Some(payload) = payload {
+            bytes.extend_from_slice(payload.part(0));
+            self.functions.insert(function, bytes);
+        } else {
+            self.unread.insert(function, block);
+        }
+    }
+
+    /// The function that a task names, as the binding encoded it; `None` if there was no memory for it.
     #[must_use]
     pub fn function(&self, id: FunctionId) -> Option<&[u8]> {
         self.functions.get(&id).map(Vec::as_slice)
     }
 
-    /// Functions that were forgotten since the last call, for the door to drop what it made of
+    /// Functions that were forgotten since the last call, for the binding to drop what it made of
     /// them.
     pub fn take_forgotten(&mut self) -> Vec<FunctionId> {
         std::mem::take(&mut self.forgotten)
     }
 
     /// Says which items of its chunk the worker is at, for the message should it die there.
+    #[inline]
     pub fn at_items(&self, first: u32, count: u32) {
-        self.link.at_items(first, count);
+        if !self.is_foreign() {
+            self.link.at_items(first, count);
+        }
     }
 
     /// Where to note which handles among a task's arguments have been opened.
@@ -229,7 +296,7 @@ impl Worker {
     ///
     /// # Errors
     /// `StorageFull` or `OutOfMemory` when the result does not fit; the task is still held then
-    /// and can be finished with a smaller one.
+    /// and can be finished with a smaller one. `PermissionDenied` in a child of the worker's process.
     pub fn finish(&mut self, status: u8, result: Parts<'_>) -> io::Result<()> {
         let Some(held) = self.held else {
             return Ok(());
@@ -251,11 +318,14 @@ impl Worker {
         payload: Parts<'_>,
         loudness: Loudness,
     ) -> io::Result<()> {
+        self.refuse_foreign()?;
         let length = payload.encoded_length();
         let lane = if length <= INLINE_LIMIT {
             Lane::Inline
         } else {
-            Lane::Block(self.results.lend(length, |out| payload.encode(out))?)
+            let lent = self.results.lend(length, RECEIVER, |out| payload.encode(out));
+            drop(self.results.cooling());
+            Lane::Block(lent?)
         };
         crash_point!("worker: result is written");
         let (task, began) = self.held.map_or((0, 0), |held| (held.task, held.began));
@@ -269,10 +339,13 @@ impl Worker {
             }
         };
         while self.link.results.push(frame, fill).is_none() {
-            self.wait_for_room(frame);
+            if !self.wait_for_room(frame) {
+                // The pool takes nothing in any more.
+                return Ok(());
+            }
         }
         crash_point!("worker: result is committed");
-        self.link.hold(0, 0);
+        self.link.hold(None, 0);
         crash_point!("worker: holds nothing");
         if self.commons.bell().ring(loudness) {
             crash_point!("worker: owes the watcher a signal");
@@ -281,9 +354,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Sleeps until the pool took results.
-    fn wait_for_room(&mut self, frame: usize) {
+    /// Sleeps until the pool took results; false if it has ended.
+    fn wait_for_room(&mut self, frame: usize) -> bool {
         let seen = self.link.bell().listen();
+        if self.link.is_ending() {
+            return false;
+        }
         self.link.block(true);
         if self.commons.bell().ring(Loudness::Loud) {
             self.watcher.signal();
@@ -292,6 +368,7 @@ impl Worker {
             self.link.bell().wait(seen, &mut self.spin, Some(NAP));
         }
         self.link.block(false);
+        true
     }
 }
 

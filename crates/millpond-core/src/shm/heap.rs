@@ -8,26 +8,38 @@
 //!                                                └────receiver died (owner)───────▶ FREE
 //! ```
 //!
+//! A receiver that forks (`loans.rs`) may give pages back to the system with a block, which
+//! it then marks COLD as well: they have to be reserved anew.
+//!
 //! Only the owner moves a block out of FREE, so an allocation needs no lock. A receiver that dies
 //! with a lease leaves the block LENT; the owner learns of the death and frees what it had lent to
 //! it ([`Heap::reclaim`]). An owner that dies leaves the memory to those who have it mapped.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::draft::{Cooling, Draft, Filled, Returns};
 use crate::shm::segment::{HEAP_START, Segment};
+use crate::shm::window::Window;
 
 /// Bytes before the payload; the payload is aligned to as much.
 pub const BLOCK_HEADER: usize = 64;
 const SMALLEST_CLASS: usize = 64 << 10;
 /// Free blocks keep at most this many bytes of warm memory in all.
-const WARM_LIMIT: u64 = 64 << 20;
+pub(crate) const WARM_LIMIT: u64 = 64 << 20;
+/// How many lent blocks are looked at for each that is lent, and for each that has come back.
+const LOOKS: usize = 8;
 
 pub(crate) const FREE: u32 = 0;
 pub(crate) const LENT: u32 = 1;
+/// Beside one of the others: pages of the block are gone.
+pub(crate) const COLD: u32 = 2;
 
 /// Where a payload lies in a segment's heap, as it is written into a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,23 +55,55 @@ pub type Holder = u64;
 
 /// The owner itself holds the block.
 pub const NOBODY: Holder = 0;
+/// The only one that this heap lends blocks to.
+pub const RECEIVER: Holder = u64::MAX;
 
 /// The allocating side of a segment's heap.
+///
+/// A block is in one of three places: in `free`, in `handed`, or with the owner (in a [`Draft`], or
+/// lent to [`NOBODY`] yet). The state words of `handed` blocks only are looked at, a few at a time,
+/// so that an allocation costs the same however many blocks there are.
 #[derive(Debug)]
 pub struct Heap {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     end: u64,
+    /// In the order of their offsets.
     blocks: Vec<OwnedBlock>,
+    /// By class, the last one freed last, and those without pages first.
+    free: HashMap<usize, VecDeque<usize>>,
+    /// Bytes of the free blocks that have pages.
+    free_warm: u64,
+    /// Blocks that receivers may give back, in no order.
+    handed: Vec<usize>,
+    /// Which of them is looked at next.
+    next_look: usize,
+    /// The newest one.
+    window: Option<(Window, Arc<Mapping>)>,
+    /// Free blocks whose pages are to go back to the system.
+    cooling: Vec<Draft>,
+    returned: Returns,
+    /// How many lent blocks were looked at.
+    #[cfg(test)]
+    pub(crate) looks: u64,
 }
 
 #[derive(Debug)]
 struct OwnedBlock {
     offset: u64,
-    map: Mapping,
+    class: usize,
+    map: Arc<Mapping>,
+    start: NonNull<u8>,
     /// Bytes that have pages, from the block's start.
     warm: u64,
     holder: Holder,
+    /// Where it is in `handed`.
+    place: Option<usize>,
 }
+
+// SAFETY: the address lies in the mapping, which may be used by any thread.
+unsafe impl Send for OwnedBlock {}
+// SAFETY: as above.
+unsafe impl Sync for OwnedBlock {}
 
 /// The size of the blocks that payloads of `length` bytes travel in.
 pub(crate) fn class_of(length: usize) -> Option<usize> {
@@ -67,11 +111,37 @@ pub(crate) fn class_of(length: usize) -> Option<usize> {
     Some(class.max(SMALLEST_CLASS))
 }
 
-/// The shared state word of a mapped block.
+/// The shared state word of a block that is all of a mapping.
 pub(crate) fn state(map: &Mapping) -> &AtomicU32 {
     // SAFETY: a block is at least SMALLEST_CLASS long and page-aligned, its first word is used as
     // an atomic by every process, and any bits are a valid u32.
     unsafe { map.start().cast::<AtomicU32>().as_ref() }
+}
+
+/// Whether a block is free for its owner, who has noted in `warm` how many bytes of it have pages.
+pub(crate) fn is_free(map: &Mapping, warm: &mut u64) -> bool {
+    has_come_back(state(map), warm)
+}
+
+fn has_come_back(state: &AtomicU32, warm: &mut u64) -> bool {
+    // Acquire: the receiver's last reads come before whatever is done with the block next.
+    match state.load(Ordering::Acquire) {
+        FREE => true,
+        COLD => {
+            *warm = 0;
+            true
+        }
+        _ => false,
+    }
+}
+
+impl OwnedBlock {
+    /// The shared state word, of a block that has pages: reading it would give it some.
+    fn state(&self) -> &AtomicU32 {
+        // SAFETY: page-aligned, within the mapping that `map` keeps; used as an atomic by every
+        // process, and any bits are a valid u32.
+        unsafe { self.start.cast::<AtomicU32>().as_ref() }
+    }
 }
 
 impl Heap {
@@ -80,167 +150,235 @@ impl Heap {
     /// # Errors
     /// The system's, when descriptors have run out.
     pub fn new(segment: &Segment) -> io::Result<Self> {
-        let fd = segment.as_fd().try_clone_to_owned()?;
-        Ok(Self { fd, end: HEAP_START, blocks: Vec::new() })
+        let fd = Arc::new(segment.as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            fd,
+            end: HEAP_START,
+            blocks: Vec::new(),
+            free: HashMap::new(),
+            free_warm: 0,
+            handed: Vec::new(),
+            next_look: 0,
+            window: None,
+            cooling: Vec::new(),
+            returned: Returns::default(),
+            #[cfg(test)]
+            looks: 0,
+        })
     }
 
-    /// Lends a block out with `length` bytes of payload, which `fill` writes.
+    /// Lends a block out to `holder`, with `length` bytes of payload, which `fill` writes.
     ///
     /// # Errors
     /// `StorageFull` or `OutOfMemory` when there is not enough memory; nothing is lent then.
-    pub fn lend(&mut self, length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<BlockRef> {
-        let needed = class_of(length).ok_or(io::ErrorKind::OutOfMemory)?;
-        let index = match self.free_block(needed) {
-            Some(index) => index,
-            None => self.new_block(needed)?,
+    pub fn lend(
+        &mut self,
+        length: usize,
+        holder: Holder,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<BlockRef> {
+        let filled = self.take(length)?.fill(fill)?;
+        Ok(self.lend_filled(filled, holder))
+    }
+
+    /// Takes out a block for `length` bytes of payload.
+    ///
+    /// # Errors
+    /// `OutOfMemory` when there is not enough address space, or the file's size is limited.
+    pub fn take(&mut self, length: usize) -> io::Result<Draft> {
+        let class = class_of(length).ok_or(io::ErrorKind::OutOfMemory)?;
+        self.take_back(class);
+        let index = match self.free.get_mut(&class).and_then(VecDeque::pop_back) {
+            Some(index) => {
+                self.free_warm -= self.blocks[index].warm;
+                index
+            }
+            None => self.new_block(class)?,
         };
-        let block = &mut self.blocks[index];
-        let used = (length + BLOCK_HEADER) as u64;
-        if block.warm < used {
-            memfd::reserve(self.fd.as_fd(), block.offset, used)?;
-            block.warm = used;
+        Ok(self.draft(index, length))
+    }
+
+    fn draft(&self, index: usize, length: usize) -> Draft {
+        let block = &self.blocks[index];
+        Draft {
+            index,
+            block: BlockRef { offset: block.offset, length: length as u64 },
+            start: block.start,
+            warm: block.warm,
+            _map: Arc::clone(&block.map),
+            fd: Arc::clone(&self.fd),
+            back: Some(Arc::clone(&self.returned)),
         }
-        // SAFETY: the block is FREE, so no receiver reads it, and `&mut self` keeps other writers
-        // of the owner out; header and payload lie within the mapping.
-        let payload = unsafe {
-            std::slice::from_raw_parts_mut(block.map.start().as_ptr().add(BLOCK_HEADER), length)
-        };
-        fill(payload);
-        block.holder = NOBODY;
-        // Relaxed: the reference to the block is published by the ring that carries it.
-        state(&block.map).store(LENT, Ordering::Relaxed);
-        let lent = BlockRef { offset: block.offset, length: length as u64 };
-        self.cool_down();
-        Ok(lent)
+    }
+
+    /// Lends a block out that was taken out and filled.
+    pub fn lend_filled(&mut self, filled: Filled, holder: Holder) -> BlockRef {
+        let Filled(mut draft) = filled;
+        // It does not come back by itself.
+        draft.back = None;
+        self.blocks[draft.index].warm = draft.warm;
+        self.hand(draft.index, holder);
+        draft.block
     }
 
     /// Notes who holds `block` from now on.
     pub fn hand_to(&mut self, block: BlockRef, holder: Holder) {
         if let Some(index) = self.find(block) {
-            self.blocks[index].holder = holder;
+            self.hand(index, holder);
+        }
+    }
+
+    fn hand(&mut self, index: usize, holder: Holder) {
+        self.take_from_handed(index);
+        let block = &mut self.blocks[index];
+        block.holder = holder;
+        if holder != NOBODY {
+            block.place = Some(self.handed.len());
+            self.handed.push(index);
+        }
+    }
+
+    fn take_from_handed(&mut self, index: usize) {
+        if let Some(place) = self.blocks[index].place.take() {
+            self.handed.swap_remove(place);
+            if let Some(&moved) = self.handed.get(place) {
+                self.blocks[moved].place = Some(place);
+            }
         }
     }
 
     /// Frees `block`, which nobody else may hold any more.
     pub fn free(&mut self, block: BlockRef) {
         if let Some(index) = self.find(block) {
-            state(&self.blocks[index].map).store(FREE, Ordering::Release);
+            self.free_lent(index);
         }
+    }
+
+    fn free_lent(&mut self, index: usize) {
+        let block = &mut self.blocks[index];
+        // Acquire: the last writes of whoever gave pages back come first.
+        if block.state().load(Ordering::Acquire) & COLD != 0 {
+            block.warm = 0;
+        }
+        self.release(index);
+    }
+
+    /// Frees `block` if its receiver has given it back.
+    pub fn look_at(&mut self, block: BlockRef) {
+        if let Some(index) = self.find(block)
+            && self.blocks[index].place.is_some()
+        {
+            self.look(index);
+        }
+    }
+
+    fn look(&mut self, index: usize) -> bool {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        let block = &mut self.blocks[index];
+        let mut warm = block.warm;
+        let is_free = has_come_back(block.state(), &mut warm);
+        if is_free {
+            block.warm = warm;
+            self.release(index);
+        }
+        is_free
     }
 
     /// Frees all that `holder`, which is dead, still held.
     pub fn reclaim(&mut self, holder: Holder) {
-        for block in self.blocks.iter_mut().filter(|b| b.holder == holder) {
-            block.holder = NOBODY;
-            state(&block.map).store(FREE, Ordering::Release);
-        }
-        self.cool_down();
+        let held = |&index: &usize| self.blocks[index].holder == holder;
+        let held: Vec<_> = self.handed.iter().copied().filter(held).collect();
+        held.into_iter().for_each(|index| self.free_lent(index));
     }
 
-    /// How many bytes of memory the heap holds, in use or kept warm.
+    /// Free blocks whose pages are more than is worth keeping.
     #[must_use]
-    pub fn resident(&self) -> u64 {
-        self.blocks.iter().map(|b| b.warm).sum()
+    pub fn cooling(&mut self) -> Cooling {
+        Cooling(std::mem::take(&mut self.cooling))
+    }
+
+    /// Takes in what has come back since the last call: drafts, and some of what was lent. Each
+    /// block that is found pays for a look at some more, so the cost of an allocation is bounded
+    /// in the long run, and so is the share of blocks that are free and not known to be.
+    fn take_back(&mut self, class: usize) {
+        let returned =
+            std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
+        for (index, warm) in returned {
+            self.blocks[index].warm = warm;
+            self.release(index);
+        }
+        let mut looks = LOOKS;
+        // The newest first: a stream of short-lived blocks among many that stay.
+        while let Some(&newest) = self.handed.last()
+            && !self.has_free(class)
+            && looks > LOOKS / 2
+        {
+            looks -= 1;
+            if !self.look(newest) {
+                break;
+            }
+        }
+        while looks > 0 && !self.handed.is_empty() {
+            looks -= 1;
+            if self.next_look >= self.handed.len() {
+                self.next_look = 0;
+            }
+            if self.look(self.handed[self.next_look]) {
+                looks += LOOKS;
+            } else {
+                self.next_look += 1;
+            }
+        }
+    }
+
+    fn has_free(&self, class: usize) -> bool {
+        self.free.get(&class).is_some_and(|free| !free.is_empty())
+    }
+
+    /// Puts a block among the free ones, unless those have enough pages without its own.
+    fn release(&mut self, index: usize) {
+        self.take_from_handed(index);
+        let block = &mut self.blocks[index];
+        block.holder = NOBODY;
+        if block.warm > 0 && self.free_warm + block.warm > WARM_LIMIT {
+            self.cooling.push(self.draft(index, 0));
+            return;
+        }
+        self.free_warm += block.warm;
+        let free = self.free.entry(block.class).or_default();
+        if block.warm > 0 {
+            free.push_back(index);
+        } else {
+            free.push_front(index);
+        }
     }
 
     fn find(&self, block: BlockRef) -> Option<usize> {
         self.blocks.binary_search_by_key(&block.offset, |b| b.offset).ok()
     }
 
-    fn free_block(&self, class: usize) -> Option<usize> {
-        let free = |b: &OwnedBlock| {
-            // Acquire: the receiver's last reads come before this block's next payload.
-            b.map.length() == class && state(&b.map).load(Ordering::Acquire) == FREE
-        };
-        let candidates = self.blocks.iter().enumerate().filter(|(_, b)| free(b));
-        candidates.max_by_key(|(_, b)| b.warm).map(|(index, _)| index)
-    }
-
     fn new_block(&mut self, class: usize) -> io::Result<usize> {
-        let end = self.end.checked_add(class as u64).ok_or(io::ErrorKind::OutOfMemory)?;
+        let offset = Window::place(self.end, class).ok_or(io::ErrorKind::OutOfMemory)?;
+        let window = Window::around(offset, class);
+        let map = match &self.window {
+            Some((newest, map)) if *newest == window => Arc::clone(map),
+            // Pages behind the end of the file are not touched.
+            _ => Arc::new(Mapping::new(self.fd.as_fd(), window.start, window.length)?),
+        };
         // The memory cannot shrink again, so it grows after all else that may fail.
-        let map = Mapping::new(self.fd.as_fd(), self.end, class)?;
-        memfd::grow(self.fd.as_fd(), end)?;
-        self.blocks.push(OwnedBlock { offset: self.end, map, warm: 0, holder: NOBODY });
-        self.end = end;
+        memfd::grow(self.fd.as_fd(), offset + class as u64)?;
+        self.end = offset + class as u64;
+        let start = map.start_of(offset - window.start);
+        self.window = Some((window, Arc::clone(&map)));
+        let (warm, holder, place) = (0, NOBODY, None);
+        self.blocks.push(OwnedBlock { offset, class, map, start, warm, holder, place });
         Ok(self.blocks.len() - 1)
-    }
-
-    /// Gives memory of free blocks back to the system where they hold more than is worth keeping.
-    pub fn cool_down(&mut self) {
-        if self.resident() <= WARM_LIMIT {
-            return;
-        }
-        let mut warm = 0;
-        for block in &mut self.blocks {
-            if block.warm == 0 || state(&block.map).load(Ordering::Acquire) != FREE {
-                continue;
-            }
-            warm += block.warm;
-            if warm > WARM_LIMIT
-                && memfd::discard(self.fd.as_fd(), block.offset, block.warm).is_ok()
-            {
-                warm -= block.warm;
-                block.warm = 0;
-            }
-        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shm::lease::Importer;
-
-    fn segment() -> Segment {
-        Segment::create("millpond-test", 4096).expect("memory")
-    }
-
-    #[test]
-    fn a_block_comes_back_when_its_lease_is_dropped() {
-        let segment = segment();
-        let mut heap = Heap::new(&segment).expect("heap");
-        let mut importer = Importer::default();
-        let first = heap.lend(100_000, |p| p.fill(7)).expect("block");
-        let lease = importer.open(segment.as_fd(), first).expect("lease");
-        assert_eq!(lease.bytes(), vec![7; 100_000]);
-        let second = heap.lend(100_000, |p| p.fill(8)).expect("block");
-        assert_ne!(second.offset, first.offset);
-        drop(lease);
-        let third = heap.lend(90_000, |p| p.fill(9)).expect("block");
-        assert_eq!(third.offset, first.offset);
-    }
-
-    #[test]
-    fn what_a_dead_holder_held_is_reclaimed() {
-        let segment = segment();
-        let mut heap = Heap::new(&segment).expect("heap");
-        let block = heap.lend(70_000, |_| ()).expect("block");
-        heap.hand_to(block, 42);
-        heap.reclaim(41);
-        assert_ne!(heap.lend(70_000, |_| ()).expect("block").offset, block.offset);
-        heap.reclaim(42);
-        assert_eq!(heap.lend(70_000, |_| ()).expect("block").offset, block.offset);
-    }
-
-    #[test]
-    fn memory_goes_back_beyond_the_warm_limit() {
-        let segment = segment();
-        let mut heap = Heap::new(&segment).expect("heap");
-        let blocks: Vec<_> =
-            (0..12).map(|_| heap.lend(9 << 20, |p| p[0] = 1).expect("block")).collect();
-        assert!(heap.resident() > WARM_LIMIT);
-        blocks.into_iter().for_each(|b| heap.free(b));
-        heap.cool_down();
-        assert!(heap.resident() <= WARM_LIMIT);
-    }
-
-    #[test]
-    fn an_impossible_size_is_an_error() {
-        let segment = segment();
-        let mut heap = Heap::new(&segment).expect("heap");
-        assert!(heap.lend(usize::MAX - 100, |_| ()).is_err());
-        assert!(heap.lend(1 << 60, |_| ()).is_err());
-        heap.lend(1, |p| p[0] = 1).expect("the heap is still usable");
-    }
-}
+#[path = "heap_tests.rs"]
+mod tests;

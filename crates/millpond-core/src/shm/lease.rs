@@ -4,26 +4,41 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
-use crate::os::map::Mapping;
-use crate::shm::heap::{BLOCK_HEADER, BlockRef, FREE, class_of, state};
-use crate::shm::inheritance::Receipt;
+use rustix::io::Errno;
+
+use crate::os::fork::Owner;
+use crate::os::memfd;
+use crate::shm::heap::{BLOCK_HEADER, BlockRef, FREE, class_of};
+use crate::shm::loans::{self, Lender, Loan, Part, State};
+use crate::shm::mapped::MappedBlocks;
 use crate::shm::segment::HEAP_START;
+use crate::shm::window::Window;
 
-/// Maps blocks of another process' heap, each once.
+/// So many windows are kept mapped that no lease needs: a gigabyte of address space.
+const KEPT_WINDOWS: usize = 16;
+
+/// Maps the windows of another process' heap that its blocks lie in.
 #[derive(Debug, Default)]
 pub struct Importer {
-    maps: HashMap<u64, Arc<Mapping>>,
+    windows: HashMap<Window, Arc<MappedBlocks>>,
+    /// The segment has at least so many bytes.
+    end: u64,
+    /// How many blocks were opened since windows were last let go of.
+    opened: usize,
 }
 
 /// The right to read, and to write, a lent block.
 #[derive(Debug)]
 pub struct Lease {
-    map: Arc<Mapping>,
+    map: Arc<MappedBlocks>,
+    /// Where in `map` the block begins.
+    at: usize,
     length: usize,
-    receipt: Receipt,
+    holder: Owner,
+    /// Since its address was given away.
+    loan: OnceLock<Loan>,
 }
 
 impl Importer {
@@ -33,41 +48,104 @@ impl Importer {
     /// `InvalidData` for a reference that no heap could have made; the system's when address
     /// space has run out.
     pub fn open(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Lease> {
-        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+        let (length, class) = self.checked(fd, block)?;
+        let window = Window::around(block.offset, class);
+        let at = usize::try_from(block.offset - window.start).map_err(|_| invalid())?;
+        self.opened += 1;
+        if self.windows.len() > KEPT_WINDOWS && self.opened > self.windows.len() {
+            self.opened = 0;
+            self.windows.retain(|_, map| Arc::strong_count(map) > 1);
+        }
+        if let Some(map) = self.windows.get(&window)
+            && map.can_be_used_again()
+        {
+            return Ok(Lease::new(Arc::clone(map), at, length));
+        }
+        let map = Arc::new(MappedBlocks::new(fd, window.start, window.length)?);
+        if map.can_be_lent() {
+            self.windows.insert(window, Arc::clone(&map));
+        }
+        Ok(Lease::new(map, at, length))
+    }
+
+    /// What is in the block, in memory of this process, for want of address space. The block stays
+    /// lent if there is no memory either.
+    ///
+    /// # Errors
+    /// `InvalidData` as for [`open`](Self::open); `OutOfMemory`.
+    pub fn copy(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Vec<u8>> {
+        let (length, _) = self.checked(fd, block)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.resize(length, 0);
+        let mut done = 0;
+        while done < length {
+            let from = block.offset + (BLOCK_HEADER + done) as u64;
+            match rustix::io::pread(fd, &mut bytes[done..], from) {
+                Ok(0) => return Err(invalid()),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        give_back(fd, block);
+        Ok(bytes)
+    }
+
+    /// Checks a reference; the payload's length and the block's.
+    fn checked(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<(usize, usize)> {
         let length = usize::try_from(block.length).map_err(|_| invalid())?;
         let class = class_of(length).ok_or_else(invalid)?;
-        if let Some(map) = self.maps.get(&block.offset)
-            && map.length() >= class
-        {
-            return Ok(Lease::new(Arc::clone(map), length));
-        }
-        let size = rustix::fs::fstat(fd)?.st_size.cast_unsigned();
         let end = block.offset.checked_add(class as u64).ok_or_else(invalid)?;
-        if block.offset < HEAP_START || !block.offset.is_multiple_of(4096) || end > size {
+        if block.offset < HEAP_START || !block.offset.is_multiple_of(4096) {
             return Err(invalid());
         }
-        let map = Arc::new(Mapping::new(fd, block.offset, class)?);
-        self.maps.insert(block.offset, Arc::clone(&map));
-        Ok(Lease::new(map, length))
+        if end > self.end {
+            self.end = rustix::fs::fstat(fd)?.st_size.cast_unsigned();
+        }
+        if end > self.end { Err(invalid()) } else { Ok((length, class)) }
     }
 }
 
+fn invalid() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+/// Gives a block back that is mapped nowhere and was named by the heap of the segment behind `fd`.
+pub fn give_back(fd: BorrowedFd<'_>, block: BlockRef) {
+    // Where it fails, the block stays lent as long as this process lives.
+    let _ = memfd::store(fd, block.offset, FREE);
+}
+
 impl Lease {
-    fn new(map: Arc<Mapping>, length: usize) -> Self {
-        Self { map, length, receipt: Receipt::new() }
+    fn new(map: Arc<MappedBlocks>, at: usize, length: usize) -> Self {
+        Self { map, at, length, holder: Owner::current(), loan: OnceLock::new() }
     }
 
     /// The payload of a block that is all of `map`, and longer than `length` with its header.
-    pub(crate) fn of_block(map: Arc<Mapping>, length: usize) -> Self {
+    pub(crate) fn of_block(map: Arc<MappedBlocks>, length: usize) -> Self {
         assert!(length + BLOCK_HEADER <= map.length());
-        Self::new(map, length)
+        Self::new(map, 0, length)
     }
 
-    /// The payload's first byte; valid and writable as long as the lease lives.
+    /// The payload's first byte, for readers that a fork may duplicate: valid and writable as long as
+    /// the lease or, in forked children, its copy lives. `None` if they need a copy.
     #[must_use]
-    pub fn start(&self) -> NonNull<u8> {
-        // SAFETY: the mapping is longer than the header.
-        unsafe { self.map.start().add(BLOCK_HEADER) }
+    pub fn lend(&self) -> Option<NonNull<u8>> {
+        if self.loan.get().is_none() && !self.map.can_be_lent() {
+            return None;
+        }
+        self.loan.get_or_init(|| {
+            let (start, length) = (self.map.block(self.at), self.length + BLOCK_HEADER);
+            let lender = Arc::clone(&self.map) as Arc<dyn Lender>;
+            loans::begin(lender, Part { start, length, block: 0 })
+        });
+        Some(self.start())
+    }
+
+    fn start(&self) -> NonNull<u8> {
+        // SAFETY: the block is longer than its header.
+        unsafe { self.map.block(self.at).add(BLOCK_HEADER) }
     }
 
     /// The payload's length in bytes.
@@ -87,10 +165,107 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A forked child has a copy of the lease, not the lease, and may go on reading the block.
-        if self.receipt.is_sole() {
-            // Release: our reads and writes come before the owner's next use of the block.
-            state(&self.map).store(FREE, Ordering::Release);
+        let forget = || {
+            // SAFETY: a fork has made it so; the readers are gone, and nobody gets it again.
+            unsafe { self.map.forget(self.at, self.length + BLOCK_HEADER) };
+            true
+        };
+        let is_lent = match self.loan.get() {
+            // A forked child has a copy of the lease, not the lease.
+            None => self.holder.is_current(),
+            Some(loan) => loan.end(forget) == State::Lent,
+        };
+        if is_lent {
+            self.map.free(self.at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::shm::bytes::Bytes;
+    use crate::shm::heap::{Heap, RECEIVER, WARM_LIMIT};
+    use crate::shm::segment::Segment;
+    use crate::sync::testing::{Child, until};
+
+    fn lent<'a>(lease: &Lease) -> &'a mut [u8] {
+        let start = lease.lend().expect("room");
+        // SAFETY: the test has one reference at a time.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), lease.length()) }
+    }
+
+    #[test]
+    fn each_process_has_what_was_lent_before_a_fork_for_itself() {
+        let segment = Segment::create("millpond-test", 4096).expect("memory");
+        let mut heap = Heap::new(&segment).expect("heap");
+        let mut importer = Importer::default();
+        let block = heap.lend(100_000, RECEIVER, |p| p.fill(1)).expect("block");
+        let lease = importer.open(segment.as_fd(), block).expect("lease");
+        lent(&lease)[0] = 2;
+        let shared = Bytes::new(4).expect("memory");
+        // SAFETY: zeroed bytes, aligned to more, used as this alone.
+        let step = unsafe { shared.start().cast::<AtomicU32>().as_ref() };
+        let reached = |n| until(|| step.load(Ordering::Acquire) == n);
+        let child = Child::run(|| {
+            lent(&lease)[1] = 3;
+            step.store(1, Ordering::Release);
+            reached(2);
+            let seen = lent(&lease);
+            assert!(seen[..3] == [2, 3, 1] && seen[3..].iter().all(|&b| b == 1));
+            step.store(3, Ordering::Release);
+        });
+        reached(1);
+        lent(&lease)[2] = 4;
+        assert_eq!(lent(&lease)[..4], [2, 1, 4, 1]);
+        // The block went back with the fork, and is used again.
+        let again = heap.lend(100_000, RECEIVER, |p| p.fill(5)).expect("block");
+        assert_eq!(again.offset, block.offset);
+        let other = importer.open(segment.as_fd(), again).expect("lease");
+        assert_eq!(lent(&other), [5; 100_000]);
+        assert_eq!(lent(&lease)[..4], [2, 1, 4, 1]);
+        drop(lease);
+        assert_eq!(lent(&other), [5; 100_000]);
+        step.store(2, Ordering::Release);
+        reached(3);
+        child.join();
+        drop(other);
+        assert_eq!(heap.lend(100_000, RECEIVER, |_| ()).expect("block").offset, block.offset);
+    }
+
+    #[test]
+    fn what_nobody_can_read_after_a_fork_stays_where_it_is() {
+        let segment = Segment::create("millpond-test", 4096).expect("memory");
+        let mut heap = Heap::new(&segment).expect("heap");
+        let block = heap.lend(100_000, RECEIVER, |p| p.fill(1)).expect("block");
+        let lease = Importer::default().open(segment.as_fd(), block).expect("lease");
+        Child::run(|| ()).join();
+        assert_ne!(heap.lend(100_000, RECEIVER, |_| ()).expect("block").offset, block.offset);
+        drop(lease);
+        assert_eq!(heap.lend(100_000, RECEIVER, |_| ()).expect("block").offset, block.offset);
+    }
+
+    #[test]
+    fn a_fork_does_not_take_twice_the_memory() {
+        const LENGTH: usize = 24 << 20;
+        let segment = Segment::create("millpond-test", 4096).expect("memory");
+        let mut heap = Heap::new(&segment).expect("heap");
+        let mut importer = Importer::default();
+        let leases: Vec<_> = (0..5)
+            .map(|n| {
+                let block = heap.lend(LENGTH, RECEIVER, |p| p.fill(n)).expect("block");
+                importer.open(segment.as_fd(), block).expect("lease")
+            })
+            .collect();
+        assert!(leases.iter().all(|lease| lease.lend().is_some()));
+        Child::run(|| ()).join();
+        let pages = rustix::fs::fstat(segment.as_fd()).expect("a descriptor").st_blocks * 512;
+        assert!(pages.cast_unsigned() < WARM_LIMIT + (1 << 20), "{pages}");
+        for (n, lease) in (0..).zip(&leases) {
+            assert!(lent(lease).iter().all(|&b| b == n));
         }
     }
 }

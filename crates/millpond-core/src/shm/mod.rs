@@ -5,11 +5,15 @@
 //! by [ticket]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
 
 pub mod bytes;
+pub mod draft;
 pub mod heap;
-pub mod inheritance;
+pub mod holdings;
 pub mod lease;
+pub(crate) mod loans;
+pub(crate) mod mapped;
 pub mod number;
 pub mod plain;
+pub(crate) mod presence;
 pub mod region;
 pub mod segment;
 pub mod shared;
@@ -17,3 +21,4 @@ pub mod slab;
 pub mod slice;
 mod tables;
 pub mod ticket;
+pub(crate) mod window;

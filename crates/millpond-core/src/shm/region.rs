@@ -2,9 +2,13 @@
 //! processes which have not inherited it can find.
 //!
 //! ```text
-//! 0                       HEADER                               length, may grow
-//! │ magic, kind, identity │ what it is for                     │
+//! 0                          HEADER                            length, may grow
+//! │ magic, identity, records │ what it is for                  │
 //! ```
+//!
+//! A record says what lies in the region, or in a slot of it if it is a [slab](crate::shm::slab): a
+//! ticket that says something else leads nowhere. So nobody takes the memory of a lock for numbers to
+//! write to, whatever bytes a ticket was decoded from.
 //!
 //! Unlike a [`Segment`](crate::shm::segment::Segment), which belongs to one pool and one worker, a
 //! region is inherited by forked children, mapping and descriptor, and other processes open it
@@ -15,17 +19,18 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::presence::Presence;
 use crate::shm::tables;
 
 /// Where the part that users of a region may lay out begins.
 pub const HEADER: usize = 64;
 /// "millpond", and the version of the layouts of everything that lies in regions.
-const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x02");
 
 /// The first bytes of every region. All but the counters are written once, before anybody else
 /// knows the region.
@@ -38,13 +43,38 @@ struct Header {
     /// ticket is on its way.
     sent: AtomicU64,
     used: AtomicU64,
+    /// How many bytes the slots of a slab have, whose records follow the header; 0 for memory of one
+    /// thing, which has this one.
+    slot_size: AtomicU64,
+    record: SlotRecord,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER);
 
+/// What lies in a slot.
+#[derive(Debug)]
+#[repr(C)]
+struct SlotRecord {
+    kind: AtomicU32,
+    length: AtomicU64,
+}
+
+/// Which bytes of a ticket's kind say what lies in a slot. The high one says how the ticket's holder
+/// uses it.
+const OBJECT: u32 = 0x00ff_ffff;
+
+/// Where the first slot of a slab of `length` bytes lies, behind the records. `None` for sizes that no
+/// slab has.
+pub(crate) fn first_slot(size: usize, length: usize) -> Option<usize> {
+    let records = length.checked_div(size)?.checked_mul(size_of::<SlotRecord>())?;
+    records.checked_add(HEADER)?.checked_next_multiple_of(size)
+}
+
 /// Anonymous shared memory, mapped from its beginning.
 #[derive(Debug)]
 pub struct Region {
+    /// Dropped before what it refers to.
+    presence: Presence,
     fd: OwnedFd,
     map: Mapping,
     identity: u64,
@@ -61,7 +91,12 @@ impl Region {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn create(name: &str, length: usize) -> io::Result<Arc<Self>> {
-        Self::new(memfd::create(name, length as u64)?, length, length)
+        Self::new(memfd::create(name, length as u64)?, length, length, 0)
+    }
+
+    /// Like [`create`](Self::create), with slots of so many bytes.
+    pub(crate) fn create_slab(name: &str, length: usize, slot: usize) -> io::Result<Arc<Self>> {
+        Self::new(memfd::create(name, length as u64)?, length, length, slot)
     }
 
     /// Like [`create`](Self::create), but only the header has pages: the others come when they are
@@ -70,7 +105,7 @@ impl Region {
     /// # Errors
     /// The system's, when descriptors or address space have run out.
     pub fn create_sparse(name: &str, length: usize) -> io::Result<Arc<Self>> {
-        Self::new(memfd::create(name, length as u64)?, length, HEADER)
+        Self::new(memfd::create(name, length as u64)?, length, HEADER, 0)
     }
 
     /// Memory of `length` bytes of which the first `mapped` are mapped, and the first `reserved`
@@ -84,17 +119,19 @@ impl Region {
         mapped: usize,
         reserved: usize,
     ) -> io::Result<Arc<Self>> {
-        Self::new(memfd::create(name, length)?, mapped, reserved)
+        Self::new(memfd::create(name, length)?, mapped, reserved, 0)
     }
 
-    fn new(fd: OwnedFd, length: usize, reserved: usize) -> io::Result<Arc<Self>> {
+    fn new(fd: OwnedFd, length: usize, reserved: usize, slot: usize) -> io::Result<Arc<Self>> {
         memfd::reserve(fd.as_fd(), 0, reserved as u64)?;
         let map = Mapping::new(fd.as_fd(), 0, length)?;
         let identity = random()?;
         let maker = Some(Owner::current());
-        let region = Self { fd, map, identity, maker, companion: AtomicI32::new(-1) };
+        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        let region = Self { presence, fd, map, identity, maker, companion: AtomicI32::new(-1) };
         // Relaxed: nobody else knows the region yet.
         region.header().identity.store(identity, Ordering::Relaxed);
+        region.header().slot_size.store(slot as u64, Ordering::Relaxed);
         region.header().magic.store(MAGIC, Ordering::Relaxed);
         let region = Arc::new(region);
         tables::lock().regions.insert(identity, Arc::downgrade(&region));
@@ -105,13 +142,17 @@ impl Region {
     /// that this process has already, if it has.
     ///
     /// # Errors
-    /// `InvalidData` if there is no such region behind it; the system's.
+    /// `InvalidData` if there is no such region behind it, or one that its maker can shorten while this
+    /// process reads it; the system's.
     pub(crate) fn attach(fd: OwnedFd, identity: u64, length: usize) -> io::Result<Arc<Self>> {
-        if rustix::fs::fstat(&fd)?.st_size.cast_unsigned() < length.max(HEADER) as u64 {
+        let size = rustix::fs::fstat(&fd)?.st_size.cast_unsigned();
+        if length < HEADER || size < length as u64 || !memfd::cannot_shrink(fd.as_fd()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let map = Mapping::new(fd.as_fd(), 0, length)?;
-        let region = Self { fd, map, identity, maker: None, companion: AtomicI32::new(-1) };
+        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        let region =
+            Self { presence, fd, map, identity, maker: None, companion: AtomicI32::new(-1) };
         let header = region.header();
         // Relaxed: written before the ticket was.
         if header.magic.load(Ordering::Relaxed) != MAGIC
@@ -158,6 +199,47 @@ impl Region {
     #[must_use]
     pub fn length(&self) -> usize {
         self.map.length()
+    }
+
+    /// What says that the calling process lives, to others that have the region.
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The record of the slot at `offset`. Another process may have made the region: its numbers are
+    /// checked.
+    fn record(&self, offset: usize) -> Option<&SlotRecord> {
+        // Relaxed: written before the region was known.
+        let size = usize::try_from(self.header().slot_size.load(Ordering::Relaxed)).ok()?;
+        if size == 0 {
+            return (offset == HEADER).then_some(&self.header().record);
+        }
+        let from_first = offset.checked_sub(first_slot(size, self.length())?)?;
+        if !from_first.is_multiple_of(size) || offset.checked_add(size)? > self.length() {
+            return None;
+        }
+        let place = HEADER + from_first / size * size_of::<SlotRecord>();
+        // SAFETY: there are as many records as sizes in the length, all before the first slot, which
+        // lies in the mapping; they are aligned to 16, and any bits are valid atomics.
+        Some(unsafe { self.map.start().add(place).cast::<SlotRecord>().as_ref() })
+    }
+
+    /// Records what lies in the slot at `offset`.
+    pub(crate) fn describe(&self, offset: usize, length: usize, kind: u32) {
+        if let Some(record) = self.record(offset) {
+            // Relaxed: the ticket that leads to the slot is sent afterwards.
+            record.kind.store(kind & OBJECT, Ordering::Relaxed);
+            record.length.store(length as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that lies in the slot at `offset` which a ticket says.
+    pub(crate) fn holds(&self, offset: usize, length: usize, kind: u32) -> bool {
+        self.record(offset).is_some_and(|record| {
+            // Relaxed: written before the ticket was.
+            record.kind.load(Ordering::Relaxed) == kind & OBJECT
+                && record.length.load(Ordering::Relaxed) == length as u64
+        })
     }
 
     /// Keeps a descriptor for as long as this process has the region, unless it keeps one already.

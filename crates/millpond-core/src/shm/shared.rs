@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 
+use crate::os::identity::ProcessId;
+use crate::shm::holdings::HeldSlot;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{Ticket, TicketError};
 
@@ -18,11 +20,26 @@ use crate::shm::ticket::{Ticket, TicketError};
 pub unsafe trait SharedObject: Sync + 'static {
     /// Tells objects of this type from others in a ticket.
     const KIND: u32;
+
+    /// The object as one that processes can hold, if it is one.
+    fn as_holdable(&self) -> Option<&dyn Holdable> {
+        None
+    }
+}
+
+/// An object that a process can hold, and [keeps](crate::shm::holdings::keep) when it ends normally.
+pub trait Holdable: Sync {
+    /// Whether the process holds it.
+    fn is_held_by(&self, who: ProcessId) -> bool;
+
+    /// Keeps for good what the caller, who is about to end, holds of it. Does nothing if that is
+    /// nothing.
+    fn keep(&self, me: ProcessId);
 }
 
 /// A handle to an object in shared memory. Forked children inherit it; others open a ticket.
 pub struct Shared<T> {
-    slot: Slot,
+    slot: HeldSlot,
     of: PhantomData<T>,
 }
 
@@ -33,7 +50,13 @@ impl<T: SharedObject> Shared<T> {
     /// The system's, when descriptors or memory have run out.
     pub fn zeroed() -> io::Result<Self> {
         const { assert!(align_of::<T>() <= 64 && !std::mem::needs_drop::<T>()) };
-        Ok(Self { slot: Slot::allocate(size_of::<T>())?, of: PhantomData })
+        Ok(Self::over(Slot::allocate(size_of::<T>())?))
+    }
+
+    /// The object in a slot of its length.
+    fn over(slot: Slot) -> Self {
+        // SAFETY: the slot is as long as T, aligned to 64, and any bytes are a valid T.
+        Self { slot: unsafe { HeldSlot::new::<T>(slot) }, of: PhantomData }
     }
 
     /// A ticket that leads to the object. Some process must use it; see [`Ticket::send`].
@@ -74,7 +97,7 @@ impl<T: SharedObject> Shared<T> {
         if slot.length() != size_of::<T>() {
             return Err(TicketError::Damaged);
         }
-        Ok(Self { slot, of: PhantomData })
+        Ok(Self::over(slot))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::fork::Owner;
-use crate::shm::region::{HEADER, Region};
+use crate::shm::region::{HEADER, Region, first_slot};
 use crate::shm::{tables, ticket};
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
@@ -80,8 +80,8 @@ impl Slot {
             return Ok(Self::new(region, offset, length));
         }
         // Creating a region locks the tables.
-        let region = Region::create("millpond-slab", slab_length)?;
-        let first = HEADER.max(size);
+        let region = Region::create_slab("millpond-slab", slab_length, size)?;
+        let first = first_slot(size, slab_length).ok_or(io::ErrorKind::InvalidInput)?;
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
         let full = match tables.slabs.iter().position(|slab| slab.size == size) {
@@ -148,9 +148,18 @@ impl Slot {
         &self.region
     }
 
-    /// Notes that another process may know the slot from now on.
-    pub(crate) fn leaves(&self) {
-        // Relaxed: read when the slot is dropped, which comes after all uses.
+    /// Whether no other process can know the slot.
+    pub(crate) fn is_private(&self) -> bool {
+        // Relaxed: asked when the slot is dropped, which comes after all uses.
+        let has_left = self.has_left.load(Ordering::Relaxed);
+        let is_here = |(owner, forks): (Owner, u64)| owner.is_current() && forks == tables::forks();
+        !has_left && self.origin.is_some_and(is_here)
+    }
+
+    /// Notes that another process may know the slot from now on, as one of this kind.
+    pub(crate) fn leaves(&self, kind: u32) {
+        self.region.describe(self.offset, self.length, kind);
+        // Relaxed: as above.
         self.has_left.store(true, Ordering::Relaxed);
     }
 }
@@ -171,16 +180,12 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // Its region may have been kept for somebody who has it by now.
         ticket::let_go_of_arrived();
-        let Some((owner, forks)) = self.origin else {
-            return;
-        };
-        let is_private = !*self.has_left.get_mut() && owner.is_current();
-        if !is_private || forks != tables::forks() {
+        if !self.is_private() {
             return;
         }
         let mut tables = tables::lock();
         // A fork between the look above and the lock is seen here: the lock holds forks up.
-        if forks != tables::forks() {
+        if self.origin.is_none_or(|(_, forks)| forks != tables::forks()) {
             return;
         }
         let same = |slab: &&mut Slab| Arc::ptr_eq(&slab.region, &self.region);
@@ -215,12 +220,12 @@ mod tests {
         assert!(reused);
         let slot = Slot::allocate(100).expect("memory");
         let place = (slot.region().identity(), slot.offset());
-        slot.leaves();
+        slot.leaves(7);
         drop(slot);
         for _ in 0..300 {
             let slot = Slot::allocate(100).expect("memory");
             assert_ne!((slot.region().identity(), slot.offset()), place);
-            slot.leaves();
+            slot.leaves(7);
         }
     }
 

@@ -30,7 +30,7 @@ impl<T: Plain> AtomicSlice<T> {
 
     /// Tells slices of this unit from other objects in a ticket: accesses that race must not differ
     /// in size.
-    pub const KIND: u32 = u32::from_le_bytes([b's', b'l', b'c', Self::UNIT as u8]);
+    pub const KIND: u32 = u32::from_le_bytes([b's', b'l', Self::UNIT as u8, 0]);
 
     /// A new slice of `length` elements of zero bytes.
     ///

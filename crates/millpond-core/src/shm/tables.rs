@@ -1,4 +1,5 @@
-//! What a process knows of its own shared memory: regions by identity, slabs with room.
+//! What a process knows of its own shared memory: regions by identity, slabs with room, what it may
+//! hold.
 //!
 //! A fork may happen at any time, in any thread; its child must find these tables whole and
 //! unlocked. So their lock is taken before every fork and released after it on both sides.
@@ -10,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::os::fork::around_forks;
+use crate::shm::holdings::Holdings;
+use crate::shm::presence::{Claim, Present};
 use crate::shm::region::Region;
 use crate::shm::slab::Slab;
 
@@ -22,6 +25,11 @@ pub(crate) struct Tables {
     pub(crate) slabs: Vec<Slab>,
     /// Regions kept for those who were sent a ticket.
     pub(crate) travelling: Vec<Arc<Region>>,
+    /// Memory that this process is present in, and what it is present in though it is not mapped.
+    pub(crate) present: Vec<Present>,
+    pub(crate) staying: HashMap<(u64, u64), Arc<Claim>>,
+    /// What has to be looked at when this process ends.
+    pub(crate) holdings: Holdings,
 }
 
 struct Locked {

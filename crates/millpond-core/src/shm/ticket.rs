@@ -7,8 +7,9 @@
 //! the region until the ticket was used, or until the sender itself ends.
 //!
 //! A damaged ticket must not lead into the midst of something else, where a lock might be taken
-//! that lies across the data of another. So it has a check of 48 bits, in the high 16 bits of those
-//! three words that name places in memory, which has no more than 2⁴⁷ bytes.
+//! that lies across the data of another: the [region](crate::shm::region) says what lies where. And
+//! so that damage is told from a sender that is gone, a ticket has a check of 48 bits, in the high
+//! 16 bits of those three words that name places in memory, which has no more than 2⁴⁷ bytes.
 //!
 //! A ticket can also come with the descriptor itself, where processes are started.
 
@@ -119,7 +120,7 @@ impl Ticket {
     /// or [with a descriptor](Self::open_with).
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
-        slot.leaves();
+        slot.leaves(kind);
         let region = slot.region();
         Self {
             identity: region.identity(),
@@ -212,8 +213,9 @@ impl Ticket {
     pub fn open_with(&self, fd: OwnedFd) -> Result<Slot, TicketError> {
         match Region::known(self.identity) {
             Some(known) => {
-                if known.as_fd().as_raw_fd() == fd.as_raw_fd() {
-                    // It is the region's own.
+                let is_its_own = known.as_fd().as_raw_fd() == fd.as_raw_fd();
+                if is_its_own || known.presence().hangs_on_descriptors() {
+                    // Closing it would close the region's, or end the presence of this process.
                     let _ = fd.into_raw_fd();
                 }
                 self.slot(known)
@@ -232,7 +234,11 @@ impl Ticket {
 
     fn slot(&self, region: Arc<Region>) -> Result<Slot, TicketError> {
         let part = |n: u64| usize::try_from(n).map_err(|_| TicketError::Damaged);
-        Slot::at(region, part(self.offset)?, part(self.length)?).ok_or(TicketError::Damaged)
+        let (offset, length) = (part(self.offset)?, part(self.length)?);
+        if !region.holds(offset, length, self.kind) {
+            return Err(TicketError::Damaged);
+        }
+        Slot::at(region, offset, length).ok_or(TicketError::Damaged)
     }
 
     fn sender_gone(&self) -> TicketError {

@@ -19,6 +19,7 @@
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
 use crate::sync::outcome::{After, Patience};
@@ -305,13 +306,13 @@ impl Barrier {
     /// Breaks the barrier if somebody who has arrived is dead.
     fn look_for_dead(&self, of: u32, first: usize) {
         let is_dead =
-            |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !process.is_alive());
+            |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !lives(process, self));
         // Acquire: pairs with `update`, so that the name of each that has arrived is its own and not
         // that of one who came in its place before, and may be dead.
         let here = (arrived(self.word.load(Ordering::Acquire)) as usize).min(MEMBERS);
         let some = (0..here.min(LOOKED_AT)).map(|n| &self.members[(first + n) % here]);
         let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)))
-            || self.guard.holder().is_some_and(|holder| !holder.is_alive());
+            || self.guard.holder().is_some_and(|holder| !lives(holder, self));
         if !dead {
             return;
         }

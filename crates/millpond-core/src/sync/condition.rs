@@ -16,7 +16,7 @@
 //! There is no handshake: notifying a waiter that is dead, or dies before it acknowledges, leaves
 //! a grant in its record; waiters look at their slices' ends for grants of the dead and take them,
 //! so no notification is lost to a process that cannot use it (one that comes to wait later may
-//! get it too, and wakes without having been notified). A door has its callers acknowledge when they
+//! get it too, and wakes without having been notified). A binding has its callers acknowledge when they
 //! hold the user's lock again ([`Condition::wait_a_while`], then [`Condition::leave`]), and not
 //! before: one that dies on its way to the lock takes no notification along. One that comes away
 //! with an error instead (of a signal handler, or of the death of the lock's holder) passes its
@@ -30,6 +30,7 @@
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::shm::shared::SharedObject;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
 use crate::sync::outcome::{After, Patience};
@@ -167,7 +168,7 @@ impl Condition {
     fn bury(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
-            if ProcessId::from_raw(word).is_some_and(|who| !who.is_alive()) {
+            if ProcessId::from_raw(word).is_some_and(|who| !lives(who, record)) {
                 // It fails if somebody takes the grant.
                 let _ = exchange(record, word, 0);
             }
@@ -362,7 +363,7 @@ impl Condition {
 
 fn is_granted_to_the_dead(record: &Record) -> bool {
     let word = record.word.load(Ordering::Relaxed);
-    word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|who| !who.is_alive())
+    word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|who| !lives(who, record))
 }
 
 fn acknowledge(record: &Record) {

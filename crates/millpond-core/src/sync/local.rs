@@ -23,6 +23,13 @@ pub struct Local<T> {
 // SAFETY: the value is accessed by the thread that moved `holder` away from UNLOCKED alone.
 unsafe impl<T: Send> Sync for Local<T> {}
 
+impl<T> Local<T> {
+    /// A lock with a value behind it.
+    pub(crate) const fn new(value: T) -> Self {
+        Self { holder: AtomicU32::new(UNLOCKED), value: UnsafeCell::new(value) }
+    }
+}
+
 impl<T: Default> Local<T> {
     /// Lets `use_it` have the value. It must not wait, fork or use this lock again.
     pub fn with<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
@@ -47,6 +54,29 @@ impl<T: Default> Local<T> {
         result
     }
 
+    /// Lets `use_it` have the value, as [`with`](Self::with) does, and keeps the lock.
+    pub(crate) fn hold<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
+        let before = self.acquire(fork::pid());
+        // SAFETY: this thread holds the lock.
+        let value = unsafe { &mut *self.value.get() };
+        if before != UNLOCKED {
+            mem::forget(mem::take(value));
+        }
+        use_it(value)
+    }
+
+    /// Lets `use_it` have the value and releases the lock.
+    ///
+    /// # Safety
+    /// The calling thread has called [`hold`](Self::hold) since, or was forked by the one that had.
+    pub(crate) unsafe fn release<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the caller promises that the lock is held for it.
+        let result = use_it(unsafe { &mut *self.value.get() });
+        // Release: the next holder sees what this one did to the value.
+        self.holder.store(UNLOCKED, Ordering::Release);
+        result
+    }
+
     /// Returns whose the lock was: nobody's, or a thread's that this process does not have.
     fn acquire(&self, me: u32) -> u32 {
         loop {
@@ -63,7 +93,7 @@ impl<T: Default> Local<T> {
 
 impl<T: Default> Default for Local<T> {
     fn default() -> Self {
-        Self { holder: AtomicU32::new(UNLOCKED), value: UnsafeCell::new(T::default()) }
+        Self::new(T::default())
     }
 }
 
@@ -87,6 +117,25 @@ mod tests {
             }
         });
         assert_eq!(counter.with(|n| *n), 4000);
+    }
+
+    #[test]
+    fn a_child_of_the_holder_may_release_it() {
+        let value = Local::<u64>::default();
+        value.hold(|n| *n = 7);
+        // SAFETY: the child uses atomics and ends. Both hold the lock.
+        let child = match unsafe { fork::fork() }.expect("fork") {
+            fork::Forked::Child => {
+                // SAFETY: the parent called `hold` before it forked.
+                unsafe { value.release(|n| *n += 1) };
+                fork::exit_now(i32::from(value.with(|n| *n) != 8))
+            }
+            fork::Forked::Parent(pid) => PidFd::open(pid).expect("child"),
+        };
+        // SAFETY: it is held since above.
+        unsafe { value.release(|_| ()) };
+        assert!(child.reap().expect("status").success());
+        assert_eq!(value.with(|n| *n), 7);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::shared::SharedObject;
+use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::token;
+use crate::sync::thread::{is_of, token};
 
 /// A lock in shared memory. All zero is a free one.
 ///
@@ -29,6 +29,23 @@ pub struct Lock {
 // SAFETY: all of it atomic, zero is a free lock, and any bits are some state of it.
 unsafe impl SharedObject for Lock {
     const KIND: u32 = u32::from_le_bytes(*b"lock");
+
+    fn as_holdable(&self) -> Option<&dyn Holdable> {
+        Some(self)
+    }
+}
+
+impl Holdable for Lock {
+    fn is_held_by(&self, who: ProcessId) -> bool {
+        // One that is about to have it, or to give it back, has not noted its thread.
+        self.word.holder() == Some(who) && is_of(self.thread.load(Ordering::Relaxed), who)
+    }
+
+    fn keep(&self, me: ProcessId) {
+        if self.is_held_by(me) {
+            self.word.keep(me);
+        }
+    }
 }
 
 impl Lock {
@@ -90,15 +107,13 @@ impl Lock {
     /// [`Misuse::NotHeld`].
     #[inline]
     pub fn release(&self) -> Result<(), Misuse> {
-        if self.word.holder().is_none() {
-            return Err(Misuse::NotHeld);
-        }
+        let holder = self.word.holder().ok_or(Misuse::NotHeld)?;
         // Before the word is free: the next thread of this process that takes it has not written
         // its own token yet.
         self.thread.store(0, Ordering::Relaxed);
         crash_point!("lock: before release");
-        self.word.release(ProcessId::current());
-        Ok(())
+        // Another may have released it since, and a third may hold it by now.
+        self.word.release_of(holder).map_err(|_| Misuse::NotHeld)
     }
 
     /// Waits for the lock until `deadline`, for ever without one, whatever signals come.

@@ -22,6 +22,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::os::identity::ProcessId;
+use crate::shm::holdings::HeldSlot;
 use crate::shm::plain::{Payload, Plain};
 use crate::shm::slab::Slot;
 use crate::shm::ticket::TicketError;
@@ -33,7 +34,7 @@ const _: () = assert!(size_of::<Lock>() <= DATA && align_of::<Lock>() <= 64);
 
 /// A handle to plain data in shared memory, behind a lock.
 pub struct Mutex<T: ?Sized> {
-    slot: Slot,
+    slot: HeldSlot,
     of: PhantomData<T>,
 }
 
@@ -88,7 +89,8 @@ impl<T: ?Sized + Payload> Mutex<T> {
     }
 
     fn of(slot: Slot) -> Self {
-        Self { slot, of: PhantomData }
+        // SAFETY: the slot begins with a lock; see `lock_word`.
+        Self { slot: unsafe { HeldSlot::new::<Lock>(slot) }, of: PhantomData }
     }
 
     /// The mutex that lies in a slot that a ticket of [this kind](Self::KIND) led to.

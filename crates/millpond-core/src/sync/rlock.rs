@@ -3,13 +3,13 @@
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::shared::SharedObject;
+use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::token;
+use crate::sync::thread::{is_of, token};
 
 /// How long [`RLock::briefly`] pauses between looks; a pause of a processor is 10 to 40 ns.
 const PAUSES: [u32; 3] = [16, 32, 64];
@@ -34,6 +34,24 @@ pub struct RLock {
 // SAFETY: all of it atomic, zero is a free lock, and any bits are some state of it.
 unsafe impl SharedObject for RLock {
     const KIND: u32 = u32::from_le_bytes(*b"rlck");
+
+    fn as_holdable(&self) -> Option<&dyn Holdable> {
+        Some(self)
+    }
+}
+
+impl Holdable for RLock {
+    fn is_held_by(&self, who: ProcessId) -> bool {
+        // One that is about to have it, or to give it back, has not noted its thread, nor has one
+        // that is brief.
+        self.word.holder() == Some(who) && is_of(self.thread.load(Ordering::Relaxed), who)
+    }
+
+    fn keep(&self, me: ProcessId) {
+        if self.is_held_by(me) {
+            self.word.keep(me);
+        }
+    }
 }
 
 impl RLock {

@@ -1,12 +1,13 @@
 //! The robust word: a lock in one word of shared memory that knows who holds it.
 //!
 //! ```text
-//! 63             32 31         8  1          0
-//! │ holder (ProcessId)         │ … │ STARVED │ SLEEPERS │      the kernel sleeps on the low half
+//! 63             32 31         8  2      1          0
+//! │ holder (ProcessId)         │ … KEPT │ STARVED │ SLEEPERS │      the kernel sleeps on the low half
 //!
 //! 0                     free
 //! holder                held, nobody sleeps: released by one exchange
 //! holder | SLEEPERS     held, somebody sleeps (or slept): the release wakes one
+//! holder | KEPT | …     held, also when the holder has ended: only a release makes it free
 //! STARVED | SLEEPERS    free, but only for those who have slept already
 //! ```
 //!
@@ -21,6 +22,9 @@
 //! exchange, so exactly one learns of the death. A sleeper that dies leaves flags that cost one
 //! futile wake. A woken sleeper that dies before it took the word leaves it free with the others
 //! asleep: their slice ends and they take it. Nobody needs a thread or a list that survives.
+//!
+//! **Normal ends.** A holder that ends without having failed sets KEPT on its way out, and so keeps
+//! the word: its death is not one that others take over from.
 
 use std::time::Duration;
 
@@ -28,12 +32,16 @@ use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU64, Ordering, wait_low, wake_low};
+use crate::sync::outcome::Misuse;
 use crate::sync::spin::Spin;
 
 const SLEEPERS: u64 = 1;
 const STARVED: u64 = 2;
 const FLAGS: u64 = SLEEPERS | STARVED;
+/// Beside a holder: its death does not free the word.
+const KEPT: u64 = 4;
 
 /// How long a sleeper sleeps before it looks whether the holder lives.
 pub const SLICE: Duration = Duration::from_millis(50);
@@ -81,7 +89,7 @@ impl RobustWord {
         // Relaxed: a name; the exchange acquires.
         let word = self.0.load(Ordering::Relaxed);
         let holder = ProcessId::from_raw(word);
-        let is_there = holder.is_some_and(|holder| holder.is_alive());
+        let is_there = holder.is_some_and(|holder| is_kept(word) || lives(holder, self));
         if is_there || !self.exchange(word, me.raw() | (word & FLAGS)) {
             return Taken::TimedOut;
         }
@@ -151,7 +159,8 @@ impl RobustWord {
                 Woken::Changed => {}
                 Woken::Interrupted => return Taken::Interrupted,
                 Woken::TimedOut => {
-                    if let Some(dead) = holder.filter(|holder| !holder.is_alive())
+                    if let Some(dead) =
+                        holder.filter(|&holder| !is_kept(word) && !lives(holder, self))
                         && self.take_from(Some(dead), me)
                     {
                         crash_point!("robust word: taken from the dead");
@@ -166,11 +175,12 @@ impl RobustWord {
         }
     }
 
-    /// Takes the word as long as this is its holder, whatever the flags say.
+    /// Takes the word as long as this is its holder and does not keep it.
     fn take_from(&self, holder: Option<ProcessId>, me: ProcessId) -> bool {
         loop {
             let word = self.0.load(Ordering::Relaxed);
-            if ProcessId::from_raw(word) != holder {
+            // A holder that has ended since the caller's look may have kept it.
+            if ProcessId::from_raw(word) != holder || (holder.is_some() && is_kept(word)) {
                 return false;
             }
             // STARVED stays for whom it is meant.
@@ -192,19 +202,32 @@ impl RobustWord {
         self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Gives the word back. The caller holds it, or acts for the process that does.
+    /// Gives the word back, which the caller holds. Where it does not, as it may be in damaged memory, the
+    /// word stays whose it is.
     #[inline]
     pub fn release(&self, me: ProcessId) {
+        let _ = self.release_of(me);
+    }
+
+    /// Gives the word back for the process that holds it.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOwner`] if that process does not hold it, any more or at all.
+    #[inline]
+    pub fn release_of(&self, holder: ProcessId) -> Result<(), Misuse> {
         // Release: what this holder wrote is visible to the next.
-        if self.0.compare_exchange(me.raw(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.release_slowly();
+        match self.0.compare_exchange(holder.raw(), 0, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(word) => self.release_slowly(holder, word),
         }
     }
 
     #[cold]
-    fn release_slowly(&self) {
-        let mut word = self.0.load(Ordering::Relaxed);
+    fn release_slowly(&self, holder: ProcessId, mut word: u64) -> Result<(), Misuse> {
         loop {
+            if ProcessId::from_raw(word) != Some(holder) {
+                return Err(Misuse::NotOwner);
+            }
             // A starved sleeper finds the word barred to newcomers; else it is up for grabs.
             let free = if word & STARVED != 0 { FLAGS } else { 0 };
             // Release: as in `release`.
@@ -215,13 +238,32 @@ impl RobustWord {
         }
         crash_point!("robust word: released, before wake");
         if word & SLEEPERS == 0 {
-            return;
+            return Ok(());
         }
         let nobody_slept = wake_low(&self.0, 1) == 0;
         if nobody_slept && word & STARVED != 0 && self.mark(FLAGS, 0) {
             crash_point!("robust word: bar taken away, before wake");
             // A newcomer may have fallen asleep over the flags between the two.
             wake_low(&self.0, 1);
+        }
+        Ok(())
+    }
+
+    /// Keeps the word for good if the caller, which is about to end, holds it: its death will free
+    /// nothing. Whoever releases the word takes that away.
+    pub fn keep(&self, me: ProcessId) {
+        let mut word = self.0.load(Ordering::Relaxed);
+        while ProcessId::from_raw(word) == Some(me) {
+            // Release: the holder's writes are visible to who takes the word once another process
+            // has released it.
+            let kept = word | KEPT;
+            match self.0.compare_exchange_weak(word, kept, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => {
+                    crash_point!("robust word: kept");
+                    return;
+                }
+                Err(now) => word = now,
+            }
         }
     }
 
@@ -235,6 +277,10 @@ impl RobustWord {
     pub fn holder(&self) -> Option<ProcessId> {
         ProcessId::from_raw(self.0.load(Ordering::Relaxed))
     }
+}
+
+fn is_kept(word: u64) -> bool {
+    word & KEPT != 0
 }
 
 #[cfg(test)]
@@ -277,6 +323,24 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_somebody_else_is_not_released() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        let other = ProcessId::from_raw(me.raw() + (1 << 32)).expect("a process");
+        assert_eq!(word.release_of(me), Err(Misuse::NotOwner));
+        for flags in [0, SLEEPERS, FLAGS, KEPT] {
+            assert!(word.try_take(other));
+            word.0.fetch_or(flags, Ordering::Relaxed);
+            assert_eq!(word.release_of(me), Err(Misuse::NotOwner));
+            word.release(me);
+            assert_eq!(word.holder(), Some(other));
+            assert_eq!(word.release_of(other), Ok(()));
+            assert_eq!(word.release_of(other), Err(Misuse::NotOwner));
+            word.force_free();
+        }
+    }
+
+    #[test]
     fn the_death_of_the_holder_reaches_one_waiter() {
         let (_map, word) = shared_word();
         // SAFETY: the child touches the word alone and ends.
@@ -299,6 +363,32 @@ mod tests {
         let deaths = taken.iter().filter(|t| matches!(t, Taken::OwnerDied(d) if d.pid() == child));
         assert_eq!(deaths.count(), 1, "{taken:?}");
         assert_eq!(taken.iter().filter(|t| **t == Taken::Clean).count(), 2);
+    }
+
+    #[test]
+    fn a_word_that_its_dead_holder_keeps_is_free_once_released() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        // SAFETY: the child touches the word alone and ends.
+        let Forked::Parent(child) = unsafe { fork() }.expect("fork") else {
+            let me = ProcessId::current();
+            assert!(word.try_take(me));
+            word.keep(me);
+            exit_now(0);
+        };
+        PidFd::open(child).expect("child").reap().expect("status");
+        let dead = word.holder().expect("kept");
+        assert_eq!(dead.pid(), child);
+        assert_eq!(word.take_from_dead(me), Taken::TimedOut);
+        let soon = Some(Instant::now() + 3 * SLICE);
+        assert_eq!(word.take(me, &mut Spin::default(), soon), Taken::TimedOut);
+        word.release_of(dead).expect("its");
+        assert_eq!(word.take(me, &mut Spin::default(), None), Taken::Clean);
+        word.release(me);
+        // What is not held is not kept.
+        word.keep(me);
+        assert!(word.try_take(me));
+        word.release(me);
     }
 
     #[test]

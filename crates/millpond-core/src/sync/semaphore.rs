@@ -22,11 +22,12 @@
 //! sleep yet, or wakes who did. That one looks again, and unless it was alone leaves the word barred.
 //!
 //! **Whose permit.** As long as every release comes from a process that holds a permit, permits
-//! belong to processes, and those of the dead are given back. Once a process releases what it does
-//! not hold (or the first value was 0, which has no other use), the semaphore signals: its permits
-//! are messages, not possessions, and nothing is given back from then on. Then `held` is nobody's,
-//! and everybody is quick. More holders than the table has room for are counted together; of those
-//! nothing is given back either.
+//! belong to processes, and those of the dead are given back. A process that ends normally keeps
+//! its permits: on its way out it counts them among those of the others, who cannot die. Once a
+//! process releases what it does not hold (or the first value was 0, which has no other use), the
+//! semaphore signals: its permits are messages, not possessions, and nothing is given back from
+//! then on. Then `held` is nobody's, and everybody is quick. More holders than the table has room
+//! for are counted together; of those nothing is given back either.
 //!
 //! **Stopped processes.** While one is stopped in the guard nobody acquires or releases. Who waits
 //! with a deadline waits for the guard until then, and who only tries, for a grace; `try_at_once` and
@@ -37,7 +38,8 @@ use std::time::Duration;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::shared::SharedObject;
+use crate::shm::presence::lives;
+use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::outcome::{After, LastLook, Misuse, Patience};
 use crate::sync::permits::{MOST_HELD, Permits};
@@ -62,7 +64,7 @@ struct Holder {
 }
 
 /// A semaphore in shared memory. Set it up with [`Semaphore::start`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C)]
 pub struct Semaphore {
     permits: Permits,
@@ -83,11 +85,49 @@ pub struct Semaphore {
     holders: [Holder; HOLDERS],
 }
 
-const _: () = assert!(fits::<Semaphore>(256));
+const _: () = assert!(fits::<Semaphore>(4096));
+
+impl Default for Semaphore {
+    fn default() -> Self {
+        Self {
+            permits: Permits::default(),
+            favourite: AtomicU64::default(),
+            guard: RobustWord::default(),
+            waiting: Turnstile::default(),
+            signals: AtomicU32::default(),
+            total: AtomicU32::default(),
+            others: AtomicU32::default(),
+            bound: AtomicU32::default(),
+            looked: LastLook::default(),
+            places: AtomicU32::default(),
+            holders: std::array::from_fn(|_| Holder::default()),
+        }
+    }
+}
 
 // SAFETY: everything is atomic, and any bits are some state of it.
 unsafe impl SharedObject for Semaphore {
     const KIND: u32 = u32::from_le_bytes(*b"sema");
+
+    fn as_holdable(&self) -> Option<&dyn Holdable> {
+        Some(self)
+    }
+}
+
+impl Holdable for Semaphore {
+    fn is_held_by(&self, who: ProcessId) -> bool {
+        !self.signals() && self.held_by(who) > 0
+    }
+
+    fn keep(&self, me: ProcessId) {
+        if !self.is_held_by(me) {
+            return;
+        }
+        // Without the guard they come back, as those of one that was killed.
+        if let Some(guard) = self.enter_in_time(me) {
+            self.keep_entered(&guard);
+        }
+    }
 }
 
 /// The guard of a semaphore whose word is barred; given back when dropped.
@@ -195,11 +235,14 @@ impl Semaphore {
     /// How many permits the calling process is known to hold.
     #[must_use]
     pub fn held_here(&self) -> u32 {
-        let me = ProcessId::current();
+        self.held_by(ProcessId::current())
+    }
+
+    fn held_by(&self, who: ProcessId) -> u32 {
         let said = self.permits.say();
-        let is_mine = said.pid() != 0 && self.is_for(me, said.pid());
-        let mine = self.place_of(me).map_or(0, |mine| mine.count.load(Ordering::Relaxed));
-        mine.saturating_add(if is_mine { said.held() } else { 0 })
+        let is_its = said.pid() != 0 && self.is_for(who, said.pid());
+        let counted = self.place_of(who).map_or(0, |place| place.count.load(Ordering::Relaxed));
+        counted.saturating_add(if is_its { said.held() } else { 0 })
     }
 
     fn signals(&self) -> bool {
@@ -415,6 +458,27 @@ impl Semaphore {
         Ok(())
     }
 
+    /// Counts what the caller holds among the others, whose permits no death gives back.
+    fn keep_entered(&self, guard: &Guard<'_>) {
+        if self.signals() {
+            guard.settle(guard.held, guard.was_quick);
+            return;
+        }
+        let of_favourite = if guard.is_favourite() { guard.held } else { 0 };
+        let place = self.place_of(guard.me);
+        let in_place = place.map_or(0, |place| place.count.load(Ordering::Relaxed));
+        // Counted there first: a death in between leaves permits counted twice, and the holder's own
+        // counts to be found by whoever looks for the dead.
+        add(&self.others, of_favourite.saturating_add(in_place));
+        crash_point!("semaphore: kept, still counted as its own");
+        if let Some(place) = place {
+            place.count.store(0, Ordering::Relaxed);
+        }
+        crash_point!("semaphore: kept, still counted as the favourite's");
+        guard.settle(guard.held - of_favourite, guard.was_quick);
+        crash_point!("semaphore: kept");
+    }
+
     /// Gives back what dead processes hold; whether there was any.
     fn give_back(&self) -> bool {
         if self.signals() {
@@ -422,7 +486,7 @@ impl Semaphore {
         }
         let mut given = 0;
         let favourite = self.favourite.load(Ordering::Relaxed);
-        if self.permits.say().held() > 0 && is_dead(favourite) {
+        if self.permits.say().held() > 0 && self.is_dead(favourite) {
             let Some(guard) = self.enter_in_time(ProcessId::current()) else {
                 // The next look finds it.
                 return false;
@@ -437,7 +501,7 @@ impl Semaphore {
         }
         for holder in self.known() {
             let who = holder.who.load(Ordering::Relaxed);
-            if holder.count.load(Ordering::Relaxed) == 0 || !is_dead(who) {
+            if holder.count.load(Ordering::Relaxed) == 0 || !self.is_dead(who) {
                 continue;
             }
             let Some(guard) = self.enter_in_time(ProcessId::current()) else {
@@ -456,10 +520,10 @@ impl Semaphore {
         }
         given > 0
     }
-}
 
-fn is_dead(raw: u64) -> bool {
-    ProcessId::from_raw(raw).is_some_and(|who| !who.is_alive())
+    fn is_dead(&self, raw: u64) -> bool {
+        ProcessId::from_raw(raw).is_some_and(|who| !lives(who, self))
+    }
 }
 
 /// Adds under the guard, where nobody else writes.
@@ -522,24 +586,26 @@ mod tests {
     }
 
     #[test]
-    fn more_holders_than_places_are_counted_together() {
-        let semaphore = semaphore(40, 40);
-        let ready = self::semaphore(0, MOST_PERMITS);
-        let holders: Vec<_> = (0..20)
-            .map(|_| {
-                Child::run(|| {
-                    assert!(semaphore.try_acquire());
-                    ready.release().expect("a message");
-                    sleep_for_ever();
+    fn as_many_holders_as_there_are_places_come_back_and_more_are_counted_together() {
+        // One is the favourite.
+        let places = HOLDERS + 1;
+        for crowd in [1, 13, 14, places, places + 1] {
+            let (semaphore, ready) = (semaphore(300, 300), semaphore(0, MOST_PERMITS));
+            let holders: Vec<_> = (0..crowd)
+                .map(|_| {
+                    Child::run(|| {
+                        assert!(semaphore.try_acquire());
+                        ready.release().expect("a message");
+                        sleep_for_ever();
+                    })
                 })
-            })
-            .collect();
-        (0..20).for_each(|_| assert_eq!(ready.acquire(far()), Taken::Clean));
-        assert_eq!(semaphore.value(), 20);
-        holders.iter().for_each(Child::kill);
-        semaphore.give_back();
-        // And the favourite's.
-        assert_eq!(semaphore.value(), 20 + HOLDERS as u32 + 1);
+                .collect();
+            (0..crowd).for_each(|_| assert_eq!(ready.acquire(far()), Taken::Clean));
+            assert_eq!(semaphore.value(), 300 - crowd as u32);
+            holders.iter().for_each(Child::kill);
+            semaphore.give_back();
+            assert_eq!(semaphore.value(), 300 - crowd.saturating_sub(places) as u32);
+        }
     }
 
     #[test]

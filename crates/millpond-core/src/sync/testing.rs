@@ -28,6 +28,15 @@ impl Child {
         self.0.wait_readable(None).expect("poll");
     }
 
+    /// Stops it, as SIGSTOP does.
+    pub(crate) fn stop(&self) {
+        self.0.send_signal(libc::SIGSTOP).expect("stop");
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.is_alive().expect("poll")
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) fn join(self) {
         self.0.wait_readable(None).expect("poll");

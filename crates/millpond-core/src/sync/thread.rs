@@ -18,6 +18,12 @@ pub fn token(me: ProcessId) -> u64 {
     u64::from(me.pid()) << NUMBER_BITS | thread_number()
 }
 
+/// Whether a [`token`] is that of a thread of this process.
+#[must_use]
+pub fn is_of(token: u64, process: ProcessId) -> bool {
+    token >> NUMBER_BITS == u64::from(process.pid())
+}
+
 /// A number that no other thread of this process has or had. A forked child's thread goes on with
 /// the number of the one that forked, so it only means something together with a [`ProcessId`].
 #[must_use]

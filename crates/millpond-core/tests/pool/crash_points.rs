@@ -1,4 +1,4 @@
-//! Every step of the worker's protocol as the last thing that a worker does.
+//! Every step of the worker's and the zygote's protocol as the last thing that one does.
 
 use std::time::Duration;
 
@@ -7,7 +7,10 @@ mod support;
 
 use support::{Op, close_and_join, outcomes, pool, submit};
 
-const POINTS: [&str; 7] = [
+const POINTS: [&str; 10] = [
+    "zygote: has an order",
+    "zygote: forked",
+    "zygote: told of the start",
     "worker: claimed",
     "worker: holds",
     "worker: released",
@@ -30,7 +33,7 @@ fn main() {
     );
 }
 
-/// One worker dies at `point`; at most the task that it was at is lost, and none is done twice.
+/// One worker, or the zygote with one worker, dies at `point`; at most the task that it was at is lost, and none is done twice.
 fn visit(point: &str) {
     let once = std::env::temp_dir().join(format!("millpond-crash-{}", std::process::id()));
     std::fs::write(&once, b"").expect("a file");
@@ -53,7 +56,8 @@ fn visit(point: &str) {
     let lost = results.iter().filter(|r| **r == Err("crashed")).count();
     let most = usize::from(!matches!(
         point,
-        "worker: claimed"
+        "zygote: has an order"
+            | "worker: claimed"
             | "worker: result is committed"
             | "worker: holds nothing"
             | "worker: owes the watcher a signal"

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use millpond_core::pool::job::Target;
-use millpond_core::pool::{Config, PoolError};
+use rustix::process::{Resource, Rlimit};
+
+use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::payload::{Part, Parts};
+use millpond_core::pool::task::NewTask;
+use millpond_core::pool::{Config, Pool, PoolError};
 
 mod support;
 
-use support::{Op, close_and_join, configured, outcomes, pool, submit, submit_with, wait};
+use support::{
+    Op, close_and_join, configured, faulty_pool, outcomes, pool, submit, submit_as, submit_with,
+    wait,
+};
 
 fn main() {
     support::init();
@@ -19,6 +26,10 @@ fn main() {
         ("results_larger_than_the_ring_all_arrive", results_larger_than_the_ring_all_arrive),
         ("a_death_costs_the_running_task_only", a_death_costs_the_running_task_only),
         ("a_crash_ends_a_job_that_fails_fast", a_crash_ends_a_job_that_fails_fast),
+        ("a_function_without_memory_fails_its_task_alone", function_without_memory),
+        ("a_pool_works_while_large_arguments_are_copied", work_during_copies),
+        ("a_pool_that_ends_during_copies_knows_of_the_call", end_during_copies),
+        ("many_large_results_take_few_mappings", many_large_results),
         ("idle_workers_are_replaced", idle_workers_are_replaced),
         ("the_zygote_is_replaced", the_zygote_is_replaced),
         (
@@ -32,6 +43,7 @@ fn main() {
         ("a_death_breaks_a_fragile_pool", a_death_breaks_a_fragile_pool),
         ("a_closed_pool_finishes_and_takes_nothing", a_closed_pool_finishes_and_takes_nothing),
         ("termination_cancels", termination_cancels),
+        ("a_panic_of_the_supervisor_costs_one_pool", a_panic_of_the_supervisor_costs_one_pool),
         ("pools_live_side_by_side", pools_live_side_by_side),
         ("a_dropped_pool_ends", a_dropped_pool_ends),
     ]);
@@ -100,7 +112,113 @@ fn a_crash_ends_a_job_that_fails_fast() {
     close_and_join(&pool);
 }
 
-fn pids(pool: &millpond_core::pool::Pool) -> Vec<u32> {
+/// Runs `test` while files, and so memory that is shared, may not grow beyond 64 KiB.
+fn without_memory(test: impl FnOnce()) {
+    let before = rustix::process::getrlimit(Resource::Fsize);
+    let limited = Rlimit { current: Some(1 << 16), ..before };
+    rustix::process::setrlimit(Resource::Fsize, limited).expect("below the hard limit");
+    test();
+    rustix::process::setrlimit(Resource::Fsize, before).expect("as before");
+}
+
+fn function_without_memory() {
+    let large = vec![1; 1 << 20];
+    let spec = JobSpec { function: &large, label: "large", fail_fast: false, notify: false };
+    let tasks: [(Op, &[u8]); 3] = [(Op::Echo, b"a"), (Op::Echo, b"b"), (Op::Echo, b"c")];
+    for workers in [1, 2] {
+        let pool = pool(workers);
+        without_memory(|| {
+            let (refused, next) = (submit_as(&pool, &spec, &tasks), submit(&pool, &tasks));
+            assert_eq!(outcomes(&pool, refused), vec![Err("no memory"); 3]);
+            assert_eq!(outcomes(&pool, next), [Ok(vec![b'a']), Ok(vec![b'b']), Ok(vec![b'c'])]);
+        });
+        let again = submit_as(&pool, &spec, &tasks);
+        assert_eq!(outcomes(&pool, again), [Ok(vec![b'a']), Ok(vec![b'b']), Ok(vec![b'c'])]);
+        close_and_join(&pool);
+    }
+}
+
+/// Bytes that take a call of the pool to be copied.
+struct Slow<'a>(&'a Pool);
+
+impl Part for Slow<'_> {
+    fn length(&self) -> usize {
+        1 << 20
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        assert_eq!(outcomes(self.0, submit(self.0, &[(Op::Echo, b"x")])), [Ok(vec![b'x'])]);
+        out.fill(7);
+    }
+}
+
+fn work_during_copies() {
+    let pool = pool(1);
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let parts: [&dyn Part; 1] = [&Slow(&pool)];
+    let task = || [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
+    let job = pool.submit(&spec, &mut task(), false).expect("memory");
+    pool.extend(job, &mut task(), true).expect("memory");
+    assert_eq!(outcomes(&pool, job), vec![Ok(vec![7; 1 << 20]); 2]);
+    close_and_join(&pool);
+}
+
+/// Bytes during whose copying something happens.
+struct Meanwhile<F>(F);
+
+impl<F: Fn()> Part for Meanwhile<F> {
+    fn length(&self) -> usize {
+        1 << 20
+    }
+
+    fn copy_to(&self, out: &mut [u8]) {
+        (self.0)();
+        out.fill(7);
+    }
+}
+
+fn end_during_copies() {
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let done = vec![Ok(vec![7; 1 << 20])];
+    for (ends, is) in
+        [(Pool::close as fn(&Pool) -> _, done), (Pool::terminate, vec![Err("cancelled")])]
+    {
+        let pool = pool(1);
+        let part = Meanwhile(|| ends(&pool).expect("our pool"));
+        let parts: [&dyn Part; 1] = [&part];
+        let mut task = [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
+        let job = pool.submit(&spec, &mut task, true).expect("it was begun before");
+        assert_eq!(outcomes(&pool, job), is);
+        close_and_join(&pool);
+        let refused = pool.submit(&spec, &mut [], true);
+        assert!(matches!(refused, Err(PoolError::NotRunning)), "{refused:?}");
+    }
+}
+
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("/proc").lines().count()
+}
+
+fn many_large_results() {
+    const RESULTS: usize = 4_000;
+    let pool = pool(2);
+    let payload = vec![3; 40_000];
+    let before = mappings();
+    let hold = |count| {
+        let job = submit(&pool, &vec![(Op::Echo, payload.as_slice()); count]);
+        wait(&pool, job, Target::All);
+        pool.take_all(job).expect("ours")
+    };
+    let held = hold(RESULTS);
+    assert!(mappings() < before + RESULTS / 20, "{}", mappings());
+    drop(held);
+    drop(hold(200));
+    // Those that are kept for the next ones, of each worker, and of the arguments.
+    assert!(mappings() < before + 120, "{}", mappings());
+    close_and_join(&pool);
+}
+
+fn pids(pool: &Pool) -> Vec<u32> {
     while pool.wait_started(None).expect("ours") != millpond_core::pool::Waited::Reached {}
     pool.workers().expect("ours").iter().filter_map(|w| w.pid).collect()
 }
@@ -189,12 +307,12 @@ fn workers_make_room_after_their_quota() {
 fn what_nobody_has_begun_can_be_cancelled() {
     let pool = pool(1);
     let jobs: Vec<_> = (0..20).map(|_| submit(&pool, &[(Op::Sleep, &[100])])).collect();
-    assert!(pool.cancel(jobs[19]).expect("ours"));
-    assert!(!pool.cancel(jobs[19]).expect("ours"), "it was cancelled before");
+    assert_eq!(pool.cancel(Some(&jobs[19..])).expect("ours"), 1);
+    assert_eq!(pool.cancel(Some(&jobs[19..])).expect("ours"), 0, "it was cancelled before");
     assert_eq!(outcomes(&pool, jobs[19]), [Err("cancelled")]);
     assert_eq!(outcomes(&pool, jobs[0]).len(), 1);
-    assert!(!pool.cancel(jobs[0]).expect("ours"), "it is over");
-    let cancelled = jobs[1..].iter().filter(|&&job| pool.cancel(job).expect("ours")).count();
+    assert_eq!(pool.cancel(Some(&jobs[..1])).expect("ours"), 0, "it is over");
+    let cancelled = pool.cancel(Some(&jobs[1..])).expect("ours");
     assert!((16..=18).contains(&cancelled), "{cancelled}: all but those that ran by then");
     assert_eq!(outcomes(&pool, submit(&pool, &[(Op::Echo, b"on")])), [Ok(b"on".to_vec())]);
     close_and_join(&pool);
@@ -221,14 +339,29 @@ fn a_death_breaks_a_fragile_pool() {
     assert!(outcomes(&pool, submit(&pool, &tasks)).iter().all(Result::is_ok), "ends are no deaths");
     let killed = submit(&pool, &[(Op::Die, b"")]);
     assert_eq!(outcomes(&pool, killed), [Err("crashed")]);
-    let spec = millpond_core::pool::job::JobSpec {
-        function: b"echo",
-        label: "echo",
-        fail_fast: false,
-        notify: false,
-    };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::Broken(_))));
     while pool.wait_ended(None).expect("ours") != millpond_core::pool::Waited::Reached {}
+}
+
+fn a_panic_of_the_supervisor_costs_one_pool() {
+    let (broken, switch) = faulty_pool(2);
+    let sound = pool(2);
+    let job = submit(&broken, &[(Op::Sleep, &[200]), (Op::Sleep, &[200]), (Op::Echo, b"x")]);
+    let idle = pids(&sound);
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    broken.terminate().expect("ours");
+    assert!(outcomes(&broken, job).into_iter().all(|outcome| outcome == Err("cancelled")));
+    close_and_join(&broken);
+    let (next, switch) = faulty_pool(2);
+    let job = submit(&next, &[(Op::Die, b""), (Op::Sleep, &[200]), (Op::Echo, b"x")]);
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(outcomes(&next, job).into_iter().any(|outcome| outcome == Err("cancelled")));
+    close_and_join(&next);
+    idle.into_iter().for_each(kill);
+    let job = submit(&sound, &[(Op::Echo, b"still there")]);
+    assert_eq!(outcomes(&sound, job), [Ok(b"still there".into())]);
+    close_and_join(&sound);
 }
 
 fn a_closed_pool_finishes_and_takes_nothing() {
@@ -236,12 +369,7 @@ fn a_closed_pool_finishes_and_takes_nothing() {
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Sleep, &[5]); 20];
     let job = submit(&pool, &tasks);
     pool.close().expect("ours");
-    let spec = millpond_core::pool::job::JobSpec {
-        function: b"echo",
-        label: "echo",
-        fail_fast: false,
-        notify: false,
-    };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::NotRunning)));
     assert!(outcomes(&pool, job).iter().all(Result::is_ok));
     close_and_join(&pool);

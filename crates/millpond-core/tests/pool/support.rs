@@ -2,15 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use millpond_core::os::exec::Exec;
-use millpond_core::os::fork::{self, Forked, exit_now, fork};
+use millpond_core::os::fork::{self, exit_now};
 use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask, Outcome};
 use millpond_core::pool::worker::{Next, Worker};
-use millpond_core::pool::zygote::client::ZygoteSource;
+use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
 use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 use millpond_core::pool::{Config, Pool, Waited};
 
@@ -36,13 +38,36 @@ pub(crate) enum Op {
 struct ThisProgram;
 
 impl ZygoteSource for ThisProgram {
-    fn start(&self, fds: ZygoteFds) -> io::Result<u32> {
-        let (a, b, c) = (fds.socket.as_raw_fd(), fds.commons.as_raw_fd(), fds.watcher.as_raw_fd());
-        let role = format!("{a} {b} {c} {}", fork::pid());
+    fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
+        let fds = [&fds.socket, &fds.commons, &fds.watcher, &fds.lifeline];
+        let numbers = fds.map(|fd| fd.as_raw_fd().to_string()).join(" ");
+        let role = format!("{numbers} {}", fork::pid());
         let exec = Exec::this_program().variable(ZYGOTE, &role);
-        let exec = exec.inherit(fds.socket.as_fd()).inherit(fds.commons.as_fd());
-        Ok(exec.inherit(fds.watcher.as_fd()).start()?.pid)
+        let exec = fds.into_iter().map(AsFd::as_fd).fold(exec, Exec::inherit);
+        Ok(NewZygote::child(exec.start()?.pid))
     }
+}
+
+/// A source that panics when the supervisor asks for its age, once it is told to.
+struct Faulty(Arc<AtomicBool>);
+
+impl ZygoteSource for Faulty {
+    fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
+        ThisProgram.start(fds)
+    }
+
+    fn ages(&self) -> bool {
+        assert!(!self.0.load(Ordering::Relaxed), "as this test wants it");
+        false
+    }
+}
+
+/// A pool in whose care the supervisor panics from the moment that the switch is set.
+pub(crate) fn faulty_pool(processes: usize) -> (Pool, Arc<AtomicBool>) {
+    let switch = Arc::new(AtomicBool::new(false));
+    let config = Config { processes, tasks_per_worker: None, traced: false, fragile: false };
+    let pool = Pool::start(config, Box::new(Faulty(Arc::clone(&switch)))).expect("a pool");
+    (pool, switch)
 }
 
 /// Becomes a zygote if this process was started as one. Call first in `main`.
@@ -53,21 +78,13 @@ pub(crate) fn init() {
     let numbers: Vec<i32> = role.split(' ').map(|n| n.parse().expect("a number")).collect();
     // SAFETY: the parent passed these descriptors to this process, which has just begun.
     let fd = |index: usize| unsafe { OwnedFd::from_raw_fd(numbers[index]) };
-    let fds = ZygoteFds { socket: fd(0), commons: fd(1), watcher: fd(2) };
-    let mut zygote = Zygote::new(fds, numbers[3].cast_unsigned()).expect("a zygote");
-    loop {
-        let order = zygote.next_order();
-        // SAFETY: this process has one thread.
-        match unsafe { fork() } {
-            Ok(Forked::Child) => {
-                let fds = zygote.become_worker(order).expect("a worker");
-                work(Worker::attach(fds).expect("a link"));
-                exit_now(0);
-            }
-            Ok(Forked::Parent(pid)) => zygote.started(&order, pid).expect("a pidfd"),
-            Err(error) => zygote.failed(&order, &error),
-        }
-    }
+    let fds = ZygoteFds { socket: fd(0), commons: fd(1), watcher: fd(2), lifeline: fd(3) };
+    let zygote = Zygote::new(fds, numbers[4].cast_unsigned()).expect("a zygote");
+    // SAFETY: this process has one thread.
+    let new = unsafe { zygote.serve() }.expect("a worker");
+    new.unblock_signals().expect("a mask");
+    work(Worker::attach(new.fds).expect("a link"));
+    exit_now(0);
 }
 
 fn work(mut worker: Worker) {
@@ -111,6 +128,10 @@ pub(crate) fn submit(pool: &Pool, tasks: &[(Op, &[u8])]) -> JobId {
 
 pub(crate) fn submit_with(pool: &Pool, tasks: &[(Op, &[u8])], fail_fast: bool) -> JobId {
     let spec = JobSpec { function: b"echo", label: "echo", fail_fast, notify: false };
+    submit_as(pool, &spec, tasks)
+}
+
+pub(crate) fn submit_as(pool: &Pool, spec: &JobSpec<'_>, tasks: &[(Op, &[u8])]) -> JobId {
     let parts: Vec<[&dyn Part; 1]> = tasks.iter().map(|(_, bytes)| [bytes as &dyn Part]).collect();
     let mut tasks: Vec<_> = tasks
         .iter()
@@ -122,14 +143,14 @@ pub(crate) fn submit_with(pool: &Pool, tasks: &[(Op, &[u8])], fail_fast: bool) -
             luggage: None,
         })
         .collect();
-    pool.submit(&spec, &mut tasks, true).expect("a running pool")
+    pool.submit(spec, &mut tasks, true).expect("a running pool")
 }
 
 pub(crate) fn wait(pool: &Pool, job: JobId, target: Target) {
     while pool.wait(job, target, None).expect("our pool") != Waited::Reached {}
 }
 
-/// The outcomes of a job; "crashed" and "cancelled" for tasks without a result.
+/// The outcomes of a job; a word for each task without a result.
 pub(crate) fn outcomes(pool: &Pool, job: JobId) -> Vec<Result<Vec<u8>, &'static str>> {
     wait(pool, job, Target::All);
     let outcomes = pool.take_all(job).expect("our pool");
@@ -138,6 +159,7 @@ pub(crate) fn outcomes(pool: &Pool, job: JobId) -> Vec<Result<Vec<u8>, &'static 
         Some(Outcome::Finished { payload, .. }) => Ok(payload.into_bytes()),
         Some(Outcome::Crashed(_)) => Err("crashed"),
         Some(Outcome::Cancelled(_)) => Err("cancelled"),
+        Some(Outcome::NoMemory { .. }) => Err("no memory"),
         None => Err("unfinished"),
     };
     outcomes.into_iter().map(show).collect()

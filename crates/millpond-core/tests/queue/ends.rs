@@ -75,8 +75,8 @@ fn is_closed(queue: &Queue) {
 
 fn joining(point: &'static str) {
     let queue = queue(Options::default());
-    queue.join_end(End::Producers);
-    Child::dies_at(point, || queue.join_end(End::Producers));
+    queue.join_end(End::Producers).expect("memory");
+    Child::dies_at(point, || queue.join_end(End::Producers).expect("memory"));
     put_batch(&queue, Kind::Small, 0);
     assert_eq!(take_batch(&queue, Kind::Small).0, [0]);
     queue.leave_end(End::Producers);
@@ -85,17 +85,17 @@ fn joining(point: &'static str) {
 
 fn arriving(point: &'static str) {
     let queue = queue(Options::default());
-    queue.join_end(End::Producers);
+    queue.join_end(End::Producers).expect("memory");
     queue.send_end(End::Producers);
     queue.leave_end(End::Producers);
-    Child::dies_at(point, || queue.arrive_at_end(End::Producers));
+    Child::dies_at(point, || queue.arrive_at_end(End::Producers).expect("memory"));
     is_closed(&queue);
 }
 
 fn leaving(point: &'static str) {
     let queue = queue(Options::default());
     Child::dies_at(point, || {
-        queue.join_end(End::Producers);
+        queue.join_end(End::Producers).expect("memory");
         queue.leave_end(End::Producers);
     });
     is_closed(&queue);

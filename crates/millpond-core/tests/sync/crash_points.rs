@@ -8,6 +8,7 @@ mod barrier;
 mod bell;
 mod condition;
 mod event;
+mod kept;
 mod lock;
 mod points;
 mod poison;
@@ -18,8 +19,9 @@ use support::Case;
 
 fn main() {
     support::watchdog();
-    let of_primitives: [&[Case]; 7] = [
+    let of_primitives: [&[Case]; 8] = [
         &lock::CASES,
+        &kept::CASES,
         &poison::CASES,
         &semaphore::CASES,
         &event::CASES,

@@ -40,8 +40,7 @@ impl ProcessId {
     }
 
     /// Whether it has not died.
-    #[must_use]
-    pub fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         !world::is_dead(self.pid())
     }
 }

@@ -1,3 +1,4 @@
 //! Memory that processes share; in models, any memory.
 
+pub mod presence;
 pub mod shared;

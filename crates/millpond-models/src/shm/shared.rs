@@ -1,5 +1,7 @@
 //! Typed objects in shared memory.
 
+use crate::os::identity::ProcessId;
+
 /// A type that processes share by its bytes.
 ///
 /// # Safety
@@ -7,4 +9,18 @@
 pub unsafe trait SharedObject: Sync + 'static {
     /// Tells objects of this type from others.
     const KIND: u32;
+
+    /// The object as one that processes can hold, if it is one.
+    fn as_holdable(&self) -> Option<&dyn Holdable> {
+        None
+    }
+}
+
+/// An object that a process can hold.
+pub trait Holdable: Sync {
+    /// Whether the process holds it.
+    fn is_held_by(&self, who: ProcessId) -> bool;
+
+    /// Keeps for good what the caller, who is about to end, holds of it.
+    fn keep(&self, me: ProcessId);
 }

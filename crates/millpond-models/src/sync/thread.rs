@@ -8,3 +8,9 @@ use crate::world;
 pub fn token(me: ProcessId) -> u64 {
     u64::from(me.pid()) << 40 | world::thread()
 }
+
+/// Whether a token is that of a thread of this process.
+#[must_use]
+pub fn is_of(token: u64, process: ProcessId) -> bool {
+    token >> 40 == u64::from(process.pid())
+}

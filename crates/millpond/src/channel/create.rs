@@ -75,6 +75,8 @@ pub fn bounded_channel<T: Message>(capacity: usize) -> Result<(Sender<T>, Receiv
 fn create<T: Message>(capacity: Option<u32>) -> Result<(Sender<T>, Receiver<T>)> {
     let engine = Engine::create(Options { capacity, ..Options::default() });
     let engine = engine.map_err(|source| Cause::Io { what: "make a channel", source })?;
-    let sender = Membership::join(engine.clone(), End::Producers);
-    Ok((Sender::new(sender), Receiver::new(Membership::join(engine, End::Consumers))))
+    let join = |end| Membership::join(engine.clone(), end);
+    let ends = join(End::Producers).and_then(|sender| Ok((sender, join(End::Consumers)?)));
+    let (sender, receiver) = ends.map_err(|source| Cause::Io { what: "make a channel", source })?;
+    Ok((Sender::new(sender), Receiver::new(receiver)))
 }

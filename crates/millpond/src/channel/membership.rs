@@ -1,5 +1,6 @@
 //! One handle's part in keeping an end of a channel open.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_core::channel::queue::{End, Queue as Engine};
@@ -21,9 +22,9 @@ pub(super) struct Membership {
 
 impl Membership {
     /// One more handle of this process.
-    pub(super) fn join(engine: Engine, end: End) -> Self {
-        engine.join_end(end);
-        Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) }
+    pub(super) fn join(engine: Engine, end: End) -> io::Result<Self> {
+        engine.join_end(end)?;
+        Ok(Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) })
     }
 
     /// The queue, for which the process that calls is counted by now.
@@ -40,8 +41,11 @@ impl Membership {
     /// Counts a forked child that uses its copy for the first time.
     #[cold]
     fn count(&self, me: u64) {
-        if self.counted.swap(me, Ordering::Relaxed) != me {
-            self.engine.join_end(self.end);
+        let before = self.counted.swap(me, Ordering::Relaxed);
+        // Where there is no memory to count it, the next use tries again. Meanwhile the channel may
+        // be found closed, which is an error; one more that is never gone would be a hang.
+        if before != me && self.engine.join_end(self.end).is_err() {
+            self.counted.store(before, Ordering::Relaxed);
         }
     }
 
@@ -53,6 +57,9 @@ impl Membership {
     /// Encodes it. What is on its way counts until it has arrived.
     pub(super) fn send<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let sent = ticket::send(self.engine().slot(), kind(self.end), to)?;
+        if ticket::is_rehearsal() {
+            return Ok(sent);
+        }
         self.engine.send_end(self.end);
         let (engine, end) = (self.engine.clone(), self.end);
         ticket::on_recall(move || recall(&engine, end));
@@ -62,7 +69,11 @@ impl Membership {
     pub(super) fn receive<'de, D: Deserializer<'de>>(end: End, from: D) -> Result<Self, D::Error> {
         let arrive = |slot| {
             let engine = Engine::in_slot(slot)?;
-            engine.arrive_at_end(end);
+            if ticket::is_copy() {
+                engine.join_end(end)?;
+            } else {
+                engine.arrive_at_end(end).inspect_err(|_| recall(&engine, end))?;
+            }
             Ok(engine)
         };
         let engine = ticket::receive(kind(end), from, arrive)?;
@@ -87,17 +98,22 @@ pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
     }
 }
 
-/// What tells the ends from each other and from queues in a ticket.
+/// What tells the ends from each other and from queues in a ticket: the high byte, the others being
+/// those of queues.
 fn kind(end: End) -> u32 {
     match end {
-        End::Producers => u32::from_le_bytes(*b"send"),
-        End::Consumers => u32::from_le_bytes(*b"recv"),
+        End::Producers => u32::from_le_bytes(*b"ques"),
+        End::Consumers => u32::from_le_bytes(*b"quer"),
     }
 }
 
 impl Clone for Membership {
     fn clone(&self) -> Self {
-        Self::join(self.engine().clone(), self.end)
+        let counted = AtomicU64::new(0);
+        let clone = Self { engine: self.engine().clone(), end: self.end, counted };
+        // This process is counted already, so that it has a place.
+        clone.count(ProcessId::current().raw());
+        clone
     }
 }
 

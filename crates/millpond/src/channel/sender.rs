@@ -47,7 +47,7 @@ impl<T: Message> Sender<T> {
     /// # Errors
     /// The value comes back in them.
     /// - [`Disconnected`](crate::ErrorKind::Disconnected): all receivers are gone.
-    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded.
+    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded, or would not arrive as it is.
     /// - [`Io`](crate::ErrorKind::Io): there is not enough memory.
     /// - [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn send(&self, value: T) -> Result<(), PutError<T>> {

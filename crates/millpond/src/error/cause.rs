@@ -131,8 +131,6 @@ pub(crate) enum Loss {
     WithZygote,
     /// The worker damaged the memory that it shares with the pool.
     Corrupt,
-    /// The pool's process has no room for what the worker sent.
-    Unmappable,
 }
 
 struct Lost(ExitStatus, Loss);
@@ -146,7 +144,6 @@ impl fmt::Display for Lost {
             }
             Loss::WithZygote => f.write_str("ended with the process that starts the workers"),
             Loss::Corrupt => f.write_str("damaged the memory that it shares with the pool"),
-            Loss::Unmappable => f.write_str("sent a result that this process has no room for"),
         }
     }
 }

@@ -66,13 +66,14 @@ impl<R: DeserializeOwned + 'static> AsyncResult<Vec<R>> {
 }
 
 impl<T> AsyncResult<T> {
-    /// Waits for the result. Getting it again gives the same again, as a value of its own.
+    /// Waits for the result. Getting it again gives the same again, as a value of its own. The ends of
+    /// channels in it keep those open from the first time on as any others do: as long as they live.
     ///
     /// # Errors
     /// Those of [`Pool::apply`](crate::Pool::apply) and [`Pool::map`](crate::Pool::map).
     pub fn get(&self) -> Result<T> {
         self.fetch(None)?;
-        self.collect()
+        self.take_out()
     }
 
     /// As [`get`](AsyncResult::get), but waits for so long at most.
@@ -83,7 +84,7 @@ impl<T> AsyncResult<T> {
     pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
         // What is beyond the end of time is waited for without a limit.
         if self.fetch(Instant::now().checked_add(timeout))? {
-            return self.collect();
+            return self.take_out();
         }
         let index = (self.job.calls == 1).then_some(0);
         Err(self.job.error(index, Cause::TimedOut(timeout)))
@@ -109,7 +110,7 @@ impl<T> AsyncResult<T> {
     /// Whether [`get`](AsyncResult::get) would give a value; `None` as long as it would wait.
     #[must_use]
     pub fn successful(&self) -> Option<bool> {
-        self.ready().then(|| self.get().is_ok())
+        self.ready().then(|| self.fetch(None).is_ok() && self.collect().is_ok())
     }
 
     /// Whether it is there before the deadline.
@@ -125,6 +126,17 @@ impl<T> AsyncResult<T> {
             *outcomes = Some(engine.take_all(id).map_err(|error| self.job.shared.error(error))?);
         }
         Ok(reached)
+    }
+
+    /// The first value has the handles that are on their way in the result; later ones have copies.
+    fn take_out(&self) -> Result<T> {
+        let value = self.collect();
+        for outcome in self.outcomes().iter().flatten().flatten() {
+            if let Outcome::Finished { payload, .. } = outcome {
+                payload.settle();
+            }
+        }
+        value
     }
 
     fn collect(&self) -> Result<T> {

@@ -32,6 +32,10 @@ const MOST_PIDS: usize = 1 << 22;
 
 /// Settings of a [`Pool`], from [`Pool::builder`].
 ///
+/// Workers are this program started again. All of them, also those that take the places of others
+/// later, have the environment and the directory that this process had when the pool was made (or when
+/// the process that forks them was killed and had to be started anew).
+///
 /// ```
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();

@@ -76,7 +76,7 @@ impl Pool {
     fn call<F, A>(&self, function: F, argument: A) -> Result<Job>
     where
         F: Function<(A,)>,
-        F::Output: Serialize + 'static,
+        F::Output: Serialize + DeserializeOwned + 'static,
         A: Serialize + DeserializeOwned + 'static,
     {
         const { must_capture_nothing::<F>() }

@@ -92,7 +92,7 @@ impl<'pool> Chunked<'pool> {
     fn send_all<F, I>(self, function: F, items: I) -> Result<Job>
     where
         F: Function<(I::Item,)>,
-        F::Output: Serialize + 'static,
+        F::Output: Serialize + DeserializeOwned + 'static,
         I: IntoIterator,
         I::Item: Serialize + DeserializeOwned + 'static,
     {
@@ -118,7 +118,7 @@ impl<'pool> Chunked<'pool> {
     fn job<F, A>(&self, function: F, automatic: usize, fail_fast: bool) -> Result<Job>
     where
         F: Function<(A,)>,
-        F::Output: Serialize + 'static,
+        F::Output: Serialize + DeserializeOwned + 'static,
         A: DeserializeOwned + 'static,
     {
         const { must_capture_nothing::<F>() }
@@ -133,7 +133,10 @@ impl<'pool> Chunked<'pool> {
     }
 }
 
-fn fill<A: Serialize + 'static>(mut job: Job, items: impl IntoIterator<Item = A>) -> Result<Job> {
+fn fill<A>(mut job: Job, items: impl IntoIterator<Item = A>) -> Result<Job>
+where
+    A: Serialize + DeserializeOwned + 'static,
+{
     for item in items {
         if job.push(item)? && job.is_worth_sending() {
             job.send(false)?;

@@ -97,7 +97,7 @@ impl<I: Iterator, R> Stream<I, R> {
 impl<I, R> Stream<I, R>
 where
     I: Iterator,
-    I::Item: Serialize + 'static,
+    I::Item: Serialize + DeserializeOwned + 'static,
     R: DeserializeOwned + 'static,
 {
     fn next(&mut self) -> Option<Result<R>> {
@@ -270,7 +270,7 @@ macro_rules! iterator {
         impl<I, R> Iterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + 'static,
+            I::Item: Serialize + DeserializeOwned + 'static,
             R: DeserializeOwned + 'static,
         {
             type Item = Result<R>;
@@ -283,7 +283,7 @@ macro_rules! iterator {
         impl<I, R> FusedIterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + 'static,
+            I::Item: Serialize + DeserializeOwned + 'static,
             R: DeserializeOwned + 'static,
         {
         }

@@ -6,6 +6,7 @@ use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::frame;
 use super::reply::Calls;
@@ -75,7 +76,10 @@ impl Job {
     }
 
     /// Adds a call. `true` if that completes a chunk.
-    pub(super) fn push<A: Serialize + 'static>(&mut self, argument: A) -> Result<bool> {
+    pub(super) fn push<A>(&mut self, argument: A) -> Result<bool>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+    {
         if !self.open {
             let bytes = self.spare.pop().unwrap_or_default();
             self.chunks.push(Chunk { bytes, calls: 0, sent: SentItems::default() });

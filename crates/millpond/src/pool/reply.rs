@@ -1,9 +1,10 @@
 //! What comes back from a worker, and what it means to the caller.
 
 use std::borrow::Cow;
+use std::io;
 
 use millpond_core::pool::payload::Payload;
-use millpond_core::pool::task::{Breakage, Crash, CrashCause, FORMAT, Outcome, Reason};
+use millpond_core::pool::task::{Breakage, Crash, CrashCause, FORMAT, Outcome, Reason, Wanted};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::frame::Frames;
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error, Loss, Result, Subject};
 use crate::panic::PanicReport;
+use crate::ticket;
 
 /// The status of a task that has a result: an encoded value, or a chunk of frames.
 pub(super) const RETURNED: u8 = 0;
@@ -77,7 +79,7 @@ pub(super) fn broken(breakage: &Breakage) -> Cause {
             let message = format!("its workers end before they are ready, the last one {status}");
             (message, None)
         }
-        // Of pools that are to be fragile, which this door's never are.
+        // Of pools that are to be fragile, which this binding's never are.
         Breakage::WorkerDied { pid, status } => (format!("worker {pid} {status}"), None),
         Breakage::CannotStart(error) => (format!("no worker can be started: {error}"), None),
     };
@@ -106,14 +108,14 @@ impl Calls {
                 let mut frames = Frames(payload.part(0));
                 for at in 0..self.count {
                     take(match frames.next() {
-                        Some((false, bytes)) => self.decode(at, Cow::Borrowed(bytes)),
+                        Some((false, bytes)) => self.decode(at, payload, bytes),
                         Some((true, bytes)) => Err(self.failure(at, bytes)),
                         None => Err(self.failure(at, &[])),
                     });
                 }
             }
             Outcome::Finished { status, payload } if has_returned(*status) => {
-                take(self.decode(0, bytes(payload)));
+                take(self.decode(0, payload, payload.part(0)));
             }
             Outcome::Finished { payload, .. } => {
                 (0..self.count).for_each(|at| take(Err(self.failure(at, payload.part(0)))));
@@ -124,11 +126,20 @@ impl Calls {
             Outcome::Cancelled(reason) => {
                 (0..self.count).for_each(|at| take(Err(self.cancelled(at, reason))));
             }
+            Outcome::NoMemory { wanted, error } => {
+                (0..self.count).for_each(|at| take(Err(self.no_memory(at, *wanted, error))));
+            }
         }
     }
 
-    fn decode<R: DeserializeOwned + 'static>(&self, at: u32, bytes: Cow<'_, [u8]>) -> Result<R> {
-        codec::decode(bytes).map_err(|error| self.error(at, None, Cause::Codec(error)))
+    fn decode<R>(&self, at: u32, payload: &Payload, bytes: &[u8]) -> Result<R>
+    where
+        R: DeserializeOwned + 'static,
+    {
+        let decode = || codec::decode(Cow::Borrowed(bytes));
+        // The outcome keeps its handles until it is settled, however often it is decoded.
+        let decoded = if payload.has_attachments() { ticket::copying(decode) } else { decode() };
+        decoded.map_err(|error| self.error(at, None, Cause::Codec(error)))
     }
 
     fn failure(&self, at: u32, bytes: &[u8]) -> Error {
@@ -143,7 +154,6 @@ impl Calls {
         let cause = match crash.cause {
             CrashCause::ZygoteDied => lost(Loss::WithZygote),
             CrashCause::Corrupt => lost(Loss::Corrupt),
-            CrashCause::Unmappable => lost(Loss::Unmappable),
             CrashCause::Died if at == crash.item => Cause::Crashed(status),
             CrashCause::Died => lost(Loss::WithTask(self.first + u64::from(crash.item))),
         };
@@ -153,9 +163,19 @@ impl Calls {
     fn cancelled(&self, at: u32, reason: &Reason) -> Error {
         let cause = match reason {
             Reason::Broken(breakage) => broken(breakage),
-            Reason::Terminated | Reason::JobFailed => Cause::Terminated,
+            Reason::Terminated | Reason::Cancelled | Reason::JobFailed => Cause::Terminated,
         };
         self.error(at, None, cause)
+    }
+
+    fn no_memory(&self, at: u32, wanted: Wanted, error: &io::Error) -> Error {
+        let what = match wanted {
+            Wanted::Function => "send its function to a worker",
+            Wanted::Result => "take in its result",
+        };
+        // Shared by all calls of the chunk, so it is told by its kind and message.
+        let source = io::Error::new(error.kind(), error.to_string());
+        self.error(at, None, Cause::Io { what, source })
     }
 
     fn error(&self, at: u32, pid: Option<u32>, cause: Cause) -> Error {
@@ -167,8 +187,4 @@ impl Calls {
 /// Whether the task did not fail as a whole, in whatever format its result is.
 fn has_returned(status: u8) -> bool {
     status & !FORMAT == RETURNED
-}
-
-fn bytes(payload: &Payload) -> Cow<'_, [u8]> {
-    Cow::Borrowed(payload.part(0))
 }

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use millpond_core::pool::job::Target;
+use millpond_core::pool::payload::when_settled;
 use millpond_core::pool::task::JobId;
 use millpond_core::pool::{PoolError, Waited};
 
 use super::reply;
+use crate::channel::membership::recall_of_kind;
 use crate::error::{Cause, Error, Result, Subject};
 
 const RUNNING: u8 = 0;
@@ -34,6 +36,7 @@ pub(super) enum State {
 
 impl Shared {
     pub(super) fn new(engine: millpond_core::pool::Pool, processes: usize) -> Self {
+        when_settled(recall_of_kind);
         Self { engine, processes, asked_for: AtomicU8::new(RUNNING) }
     }
 

@@ -21,7 +21,7 @@ impl Shipped {
     pub(super) fn of<F, Args>(function: F) -> Result<Self>
     where
         F: Function<Args>,
-        F::Output: Serialize + 'static,
+        F::Output: Serialize + DeserializeOwned + 'static,
         Args: DeserializeOwned + 'static,
     {
         let id = FunctionId::of::<F, Args>(function)?;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::process;
 use std::time::{Duration, Instant};
 
-use millpond_core::os::fork::{self, Owner};
+use millpond_core::os::fork;
 use millpond_core::pool::payload::Parts;
 use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Assignment, Next, Worker};
@@ -25,6 +25,9 @@ const FOR_ARRIVALS: Duration = Duration::from_secs(1);
 /// A buffer for results that has grown beyond this is not kept.
 const WORTH_KEEPING: usize = 1 << 20;
 
+/// The exit code of a Rust program whose main thread panicked.
+const PANICKED: i32 = 101;
+
 /// How a task's function is applied to its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,8 +40,9 @@ pub(super) enum Op {
 
 /// Works until there is nothing more to do, and ends the process.
 pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
-    let owner = Owner::current();
-    if let Err(what) = initialize(briefing) {
+    let initialized = initialize(briefing);
+    end_if_forked(&worker, &initialized);
+    if let Err(what) = initialized {
         let account = encoded(what);
         // Without room for the account the pool only learns that its workers end.
         let _ = worker.unfit(FAILED, Parts(&[&account]));
@@ -56,10 +60,6 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
                     ticket::collecting(|| perform(&worker, &task, briefing, &mut result));
                 // Its arguments may lie in memory that the pool wants back.
                 drop(task);
-                if !owner.is_current() {
-                    // The function has forked, and this is the fork: the task is not its to end.
-                    process::exit(0);
-                }
                 sent_handles |= !tickets.is_empty();
                 finish(&mut worker, status, &result, &tickets);
                 result.clear();
@@ -108,7 +108,9 @@ fn perform(worker: &Worker, task: &Assignment, briefing: &Briefing, result: &mut
         Err(error) => return fail(What::Arguments(error.to_string()), result),
     };
     if task.op == Op::Call as u8 {
-        return match call(entry, Cow::Borrowed(arguments), result) {
+        let called = call(entry, Cow::Borrowed(arguments), result);
+        end_if_forked(worker, &called);
+        return match called {
             Ok(()) => RETURNED,
             Err(what) => fail(what, result),
         };
@@ -117,6 +119,7 @@ fn perform(worker: &Worker, task: &Assignment, briefing: &Briefing, result: &mut
         worker.at_items(item, 1);
         let start = frame::begin(result);
         let called = call(entry, Cow::Borrowed(argument), result);
+        end_if_forked(worker, &called);
         let failed = called.is_err();
         if let Err(what) = called {
             result.extend_from_slice(&encoded(what));
@@ -136,6 +139,15 @@ fn call(entry: EntryPoint, arguments: Cow<'_, [u8]>, out: &mut Vec<u8>) -> Resul
             out.truncate(before);
             Err(What::Panicked(report))
         }
+    }
+}
+
+/// Ends this process if the function has forked and this is the child: neither the task nor the items
+/// that are left are the child's to do. It ends as a program does whose `main` has returned, or
+/// panicked, which the panic hook has told by then.
+fn end_if_forked(worker: &Worker, called: &Result<(), What>) {
+    if worker.is_foreign() {
+        process::exit(if matches!(called, Err(What::Panicked(_))) { PANICKED } else { 0 });
     }
 }
 

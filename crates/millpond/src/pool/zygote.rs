@@ -4,10 +4,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::{fs, io, process};
 
 use millpond_core::os::exec::Exec;
-use millpond_core::os::fork::{Forked, fork};
 use millpond_core::os::pidfd::PidFd;
 use millpond_core::pool::worker::Worker;
-use millpond_core::pool::zygote::client::ZygoteSource;
+use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
 use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 
 use super::briefing::Briefing;
@@ -29,69 +28,61 @@ pub(super) struct Source {
 }
 
 impl ZygoteSource for Source {
-    fn start(&self, fds: ZygoteFds) -> io::Result<u32> {
+    fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
         let (briefing, owner) = (self.briefing.to_file()?, PidFd::current()?);
-        let (socket, commons, watcher) =
-            (fds.socket.as_fd(), fds.commons.as_fd(), fds.watcher.as_fd());
+        let (socket, commons) = (fds.socket.as_fd(), fds.commons.as_fd());
+        let (watcher, lifeline) = (fds.watcher.as_fd(), fds.lifeline.as_fd());
         let (briefing, owner) = (briefing.as_fd(), owner.as_fd());
         let role = Role::Zygote {
             socket: socket.as_raw_fd(),
             commons: commons.as_raw_fd(),
             watcher: watcher.as_raw_fd(),
+            lifeline: lifeline.as_raw_fd(),
             briefing: briefing.as_raw_fd(),
             owner: owner.as_raw_fd(),
         };
         let exec = Exec::this_program().variable(role::VARIABLE, &role.to_text());
-        let exec =
-            [socket, commons, watcher, briefing, owner].into_iter().fold(exec, Exec::inherit);
-        Ok(exec.start()?.pid)
+        let inherited = [socket, commons, watcher, lifeline, briefing, owner];
+        let exec = inherited.into_iter().fold(exec, Exec::inherit);
+        Ok(NewZygote::child(exec.start()?.pid))
     }
 }
 
 /// Does what this process was started for, and ends it. The descriptors are those of
 /// [`Role::Zygote`], in that order.
-pub(crate) fn run(fds: [RawFd; 5]) -> ! {
+pub(crate) fn run(fds: [RawFd; 6]) -> ! {
     let Err(error) = serve(fds);
     eprintln!("millpond: this child cannot read what it is to do: {error}");
     process::exit(NOT_RUN)
 }
 
-fn serve(fds: [RawFd; 5]) -> io::Result<std::convert::Infallible> {
+fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     let mut adopted = Vec::with_capacity(fds.len());
     for fd in fds {
         adopted.push(adopt(fd)?);
     }
-    let fds: [OwnedFd; 5] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-    let [socket, commons, watcher, briefing, owner] = fds;
+    let fds: [OwnedFd; 6] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+    let [socket, commons, watcher, lifeline, briefing, owner] = fds;
     let briefing = Briefing::from_file(briefing)?;
-    let mut owner = Some(PidFd::from(owner));
+    let owner = PidFd::from(owner);
     leave_stdin();
     // Here once, rather than in every worker.
     panic::install_hook(|_| {});
     Image::of_this_program();
-    let single = has_one_thread();
-    let mut zygote = Zygote::new(ZygoteFds { socket, commons, watcher }, briefing.owner_pid)?;
-    loop {
-        let order = zygote.next_order();
-        if !single {
+    let fds = ZygoteFds { socket, commons, watcher, lifeline };
+    let mut zygote = Zygote::new(fds, briefing.owner_pid)?;
+    if !has_one_thread() {
+        loop {
+            let order = zygote.next_order();
             zygote.failed(&order, &rustix::io::Errno::DEADLK.into());
-            continue;
-        }
-        // SAFETY: this process has one thread, as was looked at, and starts none.
-        match unsafe { fork() } {
-            Ok(Forked::Child) => {
-                let number = order.worker;
-                let worker = zygote.become_worker(order).and_then(Worker::attach)?;
-                if let Some(owner) = owner.take() {
-                    identity(&briefing, number, owner).assume();
-                }
-                worker::run(worker, &briefing);
-            }
-            // The engine has dealt with a failure to watch the worker.
-            Ok(Forked::Parent(pid)) => drop(zygote.started(&order, pid)),
-            Err(error) => zygote.failed(&order, &error),
         }
     }
+    // SAFETY: this process has one thread, as was looked at, and starts none.
+    let new = unsafe { zygote.serve() }?;
+    new.unblock_signals()?;
+    let worker = Worker::attach(new.fds)?;
+    identity(&briefing, new.number, owner).assume();
+    worker::run(worker, &briefing);
 }
 
 /// Whether it is safe to fork. What ran before `init` may have started threads.

@@ -78,7 +78,7 @@ impl<T: Message> Queue<T> {
     ///
     /// # Errors
     /// The value comes back in them.
-    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded.
+    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded, or would not arrive as it is.
     /// - [`Io`](crate::ErrorKind::Io): there is not enough memory.
     /// - [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn put(&self, value: T) -> std::result::Result<(), PutError<T>> {

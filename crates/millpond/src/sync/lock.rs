@@ -42,8 +42,9 @@ use crate::ticket;
 /// }
 /// ```
 ///
-/// When the holder dies, or panics while it has a guard, the next one learns of it by a
-/// [`PoisonError`](super::PoisonError), and holds the lock all the same.
+/// When the holder is killed or fails, or panics while it has a guard, the next one learns of it by
+/// a [`PoisonError`](super::PoisonError), and holds the lock all the same. A holder that ends
+/// [normally](super#deaths-and-panics) keeps it.
 #[derive(Clone)]
 pub struct Lock(Arc<Shared<engine::Lock>>);
 

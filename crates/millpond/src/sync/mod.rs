@@ -46,15 +46,21 @@
 //!
 //! A process may be killed at any instant, and nobody waits for the dead:
 //!
-//! - *The holder of a lock dies*, or panics while it has a guard: the next one gets the guard
-//!   within a [`PoisonError`], which says what happened and in which process. It is told once;
+//! - *The holder of a lock is killed or fails*, or panics while it has a guard: the next one gets the
+//!   guard within a [`PoisonError`], which says what happened and in which process. It is told once;
 //!   after that the lock is as any other.
-//! - *A process that has permits of a semaphore dies*: they are given back.
+//! - *A process that has permits of a semaphore is killed or fails*: they are given back.
 //! - *A party of a barrier dies* after it arrived: the barrier breaks, and who waits learns of it.
 //! - *A process that waits dies*: the others do not notice. A notification that had reached it
 //!   goes to another waiter.
 //!
 //! Waiters look every 50 ms whether those that they wait for are alive.
+//!
+//! A process that ends normally (its function returned, or its program ended with status 0) keeps
+//! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
+//! as one of the standard library's would, until somebody [releases](Lock::release) it; permits that
+//! it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
+//! `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers
 //!

@@ -76,8 +76,9 @@ use crate::ticket;
 ///
 /// # Deaths and panics
 ///
-/// When the holder dies, or panics, the next one gets the guard in a
-/// [`PoisonError`](super::PoisonError), and after that the mutex is as any other.
+/// When the holder is killed or fails, or panics, the next one gets the guard in a
+/// [`PoisonError`](super::PoisonError), and after that the mutex is as any other. A holder that ends
+/// [normally](super#deaths-and-panics) with a guard that it leaked keeps the mutex locked.
 ///
 /// # Order
 ///

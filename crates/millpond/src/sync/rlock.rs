@@ -32,8 +32,9 @@ use crate::ticket;
 /// # }
 /// ```
 ///
-/// When the holder dies, or panics while it has a guard, the next one learns of it by a
-/// [`PoisonError`](super::PoisonError), and holds the lock all the same, once.
+/// When the holder is killed or fails, or panics while it has a guard, the next one learns of it by
+/// a [`PoisonError`](super::PoisonError), and holds the lock all the same, once. A holder that ends
+/// [normally](super#deaths-and-panics) keeps it.
 #[derive(Clone)]
 pub struct RLock(Arc<Shared<engine::RLock>>);
 

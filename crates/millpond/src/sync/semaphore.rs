@@ -39,7 +39,9 @@ use crate::ticket;
 /// # Whose permits
 ///
 /// As long as every permit is given back by a process that has one, permits belong to processes,
-/// and those of a dead process are given back within 50 ms of somebody waiting. Once a process
+/// and those of a process that was killed or failed are given back within 50 ms of somebody waiting.
+/// A process that ends [normally](super#deaths-and-panics) keeps those that it has
+/// [forgotten](Permit::forget), as tickets that were used. Once a process
 /// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
 /// permits are messages that belong to nobody, and nothing is given back from then on. Up to 13
 /// processes that have permits at the same time are told apart; what others have is not given back.
@@ -179,8 +181,8 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Keeps the permit beyond this value, until the process [releases](Semaphore::release) it or
-    /// ends.
+    /// Keeps the permit beyond this value, until the process [releases](Semaphore::release) it or is
+    /// killed or fails: one that ends normally keeps it for good.
     pub fn forget(self) {
         std::mem::forget(self);
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
-use crate::shm::heap::{BLOCK_HEADER, FREE, LENT, class_of, state};
+use crate::shm::heap::{BLOCK_HEADER, FREE, LENT, class_of, is_free, state};
 use crate::sync::local::Local;
 
 /// The most blocks that a sender keeps, and the most bytes of memory they may have. A pipe carries
@@ -53,7 +53,7 @@ impl Blocks {
             while blocks.len() > MOST || resident(blocks) > MOST_BYTES {
                 // A free one has no use for a receiver. Of the lent ones, the first is the least
                 // likely to come back.
-                let index = blocks.iter().position(Block::is_free).unwrap_or(0);
+                let index = blocks.iter_mut().position(Block::is_free).unwrap_or(0);
                 dropped.push(blocks.remove(index));
             }
             dropped
@@ -73,7 +73,7 @@ fn take_free(blocks: &mut Vec<Block>, class: usize) -> Option<Block> {
         blocks.clear();
     }
     // The one that was used last is warm in the caches too.
-    let index = blocks.iter().rposition(|b| b.map.length() == class && b.is_free())?;
+    let index = blocks.iter_mut().rposition(|b| b.map.length() == class && b.is_free())?;
     Some(blocks.remove(index))
 }
 
@@ -92,10 +92,9 @@ impl Block {
         Ok(())
     }
 
-    fn is_free(&self) -> bool {
-        // In a forked child the block is its parent's. Acquire: the receiver's last reads come before
-        // whatever is done with the block next.
-        self.owner.is_current() && state(&self.map).load(Ordering::Acquire) == FREE
+    fn is_free(&mut self) -> bool {
+        // In a forked child the block is its parent's.
+        self.owner.is_current() && is_free(&self.map, &mut self.warm)
     }
 
     /// Room for a payload of `length` bytes, which was asked for when the block was taken.

@@ -12,6 +12,7 @@ use super::mappings::Mappings;
 use super::outgoing::{LARGEST_PACKET, Outgoing};
 use super::packet::PREFIX;
 use super::rings::{MaybeAttached, Rings};
+use crate::os::refused::error_of;
 use crate::pool::payload::Parts;
 
 /// What each end asks the system for: more small messages fit, so that fewer wake-ups are needed.
@@ -64,7 +65,8 @@ impl End {
     pub fn pair() -> io::Result<(Self, Self)> {
         let flags = SocketFlags::CLOEXEC;
         let (a, b) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .map_err(error_of("socketpair"))?;
         for end in [&a, &b] {
             // What is more than the system allows is cut to that.
             sockopt::set_socket_send_buffer_size(end, BUFFER_SIZE)?;

@@ -4,13 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::SealFlags;
-
 use super::blocks::{MOST, MOST_BYTES};
 use super::error::ReceiveError;
-use crate::os::map::Mapping;
+use crate::os::memfd;
 use crate::shm::heap::BLOCK_HEADER;
 use crate::shm::lease::Lease;
+use crate::shm::mapped::MappedBlocks;
 use crate::sync::local::Local;
 
 /// Which memory a descriptor leads to. It is not given away again while we have it mapped.
@@ -18,7 +17,7 @@ type Identity = (u64, u64);
 
 /// What one end has mapped, the newest last.
 #[derive(Debug, Default)]
-pub(super) struct Mappings(Local<Vec<(Identity, Arc<Mapping>)>>);
+pub(super) struct Mappings(Local<Vec<(Identity, Arc<MappedBlocks>)>>);
 
 impl Mappings {
     /// The payload of `length` bytes in the block behind `fd`.
@@ -28,8 +27,14 @@ impl Mappings {
         let stat = rustix::fs::fstat(&fd).map_err(|e| ReceiveError::System(e.into()))?;
         let identity = (stat.st_dev, stat.st_ino);
         let known = self.0.with(|known| {
-            let found = known.iter().rfind(|(other, _)| *other == identity);
-            found.map(|(_, map)| Arc::clone(map))
+            let found = known.iter().rposition(|(other, _)| *other == identity)?;
+            let map = Arc::clone(&known[found].1);
+            if !map.can_be_used_again() {
+                // A fork has made it private, for those who read it.
+                known.remove(found);
+                return None;
+            }
+            Some(map)
         });
         let map = match known {
             Some(map) => map,
@@ -47,20 +52,22 @@ impl Mappings {
         fd: &OwnedFd,
         identity: Identity,
         size: i64,
-    ) -> Result<Arc<Mapping>, ReceiveError> {
+    ) -> Result<Arc<MappedBlocks>, ReceiveError> {
         let size = usize::try_from(size).ok().filter(|size| *size > BLOCK_HEADER);
         let size = size.ok_or(ReceiveError::Damaged)?;
         // What could shrink could vanish under a reader.
-        let seals = rustix::fs::fcntl_get_seals(fd).map_err(|_| ReceiveError::Damaged)?;
-        if !seals.contains(SealFlags::SHRINK) {
+        if !memfd::cannot_shrink(fd.as_fd()) {
             return Err(ReceiveError::Damaged);
         }
-        let map = Mapping::new(fd.as_fd(), 0, size).map_err(ReceiveError::NoRoom)?;
+        let map = MappedBlocks::new(fd.as_fd(), 0, size).map_err(ReceiveError::NoRoom)?;
         let map = Arc::new(map);
+        if !map.can_be_used_again() {
+            return Ok(map);
+        }
         let dropped = self.0.with(|known| {
             known.push((identity, Arc::clone(&map)));
             let mut bytes = 0;
-            let fits = |(_, map): &&(Identity, Arc<Mapping>)| {
+            let fits = |(_, map): &&(Identity, Arc<MappedBlocks>)| {
                 bytes += map.length() as u64;
                 // A block has up to twice the length of its payload.
                 bytes <= 2 * MOST_BYTES

@@ -8,7 +8,7 @@
 //! │ tag │ side  │ 0        │ number        │ one of the first two           tag = NUMBERED
 //! ```
 //!
-//! Numbers are little-endian. *Kind* belongs to the door that sends; *parts* is how many the payload
+//! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the payload
 //! has, one at least. The padding of a block's packet has no meaning but its size: it makes the kernel count a
 //! large message as such. Bells and numbered packets come from who has rings beside the socket;
 //! *side* is which end that is. See README.md.
@@ -81,7 +81,7 @@ impl Prefix {
 pub enum Packet<'a> {
     /// The message is in the packet.
     Inline {
-        /// The door's mark.
+        /// The binding's mark.
         kind: u8,
         /// How many parts the payload has.
         parts: u32,
@@ -90,7 +90,7 @@ pub enum Packet<'a> {
     },
     /// The message is in the block whose descriptor came with the packet.
     Block {
-        /// The door's mark.
+        /// The binding's mark.
         kind: u8,
         /// How many parts the payload has.
         parts: u32,

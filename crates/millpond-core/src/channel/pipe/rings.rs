@@ -8,13 +8,12 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use rustix::fs::SealFlags;
-
 use super::lane::{Lane, Records, Words};
 use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::presence::Presence;
 use crate::sync::robust::{RobustWord, Taken};
 
 /// How old a sender's knowledge of the other end may be. No process dies, is waited for and is
@@ -35,6 +34,8 @@ struct Layout {
 /// The rings of one pipe, as this process has them mapped.
 #[derive(Debug)]
 pub struct Rings {
+    /// Dropped before what it refers to.
+    _presence: Presence,
     fd: OwnedFd,
     map: Mapping,
 }
@@ -54,8 +55,7 @@ impl Rings {
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let size = rustix::fs::fstat(&fd)?.st_size;
         // What could shrink could vanish under a reader.
-        let seals = rustix::fs::fcntl_get_seals(&fd).unwrap_or(SealFlags::empty());
-        if usize::try_from(size) != Ok(size_of::<Layout>()) || !seals.contains(SealFlags::SHRINK) {
+        if usize::try_from(size) != Ok(size_of::<Layout>()) || !memfd::cannot_shrink(fd.as_fd()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Self::map(fd)
@@ -63,7 +63,8 @@ impl Rings {
 
     fn map(fd: OwnedFd) -> io::Result<Self> {
         let map = Mapping::new(fd.as_fd(), 0, size_of::<Layout>())?;
-        Ok(Self { fd, map })
+        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        Ok(Self { _presence: presence, fd, map })
     }
 
     fn layout(&self) -> &Layout {

@@ -2,28 +2,30 @@
 //! one.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::layout::{Holding, UNIT, UNITS};
 use crate::channel::queue::memory::{Memory, Place};
 use crate::os::clock::Instant;
+use crate::os::fork::Owner;
 use crate::os::identity::ProcessId;
-use crate::shm::inheritance::Receipt;
+use crate::shm::loans::{self, Lender, Loan, Part, State};
 
 /// Shared memory with the bytes of one item, which may be read and written in place and goes back
 /// to the queue when dropped.
 ///
-/// A forked child has a copy of this value, not the block: dropping it there does nothing. A block
-/// that was held during a fork goes back only when the process that received it ends, so the child
-/// may read it until then.
+/// A forked child has a copy of this value, not the block, which it does not give back. What was
+/// [lent](Self::lend) to readers before is a copy there too.
 #[derive(Debug)]
 pub struct Block {
     memory: Arc<Memory>,
     place: Place,
     unit: usize,
     length: usize,
-    receipt: Receipt,
+    holder: Owner,
+    /// Since its address was given away.
+    loan: OnceLock<Loan>,
     /// Whether it goes back when this is dropped.
     is_held: bool,
 }
@@ -50,8 +52,7 @@ impl Block {
             allocated => allocated?,
         };
         let place = memory.place(unit, units).inspect_err(|_| memory.free(unit))?;
-        let (memory, receipt) = (Arc::clone(memory), Receipt::new());
-        Ok(Self { memory, place, unit, length, receipt, is_held: true })
+        Ok(Self::at(memory, place, unit, length, true))
     }
 
     /// The block that the record of this item names, checked. It is not the caller's before it
@@ -72,9 +73,13 @@ impl Block {
         if !is_whole {
             return Err(Trouble::Corrupt);
         }
-        let place = memory.place(unit, units)?;
-        let (memory, receipt) = (Arc::clone(memory), Receipt::new());
-        Ok(Self { memory, place, unit, length, receipt, is_held: false })
+        let place = memory.place_received(unit, units)?;
+        Ok(Self::at(memory, place, unit, length, false))
+    }
+
+    fn at(memory: &Arc<Memory>, place: Place, unit: usize, length: usize, is_held: bool) -> Self {
+        let (memory, holder, loan) = (Arc::clone(memory), Owner::current(), OnceLock::new());
+        Self { memory, place, unit, length, holder, loan, is_held }
     }
 
     /// Takes the block of an item that is taken now.
@@ -101,10 +106,18 @@ impl Block {
         self.is_held = false;
     }
 
-    /// The first byte; valid and writable as long as the block lives.
+    /// The first byte, for readers that a fork may duplicate: valid and writable as long as the block
+    /// or, in forked children, its copy lives. `None` if they need a copy.
     #[must_use]
-    pub fn start(&self) -> NonNull<u8> {
-        self.place.start
+    pub fn lend(&self) -> Option<NonNull<u8>> {
+        let part = self.part();
+        let lender = || Arc::clone(&self.memory) as Arc<dyn Lender>;
+        self.loan.get_or_init(|| loans::begin(lender(), part));
+        Some(part.start)
+    }
+
+    fn part(&self) -> Part {
+        Part { start: self.place.start, length: self.length, block: self.unit }
     }
 
     /// How many bytes the item has.
@@ -130,7 +143,13 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if self.is_held && self.receipt.is_sole() {
+        // SAFETY: a fork has made it private, and its readers are gone.
+        let share_again = || unsafe { self.memory.share_again(&self.place, self.part()) }.is_ok();
+        let is_lent = match self.loan.get() {
+            None => self.is_held && self.holder.is_current(),
+            Some(loan) => loan.end(share_again) == State::Lent,
+        };
+        if is_lent {
             self.memory.free(self.unit);
         }
     }

@@ -216,6 +216,7 @@ impl Queue {
         }
         crash_point!("queue: entered to get");
         let most = usize::try_from(available).map_or(most, |available| available.min(most));
+        let place = memory.place_for_tasks(&get).map_err(Trouble::from)?;
         let before = buffer.len();
         let (n, position) = self.read_records(standing, most, buffer, sink).inspect_err(|_| {
             buffer.truncate(before);
@@ -226,7 +227,7 @@ impl Queue {
             block.take();
             crash_point!("queue: block is taken");
         }
-        memory.note_taken(&get, n);
+        memory.note_taken(&get, place, n);
         if position.unit() != standing.position.unit() {
             memory.free_segments(&get, standing.position, position);
         }

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::grace::GracedWord;
-use crate::channel::queue::layout::{Holding, MAP_START, UNIT, UNITS, Unit, WINDOW};
+use crate::channel::queue::layout::{Holding, MAP_START, PAGE, UNIT, UNITS, Unit, WINDOW};
 use crate::channel::queue::memory::{Memory, file_offset};
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -27,7 +27,6 @@ const WARM_LIMIT: u64 = 1024;
 /// The same in bytes, for tests.
 #[cfg(test)]
 pub(super) const WARM_BYTES: u64 = WARM_LIMIT * UNIT as u64;
-const PAGE: usize = 4096;
 /// The name of no process.
 const NOBODY: u64 = 0;
 

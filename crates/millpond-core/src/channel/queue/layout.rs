@@ -1,18 +1,21 @@
 //! Where things lie in the memory of a queue.
 //!
 //! ```text
-//! 0          64         MAP_START                  HEAP_START                       LENGTH
-//! │ (Region) │ control  │ unit map                 │ heap: units of 64 KiB          │
-//! └── real pages ───────┴── pages as units are used ┴── pages as blocks are used ────┘
-//! └── mapped by every process ──────────────────────┴── mapped in windows, when used ┘
+//! 0          64         MAP_START      TALLY_START    HEAP_START               at most LENGTH
+//! │ (Region) │ control  │ unit map     │ tallies      │ heap: units of 64 KiB          │
+//! └── real pages ───────┴── pages as they are used ───┴── pages as blocks are used ────┘
+//! └── mapped by every process ────────────────────────┴── mapped in windows, when used ┘
 //! ```
 //!
-//! The file has its full length from the start: only what is used costs memory, and nobody needs to
-//! agree on growing it.
+//! The file ends behind the last unit that was ever reserved: reserving a unit makes it as long as
+//! that takes, so nobody needs to agree on growing it, and a limit on the size of files bounds what
+//! is used.
 
+use crate::channel::queue::tally::PLACES_LENGTH;
 use crate::shm::region::HEADER;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) const PAGE: usize = 4096;
 /// What memory is handed out in.
 pub(super) const UNIT: usize = 64 << 10;
 /// How many units a queue can have: 128 GiB.
@@ -21,11 +24,13 @@ pub(super) const UNITS: usize = 1 << 21;
 pub(super) const WINDOW: usize = 1 << 10;
 /// Where the unit map begins.
 pub(super) const MAP_START: usize = 8 << 10;
+/// Where the places of the tallies begin.
+pub(super) const TALLY_START: usize = MAP_START + UNITS * size_of::<Unit>();
 /// How many bytes every process maps.
-pub(super) const MAPPED: usize = MAP_START + UNITS * size_of::<Unit>();
+pub(super) const MAPPED: usize = TALLY_START + 3 * PLACES_LENGTH;
 /// Where the heap begins in the file.
 pub(super) const HEAP_START: u64 = 64 << 20;
-/// How long the file is.
+/// How long the file can become.
 pub(super) const LENGTH: u64 = HEAP_START + (UNITS * UNIT) as u64;
 /// How many bytes the control page has.
 pub(super) const CONTROL: usize = MAP_START - HEADER;

@@ -6,17 +6,20 @@
 //!
 //! **Deaths.** What a dead process had is taken away by whoever looks. A handle that was on its way
 //! to one who died is [recalled](Queue::recall_end) by the sender, if it learns of the death. One
-//! in a message which nobody will read is recalled by the doors, when they find that the consumers
+//! in a message which nobody will read is recalled by the bindings, when they find that the consumers
 //! are gone. A forked child is a member once it uses its copy of a handle; until then only its
 //! parent is.
+
+use std::io;
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::tally::Tally;
+use crate::channel::queue::tally::{Kept, Tally, TallyState};
 use crate::crash::crash_point;
 use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, SLICE};
 
@@ -31,7 +34,7 @@ pub(super) struct Members {
     travelling: AtomicU32,
     /// When somebody who did not wait last looked, in milliseconds of the monotonic clock.
     looked: AtomicU64,
-    tally: Tally<96>,
+    pub(super) tally: TallyState,
 }
 
 /// An end of a queue that is a channel.
@@ -64,8 +67,9 @@ impl Members {
         Guard(self, me)
     }
 
-    fn join(&self, arrived: bool) {
+    fn join(&self, tally: Tally<'_>, arrived: bool) -> io::Result<()> {
         let guard = self.enter();
+        let place = tally.place(guard.1)?;
         self.used.store(1, Ordering::Relaxed);
         // First: were it the last thing that this process does, it would not be a member anyway,
         // whereas what travels is not taken back.
@@ -74,7 +78,8 @@ impl Members {
             self.travelling.store(travelling.saturating_sub(1), Ordering::Relaxed);
         }
         crash_point!("queue: member is joining");
-        self.tally.add(guard.1, 1);
+        place.add(guard.1, 1);
+        Ok(())
     }
 
     fn send(&self) {
@@ -83,35 +88,35 @@ impl Members {
         self.travelling.store(travelling, Ordering::Relaxed);
     }
 
-    fn recall(&self) -> bool {
+    fn recall(&self, tally: Tally<'_>) -> bool {
         let _guard = self.enter();
         let travelling = self.travelling.load(Ordering::Relaxed).saturating_sub(1);
         self.travelling.store(travelling, Ordering::Relaxed);
-        self.is_deserted()
+        self.is_deserted(tally)
     }
 
-    fn leave(&self) -> bool {
+    fn leave(&self, tally: Tally<'_>) -> bool {
         let guard = self.enter();
-        self.tally.subtract(guard.1);
+        tally.subtract(guard.1);
         crash_point!("queue: member has left");
-        self.is_deserted()
+        self.is_deserted(tally)
     }
 
     /// Takes away what the dead had; whether nobody is left.
-    fn look(&self) -> bool {
+    fn look(&self, tally: Tally<'_>) -> bool {
         if self.used.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let dead: Vec<_> = self.tally.holders().filter(|member| !member.is_alive()).collect();
+        let dead: Vec<_> = tally.holders().filter(|&member| !lives(member, self)).collect();
         let _guard = self.enter();
         for member in dead {
-            self.tally.remove(member);
+            tally.remove(member);
         }
-        self.is_deserted()
+        self.is_deserted(tally)
     }
 
-    fn is_deserted(&self) -> bool {
-        self.travelling.load(Ordering::Relaxed) == 0 && self.tally.total() == 0
+    fn is_deserted(&self, tally: Tally<'_>) -> bool {
+        self.travelling.load(Ordering::Relaxed) == 0 && tally.total() == 0
     }
 }
 
@@ -132,9 +137,19 @@ impl Memory {
         }
     }
 
+    fn tally_of(&self, end: End) -> Tally<'_> {
+        Tally::new(
+            self,
+            match end {
+                End::Producers => Kept::Producers,
+                End::Consumers => Kept::Consumers,
+            },
+        )
+    }
+
     /// Closes an end whose members are all gone; whether it is closed.
     pub(super) fn close_if_deserted(&self, end: End) -> bool {
-        if !self.control().is_closed(end.flag()) && self.members(end).look() {
+        if !self.control().is_closed(end.flag()) && self.members(end).look(self.tally_of(end)) {
             self.control().close(end.flag());
         }
         self.control().is_closed(end.flag())
@@ -158,13 +173,19 @@ impl Memory {
 
 impl Queue {
     /// The calling process has one more handle of this end.
-    pub fn join_end(&self, end: End) {
-        self.memory.members(end).join(false);
+    ///
+    /// # Errors
+    /// The system's, if the process has no other and memory has run out.
+    pub fn join_end(&self, end: End) -> io::Result<()> {
+        self.memory.members(end).join(self.memory.tally_of(end), false)
     }
 
     /// The calling process has one more handle of this end, which [was sent](Self::send_end) to it.
-    pub fn arrive_at_end(&self, end: End) {
-        self.memory.members(end).join(true);
+    ///
+    /// # Errors
+    /// The system's, if the process has no other and memory has run out.
+    pub fn arrive_at_end(&self, end: End) -> io::Result<()> {
+        self.memory.members(end).join(self.memory.tally_of(end), true)
     }
 
     /// A handle of this end is sent to some process.
@@ -175,7 +196,7 @@ impl Queue {
     /// A handle of this end that [was sent](Self::send_end) will not arrive: its receiver is dead.
     /// If there is no other, the end is closed; returns whether it was.
     pub fn recall_end(&self, end: End) -> bool {
-        let deserted = self.memory.members(end).recall();
+        let deserted = self.memory.members(end).recall(self.memory.tally_of(end));
         if deserted {
             self.memory.control().close(end.flag());
         }
@@ -185,7 +206,7 @@ impl Queue {
     /// The calling process has one handle less of this end. The last one closes it; returns whether
     /// this was that one.
     pub fn leave_end(&self, end: End) -> bool {
-        let deserted = self.memory.members(end).leave();
+        let deserted = self.memory.members(end).leave(self.memory.tally_of(end));
         if deserted {
             crash_point!("queue: end is about to be closed");
             self.memory.control().close(end.flag());

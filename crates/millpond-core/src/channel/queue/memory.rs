@@ -3,17 +3,20 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr::{NonNull, null_mut};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crate::channel::queue::control::Control;
+use crate::channel::queue::control::{Control, TASKS};
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::gathering::Gathering;
 use crate::channel::queue::layout::{
-    CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, UNIT, UNITS, Unit, WINDOW,
+    CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, TALLY_START, UNIT, UNITS, Unit, WINDOW,
 };
 use crate::channel::queue::reuse::Reuse;
-use crate::os::map::Mapping;
+use crate::channel::queue::tally::{Holder, Kept, PLACES, PLACES_LENGTH, Tally};
+use crate::os::identity::ProcessId;
+use crate::os::map::{Mapping, Sharing, copy_pages, map_over};
+use crate::shm::loans::{self, Lender, Part};
 use crate::shm::region::{HEADER, Region};
 use crate::shm::slab::Slot;
 use crate::shm::ticket::TicketError;
@@ -24,7 +27,12 @@ pub(super) struct Memory {
     slot: Slot,
     /// Where windows of the heap are mapped, null while they are not. Never unmapped while this
     /// lives. Lock-free, so that a fork at any moment leaves the child with a whole table.
-    windows: Box<[AtomicPtr<u8>]>,
+    windows: Windows,
+    /// The same for blocks that were received. A [fork](loans) may make parts of them private, where
+    /// nothing else is read then.
+    received: OnceLock<Windows>,
+    /// So many units of the heap are within the file, which only grows.
+    within: AtomicUsize,
     pub(super) gathering: Gathering,
     pub(super) reuse: Reuse,
 }
@@ -34,12 +42,15 @@ pub(super) struct Memory {
 pub(super) struct Place {
     pub(super) start: NonNull<u8>,
     /// Keeps those mapped that fit no window.
-    _own: Option<Mapping>,
+    own: Option<Mapping>,
 }
+
+#[derive(Debug)]
+struct Windows(Box<[AtomicPtr<u8>]>);
 
 impl Memory {
     pub(super) fn create() -> io::Result<Self> {
-        let region = Region::create_partly("millpond-queue", LENGTH, MAPPED, MAP_START)?;
+        let region = Region::create_partly("millpond-queue", HEAP_START, MAPPED, MAP_START)?;
         let slot = Slot::at(region, HEADER, CONTROL).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Self::new(slot))
     }
@@ -51,13 +62,20 @@ impl Memory {
         let is_whole = slot.offset() == HEADER
             && slot.length() == CONTROL
             && region.length() == MAPPED
-            && length.cast_unsigned() == LENGTH;
+            && (HEAP_START..=LENGTH).contains(&length.cast_unsigned());
         if is_whole { Ok(Self::new(slot)) } else { Err(TicketError::Damaged) }
     }
 
     fn new(slot: Slot) -> Self {
-        let windows = (0..UNITS / WINDOW).map(|_| AtomicPtr::new(null_mut())).collect();
-        Self { slot, windows, gathering: Gathering::default(), reuse: Reuse::default() }
+        let (windows, received) = (Windows::new(), OnceLock::new());
+        Self {
+            slot,
+            windows,
+            received,
+            within: AtomicUsize::new(0),
+            gathering: Gathering::default(),
+            reuse: Reuse::default(),
+        }
     }
 
     pub(super) fn slot(&self) -> &Slot {
@@ -84,6 +102,17 @@ impl Memory {
         }
     }
 
+    /// The places of a tally, of which its own words say how many have pages.
+    pub(super) fn places(&self, kept: Kept) -> &[Holder] {
+        // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each tally from
+        // TALLY_START on. Holders are atomics, of which any bits are valid.
+        unsafe {
+            let offset = TALLY_START + kept as usize * PLACES_LENGTH;
+            let start = self.region().start().add(offset).cast::<Holder>();
+            std::slice::from_raw_parts(start.as_ptr(), PLACES)
+        }
+    }
+
     /// Where `units` units from `unit` on are mapped; `None` if they lie in several windows.
     #[inline]
     pub(super) fn in_window(
@@ -91,27 +120,139 @@ impl Memory {
         unit: usize,
         units: usize,
     ) -> Result<Option<NonNull<u8>>, Trouble> {
+        self.windows.find(self, unit, units)
+    }
+
+    /// Maps units wherever they lie.
+    pub(super) fn place(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+        match self.in_window(unit, units)? {
+            Some(start) => Ok(Place { start, own: None }),
+            None => self.place_apart(unit, units),
+        }
+    }
+
+    /// Maps the units of a block that is received, which may become private there.
+    pub(super) fn place_received(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+        let windows = self.received.get_or_init(Windows::new);
+        match windows.find(self, unit, units)? {
+            // A block that lay here before is private.
+            Some(start) if loans::has_own(start, units * UNIT) => self.place_apart(unit, units),
+            Some(start) => Ok(Place { start, own: None }),
+            None => self.place_apart(unit, units),
+        }
+    }
+
+    /// Refuses units behind the end of the file, where a look ends the process: no block lies there
+    /// unless the memory is damaged.
+    #[inline]
+    fn check(&self, unit: usize, units: usize) -> Result<(), Trouble> {
+        let end = unit.checked_add(units).ok_or(Trouble::Corrupt)?;
+        // Relaxed: the file has grown before anything named the units, and never shrinks.
+        if end <= self.within.load(Ordering::Relaxed) { Ok(()) } else { self.check_anew(end) }
+    }
+
+    #[cold]
+    fn check_anew(&self, end: usize) -> Result<(), Trouble> {
+        let length = rustix::fs::fstat(self.region().as_fd()).map_err(io::Error::from)?.st_size;
+        let heap = length.cast_unsigned().saturating_sub(HEAP_START);
+        let within = usize::try_from(heap / UNIT as u64).map_or(UNITS, |units| units.min(UNITS));
+        self.within.fetch_max(within, Ordering::Relaxed);
+        if end <= within { Ok(()) } else { Err(Trouble::Corrupt) }
+    }
+
+    fn place_apart(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+        self.check(unit, units)?;
+        if units == 0 {
+            return Err(Trouble::Corrupt);
+        }
+        let own = Mapping::new(self.region().as_fd(), file_offset(unit), units * UNIT)?;
+        Ok(Place { start: own.start(), own: Some(own) })
+    }
+
+    /// Maps units as shared again where a loan of them was.
+    ///
+    /// # Errors
+    /// The system's, when address space has run out.
+    ///
+    /// # Safety
+    /// A fork has made `part` private, its loan has not ended yet, and nobody reads it any more.
+    pub(super) unsafe fn share_again(&self, place: &Place, part: Part) -> io::Result<()> {
+        if place.own.is_some() {
+            // It is unmapped with its place.
+            return Ok(());
+        }
+        // SAFETY: the caller promises it.
+        unsafe { self.map_part(part, Sharing::Shared) }
+    }
+
+    /// # Safety
+    /// As for [`map_over`].
+    unsafe fn map_part(&self, part: Part, sharing: Sharing) -> io::Result<()> {
+        let (fd, offset) = (self.region().as_fd(), file_offset(part.block));
+        let length = part.length.next_multiple_of(UNIT);
+        // SAFETY: the caller promises it; units are mapped as wholes.
+        unsafe { map_over(part.start, length, fd, offset, sharing) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // It may open the queue again and say that they are done.
+        if self.control().has(TASKS) && Tally::new(self, Kept::Tasks).has(ProcessId::current()) {
+            self.region().presence().stay();
+        }
+    }
+}
+
+impl Lender for Memory {
+    fn make_own(&self, part: Part, _with_pages: bool) -> bool {
+        // SAFETY: the part is a block that is mapped and this process', and reads the same.
+        if unsafe { self.map_part(part, Sharing::Private) }.is_err() {
+            return false;
+        }
+        // SAFETY: it is mapped, from the start of a unit on. The block stays as it is where there is
+        // no memory for the copy.
+        if unsafe { copy_pages(part.start, part.length) }.is_ok() {
+            self.free(part.block);
+        }
+        true
+    }
+}
+
+impl Windows {
+    fn new() -> Self {
+        Self((0..UNITS / WINDOW).map(|_| AtomicPtr::new(null_mut())).collect())
+    }
+
+    #[inline]
+    fn find(
+        &self,
+        memory: &Memory,
+        unit: usize,
+        units: usize,
+    ) -> Result<Option<NonNull<u8>>, Trouble> {
         let within = unit % WINDOW;
-        let window = self.windows.get(unit / WINDOW).ok_or(Trouble::Corrupt)?;
+        let window = self.0.get(unit / WINDOW).ok_or(Trouble::Corrupt)?;
+        memory.check(unit, units)?;
         if units == 0 || units > WINDOW || within + units > WINDOW {
             return Ok(None);
         }
-        // Acquire: pairs with the exchange in `map_window`, for the new page tables' sake alone:
-        // the mapping itself is the kernel's, and seen by all threads.
+        // Acquire: pairs with the exchange in `map`, for the new page tables' sake alone: the
+        // mapping itself is the kernel's, and seen by all threads.
         let start = match NonNull::new(window.load(Ordering::Acquire)) {
             Some(start) => start,
-            None => self.map_window(unit / WINDOW)?,
+            None => self.map(memory, unit / WINDOW)?,
         };
         // SAFETY: a window is mapped for WINDOW units.
         Ok(Some(unsafe { start.add(within * UNIT) }))
     }
 
     #[cold]
-    fn map_window(&self, index: usize) -> Result<NonNull<u8>, Trouble> {
-        let offset = HEAP_START + (index * WINDOW * UNIT) as u64;
-        let mapping = Mapping::new(self.region().as_fd(), offset, WINDOW * UNIT)?;
+    fn map(&self, memory: &Memory, index: usize) -> Result<NonNull<u8>, Trouble> {
+        let offset = file_offset(index * WINDOW);
+        let mapping = Mapping::new(memory.region().as_fd(), offset, WINDOW * UNIT)?;
         let start = mapping.start();
-        match self.windows[index].compare_exchange(
+        match self.0[index].compare_exchange(
             null_mut(),
             start.as_ptr(),
             Ordering::AcqRel,
@@ -126,18 +267,6 @@ impl Memory {
             Err(theirs) => NonNull::new(theirs).ok_or(Trouble::Corrupt),
         }
     }
-
-    /// Maps units wherever they lie.
-    pub(super) fn place(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
-        if let Some(start) = self.in_window(unit, units)? {
-            return Ok(Place { start, _own: None });
-        }
-        if units == 0 || unit.checked_add(units).is_none_or(|end| end > UNITS) {
-            return Err(Trouble::Corrupt);
-        }
-        let own = Mapping::new(self.region().as_fd(), file_offset(unit), units * UNIT)?;
-        Ok(Place { start: own.start(), _own: Some(own) })
-    }
 }
 
 /// Where a unit lies in the file.
@@ -145,11 +274,11 @@ pub(super) fn file_offset(unit: usize) -> u64 {
     HEAP_START + (unit * UNIT) as u64
 }
 
-impl Drop for Memory {
+impl Drop for Windows {
     fn drop(&mut self) {
-        for window in &mut self.windows {
+        for window in &mut self.0 {
             if let Some(start) = NonNull::new(*window.get_mut()) {
-                // SAFETY: `map_window` mapped it and forgot the mapping; blocks in it hold `self`.
+                // SAFETY: `map` mapped it and forgot the mapping; blocks in it hold the memory.
                 drop(unsafe { Mapping::from_raw(start, WINDOW * UNIT) });
             }
         }

@@ -13,6 +13,7 @@ use crate::channel::queue::segment::Position;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
@@ -93,7 +94,7 @@ impl Side {
 
     /// Whether it waits for the next one to enter, who will learn of a death.
     pub(super) fn holder_is_dead(&self) -> bool {
-        self.guard.holder().is_some_and(|holder| !holder.is_alive())
+        self.guard.holder().is_some_and(|holder| !lives(holder, self))
     }
 
     /// Where it stood a moment ago.

@@ -69,11 +69,12 @@ impl Queue {
             Record::Inline { tag, at, length } if length <= most => (tag, at, length),
             _ => return None,
         };
+        let place = memory.place_for_tasks(&get).ok()?;
         let read = read(tag, cursor.bytes(at, length));
         cursor.skip(&record);
         crash_point!("queue: items are copied");
         get.commit(standing.count + 1, cursor.position());
-        memory.note_taken(&get, 1);
+        memory.note_taken(&get, place, 1);
         if control.capacity().is_some() {
             control.not_full.committed_in(get, 1);
         } else {

@@ -14,6 +14,7 @@ use crate::channel::queue::side::SideGuard;
 use crate::crash::crash_point;
 use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::sync::atomic::Ordering;
 
 /// How often those who wait look for memory of the dead, in milliseconds.
@@ -61,7 +62,9 @@ impl Memory {
             }
         });
         drop(guard);
-        owners.retain(|&owner| ProcessId::from_raw(owner).is_none_or(|owner| !owner.is_alive()));
+        owners.retain(|&owner| {
+            ProcessId::from_raw(owner).is_none_or(|owner| !lives(owner, self.control()))
+        });
         !owners.is_empty()
             && self.sweep(
                 |_, holding| matches!(holding, Holding::Owned(owner) if owners.contains(&owner)),

@@ -1,105 +1,146 @@
 //! A tally: how many of something each process has.
 //!
-//! It changes under a guard that is not its own, one store at a time. More processes than it has
-//! places for are counted together; what of those died is not known.
+//! It changes under a guard that is not its own, one store at a time. Its places lie behind the unit
+//! map and get pages as they are used, so that there are more of them than a machine has processes.
 
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::channel::queue::layout::{PAGE, TALLY_START};
+use crate::channel::queue::memory::Memory;
 use crate::os::identity::ProcessId;
+use crate::os::memfd;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A tally with places for `N` processes; all zero is an empty one.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct Tally<const N: usize> {
-    /// What processes without a place have.
-    others: AtomicU32,
-    /// No place from this one on was ever taken.
-    places: AtomicU32,
-    holders: [Holder; N],
-}
+/// How many processes a tally can tell apart.
+pub(super) const PLACES: usize = 1 << 16;
+/// How many bytes the places of a tally have.
+pub(super) const PLACES_LENGTH: usize = PLACES * size_of::<Holder>();
 
+/// The part of a tally that lies in the control page; all zero is an empty one.
 #[derive(Debug, Default)]
 #[repr(C)]
-struct Holder {
+pub(super) struct TallyState {
+    /// No place from this one on was ever taken; all before have pages.
+    places: AtomicU32,
+}
+
+/// What lies in one place.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Holder {
     /// A process, of interest while the count is not 0.
     who: AtomicU64,
     count: AtomicU64,
 }
 
-impl<const N: usize> Default for Tally<N> {
-    fn default() -> Self {
-        Self {
-            others: AtomicU32::default(),
-            places: AtomicU32::default(),
-            holders: std::array::from_fn(|_| Holder::default()),
-        }
-    }
+/// Which of the tallies of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kept {
+    Producers,
+    Consumers,
+    Tasks,
+}
+
+/// A tally with its places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally<'a> {
+    memory: &'a Memory,
+    kept: Kept,
+    state: &'a TallyState,
 }
 
 // Relaxed throughout: the guard orders what happens under it.
-impl<const N: usize> Tally<N> {
-    fn known(&self) -> &[Holder] {
-        &self.holders[..(self.places.load(Ordering::Relaxed) as usize).min(N)]
+impl<'a> Tally<'a> {
+    pub(super) fn new(memory: &'a Memory, kept: Kept) -> Self {
+        let control = memory.control();
+        let state = match kept {
+            Kept::Producers => &control.producers.tally,
+            Kept::Consumers => &control.consumers.tally,
+            Kept::Tasks => &control.tasks.tally,
+        };
+        Self { memory, kept, state }
     }
 
-    fn place_of(&self, who: ProcessId) -> Option<&Holder> {
-        let is_theirs = |h: &&Holder| h.who.load(Ordering::Relaxed) == who.raw();
-        self.known().iter().filter(is_theirs).find(|h| h.count.load(Ordering::Relaxed) > 0)
+    fn known(&self) -> &'a [Holder] {
+        let known = self.state.places.load(Ordering::Relaxed) as usize;
+        &self.memory.places(self.kept)[..known.min(PLACES)]
     }
 
-    /// Adds to what a process has.
-    pub(super) fn add(&self, who: ProcessId, n: u32) {
+    fn of(&self, who: ProcessId) -> impl Iterator<Item = &'a Holder> {
+        let is_theirs = move |h: &&Holder| {
+            h.who.load(Ordering::Relaxed) == who.raw() && h.count.load(Ordering::Relaxed) > 0
+        };
+        self.known().iter().filter(is_theirs)
+    }
+
+    /// The place of a process, a free one if it has none.
+    ///
+    /// # Errors
+    /// The system's, when memory has run out; `QuotaExceeded` if no place is left.
+    pub(super) fn place(&self, who: ProcessId) -> io::Result<&'a Holder> {
         let free = |h: &&Holder| h.count.load(Ordering::Relaxed) == 0;
-        let place = self.place_of(who).or_else(|| self.known().iter().find(free)).or_else(|| {
-            let known = self.known().len();
-            let fresh = self.holders.get(known)?;
-            self.places.store(known as u32 + 1, Ordering::Relaxed);
-            Some(fresh)
-        });
-        match place {
-            Some(place) => {
-                // Who first: with a count of 0 it says nothing.
-                place.who.store(who.raw(), Ordering::Relaxed);
-                let now = place.count.load(Ordering::Relaxed).saturating_add(n.into());
-                place.count.store(now, Ordering::Relaxed);
-            }
-            None => {
-                let now = self.others.load(Ordering::Relaxed).saturating_add(n);
-                self.others.store(now, Ordering::Relaxed);
-            }
+        match self.of(who).next().or_else(|| self.known().iter().find(free)) {
+            Some(place) => Ok(place),
+            None => self.fresh(),
         }
     }
 
-    /// Takes one from what a process has, or from what those without a place have.
+    #[cold]
+    pub(super) fn fresh(&self) -> io::Result<&'a Holder> {
+        let known = self.known().len();
+        let Some(fresh) = self.memory.places(self.kept).get(known) else {
+            let text = format!("{PLACES} processes use the queue, and it can tell no more apart");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+        };
+        let offset = size_of_val(self.known());
+        if offset.is_multiple_of(PAGE) {
+            let start = TALLY_START + self.kept as usize * PLACES_LENGTH + offset;
+            memfd::reserve(self.memory.region().as_fd(), start as u64, PAGE as u64)?;
+        }
+        self.state.places.store(known as u32 + 1, Ordering::Relaxed);
+        Ok(fresh)
+    }
+
+    /// Takes one from what a process has, if it has any.
     pub(super) fn subtract(&self, who: ProcessId) {
-        if let Some(place) = self.place_of(who) {
+        if let Some(place) = self.of(who).next() {
             let now = place.count.load(Ordering::Relaxed).saturating_sub(1);
             place.count.store(now, Ordering::Relaxed);
-        } else {
-            let now = self.others.load(Ordering::Relaxed).saturating_sub(1);
-            self.others.store(now, Ordering::Relaxed);
         }
     }
 
     /// How many there are in all.
     pub(super) fn total(&self) -> u64 {
         let known = self.known().iter().map(|h| h.count.load(Ordering::Relaxed));
-        let others = self.others.load(Ordering::Relaxed).into();
-        known.fold(others, u64::saturating_add)
+        known.fold(0, u64::saturating_add)
     }
 
     /// Processes that have some. Without the guard this is a glance.
-    pub(super) fn holders(&self) -> impl Iterator<Item = ProcessId> {
+    pub(super) fn holders(&self) -> impl Iterator<Item = ProcessId> + use<'a> {
         let having = self.known().iter().filter(|h| h.count.load(Ordering::Relaxed) > 0);
         having.filter_map(|h| ProcessId::from_raw(h.who.load(Ordering::Relaxed)))
     }
 
+    /// Whether a process has some.
+    pub(super) fn has(&self, who: ProcessId) -> bool {
+        self.of(who).next().is_some()
+    }
+
     /// Takes away all that a process has; how many.
     pub(super) fn remove(&self, who: ProcessId) -> u64 {
-        let Some(place) = self.place_of(who) else {
-            return 0;
-        };
-        let count = place.count.load(Ordering::Relaxed);
-        place.count.store(0, Ordering::Relaxed);
-        count
+        self.of(who)
+            .map(|place| place.count.swap(0, Ordering::Relaxed))
+            .fold(0, u64::saturating_add)
+    }
+}
+
+impl Holder {
+    /// Adds to what a process has, whose [place](Tally::place) this is. The guard was not left since.
+    pub(super) fn add(&self, who: ProcessId, n: u32) {
+        // The name first: with a count of 0 it says nothing.
+        self.who.store(who.raw(), Ordering::Relaxed);
+        let now = self.count.load(Ordering::Relaxed).saturating_add(n.into());
+        self.count.store(now, Ordering::Relaxed);
     }
 }

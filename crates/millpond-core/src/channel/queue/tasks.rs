@@ -12,19 +12,20 @@
 //!
 //! **Deaths.** The tasks that a dead process had are *lost*: they count as done, and the next
 //! [`Queue::join`] reports how many there were, once, whereupon one may join again. If a holder of
-//! the guard dies, what is neither done nor in the tally was its. More than 60 processes with tasks
-//! at a time are counted together, and what dies with those keeps `join` waiting.
+//! the guard dies, what is neither done nor in the tally was its.
 
 use std::fmt;
+use std::io;
 use std::time::Instant;
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::TASKS;
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::side::{NotEntered, SideGuard};
-use crate::channel::queue::tally::Tally;
+use crate::channel::queue::tally::{Holder, Kept, Tally, TallyState};
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
+use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::outcome::{After, Patience};
 use crate::sync::robust::SLICE;
@@ -36,7 +37,7 @@ pub(super) struct Tasks {
     finished: AtomicU64,
     lost: AtomicU64,
     told: AtomicU64,
-    tally: Tally<60>,
+    pub(super) tally: TallyState,
 }
 
 /// Why no task was [done](Queue::task_done).
@@ -124,11 +125,25 @@ impl Tasks {
 }
 
 impl Memory {
-    /// Notes that the caller has just taken `n` items.
-    pub(super) fn note_taken(&self, _get: &SideGuard<'_>, n: u32) {
-        if self.control().has(TASKS) {
+    fn tally_of_tasks(&self) -> Tally<'_> {
+        Tally::new(self, Kept::Tasks)
+    }
+
+    /// Where the caller's tasks are counted, if they are; it is about to take items.
+    #[inline]
+    pub(super) fn place_for_tasks(&self, _get: &SideGuard<'_>) -> io::Result<Option<&Holder>> {
+        if !self.control().has(TASKS) {
+            return Ok(None);
+        }
+        self.tally_of_tasks().place(ProcessId::current()).map(Some)
+    }
+
+    /// Notes in its place that the caller has just taken `n` items.
+    #[inline]
+    pub(super) fn note_taken(&self, _get: &SideGuard<'_>, place: Option<&Holder>, n: u32) {
+        if let Some(place) = place {
             crash_point!("queue: tasks are about to be noted");
-            self.control().tasks.tally.add(ProcessId::current(), n);
+            place.add(ProcessId::current(), n);
         }
     }
 
@@ -139,7 +154,7 @@ impl Memory {
         }
         let tasks = &self.control().tasks;
         let outstanding = get.standing().count.saturating_sub(tasks.done());
-        let unknown = outstanding.saturating_sub(tasks.tally.total());
+        let unknown = outstanding.saturating_sub(self.tally_of_tasks().total());
         if unknown > 0 {
             tasks.lose(unknown);
         }
@@ -150,7 +165,8 @@ impl Memory {
         let control = self.control();
         let tasks = &control.tasks;
         // The liveness of processes is asked for outside of the guard.
-        let dead: Vec<_> = tasks.tally.holders().filter(|holder| !holder.is_alive()).collect();
+        let tally = self.tally_of_tasks();
+        let dead: Vec<_> = tally.holders().filter(|&holder| !lives(holder, tasks)).collect();
         // One that died in the guard may have tasks that nobody has noted yet: entering settles that.
         if dead.is_empty() && !control.get.holder_is_dead() {
             return;
@@ -161,7 +177,7 @@ impl Memory {
         };
         for holder in dead {
             let outstanding = get.standing().count.saturating_sub(tasks.done());
-            let lost = tasks.tally.remove(holder).min(outstanding);
+            let lost = tally.remove(holder).min(outstanding);
             crash_point!("queue: tasks of the dead are removed");
             if lost > 0 {
                 tasks.lose(lost);
@@ -198,7 +214,7 @@ impl Queue {
         if done >= control.put.count() {
             return Err(DoneError::TooMany);
         }
-        tasks.tally.subtract(ProcessId::current());
+        self.memory.tally_of_tasks().subtract(ProcessId::current());
         crash_point!("queue: task is given back");
         tasks.finish(1);
         drop(get);

@@ -20,15 +20,15 @@
 //! it is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{FileType, Stat};
-use rustix::pipe::PipeFlags;
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::grace::GracedWord;
 use crate::channel::queue::memory::Memory;
 use crate::crash::crash_point;
+use crate::os::fifo;
 use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -60,14 +60,13 @@ impl Memory {
     }
 
     pub(super) fn create_token(&self) -> io::Result<()> {
-        let (reader, _writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // One descriptor for both directions.
-        let fifo = Foreign::own(reader.as_fd())?;
+        let fifo = fifo::create()?;
+        let stat = rustix::fs::fstat(&fifo)?;
         let token = &self.control().token;
         // Relaxed: nobody else knows the queue yet.
-        token.device.store(fifo.stat().st_dev, Ordering::Relaxed);
-        token.inode.store(fifo.stat().st_ino, Ordering::Relaxed);
-        self.region().keep_companion(fifo.open()?);
+        token.device.store(stat.st_dev, Ordering::Relaxed);
+        token.inode.store(stat.st_ino, Ordering::Relaxed);
+        self.region().keep_companion(fifo);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -11,21 +12,74 @@ use rustix::process::{
 
 use crate::os::eventfd::EventFd;
 use crate::os::exit_status::ExitStatus;
+use crate::os::lifeline::Lifeline;
+use crate::os::pidfd::PidFd;
 use crate::os::socket::{Received, Socket};
 use crate::pool::commons::Commons;
 use crate::pool::zygote::message::{LENGTH, Notice, Request};
 use crate::pool::zygote::server::ZygoteFds;
 
-/// How a pool gets a zygote: when it is made, and again should the zygote be killed.
+/// How a pool gets its zygotes: one when it is made, and others for workers that take the places of
+/// those that ended, if these are to see the program as it is by then.
 ///
-/// A later call comes from a thread of its own.
+/// All calls but the first come from a thread of their own, one after the other; see also
+/// [`is_slow`](Self::is_slow).
 pub trait ZygoteSource: Send + Sync {
-    /// Makes a process that runs a [`Zygote`](super::server::Zygote) with these descriptors, and
-    /// returns its pid. It must be a child of the calling process.
+    /// Makes a process that runs a [`Zygote`](super::server::Zygote) with these descriptors.
     ///
     /// # Errors
     /// The system's, when there can be no new process.
-    fn start(&self, fds: ZygoteFds) -> io::Result<u32>;
+    fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote>;
+
+    /// Whether [`start`](Self::start) may take as long as a program needs to be imported. Then even
+    /// the first call comes from a thread of its own, so that nobody waits for it.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Whether [`replace`](Self::replace) has anything to say. A source that does not age has workers
+    /// of one kind for as long as the pool lives.
+    fn ages(&self) -> bool {
+        false
+    }
+
+    /// So many workers are wanted in place of others.
+    ///
+    /// # Errors
+    /// Why there can be none; the pool tries again after a pause.
+    fn replace(&self, count: usize) -> io::Result<Replacement> {
+        let _ = count;
+        Ok(Replacement { tags: Vec::new(), outdated: false })
+    }
+}
+
+/// A process that was made to be a zygote.
+#[derive(Debug)]
+pub struct NewZygote {
+    /// Its pid.
+    pub pid: u32,
+    /// Its pidfd. Without one it must be a child of the calling process, which has its number then
+    /// until it is reaped.
+    pub pidfd: Option<OwnedFd>,
+}
+
+impl NewZygote {
+    /// A child of the calling process.
+    #[must_use]
+    pub fn child(pid: u32) -> Self {
+        Self { pid, pidfd: None }
+    }
+}
+
+/// How workers take the places of others.
+#[derive(Debug)]
+pub struct Replacement {
+    /// What the binding calls each of them, for [`NewWorker::tag`](super::server::NewWorker::tag); 0 for
+    /// those that the list is too short for.
+    pub tags: Vec<u64>,
+    /// Whether they must come from a zygote that is made now, since the one that there is has an old
+    /// picture of the program.
+    pub outdated: bool,
 }
 
 /// What the supervisor learns from a zygote.
@@ -51,6 +105,10 @@ pub(crate) enum ZygoteEvent {
 /// A zygote, in the process of its pool.
 #[derive(Debug)]
 pub(crate) struct ZygoteClient {
+    /// Counted from 1 within the pool; the workers of one zygote are of its generation.
+    pub(crate) generation: u64,
+    /// Whether it was told to end: by itself, or with its last worker.
+    dismissed: AtomicBool,
     socket: Socket,
     pid: Pid,
     pidfd: OwnedFd,
@@ -61,28 +119,54 @@ impl ZygoteClient {
         source: &dyn ZygoteSource,
         commons: &Commons,
         watcher: &EventFd,
+        lifeline: &Lifeline,
+        generation: u64,
     ) -> io::Result<Self> {
+        // Where it is refused, no process is made that could not be watched.
+        PidFd::current()?;
         let (socket, theirs) = Socket::pair()?;
-        let pid = source.start(ZygoteFds {
+        let NewZygote { pid, pidfd } = source.start(ZygoteFds {
             socket: theirs.into(),
             commons: commons.as_fd().try_clone_to_owned()?,
             watcher: watcher.as_fd().try_clone_to_owned()?,
+            lifeline: lifeline.reader()?,
         })?;
         let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Self { socket, pid, pidfd })
+        let pidfd = match pidfd {
+            Some(pidfd) => pidfd,
+            None => pidfd_open(pid, PidfdFlags::empty())?,
+        };
+        Ok(Self { generation, dismissed: AtomicBool::new(false), socket, pid, pidfd })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
-    pub(crate) fn request_worker(&self, worker: u64, link: BorrowedFd<'_>) -> io::Result<()> {
-        self.socket.send(&Request::Start(worker).encode(), &[link])
+    pub(crate) fn request_worker(
+        &self,
+        worker: u64,
+        tag: u64,
+        link: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        self.socket.send(&Request::Start { worker, tag }.encode(), &[link])
+    }
+
+    /// Has the zygote end when the last of its workers has ended.
+    pub(crate) fn retire(&self) {
+        self.dismissed.store(true, Ordering::Relaxed);
+        // If the zygote is gone already, that is what was wanted.
+        let _ = self.socket.send(&Request::Retire.encode(), &[]);
+    }
+
+    /// Whether its end is no surprise.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Relaxed)
     }
 
     /// Has the zygote end its workers, with `grace` before SIGKILL, and itself.
     pub(crate) fn quit(&self, grace: Duration) {
+        self.dismissed.store(true, Ordering::Relaxed);
         // If the zygote is gone already, that is what was wanted.
         let _ = self.socket.send(&Request::Quit { grace }.encode(), &[]);
     }
@@ -124,12 +208,13 @@ impl ZygoteClient {
             Notice::Failed { worker, errno } => {
                 ZygoteEvent::Failed { worker, error: io::Error::from_raw_os_error(errno) }
             }
+            Notice::Ready => return None,
         })
     }
 
     /// Waits for the end of the process, which is near, and reaps it.
     pub(crate) fn reap(&self) {
-        // ECHILD: somebody else in this program reaped it.
+        // ECHILD: somebody else in this program reaped it, or its template does.
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }

@@ -1,20 +1,19 @@
 //! The zygote's own side: what runs in its process.
 //!
-//! The door makes the process (by forking while it may, or by starting a program) and drives it:
+//! The binding makes the process, by [`fork_zygote`] or by starting a program that calls
+//! [`Zygote::serve`]. Either returns in the workers.
 //!
-//! ```text
-//! loop { order = zygote.next_order();  fork();  child: zygote.become_worker(order)
-//!                                         zygote: zygote.started(order, pid) }
-//! ```
-//!
-//! The zygote reaps its workers and tells the pool how they ended. It watches the pool's owner by
-//! a pidfd, since the socket may be held open by children that the owner forked. When the owner is
-//! gone it kills the workers and ends; when the zygote itself is killed, the kernel kills the
-//! workers (`PR_SET_PDEATHSIG`, exact here because the zygote has one thread).
+//! The zygote runs engine code alone, from its first instruction to its last: a program that it was
+//! forked from does not notice it, and nothing that the program's libraries left behind can hold it up.
+//! It reaps its workers and tells the pool how they ended. It watches the pool's owner by a pidfd,
+//! since the socket may be held open by children that the owner forked, and by the owner's
+//! [lifeline](crate::os::lifeline), since a pidfd survives exec. When the owner is gone it kills the
+//! workers and ends; when the zygote itself is killed, the kernel kills the workers
+//! (`PR_SET_PDEATHSIG`, exact here because the zygote has one thread).
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
@@ -23,11 +22,18 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
 };
 
-use crate::os::fork::{die_with_parent, exit_now, pid};
+use crate::crash::crash_point;
+use crate::os::fork::{Forked, die_with_parent, exit_now, fork, pid};
 use crate::os::signals::{self, SignalMask};
 use crate::os::socket::{Received, Socket};
 use crate::pool::worker::WorkerFds;
 use crate::pool::zygote::message::{LENGTH, Notice, Request};
+
+/// How procfs shows the memory of links; see [`PoolEnd::create`](crate::channel::link::PoolEnd::create).
+const LINK_PATH: &str = "/memfd:millpond-link";
+
+/// How long idle workers have to end by themselves. The pool has told those that are busy.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a zygote process is given by its pool.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct ZygoteFds {
     pub commons: OwnedFd,
     /// Wakes the pool's supervisor.
     pub watcher: OwnedFd,
+    /// Hung up when the owner ends or executes another program.
+    pub lifeline: OwnedFd,
 }
 
 /// A zygote, in the zygote's process.
@@ -45,13 +53,18 @@ pub struct ZygoteFds {
 pub struct Zygote {
     pid: u32,
     owner: OwnedFd,
+    lifeline: OwnedFd,
     socket: Socket,
     commons: OwnedFd,
     watcher: OwnedFd,
     workers: Vec<Child>,
     mask: SignalMask,
-    /// When the workers that are left are killed, once the zygote was told to quit.
+    /// When the workers that are left get SIGTERM, once the zygote was told to quit.
+    terminate_at: Option<Instant>,
+    /// When those that are left then are killed.
     deadline: Option<Instant>,
+    /// Whether it is to end with the last of its workers.
+    retiring: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +79,91 @@ struct Child {
 pub struct StartOrder {
     /// The worker's number, counted from 1 within its pool.
     pub worker: u64,
+    tag: u64,
     link: OwnedFd,
+}
+
+/// A worker that has just been forked, in its process.
+#[derive(Debug)]
+pub struct NewWorker {
+    /// Its number, counted from 1 within its pool.
+    pub number: u64,
+    /// What the binding calls it: see [`ZygoteSource::replace`](super::client::ZygoteSource::replace).
+    pub tag: u64,
+    /// What it works with.
+    pub fds: WorkerFds,
+    mask: SignalMask,
+}
+
+impl NewWorker {
+    /// Gives the process the signal mask that the zygote began with; every signal is blocked until then.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn unblock_signals(&self) -> io::Result<()> {
+        self.mask.restore()
+    }
+}
+
+/// Who returns from [`fork_zygote`].
+#[derive(Debug)]
+pub enum Forkling {
+    /// The owner, with the zygote's pid.
+    Owner(u32),
+    /// A worker, or what kept the process from becoming one: then it should exit.
+    Worker(io::Result<NewWorker>),
+}
+
+/// Forks a zygote from the calling process, the pool's owner. Returns there, and in each worker.
+///
+/// # Safety
+/// What the caller does in a worker is sound in a child of a process with several threads: it touches
+/// nothing that another thread may have been in the midst of, or sets it right first.
+///
+/// # Errors
+/// In the owner, the system's.
+pub unsafe fn fork_zygote(fds: ZygoteFds) -> io::Result<Forkling> {
+    let owner = pid();
+    // Until the zygote and its workers are what they are to be, no handler of the program runs there.
+    let mask = signals::block_all()?;
+    // SAFETY: the child uses the engine alone, which takes no lock there but the C library's, and those
+    // are free after its `fork`; the rest is what the caller promises.
+    match unsafe { fork() } {
+        Ok(Forked::Parent(zygote)) => {
+            mask.restore()?;
+            Ok(Forkling::Owner(zygote))
+        }
+        Ok(Forked::Child) => match Zygote::with_mask(without_links(fds), owner, mask) {
+            // SAFETY: a forked child has one thread.
+            Ok(zygote) => Ok(Forkling::Worker(unsafe { zygote.serve() })),
+            Err(_) => exit_now(1),
+        },
+        Err(error) => {
+            mask.restore()?;
+            Err(error)
+        }
+    }
+}
+
+/// Lets go of the links of workers, which a fork of their pool's owner inherits. Their memory would be
+/// kept for as long as the last of the new workers lives.
+///
+/// Copies of the objects that own these descriptors may yet be dropped, and close their numbers: so
+/// another file gets these, which is the pool's anyway.
+fn without_links(fds: ZygoteFds) -> ZygoteFds {
+    // Without procfs they stay.
+    let numbers = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers.collect::<Vec<i32>>() {
+        let Ok(path) = fs::read_link(format!("/proc/self/fd/{number}")) else {
+            continue;
+        };
+        if path.to_string_lossy().starts_with(LINK_PATH) {
+            // SAFETY: `dup3` replaces what is behind the number, which stays open.
+            unsafe { libc::dup3(fds.commons.as_raw_fd(), number, libc::O_CLOEXEC) };
+        }
+    }
+    fds
 }
 
 impl Zygote {
@@ -77,18 +174,57 @@ impl Zygote {
     /// # Errors
     /// The system's. The process should exit then.
     pub fn new(fds: ZygoteFds, owner: u32) -> io::Result<Self> {
-        let mask = signals::block_all()?;
-        let raw = Pid::from_raw(owner.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
-        let owner = match pidfd_open(raw, PidfdFlags::empty()) {
-            // An owner that died before it was watched may have left its number to another process.
-            Ok(owner) if rustix::process::getppid() == Some(raw) => owner,
-            Ok(_) | Err(Errno::SRCH) => exit_now(0),
-            Err(errno) => return Err(errno.into()),
-        };
+        Self::with_mask(fds, owner, signals::block_all()?)
+    }
+
+    fn with_mask(fds: ZygoteFds, owner: u32, mask: SignalMask) -> io::Result<Self> {
+        Ok(Self::of_owner(fds, pidfd_of_parent(owner)?, mask))
+    }
+
+    /// Takes up the zygote's work for an owner that is watched by its pidfd, with every signal blocked.
+    pub(super) fn of_owner(fds: ZygoteFds, owner: OwnedFd, mask: SignalMask) -> Self {
         let (pid, workers) = (pid(), Vec::new());
         let socket = fds.socket.into();
-        let (commons, watcher) = (fds.commons, fds.watcher);
-        Ok(Self { pid, owner, socket, commons, watcher, workers, mask, deadline: None })
+        let ZygoteFds { commons, watcher, lifeline, .. } = fds;
+        let (terminate_at, deadline, retiring) = (None, None, false);
+        Self {
+            pid,
+            owner,
+            lifeline,
+            socket,
+            commons,
+            watcher,
+            workers,
+            mask,
+            terminate_at,
+            deadline,
+            retiring,
+        }
+    }
+
+    /// Forks a worker for each order, and returns in the workers; in the zygote it never does.
+    ///
+    /// # Safety
+    /// The process has one thread.
+    ///
+    /// # Errors
+    /// In a worker, the system's. The process should exit then.
+    pub unsafe fn serve(mut self) -> io::Result<NewWorker> {
+        loop {
+            let order = self.next_order();
+            crash_point!("zygote: has an order");
+            // SAFETY: the caller promises a single thread.
+            match unsafe { fork() } {
+                Ok(Forked::Child) => return self.become_worker(order),
+                Ok(Forked::Parent(pid)) => {
+                    crash_point!("zygote: forked");
+                    // The pool has been told of a failure.
+                    let _ = self.started(&order, pid);
+                    crash_point!("zygote: told of the start");
+                }
+                Err(error) => self.failed(&order, &error),
+            }
+        }
     }
 
     /// Waits for the next worker to be forked. Does not return when the pool or its owner is gone:
@@ -97,27 +233,32 @@ impl Zygote {
         loop {
             self.wait();
             self.reap();
-            if !is_alive(self.owner.as_fd()) {
+            if !is_alive(self.owner.as_fd()) || is_hung_up(self.lifeline.as_fd()) {
                 self.kill_all(Signal::KILL);
                 exit_now(0);
             }
             match self.request() {
-                Some((Request::Start(worker), Some(link))) if self.deadline.is_none() => {
-                    return StartOrder { worker, link };
+                Some((Request::Start { worker, tag }, Some(link))) if self.deadline.is_none() => {
+                    return StartOrder { worker, tag, link };
                 }
-                Some((Request::Start(worker), None)) => {
+                Some((Request::Start { worker, .. }, None)) => {
                     // There was no room for the descriptor here.
                     let errno = Errno::MFILE.raw_os_error();
                     let _ = self.socket.send(&Notice::Failed { worker, errno }.encode(), &[]);
                 }
                 Some((Request::Quit { grace }, _)) => {
-                    self.kill_all(Signal::TERM);
+                    self.terminate_at = Some(Instant::now() + PATIENCE.min(grace));
                     self.deadline = Some(Instant::now() + grace);
                 }
+                Some((Request::Retire, _)) => self.retiring = true,
                 _ => {}
             }
-            if self.deadline.is_some() && self.workers.is_empty() {
+            if (self.deadline.is_some() || self.retiring) && self.workers.is_empty() {
                 exit_now(0);
+            }
+            if self.terminate_at.is_some_and(|at| at <= Instant::now()) {
+                self.terminate_at = None;
+                self.kill_all(Signal::TERM);
             }
             if self.deadline.is_some_and(|d| d <= Instant::now()) {
                 self.kill_all(Signal::KILL);
@@ -129,8 +270,10 @@ impl Zygote {
     fn wait(&self) {
         let mut fds: Vec<_> = self.workers.iter().map(|c| in_poll(c.pidfd.as_fd())).collect();
         fds.push(in_poll(self.owner.as_fd()));
+        fds.push(PollFd::from_borrowed_fd(self.lifeline.as_fd(), PollFlags::empty()));
         fds.push(in_poll(self.socket.as_fd()));
-        let timeout = self.deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        let next = self.terminate_at.or(self.deadline);
+        let timeout = next.map(|d| d.saturating_duration_since(Instant::now()));
         // After SIGKILL workers end without fail; look again at leisure.
         let timeout = timeout.map(|t| timespec(t.max(Duration::from_millis(10))));
         // EINTR cannot come: signals are blocked. Other errors show in what is looked at next.
@@ -177,7 +320,7 @@ impl Zygote {
     ///
     /// # Errors
     /// The system's, when descriptors have run out; the worker is killed then and the pool told.
-    pub fn started(&mut self, order: &StartOrder, pid: u32) -> io::Result<()> {
+    fn started(&mut self, order: &StartOrder, pid: u32) -> io::Result<()> {
         let raw = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
         let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -200,29 +343,41 @@ impl Zygote {
         let _ = self.socket.send(&Notice::Failed { worker: order.worker, errno }.encode(), &[]);
     }
 
-    /// Turns the calling process, just forked, into the worker: it dies with the zygote from now
-    /// on, and has the signal mask that the zygote began with.
-    ///
-    /// # Errors
-    /// The system's. The process should exit then.
-    pub fn become_worker(self, order: StartOrder) -> io::Result<WorkerFds> {
+    /// Turns the calling process, just forked, into the worker: it dies with the zygote from now on.
+    fn become_worker(self, order: StartOrder) -> io::Result<NewWorker> {
         die_with_parent(self.pid)?;
-        self.mask.restore()?;
         // The zygote's socket and the pidfds of the other workers are closed by dropping them.
-        Ok(WorkerFds { link: order.link, commons: self.commons, watcher: self.watcher })
+        let fds = WorkerFds { link: order.link, commons: self.commons, watcher: self.watcher };
+        Ok(NewWorker { number: order.worker, tag: order.tag, fds, mask: self.mask })
     }
 }
 
-fn in_poll(fd: BorrowedFd<'_>) -> PollFd<'_> {
+/// The pidfd of the process `owner`, which started this one. Ends this process if it is dead already.
+pub(super) fn pidfd_of_parent(owner: u32) -> io::Result<OwnedFd> {
+    let raw = Pid::from_raw(owner.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    match pidfd_open(raw, PidfdFlags::empty()) {
+        // An owner that died before it was watched may have left its number to another process.
+        Ok(owner) if rustix::process::getppid() == Some(raw) => Ok(owner),
+        Ok(_) | Err(Errno::SRCH) => exit_now(0),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+pub(super) fn in_poll(fd: BorrowedFd<'_>) -> PollFd<'_> {
     PollFd::from_borrowed_fd(fd, PollFlags::IN)
 }
 
-fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
+pub(super) fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
     let now = timespec(Duration::ZERO);
     poll(&mut [in_poll(pidfd)], Some(&now)) == Ok(0)
 }
 
-fn timespec(duration: Duration) -> Timespec {
+pub(super) fn is_hung_up(pipe: BorrowedFd<'_>) -> bool {
+    let now = timespec(Duration::ZERO);
+    poll(&mut [PollFd::from_borrowed_fd(pipe, PollFlags::empty())], Some(&now)) == Ok(1)
+}
+
+pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(duration.subsec_nanos()),

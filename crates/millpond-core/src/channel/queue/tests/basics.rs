@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::channel::queue::heap::WARM_BYTES;
-use crate::channel::queue::{INLINE_LIMIT, Outgoing};
+use crate::channel::queue::{Block, INLINE_LIMIT, Outgoing};
 use crate::sync::testing::{Child, sleep_for_ever};
 
 #[test]
@@ -286,4 +286,59 @@ fn an_item_that_no_memory_holds_is_an_error() {
     let error = queue.put_many(&Huge(usize::MAX - 7), far()).expect_err("too large");
     assert!(matches!(error.reason, PutError::TooLarge), "{error}");
     assert!(try_put(&queue, b"still usable").is_ok());
+}
+
+#[test]
+fn each_process_has_what_was_lent_before_a_fork_for_itself() {
+    fn lent<'a>(block: &Block) -> &'a mut [u8] {
+        let start = block.lend().expect("lent");
+        // SAFETY: the test has one reference at a time.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), block.length()) }
+    }
+
+    let queue = queue();
+    let go = super::queue();
+    put(&queue, 0, &[1; 100_000]);
+    let mut first = Some(take(&queue));
+    lent(first.as_ref().expect("kept"))[0] = 2;
+    let child = Child::run(|| {
+        let first = first.take().expect("inherited");
+        lent(&first)[1] = 3;
+        put(&go, 0, b"written");
+        // What comes where the parent's was, and what comes where it is private in this process.
+        let second = take(&queue);
+        assert!(lent(&second).iter().all(|&b| b == 4));
+        let seen = lent(&first);
+        assert!(seen[..3] == [2, 3, 1] && seen[3..].iter().all(|&b| b == 1));
+        drop((first, second));
+        for n in 0..10 {
+            put(&queue, 0, &[n; 100_000]);
+            assert!(lent(&take(&queue)).iter().all(|&b| b == n));
+        }
+        put(&go, 0, b"seen");
+    });
+    let first = first.expect("kept");
+    assert_eq!(get(&go).1, b"written");
+    assert_eq!(lent(&first)[..3], [2, 1, 1]);
+    lent(&first)[2] = 5;
+    // Its block went back with the fork, so this lies there.
+    put(&queue, 0, &[4; 100_000]);
+    assert_eq!(get(&go).1, b"seen");
+    assert_eq!(lent(&first)[..4], [2, 1, 5, 1]);
+    for n in 6..16 {
+        put(&queue, 0, &[n; 100_000]);
+        let other = take(&queue);
+        assert!(lent(&other).iter().all(|&b| b == n));
+        assert_eq!(lent(&first)[..4], [2, 1, 5, 1]);
+        drop(other);
+    }
+    drop(first);
+    put(&queue, 0, &[16; 100_000]);
+    assert_eq!(lent(&take(&queue)), [16; 100_000]);
+    child.join();
+}
+
+fn take(queue: &Queue) -> Block {
+    let received = queue.get(&mut Vec::new(), far()).expect("an item");
+    received.block.expect("a large item")
 }

@@ -1,0 +1,117 @@
+//! Blocks of other processes as this one has them mapped.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::os::map::{self, Mapping, Spare};
+use crate::shm::heap::{COLD, FREE, state};
+use crate::shm::loans::{Lender, Part};
+use crate::sync::local::Local;
+
+/// How much of a block is copied at a time where its pages go back: so much is there twice.
+const STEP: usize = 2 << 20;
+
+/// A block or a window of them, mapped as shared until a [fork](crate::shm::loans) makes parts of it
+/// private.
+#[derive(Debug)]
+pub(crate) struct MappedBlocks {
+    map: Mapping,
+    /// What will take the place of such parts; `None` where there was no room for it.
+    spare: Local<Option<Spare>>,
+    /// Some part is private, and will not show what is sent next.
+    is_spent: AtomicBool,
+}
+
+impl MappedBlocks {
+    /// Maps `length` bytes of `fd` from `offset`, which are whole blocks.
+    pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
+        let map = Mapping::new(fd, offset, length)?;
+        let spare = Local::new(Spare::new(fd, offset, length).ok());
+        Ok(Self { map, spare, is_spent: AtomicBool::new(false) })
+    }
+
+    /// Whether readers that a fork may duplicate can have what is in it. If not, they get a copy.
+    pub(crate) fn can_be_lent(&self) -> bool {
+        self.spare.with(|spare| spare.is_some())
+    }
+
+    /// Whether it shows the next payload too, and that can be lent; else another mapping is made.
+    pub(crate) fn can_be_used_again(&self) -> bool {
+        // Relaxed: a fork sets it with all loans locked, and no new payload is told of by that.
+        !self.is_spent.load(Ordering::Relaxed) && self.can_be_lent()
+    }
+
+    /// The first byte of the block that begins `at` bytes from the start.
+    pub(crate) fn block(&self, at: usize) -> NonNull<u8> {
+        self.map.start_of(at as u64)
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.map.length()
+    }
+
+    /// Gives a block back, which is this process' to give.
+    pub(crate) fn free(&self, at: usize) {
+        // Release: our reads and writes come before the owner's next use of the block.
+        // SAFETY: a block is page-aligned, its first word is used as an atomic by every process, and
+        // any bits are a valid u32.
+        unsafe { self.block(at).cast::<AtomicU32>().as_ref() }.store(FREE, Ordering::Release);
+    }
+
+    /// Gives the memory back that `length` bytes of a block were copied to.
+    ///
+    /// # Safety
+    /// A fork has made them this process' own, and nobody reads them any more.
+    pub(crate) unsafe fn forget(&self, at: usize, length: usize) {
+        let part = self.pages(at, length);
+        // SAFETY: the caller promises it.
+        unsafe { map::forget_pages(self.block(at), part.end - part.start) };
+    }
+
+    /// The pages of the first `length` bytes of a block.
+    fn pages(&self, at: usize, length: usize) -> Range<usize> {
+        let end = (at + length).next_multiple_of(rustix::param::page_size());
+        at..end.min(self.map.length())
+    }
+}
+
+impl Lender for MappedBlocks {
+    fn make_own(&self, part: Part, with_pages: bool) -> bool {
+        let at = part.start.as_ptr().addr() - self.map.start().as_ptr().addr();
+        let pages = self.pages(at, part.length);
+        let alias = self.map.duplicate(pages.clone()).ok();
+        // Before the block goes back: its next payload is not to be looked for here.
+        self.is_spent.store(true, Ordering::Relaxed);
+        let replace = |spare: &mut Option<Spare>| Some(spare.as_mut()?.replace(&self.map, pages));
+        if !matches!(self.spare.with(replace), Some(Ok(()))) {
+            return false;
+        }
+        if !with_pages && let Some(alias) = &alias {
+            // Before it loses the first one: the owner asks for pages again, whoever dies.
+            state(alias).fetch_or(COLD, Ordering::Relaxed);
+        }
+        for offset in (0..part.length).step_by(STEP) {
+            let end = part.length.min(offset + STEP);
+            // SAFETY: within the mapping, and a multiple of the page size away from its start.
+            if unsafe { map::copy_pages(part.start.add(offset), end - offset) }.is_err() {
+                // It stays lent, and what is not copied as it is.
+                return true;
+            }
+            if !with_pages && let Some(alias) = &alias {
+                // The first page has the state.
+                let begin = offset.max(rustix::param::page_size());
+                // SAFETY: nobody but this process reads a block that is lent to it, and it has
+                // copied these pages.
+                let _ = unsafe { alias.discard(begin, end.saturating_sub(begin)) };
+            }
+        }
+        if let Some(alias) = &alias {
+            // Release: our reads and writes come before the owner's next use of the block.
+            state(alias).fetch_and(COLD, Ordering::Release);
+        }
+        true
+    }
+}

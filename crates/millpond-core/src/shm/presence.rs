@@ -1,0 +1,202 @@
+//! Presence: how processes that share memory know of each other whether they live.
+//!
+//! A process shows that it is there by a lock on one byte of the memory's file, at the offset that
+//! its [`ProcessId`] says. The kernel takes the lock away when the process is dead, reaped or not,
+//! and when it executes another program; it shows locks across pid namespaces, and needs no table.
+//! See README.md for the protocol.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::os::identity::{self, ProcessId};
+use crate::os::map::Reference;
+use crate::os::record_lock;
+use crate::shm::tables;
+
+/// What tells files apart.
+type Inode = (u64, u64);
+
+/// The calling process' lock on its byte of a file.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    process: ProcessId,
+    /// Holds the lock, if the lock is that of an open file description.
+    reference: Option<Reference>,
+}
+
+/// Memory in which words name processes, as this process has it mapped.
+#[derive(Debug)]
+pub(crate) struct Present {
+    start: usize,
+    length: usize,
+    /// The owner's of the memory. Somebody may have closed it: it is compared before it is used.
+    fd: RawFd,
+    inode: Inode,
+    claim: Arc<Claim>,
+}
+
+/// Enters memory in the table of what processes are present in, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    start: usize,
+}
+
+impl Presence {
+    /// The calling process is present in the memory behind `fd`, which is mapped at `start`.
+    ///
+    /// # Errors
+    /// The system's, when descriptors, address space or locks have run out.
+    pub(crate) fn enter(fd: BorrowedFd<'_>, start: usize, length: usize) -> io::Result<Self> {
+        let inode = inode(fd)?;
+        // No fork happens while the tables are locked: a child must not inherit the descriptor.
+        let mut tables = tables::lock();
+        identity::before_first_use(claim_all);
+        let claim = Arc::new(Claim::new(fd, inode)?);
+        tables.present.push(Present { start, length, fd: fd.as_raw_fd(), inode, claim });
+        drop(tables);
+        Ok(Self { start })
+    }
+
+    /// What keeps the calling process present although it unmaps the memory.
+    pub(crate) fn claim(&self) -> Option<Arc<Claim>> {
+        let tables = tables::lock();
+        tables.present.iter().find(|p| p.start == self.start).map(|p| Arc::clone(&p.claim))
+    }
+
+    /// Has the calling process stay present until it ends, though it unmaps the memory.
+    pub(crate) fn stay(&self) {
+        let mut tables = tables::lock();
+        let Some(present) = tables.present.iter().find(|p| p.start == self.start) else {
+            return;
+        };
+        let (inode, claim) = (present.inode, Arc::clone(&present.claim));
+        tables.staying.insert(inode, claim);
+    }
+
+    /// Whether the lock would end with any descriptor of the file that this process closes.
+    pub(crate) fn hangs_on_descriptors(&self) -> bool {
+        self.claim().is_some_and(|claim| claim.reference.is_none())
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut tables = tables::lock();
+        let place = tables.present.iter().position(|p| p.start == self.start);
+        let gone = place.map(|place| tables.present.swap_remove(place));
+        drop(tables);
+        drop(gone);
+    }
+}
+
+impl Claim {
+    /// Locks the byte of the calling process. The tables are locked.
+    fn new(fd: BorrowedFd<'_>, file: Inode) -> io::Result<Self> {
+        let process = ProcessId::name();
+        match reopen(fd, file) {
+            Ok(own) => match record_lock::lock_for_description(own.as_fd(), process.byte()) {
+                Ok(()) => {
+                    let reference = Some(Reference::new(own.as_fd())?);
+                    return Ok(Self { process, reference });
+                }
+                // Kernels that are none may not know such locks.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                Err(error) => return Err(error),
+            },
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::STALE)) => {
+                return Err(errno.into());
+            }
+            // There is no procfs.
+            Err(_) => {}
+        }
+        if inode(fd)? != file {
+            return Err(Errno::STALE.into());
+        }
+        record_lock::lock_for_process(fd, process.byte())?;
+        Ok(Self { process, reference: None })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A forked child has its parent's claims in its memory, but what they refer to is not mapped
+        // there.
+        if self.process != ProcessId::name()
+            && let Some(reference) = self.reference.take()
+        {
+            reference.forget();
+        }
+    }
+}
+
+/// Another open file description of the file, which no process inherits.
+fn reopen(fd: BorrowedFd<'_>, file: Inode) -> rustix::io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let own = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = rustix::fs::fstat(&own)?;
+    if (stat.st_dev, stat.st_ino) == file { Ok(own) } else { Err(Errno::STALE) }
+}
+
+fn inode(fd: BorrowedFd<'_>) -> io::Result<Inode> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Makes the calling process present wherever its parent was when it forked this one; whether that
+/// succeeded everywhere.
+fn claim_all() -> bool {
+    let mut tables = tables::lock();
+    let mut everywhere = true;
+    for present in &mut tables.present {
+        if present.claim.process == ProcessId::name() {
+            continue;
+        }
+        // SAFETY: a number which may be closed, or another file's by now: both are errors.
+        let fd = unsafe { BorrowedFd::borrow_raw(present.fd) };
+        match Claim::new(fd, present.inode) {
+            Ok(claim) => present.claim = Arc::new(claim),
+            Err(_) => everywhere = false,
+        }
+    }
+    everywhere
+}
+
+/// Whether a process lives, as far as the memory can tell in which `near` lies: `None` if it is no
+/// memory that processes are present in, or if its descriptor was closed.
+fn look(who: ProcessId, near: usize) -> Option<bool> {
+    let (fd, file) = {
+        let tables = tables::lock();
+        let holds = |p: &&Present| near.wrapping_sub(p.start) < p.length;
+        let present = tables.present.iter().find(holds)?;
+        (present.fd, present.inode)
+    };
+    // SAFETY: the caller has the memory mapped, with which its owner keeps the descriptor open;
+    // if the number is another file's nevertheless, nothing but its inode is asked for.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    if inode(fd).ok()? != file {
+        return None;
+    }
+    record_lock::is_locked(fd, who.byte()).ok()
+}
+
+/// Whether a process lives, that has its name in the memory where `near` lies. One that waits to be
+/// reaped does not, and one that is stopped does.
+pub(crate) fn lives<T>(who: ProcessId, near: &T) -> bool {
+    if who == ProcessId::current() {
+        return true;
+    }
+    match look(who, std::ptr::from_ref(near).addr()) {
+        Some(true) => true,
+        // What could not lock its byte is no less alive for it.
+        Some(false) if !who.is_on_trust() => false,
+        _ => who.is_alive_by_number(),
+    }
+}
+
+#[cfg(test)]
+#[path = "presence_tests.rs"]
+mod tests;

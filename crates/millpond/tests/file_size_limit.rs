@@ -1,0 +1,45 @@
+//! A limit on the size of files bounds shared memory: by an error, never by the signal SIGXFSZ,
+//! which ends programs that do not handle it.
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use millpond::{Bytes, ErrorKind, Pool, Queue};
+use rustix::process::{Resource, Rlimit};
+use watchdog::Watchdog;
+
+millpond::init_in_tests!();
+
+const LIMIT: usize = 256 << 20;
+
+fn length(bytes: Bytes) -> usize {
+    bytes.len()
+}
+
+fn make(length: usize) -> Bytes {
+    vec![1; length].into()
+}
+
+#[test]
+fn what_is_too_large_is_an_error_and_all_else_works() {
+    let _watchdog = Watchdog::start();
+    let before = rustix::process::getrlimit(Resource::Fsize);
+    let limited = Rlimit { current: Some(LIMIT as u64), ..before };
+    rustix::process::setrlimit(Resource::Fsize, limited).unwrap();
+
+    let queue = Queue::new().unwrap();
+    for size in [10, 1 << 20] {
+        queue.put(make(size)).unwrap();
+        assert_eq!(queue.get().unwrap().len(), size);
+    }
+    assert_eq!(queue.put(make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
+    queue.put(make(10)).unwrap();
+    assert_eq!(queue.get().unwrap().len(), 10);
+
+    let pool = Pool::builder().processes(1).build().unwrap();
+    assert_eq!(pool.apply(length, make(1 << 20)).unwrap(), 1 << 20);
+    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
+    assert_eq!(pool.apply(length, make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.apply(make, LIMIT).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
+}

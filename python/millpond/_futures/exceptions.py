@@ -1,0 +1,62 @@
+"""What goes wrong in an executor: millpond's exceptions and `concurrent.futures`' at once.
+
+Each is caught by programs that know the one or the other.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
+from multiprocessing import pool as _stdlib
+
+from millpond.exceptions import (
+    BrokenPool,
+    PoolTerminated,
+    TaskExited,
+    WorkerCrashed,
+    WrongProcess,
+)
+
+__all__ = ["BrokenExecutor", "ForeignExecutor", "FutureCrashed", "as_of_future", "foreign"]
+
+
+class FutureCrashed(WorkerCrashed, BrokenProcessPool):
+    """The worker process died while it ran the future's call. Only this future is affected."""
+
+
+class BrokenExecutor(BrokenPool, BrokenProcessPool):
+    """The executor runs nothing any more: its workers cannot be set up, or one has died and
+    `break_on_crash` was asked for, or it was terminated."""
+
+
+class ForeignExecutor(WrongProcess, BrokenProcessPool):
+    """The executor belongs to another process, of which this one is a forked child."""
+
+
+def foreign(owner: int) -> ForeignExecutor:
+    """Return the exception for the use of an executor in a forked child of its owner."""
+    return ForeignExecutor(
+        f"this executor belongs to process {owner}, of which this one is a forked child: "
+        "make an executor of its own here"
+    )
+
+
+def as_of_future(error: BaseException) -> BaseException:
+    """Return the exception that a future has for one that a pool raises.
+
+    Like the standard library's, a future has what the call raised even where that ends programs,
+    and raises it in whoever asks.
+    """
+    told: BaseException
+    if isinstance(error, WorkerCrashed):
+        told = FutureCrashed(*error.args)
+    elif isinstance(error, (BrokenPool, PoolTerminated)):
+        told = BrokenExecutor(str(error))
+    elif isinstance(error, TaskExited) and error.exception is not None:
+        told = error.exception
+    else:
+        told = error
+    cause = error.__cause__
+    if isinstance(cause, vars(_stdlib)["RemoteTraceback"]):
+        cause = _RemoteTraceback(cause.tb)
+    told.__cause__ = cause
+    return told.with_traceback(None)

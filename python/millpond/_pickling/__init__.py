@@ -1,0 +1,1 @@
+"""How values become bytes for another process, and values again."""

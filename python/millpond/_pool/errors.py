@@ -1,0 +1,213 @@
+"""The exceptions of tasks: what a worker tells of one, and what the caller is raised.
+
+A worker sends an *account* of a failure, a tuple of plain values, which always arrives: the class's
+name, the text, the traceback, and whether the exception is one that ends programs. The pickled
+exception comes along where it can be pickled. The owner rebuilds the exception from both.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import traceback
+
+from millpond._pickling import codec
+from millpond.exceptions import (
+    BrokenPool,
+    PoolTerminated,
+    RemoteError,
+    TaskExited,
+    WorkerCrashed,
+    WrongProcess,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Account = tuple[str, str, str, bool]
+
+_LONGEST_TEXT = 10_000
+
+
+def tell(exception: BaseException, skip: int = 1) -> tuple[bytes, bytes]:
+    """Return the account of an exception, and the exception pickled (empty if it cannot be).
+
+    Args:
+        exception: what the task raised.
+        skip: how many of the traceback's first frames are the worker's own.
+    """
+    from millpond import _engine
+
+    shown = exception.__traceback__
+    for _ in range(skip):
+        shown = shown and shown.tb_next
+    try:
+        text = str(exception)
+    except Exception as error:
+        # An exception whose own __str__ raises.
+        text = f"<its text cannot be had: {error!r}>"
+    try:
+        lines = traceback.format_exception(type(exception), exception, shown)
+    except Exception:
+        # Attributes that `traceback` reads are the exception's own code, too.
+        lines = traceback.format_tb(shown)
+    # Lone surrogates do not encode.
+    name, text, trace = (
+        part.encode("utf-8", "replace").decode()
+        for part in (type(exception).__qualname__, text[:_LONGEST_TEXT], "".join(lines))
+    )
+    encoded = _engine.encode((name, text, trace, not isinstance(exception, Exception)))
+    assert encoded is not None, "an account is plain values"
+    try:
+        [pickled] = map(bytes, codec.dumps_in_band(exception))
+    except Exception:
+        pickled = b""
+    return encoded, pickled
+
+
+def unsendable(problem: Exception, value: object) -> BaseException:
+    """Return the exception that says that a task's result cannot be sent."""
+    error: BaseException = _of_stdlib("MaybeEncodingError")(problem, _Shown(value))
+    return error
+
+
+class _Shown:
+    """Stands in for a value where its `repr` is wanted, which may be long or fail."""
+
+    def __init__(self, value: object) -> None:
+        if type(value) in (bytes, bytearray, str, list, tuple):
+            # The text of all of it may need several times the memory that there is none of.
+            value = value[:_LONGEST_TEXT]  # type: ignore[index]
+        try:
+            self._text = repr(value)[:_LONGEST_TEXT]
+        except Exception as error:
+            self._text = f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _of_stdlib(name: str) -> Any:
+    """Return an exception class of the standard library's pool, which its stubs do not know."""
+    # Not before it is wanted: under `install()` this import is one of `millpond.pool`, which needs
+    # this module.
+    from multiprocessing import pool
+
+    return vars(pool)[name]
+
+
+def rebuild(
+    account: Account | None,
+    exception: BaseException | None,
+    problem: Exception | None,
+) -> BaseException:
+    """Return the exception to raise in the caller for what a worker told.
+
+    Args:
+        account: the account, None if it was damaged.
+        exception: the exception as it was unpickled, if it was.
+        problem: why it could not be unpickled, if it could not.
+    """
+    name, text, trace, ends_programs = account or ("Exception", "a damaged account", "", False)
+    rebuilt: BaseException
+    if ends_programs:
+        rebuilt = TaskExited(_exit_message(name, text), exception)
+    elif isinstance(exception, BaseException):
+        rebuilt = exception
+    else:
+        because = (
+            f"it could not be unpickled here: {problem!r}" if problem else "it does not pickle"
+        )
+        rebuilt = RemoteError(name, text, trace, because)
+    rebuilt.__cause__ = _of_stdlib("RemoteTraceback")(f'\n"""\n{trace}"""')
+    return rebuilt
+
+
+def _exit_message(name: str, text: str) -> str:
+    if name == "SystemExit":
+        return f"the task called sys.exit({text})"
+    return f"the task raised {name}({text})"
+
+
+def undecodable_result(problem: Exception) -> BaseException:
+    """Return the exception for a result that does not unpickle in the caller."""
+    error = RemoteError(type(problem).__name__, str(problem), "", "in unpickling a task's result")
+    error.__cause__ = problem
+    return error
+
+
+def worker_crashed(
+    pid: int,
+    exitcode: int | None,
+    function: str,
+    task: int,
+    items: tuple[int, int] | None,
+    cause: str,
+) -> BaseException:
+    """Return the exception for a task whose worker died.
+
+    Args:
+        pid: the worker's.
+        exitcode: as `Process.exitcode` has it.
+        function: the task's.
+        task: which of its call.
+        items: which items the worker was at: the first, and how many.
+        cause: what else is known.
+    """
+    at = None if items is None else range(items[0], items[0] + items[1])
+    return WorkerCrashed(pid, exitcode, function, task, at, cause)
+
+
+def pool_terminated() -> BaseException:
+    """Return the exception for a task that was not done when its pool was terminated."""
+    return PoolTerminated("the pool was terminated before the task was done")
+
+
+class CallCancelled(Exception):
+    """The task was cancelled before a worker began it; callers see `CancelledError`."""
+
+
+def call_cancelled() -> BaseException:
+    """Return the exception for a task that was cancelled before a worker began it."""
+    return CallCancelled()
+
+
+def call_failed() -> BaseException:
+    """Return the exception for a task that did not run because its call had failed already."""
+    return PoolTerminated("the call had failed before the task began")
+
+
+def pool_broken(kind: str, detail: object) -> BaseException:
+    """Return the exception for a task of a pool that is broken."""
+    if kind == "unfit":
+        error = BrokenPool(f"the pool is broken: setting a worker up raised {_shown(detail)}")
+        if isinstance(detail, BaseException):
+            error.__cause__ = detail
+        return error
+    if kind == "workers die":
+        return BrokenPool(
+            f"the pool is broken: its workers end before they are ready ({detail}); "
+            "what they printed to stderr says why"
+        )
+    if kind == "worker died":
+        return BrokenPool(f"the pool is broken: {detail}, and it was to be broken by that")
+    error = BrokenPool(f"the pool is broken: no process can be started: {detail}")
+    if isinstance(detail, BaseException):
+        error.__cause__ = detail
+    return error
+
+
+def _shown(detail: object) -> str:
+    """Return what is shown of an exception: one that has several lines has them to itself."""
+    text = textwrap.dedent(str(detail)).strip()
+    if "\n" not in text:
+        return repr(detail)
+    return f"{type(detail).__name__}:\n\n{textwrap.indent(text, '    ')}\n"
+
+
+def wrong_process(owner: int) -> BaseException:
+    """Return the exception for the use of a pool in a forked child of the process that made it."""
+    return WrongProcess(
+        f"this pool belongs to process {owner}, of which this one is a forked child: "
+        "make a pool of its own here"
+    )

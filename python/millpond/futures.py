@@ -1,0 +1,454 @@
+"""`concurrent.futures.ProcessPoolExecutor` on millpond's engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from concurrent import futures
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from typing import ParamSpec, TypeVar
+
+from millpond._futures.completions import Completions
+from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
+from millpond._futures.task import Task
+from millpond._limits import engine_has_room
+from millpond._pool.launch import checked_preload
+from millpond._pool.stdlib_pool import zygote_can_make
+from millpond._pool.worker import CALL, STARMAP
+from millpond._version import load_engine
+from millpond.exceptions import BrokenPool, WrongProcess
+from millpond.pool import Pool, _check_tasks, _checked_processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from multiprocessing.context import BaseContext
+    from typing import Any, Self
+
+    from millpond._pool.worker_registry import PoolWorker
+
+__all__ = ["Future", "ProcessPoolExecutor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CLOSED = "Pool not running"
+"""What the engine says when a pool takes no more calls."""
+_NO_LOCK = nullcontext()
+
+
+class Future(Task[T]):
+    """The outcome of a call of an executor: a `concurrent.futures.Future`.
+
+    It can be awaited, too, and cancelled until a worker begins the call. A coroutine that is
+    cancelled while it waits cancels the call.
+
+    Example:
+        >>> import millpond
+        >>> with millpond.ProcessPoolExecutor(1) as executor:
+        ...     executor.submit(pow, 2, 10).result(timeout=10)
+        1024
+    """
+
+    # The place of a chunk's first item among all of its `map`.
+    _first = 0
+
+    def __await__(self) -> Generator[Any, None, T]:
+        import asyncio
+
+        try:
+            return (yield from super().__await__())
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    def _fetch(self) -> T:
+        try:
+            taken = self._engine.take(self._job, 0, self._first)
+            assert taken is not None, "the job is over"
+            result: T = taken[0]
+            return result
+        finally:
+            self._engine.abandon(self._job)
+
+    def _converted(self, error: BaseException) -> BaseException:
+        if isinstance(error, WrongProcess):
+            return foreign(self._completions.owner)
+        return as_of_future(error)
+
+
+class _WorkerPool(Pool):
+    """The pool of an executor: its workers may start processes themselves."""
+
+    _of_executor = True
+
+
+class _FragilePool(_WorkerPool):
+    """One that breaks when a worker dies."""
+
+    _fragile = True
+
+
+class ProcessPoolExecutor(futures.Executor):
+    """An executor that runs calls in worker processes.
+
+    It has the interface of `concurrent.futures.ProcessPoolExecutor`, and goes on when a worker
+    dies: the call that the worker was running fails with `WorkerCrashed`, which here is a
+    `BrokenProcessPool` too, and all others are done.
+
+    Args:
+        max_workers: how many workers; by default as many as this process may use CPUs.
+        mp_context: where the start method comes from; the default context by default. If its
+            processes are of a class that a pool's zygote cannot make, the executor is the standard
+            library's.
+        initializer: called in each worker before its first call. If it raises, the executor is
+            broken.
+        initargs: the initializer's arguments.
+        max_tasks_per_child: calls (or chunks of them) after which a worker is replaced by a fresh
+            one; never by default. It goes with every start method. As in the standard library,
+            workers are spawned if it is given and `mp_context` is not.
+        break_on_crash: have the death of a worker break the executor, as in the standard library:
+            all futures that are not done, and calls of `submit` after that, fail with
+            `BrokenProcessPool`. For programs that rely on all workers having the same state.
+        preload: names of modules that are imported once, before workers are forked, and not in
+            each, as for `millpond.Pool`.
+
+    Raises:
+        ValueError: a number is out of range.
+        TypeError: an argument is not what it should be.
+
+    Example:
+        >>> import millpond
+        >>> with millpond.ProcessPoolExecutor(2) as executor:
+        ...     executor.submit(pow, 2, 10).result()
+        ...     list(executor.map(abs, [-1, 2, -3]))
+        1024
+        [1, 2, 3]
+    """
+
+    # To type checkers, a call of the class returns one of it.
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        context = kwargs.get("mp_context", args[1] if len(args) > 1 else None)
+        foreign = hasattr(context, "get_start_method") and not zygote_can_make(context)
+        if foreign or not engine_has_room():
+            if cls is not ProcessPoolExecutor:
+                raise TypeError(f"{cls.__name__} cannot have the processes of {context!r}")
+            # A death breaks that one, and there is nothing to be preloaded.
+            kwargs = {k: v for k, v in kwargs.items() if k not in ("break_on_crash", "preload")}
+            return futures.ProcessPoolExecutor(*args, **kwargs)  # type: ignore[return-value]
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        break_on_crash: bool = False,
+        preload: Iterable[str] | None = None,
+    ) -> None:
+        load_engine()
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        self._max_workers = _checked_processes(max_workers)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
+            raise TypeError("max_tasks_per_child must be an integer")
+        _check_tasks_per_child(max_tasks_per_child)
+        self._mp_context = _context(mp_context, max_tasks_per_child)
+        self._max_tasks_per_child = max_tasks_per_child
+        self._make_pool = partial(
+            _FragilePool if break_on_crash else _WorkerPool,
+            self._max_workers,
+            initializer,
+            tuple(initargs),
+            max_tasks_per_child,
+            self._mp_context,
+            preload=checked_preload(preload),
+        )
+        # Held while the pool is made. Re-entrant: a collection may use the executor meanwhile.
+        self._lock = threading.RLock()
+        self._owner: int | None = None
+        self._completions: Completions | None = None
+        self._closing = False
+
+    def __repr__(self) -> str:
+        if self._closing:
+            state = "shut down"
+        elif self._completions is None:
+            state = "not started"
+        else:
+            state = "broken" if self._broken else "running"
+        cls = type(self)
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        return f"<{name} at {id(self):#x}, max_workers={self._max_workers}, {state}>"
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a worker call `fn(*args, **kwargs)`, and return the future of its result.
+
+        The future can be awaited, too. It can be cancelled until a worker begins the call.
+
+        Raises:
+            RuntimeError: the executor was shut down, or the interpreter is about to end.
+            BrokenProcessPool: the executor is broken, or belongs to another process.
+            OSError: the system refuses the workers that the first call starts.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.ProcessPoolExecutor(1) as executor:
+            ...     executor.submit(int, "ff", base=16).result()
+            255
+        """
+        return self._submit(fn, CALL, (args, kwargs or None), 1, 0)
+
+    def _submit(
+        self, function: Callable[..., Any], op: int, arguments: Any, items: int, first: int
+    ) -> Future[Any]:
+        with self._starting() if self._completions is None else _NO_LOCK:
+            completions = self._completions or self._start()
+            pool = completions.pool
+            if pool is None:
+                raise self._refusal()
+            engine = pool._engine
+            try:
+                encoded, label = pool._encode(function)
+                job = engine.submit(encoded, label, op, items, arguments, False)
+            except (BrokenPool, WrongProcess) as error:
+                raise self._refusal(error) from None
+            except Exception as error:
+                if isinstance(error, ValueError) and str(error) == _CLOSED:
+                    raise self._refusal() from None
+                failed: Future[Any] = Future(completions, engine, 0)
+                failed._fail(error)
+                return failed
+        future: Future[Any] = Future(completions, engine, job)
+        if first:
+            future._first = first
+        return future
+
+    def _starting(self) -> threading.RLock:
+        """Return the lock under which the first call makes the pool."""
+        if self._is_foreign():
+            raise self._refusal()
+        # Before the lock is taken, which a child that is forked meanwhile must not wait for.
+        self._owner = os.getpid()
+        return self._lock
+
+    def _start(self) -> Completions:
+        if self._closing:
+            raise self._refusal()
+        try:
+            pool = self._make_pool()
+            completions = pool._completions
+            try:
+                completions.keep(pool)
+            except BaseException:
+                pool.terminate()
+                raise
+        except BaseException:
+            self._owner = None
+            raise
+        self._completions = completions
+        # An executor that is collected has been asked for everything.
+        weakref.finalize(self, completions.close).atexit = False
+        return completions
+
+    def _refusal(self, error: BaseException | None = None) -> BaseException:
+        """Return why the executor takes no more calls."""
+        if self._is_foreign():
+            assert self._owner is not None, "it is another process"
+            return foreign(self._owner)
+        if error is not None or self._broken:
+            return BrokenExecutor(str(error or self._broken))
+        if self._closing:
+            return RuntimeError("cannot schedule new futures after shutdown")
+        return RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    def _is_foreign(self) -> bool:
+        """Return whether the pool belongs to another process, of which this one is a child."""
+        return self._owner not in (None, os.getpid())
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over `fn` of the items of `iterables`, in order.
+
+        Args:
+            fn: what to call, with an item of each iterable.
+            iterables: the items; read to their end at once, unless there is a `buffersize`.
+            timeout: how many seconds after this call the last result must be there.
+            chunksize: items that travel and fail together.
+            buffersize: chunks whose results have not been taken, at most: the iterables are read
+                as results are taken, so they may be endless. Without limit if None.
+
+        Raises:
+            TimeoutError: from the iterator, when the timeout ran out.
+            WorkerCrashed: from the iterator, when the worker died.
+            ValueError: `chunksize` or `buffersize` is less than 1.
+
+        Example:
+            >>> import itertools, millpond
+            >>> with millpond.ProcessPoolExecutor(2) as executor:
+            ...     powers = executor.map(pow, itertools.count(), itertools.repeat(2), buffersize=4)
+            ...     list(itertools.islice(powers, 5))
+            [0, 1, 4, 9, 16]
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        end = None if timeout is None else time.monotonic() + timeout
+        chunks = _chunks(zip(*iterables, strict=False), chunksize)
+        pending = deque(
+            self._submit(fn, STARMAP, chunk, len(chunk), first)
+            for chunk, first in islice(chunks, buffersize)
+        )
+        # The iterator alone does not keep the executor.
+        return _results(pending, end, chunks, fn, weakref.ref(self), self._completions)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls, and end the workers when those that there are have been done.
+
+        Args:
+            wait: return only then.
+            cancel_futures: cancel the calls that no worker has begun.
+
+        Example:
+            >>> import millpond
+            >>> executor = millpond.ProcessPoolExecutor(1)
+            >>> future = executor.submit(abs, -1)
+            >>> executor.shutdown()
+            >>> future.done()
+            True
+        """
+        if self._is_foreign():
+            self._closing = True
+            return
+        with self._lock:
+            self._closing = True
+        completions = self._completions
+        if completions is None:
+            return
+        if cancel_futures:
+            completions.cancel()
+        completions.close()
+        if wait:
+            completions.join()
+
+    def terminate_workers(self) -> None:
+        """Shut down without waiting, and end the workers by SIGTERM, whatever they run.
+
+        Futures that are not done are cancelled, or fail with `BrokenProcessPool`.
+        """
+        self._force(kill=False)
+
+    def kill_workers(self) -> None:
+        """Like `terminate_workers`, by SIGKILL."""
+        self._force(kill=True)
+
+    def _force(self, *, kill: bool) -> None:
+        workers = list((self._processes or {}).values()) if kill else []
+        self.shutdown(wait=False, cancel_futures=True)
+        pool = None if self._completions is None else self._completions.pool
+        if pool is not None and not self._is_foreign():
+            # Before any worker dies, which would be replaced.
+            pool._engine.terminate()
+        for worker in workers:
+            worker.kill()
+
+    # What programs look at in the standard library's.
+
+    @property
+    def _processes(self) -> dict[int, PoolWorker] | None:
+        """The workers by pid, as in the standard library; None after `shutdown`."""
+        if self._closing:
+            return None
+        pool = None if self._completions is None else self._completions.pool
+        if pool is None or self._is_foreign():
+            return {}
+        return {worker.pid: worker for worker in pool._pool if worker.pid is not None}
+
+    @property
+    def _executor_manager_thread(self) -> threading.Thread | None:
+        if self._closing or self._completions is None:
+            return None
+        return self._completions.thread
+
+    @property
+    def _broken(self) -> str | bool:
+        """What broke the executor; False if nothing did."""
+        return False if self._completions is None else self._completions.what_broke() or False
+
+
+def _check_tasks_per_child(number: int | None) -> None:
+    if number is not None and number <= 0:
+        raise ValueError("max_tasks_per_child must be >= 1")
+    _check_tasks(number)
+
+
+def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
+    if context is None:
+        from millpond.context import _default_context
+
+        # What is not asked for is as in the standard library.
+        context = _default_context.get_context(None if max_tasks_per_child is None else "spawn")
+    elif not hasattr(context, "get_start_method"):
+        raise TypeError(
+            f"mp_context must be a context, not {context!r}: "
+            "millpond.get_context('spawn') returns one"
+        )
+    fixed: BaseContext = context.get_context()
+    return fixed
+
+
+def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any], int]]:
+    """Cut the items into lists, each with the place of its first item."""
+    first = 0
+    while chunk := list(islice(items, size)):
+        yield chunk, first
+        first += len(chunk)
+
+
+def _results(
+    pending: deque[Future[Any]],
+    end: float | None,
+    chunks: Iterator[tuple[list[Any], int]],
+    fn: Callable[..., Any],
+    executor_ref: weakref.ref[ProcessPoolExecutor],
+    completions: Completions | None,
+) -> Iterator[Any]:
+    """Yield the results of chunks, and submit another chunk for each."""
+    try:
+        while pending:
+            left = None if end is None else max(end - time.monotonic(), 0)
+            values = pending[0].result(left)
+            pending.popleft()
+            executor = executor_ref()
+            if executor is not None:
+                for chunk, first in islice(chunks, 1):
+                    pending.append(executor._submit(fn, STARMAP, chunk, len(chunk), first))
+            del executor
+            values.reverse()
+            while values:
+                # Nothing is kept of what was taken.
+                yield values.pop()
+    finally:
+        if completions is not None:
+            completions.cancel(pending)
+        # An exception that leaves here would keep all of them, and they the exception.
+        pending.clear()
