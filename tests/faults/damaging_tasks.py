@@ -8,6 +8,8 @@ import random
 import time
 from pathlib import Path
 
+from support.processes import abort_on_purpose
+
 PAGE = 4096
 # Where the rings of a link end, and where the blocks of large arguments and results begin.
 RINGS_END = PAGE + (512 << 10)
@@ -69,7 +71,7 @@ def spoil(place: str, seed: int, culprit: Path) -> int:
     damage(place, source)
     match source.choice(["die", "nap", "return"]):
         case "die":
-            os.abort()
+            abort_on_purpose()
         case "nap":
             time.sleep(0.005)
     return seed

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
+from support.processes import abort_on_purpose
 from support.program import run_program
 from support.starting import Start
 
@@ -66,7 +67,7 @@ NORMAL: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {
 OTHER: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {
     "SIGKILL": (kill_with, (signal.SIGKILL,)),
     "SIGTERM": (kill_with, (signal.SIGTERM,)),
-    "abort": (os.abort, ()),
+    "abort": (abort_on_purpose, ()),
     "os._exit(1)": (os._exit, (1,)),
     # Nothing of a program runs after that, whatever the status.
     "os._exit(0)": (os._exit, (0,)),
