@@ -66,7 +66,7 @@ impl<'a> Fresh<'a> {
         let mut copy = Command::new("cp");
         copy.arg("--recursive").arg(self.project.path("tests")).arg(&self.directory);
         copy.run()?;
-        for file in ["pyproject.toml", "Cargo.toml"] {
+        for file in ["pyproject.toml", "Cargo.toml", "COMPATIBILITY.md"] {
             let (from, to) = (self.project.path(file), self.directory.join(file));
             fs::copy(&from, to).map_err(Error::file("copy", &from))?;
         }

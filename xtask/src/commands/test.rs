@@ -26,8 +26,8 @@ use crate::{libtest, pytest};
 /// `slow` with the others. Two interpreters run them side by side where mount namespaces are
 /// permitted, as they are to root. Then, with the default and the newest,
 /// CPython's own tests run, under fork, and from 3.14 on under forkserver, its default; and the wheel,
-/// in a fresh environment outside of the project, passes tests/wheels/smoke.py. All of it runs, whatever
-/// fails; the last lines are what failed, and the sum.
+/// in a fresh environment outside of the project, passes tests/wheels/smoke.py and some of the tests. All
+/// of it runs, whatever fails; the last lines are what failed, and the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
@@ -84,7 +84,7 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
         let interpreter = venv.interpreter();
         rows.push(row(name_of_own(interpreter), || conformance::quick(project, venv)));
         rows.push(row(name_of_installed(interpreter), || {
-            smoke(project, &setup.wheel, interpreter)
+            installed(project, &setup.wheel, interpreter)
         }));
     }
     for (interpreter, venv) in others {
@@ -144,10 +144,13 @@ fn python_tests(
     pytest::run(project, venv, chosen, place)
 }
 
-/// The wheel in a fresh environment outside of the project.
-fn smoke(project: &Project, wheel: &Path, interpreter: &Interpreter) -> Result<Tally> {
+/// The wheel in a fresh environment outside of the project: the smoke set, and a part of the tests.
+fn installed(project: &Project, wheel: &Path, interpreter: &Interpreter) -> Result<Tally> {
     say(format_args!("{}: the wheel in a fresh environment", name_of(interpreter)));
-    Fresh::with(project, interpreter, wheel)?.smoke()
+    let fresh = Fresh::with(project, interpreter, wheel)?;
+    let mut tally = fresh.smoke()?;
+    tally += fresh.tests()?;
+    Ok(tally)
 }
 
 fn name_of_installed(interpreter: &Interpreter) -> String {
