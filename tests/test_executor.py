@@ -535,36 +535,31 @@ def test_an_exception_that_is_false(shared: millpond.ProcessPoolExecutor) -> Non
         shared.submit(raise_false).result()
 
 
-class Slow:
-    """It takes some time to unpickle."""
+class Alarming:
+    """Whoever unpickles it gets a signal meanwhile."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return doze, (0.5,)
+        return raise_alarm, ()
 
 
-def doze(seconds: float) -> str:
-    # It ends early where a handler raises.
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pass
+def raise_alarm() -> str:
+    signal.raise_signal(signal.SIGALRM)
     return "slow"
 
 
-def make_slow() -> Any:
-    return Slow()
-
-
-def at_once_when_it_unpickles(action: Callable[[], object]) -> None:
-    """Have the handler of a signal do something a moment from now."""
-    signal.signal(signal.SIGALRM, lambda *_: action())
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+def make_alarming() -> Any:
+    return Alarming()
 
 
 @pytest.fixture
 def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """What the signal's handler is to do."""
+
+    def handle_with(action: Callable[[], object]) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: action())
+
     before = signal.getsignal(signal.SIGALRM)
-    yield at_once_when_it_unpickles
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    yield handle_with
     signal.signal(signal.SIGALRM, before)
 
 
@@ -573,7 +568,7 @@ def test_a_handler_may_cancel_what_is_being_taken(
 ) -> None:
     answers: list[bool] = []
     with millpond.ProcessPoolExecutor(1) as executor:
-        future = executor.submit(make_slow)
+        future = executor.submit(make_alarming)
         assert wait_until(future.done, 30)
         alarm(lambda: answers.append(future.cancel()))
         assert future.result() == "slow"
@@ -587,7 +582,7 @@ def test_ctrl_c_while_a_result_is_unpickled(
         raise KeyboardInterrupt
 
     with millpond.ProcessPoolExecutor(1) as executor:
-        future = executor.submit(make_slow)
+        future = executor.submit(make_alarming)
         assert wait_until(future.done, 30)
         alarm(interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -127,8 +127,8 @@ def test_a_signal_handler_may_end_a_wait(wait: str) -> None:
     before = signal.signal(signal.SIGUSR1, handle)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        timer.start()
         with pytest.raises(Interrupt):
+            timer.start()
             calls[wait]()
     finally:
         timer.join()
@@ -140,14 +140,18 @@ def test_what_a_signal_handler_raises_says_how_many_items_were_put() -> None:
     def handle(*_: object) -> None:
         raise Interrupt
 
+    def interrupt() -> None:
+        until(lambda: queue.qsize() == 3)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     queue = millpond.Queue(3)
     before = signal.signal(signal.SIGUSR1, handle)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    thread = threading.Thread(target=interrupt)
     try:
-        timer.start()
         with pytest.raises(Interrupt) as raised:
+            thread.start()
             queue.put_many(range(5))
     finally:
-        timer.join()
+        thread.join()
         signal.signal(signal.SIGUSR1, before)
     assert (raised.value.put, queue.get_many(9)) == (3, [0, 1, 2])  # type: ignore[attr-defined]

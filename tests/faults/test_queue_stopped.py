@@ -95,9 +95,9 @@ def interrupted_soon() -> Iterator[None]:
 
     before = signal.signal(signal.SIGUSR1, handle)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
     try:
         with pytest.raises(Interrupt):
+            timer.start()
             yield
     finally:
         timer.join()
