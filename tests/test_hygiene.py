@@ -83,12 +83,18 @@ def run():
     time.sleep(3600)
 """
 
+LEAVE_CHILD = f"""
+import subprocess, sys
+command = [sys.executable, "-c", "print(flush=True); {SLEEP}"]
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
+child.stdout.readline()
+child.stdout.close()
+until_it("S", child.pid)
+"""
+
 LEAVES = {
     "a child": (
-        f"{UNTIL_IT}import subprocess, sys\n"
-        f"child = subprocess.Popen([sys.executable, '-c', 'print(flush=True); {SLEEP}'],\n"
-        "    stdout=subprocess.PIPE)\n"
-        "child.stdout.readline()\nchild.stdout.close()\nuntil_it('S', child.pid)",
+        UNTIL_IT + LEAVE_CHILD,
         r"process \d+, child of \d+, S \(sleeping\): .*time\.sleep\(3600\)",
     ),
     "an orphan": (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from gate import until
-from support.starting import Start
+from support.starting import Start, running
 from workers import kill
 
 import millpond
@@ -258,16 +258,13 @@ def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
         for _ in range(2):
             interrupt(handled)
 
-    timer = threading.Timer(0.1, interrupt_twice)
     try:
-        with pytest.raises(Interrupt):
-            timer.start()
+        with pytest.raises(Interrupt), running(threading.Timer(0.1, interrupt_twice)):
             calls[wait]()
         assert condition._lock._semlock._is_mine()
         # Whoever else waits there learns that one has left.
         assert barrier.broken is (wait == "barrier")
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR1, before)
 
 

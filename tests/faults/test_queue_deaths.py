@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gate import until
-from support.starting import Start
+from support.starting import Start, running
 from workers import kill
 
 import millpond
@@ -127,11 +127,9 @@ def test_a_signal_handler_may_end_a_wait(wait: str) -> None:
     before = signal.signal(signal.SIGUSR1, handle)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        with pytest.raises(Interrupt):
-            timer.start()
+        with pytest.raises(Interrupt), running(timer):
             calls[wait]()
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR1, before)
     assert (empty.qsize(), full.qsize()) == (0, 1)
 
@@ -146,12 +144,9 @@ def test_what_a_signal_handler_raises_says_how_many_items_were_put() -> None:
 
     queue = millpond.Queue(3)
     before = signal.signal(signal.SIGUSR1, handle)
-    thread = threading.Thread(target=interrupt)
     try:
-        with pytest.raises(Interrupt) as raised:
-            thread.start()
+        with pytest.raises(Interrupt) as raised, running(threading.Thread(target=interrupt)):
             queue.put_many(range(5))
     finally:
-        thread.join()
         signal.signal(signal.SIGUSR1, before)
     assert (raised.value.put, queue.get_many(9)) == (3, [0, 1, 2])  # type: ignore[attr-defined]
