@@ -22,6 +22,8 @@ from millpond.pool import AsyncResult, Pool
 def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     with millpond.get_context(request.param).Pool(2) as pool:
         yield pool
+    # Its thread is not to be seen by the next test.
+    pool.join()
     request.node.funcargs.clear()
 
 

@@ -26,11 +26,23 @@ subprocess.Popen([sys.executable, "-c", "{SLEEP}"], start_new_session=True)
 LEAVE_ORPHAN = """
 import os, time
 def leave_orphan(seconds):
+    reader, writer = os.pipe()
     if os.fork() == 0:
         if os.fork() == 0:
+            os.write(writer, b"%d " % os.getpid())
             time.sleep(seconds)
         os._exit(0)
     os.wait()
+    orphan = int(os.read(reader, 20))
+    os.close(reader)
+    os.close(writer)
+    return orphan
+"""
+
+# A child comes to the state in which it is found only when there is a processor for it.
+UNTIL_IT = """
+def until_it(state, pid):
+    while open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != state: pass
 """
 
 
@@ -71,17 +83,26 @@ def run():
     time.sleep(3600)
 """
 
+LEAVE_CHILD = f"""
+import subprocess, sys
+command = [sys.executable, "-c", "print(flush=True); {SLEEP}"]
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
+child.stdout.readline()
+child.stdout.close()
+until_it("S", child.pid)
+"""
+
 LEAVES = {
     "a child": (
-        f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '{SLEEP}'])",
+        UNTIL_IT + LEAVE_CHILD,
         r"process \d+, child of \d+, S \(sleeping\): .*time\.sleep\(3600\)",
     ),
     "an orphan": (
-        LEAVE_ORPHAN + "leave_orphan(3600)",
+        LEAVE_ORPHAN + UNTIL_IT + "until_it('S', leave_orphan(3600))",
         r"process \d+, child of \d+, S \(sleeping\): .* -m pytest",
     ),
     "a zombie": (
-        "import os\nos.fork() or os._exit(0)",
+        f"{UNTIL_IT}import os\nuntil_it('Z', os.fork() or os._exit(0))",
         r"process \d+, child of \d+, Z \(zombie\)",
     ),
     "a descriptor": (
@@ -152,11 +173,29 @@ def test_a_run_that_leaves_something_fails(tmp_path: Path) -> None:
     assert re.search(r"the run left behind:\ndescriptor \d+: /dev/null", done.stdout), done.stdout
 
 
+# The time is over when the test says so, however long it takes to come to what it is about.
+TIME_IS_OVER = """
+import threading
+is_over = threading.Event()
+class Timer(threading.Timer):
+    def run(self):
+        is_over.wait()
+        self.function(*self.args)
+threading.Timer = Timer
+"""
+
+
 def test_the_watchdog_shows_and_ends_a_test_that_hangs(tmp_path: Path) -> None:
-    source = (
+    source = TIME_IS_OVER + (
         "import os, time\n"
-        "def sleep_in_child(): time.sleep(3600)\n"
-        "def sleep_in_parent(): time.sleep(3600)\n"
+        "reader, writer = os.pipe()\n"
+        "def sleep_in_child():\n"
+        "    os.write(writer, b'here')\n"
+        "    time.sleep(3600)\n"
+        "def sleep_in_parent():\n"
+        "    os.read(reader, 4)\n"
+        "    is_over.set()\n"
+        "    time.sleep(3600)\n"
         "def test_hangs():\n"
         "    if os.fork() == 0: sleep_in_child()\n"
         "    sleep_in_parent()\n"
@@ -171,11 +210,12 @@ def test_the_watchdog_shows_and_ends_a_test_that_hangs(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_covers_the_teardown_of_a_failed_test(tmp_path: Path) -> None:
-    source = (
+    source = TIME_IS_OVER + (
         "import pytest, time\n"
         "@pytest.fixture\n"
         "def slow():\n"
         "    yield\n"
+        "    is_over.set()\n"
         "    time.sleep(3600)\n"
         "def test_fails(slow): assert False\n"
     )

@@ -11,6 +11,8 @@ def square(n):
 if __name__ == "__main__":
     with Pool(2) as pool:
         result = pool.apply_async(square, (12,))
+        # Workers may take longer to start, on a busy machine.
+        result.wait()
         print(result.get(timeout=1))
 
         too_slow = pool.apply_async(time.sleep, (60,))

@@ -289,7 +289,7 @@ def test_a_child_of_the_standard_library_s_keeps_too(start_method: str) -> None:
 
 
 PROGRAM = """
-import atexit, os, sys
+import atexit, os, select, sys
 import millpond
 
 def release(*things):
@@ -298,19 +298,17 @@ def release(*things):
 
 def main(end):
     lock, semaphore = millpond.Lock(), millpond.Semaphore(2)
-    read, write = os.pipe()
+    # A pipe's end is closed before the process is dead.
+    program = os.pidfd_open(os.getpid())
     observer = os.fork()
     if observer == 0:
-        os.close(write)
-        # Until the program is gone.
-        os.read(read, 1)
+        select.select([program], [], [])
         try:
             taken = lock.acquire(timeout=0.3)
         except millpond.OwnerDied:
             taken = "OwnerDied"
         print(taken, [semaphore.acquire(timeout=0.3) for _ in range(2)], flush=True)
         os._exit(0)
-    os.close(read)
     assert lock.acquire() and semaphore.acquire()
     exec(end)
 

@@ -238,11 +238,14 @@ def test_whatever_ends_the_thread_fails_all_futures(
         if future is first or future.exception() is not None:
             with pytest.raises(BrokenProcessPool):
                 future.result()
+    # Callbacks, and then the hook, come after the news.
+    until(lambda: called)
     assert called == [first]
     until(lambda: executor._broken)
     with pytest.raises(BrokenProcessPool, match="in the thread"):
         executor.submit(double, 1)
     executor.shutdown()
+    until(lambda: seen)
     assert seen == [how]
 
 

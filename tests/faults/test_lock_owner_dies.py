@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from gate import until
-from support.starting import Start
+from support.starting import Start, running
 from workers import kill
 
 import millpond
@@ -252,18 +252,19 @@ def test_a_signal_handler_runs_during_a_wait_and_may_end_it(wait: str) -> None:
             raise Interrupt
 
     before = signal.signal(signal.SIGUSR1, handle)
-    timers = [threading.Timer(s, os.kill, (os.getpid(), signal.SIGUSR1)) for s in (0.1, 0.3)]
+
+    def interrupt_twice() -> None:
+        # Two that are pending at once would be one.
+        for _ in range(2):
+            interrupt(handled)
+
     try:
-        for timer in timers:
-            timer.start()
-        with pytest.raises(Interrupt):
+        with pytest.raises(Interrupt), running(threading.Timer(0.1, interrupt_twice)):
             calls[wait]()
         assert condition._lock._semlock._is_mine()
         # Whoever else waits there learns that one has left.
         assert barrier.broken is (wait == "barrier")
     finally:
-        for timer in timers:
-            timer.join()
         signal.signal(signal.SIGUSR1, before)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gate import until
-from support.starting import Start
+from support.starting import Start, running
 from workers import kill
 
 import millpond
@@ -127,11 +127,9 @@ def test_a_signal_handler_may_end_a_wait(wait: str) -> None:
     before = signal.signal(signal.SIGUSR1, handle)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        timer.start()
-        with pytest.raises(Interrupt):
+        with pytest.raises(Interrupt), running(timer):
             calls[wait]()
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR1, before)
     assert (empty.qsize(), full.qsize()) == (0, 1)
 
@@ -140,14 +138,15 @@ def test_what_a_signal_handler_raises_says_how_many_items_were_put() -> None:
     def handle(*_: object) -> None:
         raise Interrupt
 
+    def interrupt() -> None:
+        until(lambda: queue.qsize() == 3)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     queue = millpond.Queue(3)
     before = signal.signal(signal.SIGUSR1, handle)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        timer.start()
-        with pytest.raises(Interrupt) as raised:
+        with pytest.raises(Interrupt) as raised, running(threading.Thread(target=interrupt)):
             queue.put_many(range(5))
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR1, before)
     assert (raised.value.put, queue.get_many(9)) == (3, [0, 1, 2])  # type: ignore[attr-defined]

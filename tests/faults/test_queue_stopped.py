@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from gate import until
-from support.starting import starting
+from support.starting import running, starting
 
 import millpond
 
@@ -95,12 +95,10 @@ def interrupted_soon() -> Iterator[None]:
 
     before = signal.signal(signal.SIGUSR1, handle)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
     try:
-        with pytest.raises(Interrupt):
+        with pytest.raises(Interrupt), running(timer):
             yield
     finally:
-        timer.join()
         signal.signal(signal.SIGUSR1, before)
 
 

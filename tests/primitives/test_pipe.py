@@ -470,8 +470,8 @@ def test_a_signal_handler_interrupts_a_sender_and_nothing_is_torn(ends: Ends) ->
     sent = 0
     try:
         timer = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1])
-        timer.start()
         try:
+            timer.start()
             while True:
                 left.send(np.full(100_000, sent))
                 sent += 1

@@ -1,7 +1,8 @@
-"""Starting processes in a test, none of which outlives it."""
+"""Starting processes and threads in a test, none of which outlives it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -30,3 +31,13 @@ def starting(context: BaseContext) -> Iterator[Start]:
         process.close()
     # They have their arguments as long as somebody holds them.
     started.clear()
+
+
+@contextmanager
+def running(thread: threading.Thread) -> Iterator[None]:
+    """Start a thread, and wait for its end."""
+    try:
+        thread.start()
+        yield
+    finally:
+        thread.join()

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
+use millpond::sync::Event;
 use millpond::{Bytes, ErrorKind, Pool, current_process, parent_process};
 use watchdog::Watchdog;
 
@@ -20,6 +21,13 @@ fn square(number: u64) -> u64 {
 fn nap(milliseconds: u64) -> u64 {
     thread::sleep(Duration::from_millis(milliseconds));
     milliseconds
+}
+
+fn wait_for((number, gate): (u64, Option<Event>)) -> u64 {
+    if let Some(gate) = gate {
+        gate.wait();
+    }
+    number
 }
 
 fn pid(_: u64) -> u32 {
@@ -120,16 +128,24 @@ fn results_do_not_wait_for_slow_input() {
 fn unordered_results_come_as_they_are_ready() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
-    let order: Vec<u64> =
-        pool.imap_unordered(nap, [600, 1, 2, 3]).collect::<Result<_, _>>().unwrap();
-    assert_eq!(order, [1, 2, 3, 600]);
+    let gate = Event::new().unwrap();
+    // The first one waits until the others have come.
+    let input = (0..4_u64).map(|number| (number, (number == 0).then(|| gate.clone())));
+    let mut results = pool.imap_unordered(wait_for, input);
+    let mut next = || results.next().unwrap().unwrap();
+    let mut others = [next(), next(), next()];
+    others.sort_unstable();
+    assert_eq!(others, [1, 2, 3]);
+    gate.set();
+    assert_eq!(next(), 0);
 }
 
 #[test]
 fn an_async_result_can_be_waited_for_in_every_way() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let first = pool.apply_async(nap, 300).unwrap();
+    let gate = Event::new().unwrap();
+    let first = pool.apply_async(wait_for, (300, Some(gate.clone()))).unwrap();
     let second = pool.map_async(square, [2, 3]).unwrap();
     assert!(!first.ready() && !second.ready());
     assert_eq!(first.successful(), None);
@@ -137,13 +153,14 @@ fn an_async_result_can_be_waited_for_in_every_way() {
     let error = first.get_timeout(Duration::from_millis(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.to_string().ends_with("did not end within 1ms"), "{error}");
-    assert!(error.function().unwrap().ends_with("nap"), "{error}");
+    assert!(error.function().unwrap().ends_with("wait_for"), "{error}");
     let error = second.get_timeout(Duration::ZERO).unwrap_err();
     assert!(error.to_string().starts_with("the map over 2 items"), "{error}");
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| assert_eq!(first.get().unwrap(), 300));
         }
+        gate.set();
     });
     first.wait();
     assert!(first.ready() && first.wait_timeout(Duration::ZERO));
@@ -279,7 +296,10 @@ fn a_terminated_pool_ends_at_once() {
     let mut lazily = pool.imap(nap, [3_600_000; 3]);
     thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(50));
+            // Not before the input was taken, which a pool that has ended refuses.
+            while pool.stats().submitted < 25 {
+                thread::yield_now();
+            }
             pool.terminate();
         });
         let error = lazily.next().unwrap().unwrap_err();

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use children::children;
 use kill::kill;
+use millpond::sync::Semaphore;
 use millpond::{Error, ErrorKind, Pool, Process};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
@@ -35,7 +36,6 @@ enum Fate {
     Kill,
     Exit(i32),
     Abort,
-    Nap(u64),
 }
 
 fn meet(fate: Fate) -> u64 {
@@ -49,10 +49,14 @@ fn meet(fate: Fate) -> u64 {
         }
         Fate::Exit(code) => std::process::exit(code),
         Fate::Abort => std::process::abort(),
-        Fate::Nap(milliseconds) => {
-            thread::sleep(Duration::from_millis(milliseconds));
-            milliseconds
-        }
+    }
+}
+
+/// Says that it has begun, and never ends.
+fn stay(begun: Semaphore) {
+    begun.release().unwrap();
+    loop {
+        thread::park();
     }
 }
 
@@ -202,12 +206,12 @@ fn a_busy_worker_that_is_killed_from_outside_is_replaced() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
     let victim = pool.apply(pid, ()).unwrap();
-    let naps = pool.chunk_size(1).map_async(meet, [Fate::Nap(3_600_000); 2]).unwrap();
+    let begun = Semaphore::new(0).unwrap();
+    let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
     let after: Vec<_> = (0..10).map(|n| pool.apply_async(square, n).unwrap()).collect();
-    // Not before it has begun.
-    thread::sleep(Duration::from_millis(20));
+    (0..2).for_each(|_| begun.acquire().forget());
     kill(victim);
-    let error = naps.get().unwrap_err();
+    let error = stays.get().unwrap_err();
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Crashed, Some(victim)));
     assert_eq!(error.signal_name(), Some("SIGKILL"));
     for (number, result) in (0..).zip(after) {
@@ -238,10 +242,11 @@ fn the_zygote_is_replaced() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..3 {
         let first = zygote(&pool);
-        let naps = pool.chunk_size(1).map_async(meet, [Fate::Nap(3_600_000); 2]).unwrap();
-        thread::sleep(Duration::from_millis(20));
+        let begun = Semaphore::new(0).unwrap();
+        let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
+        (0..2).for_each(|_| begun.acquire().forget());
         kill(first);
-        let error = naps.get().unwrap_err();
+        let error = stays.get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Crashed);
         let message = error.to_string();
         assert!(message.ends_with("ended with the process that starts the workers"), "{message}");

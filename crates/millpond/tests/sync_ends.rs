@@ -172,6 +172,8 @@ fn a_process_that_is_killed_gives_back_what_it_has_no_handle_of() {
     let process = Process::new(take_and_stay).args(arguments).start().unwrap();
     taken.wait();
     process.kill().unwrap();
+    // The system frees what it had one after the other.
+    process.join().unwrap_err();
     things.assert_given_back();
 }
 

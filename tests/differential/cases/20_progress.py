@@ -52,6 +52,9 @@ def main():
         single.get()
         show("chunks left", lambda: result._number_left)
         show("over", lambda: (result._event.is_set(), single._event.wait()))
+        while pool._cache:
+            # The standard library's says that it is over, and then takes it out.
+            threading.Event().wait(0.005)
         show("calls", lambda: (len(pool._cache), dict(pool._cache), result._job in pool._cache))
         show("queue", lambda: (pool._taskqueue.qsize(), pool._taskqueue.empty()))
         for name in ("imap", "imap_unordered"):

@@ -1,6 +1,5 @@
 """Nan is no timeout for what waits for messages."""
 
-import threading
 from importlib import import_module
 
 from subject import context, mp, show
@@ -42,9 +41,11 @@ def main():
         result = pool.apply_async(abs, (-1,))
         result.wait()
         show("get of what is there", lambda: result.get(nan))
-    process = context.Process(target=threading.Event().wait, args=(0.2,))
+    over = context.Event()
+    process = context.Process(target=over.wait)
     process.start()
     show("join", lambda: name_of(lambda: process.join(nan)))
+    over.set()
     process.join()
 
 

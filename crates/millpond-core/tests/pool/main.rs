@@ -1,5 +1,8 @@
 //! The engine's pool, driven in bytes.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
@@ -258,32 +261,59 @@ fn the_zygote_is_replaced() {
     close_and_join(&pool);
 }
 
+/// The name of a file, which is removed when this is dropped.
+struct Note(PathBuf);
+
+impl Note {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("millpond-note-{}-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn name(&self) -> &[u8] {
+        self.0.as_os_str().as_bytes()
+    }
+
+    fn length(&self) -> u64 {
+        self.0.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// Lets the tasks go on that wait for the file.
+    fn make(&self) {
+        std::fs::write(&self.0, "").expect("a file");
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 fn a_long_task_does_not_hold_up_those_behind_it() {
-    let pool = pool(2);
+    let (pool, gate) = (pool(2), Note::new());
     let mut tasks: Vec<(Op, &[u8])> = vec![(Op::Echo, b"short"); 60];
-    tasks[0] = (Op::Sleep, &[250]);
+    tasks[0] = (Op::Hold, gate.name());
     let job = submit(&pool, &tasks);
     for index in 1..60 {
         wait(&pool, job, Target::Index(index));
     }
     assert!(!pool.is_reached(job, Target::Index(0)).expect("ours"), "the long one runs on");
+    gate.make();
     outcomes(&pool, job);
     close_and_join(&pool);
 }
 
 fn work_goes_on_while_nobody_waits() {
-    let pool = pool(2);
-    let tasks: Vec<(Op, &[u8])> = vec![(Op::Sleep, &[1]); 300];
+    let (pool, note) = (pool(2), Note::new());
+    let tasks: Vec<(Op, &[u8])> = vec![(Op::Note, note.name()); 300];
     let job = submit(&pool, &tasks);
     // Nobody calls into the pool meanwhile; the workers alone would stop after what was prefetched.
-    let finished = || {
-        std::fs::read_to_string("/proc/self/status").is_ok() && {
-            std::thread::sleep(Duration::from_millis(600));
-            true
-        }
-    };
-    assert!(finished());
-    assert!(pool.stats().expect("ours").finished > 150, "{:?}", pool.stats());
+    while note.length() < 300 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     outcomes(&pool, job);
     close_and_join(&pool);
 }
@@ -305,23 +335,27 @@ fn workers_make_room_after_their_quota() {
 }
 
 fn what_nobody_has_begun_can_be_cancelled() {
-    let pool = pool(1);
-    let jobs: Vec<_> = (0..20).map(|_| submit(&pool, &[(Op::Sleep, &[100])])).collect();
+    let (pool, [first, others]) = (pool(1), [Note::new(), Note::new()]);
+    let hold = |number| (Op::Hold, if number == 0 { first.name() } else { others.name() });
+    let jobs: Vec<_> = (0..20).map(|number| submit(&pool, &[hold(number)])).collect();
     assert_eq!(pool.cancel(Some(&jobs[19..])).expect("ours"), 1);
     assert_eq!(pool.cancel(Some(&jobs[19..])).expect("ours"), 0, "it was cancelled before");
     assert_eq!(outcomes(&pool, jobs[19]), [Err("cancelled")]);
+    first.make();
     assert_eq!(outcomes(&pool, jobs[0]).len(), 1);
     assert_eq!(pool.cancel(Some(&jobs[..1])).expect("ours"), 0, "it is over");
     let cancelled = pool.cancel(Some(&jobs[1..])).expect("ours");
-    assert!((16..=18).contains(&cancelled), "{cancelled}: all but those that ran by then");
+    assert!((17..=18).contains(&cancelled), "{cancelled}: all but the one that may have begun");
+    others.make();
     assert_eq!(outcomes(&pool, submit(&pool, &[(Op::Echo, b"on")])), [Ok(b"on".to_vec())]);
     close_and_join(&pool);
 }
 
 fn a_job_that_exists_can_be_told_of() {
-    let pool = pool(1);
-    let job = submit(&pool, &[(Op::Sleep, &[50])]);
+    let (pool, gate) = (pool(1), Note::new());
+    let job = submit(&pool, &[(Op::Hold, gate.name())]);
     assert!(pool.notify(job).expect("ours"));
+    gate.make();
     let mut told = None;
     while told.is_none() {
         told = pool.wait_notified().expect("ours").1;
@@ -345,17 +379,22 @@ fn a_death_breaks_a_fragile_pool() {
 }
 
 fn a_panic_of_the_supervisor_costs_one_pool() {
+    // It is never there.
+    let gate = Note::new();
+    let tasks = [(Op::Hold, gate.name()), (Op::Hold, gate.name()), (Op::Echo, b"x")];
     let (broken, switch) = faulty_pool(2);
     let sound = pool(2);
-    let job = submit(&broken, &[(Op::Sleep, &[200]), (Op::Sleep, &[200]), (Op::Echo, b"x")]);
+    let job = submit(&broken, &tasks);
     let idle = pids(&sound);
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Ordering::Relaxed);
     broken.terminate().expect("ours");
     assert!(outcomes(&broken, job).into_iter().all(|outcome| outcome == Err("cancelled")));
     close_and_join(&broken);
     let (next, switch) = faulty_pool(2);
-    let job = submit(&next, &[(Op::Die, b""), (Op::Sleep, &[200]), (Op::Echo, b"x")]);
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    let doomed = pids(&next)[0];
+    let job = submit(&next, &tasks);
+    switch.store(true, Ordering::Relaxed);
+    kill(doomed);
     assert!(outcomes(&next, job).into_iter().any(|outcome| outcome == Err("cancelled")));
     close_and_join(&next);
     idle.into_iter().for_each(kill);

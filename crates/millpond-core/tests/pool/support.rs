@@ -1,7 +1,11 @@
 //! A pool of echo workers for the engine's tests.
 
-use std::io;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -33,6 +37,10 @@ pub(crate) enum Op {
     Exit = 3,
     /// Reports its pid.
     Pid = 4,
+    /// Adds a byte to the file that it names.
+    Note = 5,
+    /// Waits until the file that it names exists.
+    Hold = 6,
 }
 
 struct ThisProgram;
@@ -87,6 +95,10 @@ pub(crate) fn init() {
     exit_now(0);
 }
 
+fn add_byte(path: &Path) -> io::Result<()> {
+    File::options().create(true).append(true).open(path)?.write_all(b"x")
+}
+
 fn work(mut worker: Worker) {
     worker.ready().expect("ready");
     loop {
@@ -102,6 +114,12 @@ fn work(mut worker: Worker) {
                     .expect("a signal"),
                     2 => std::thread::sleep(Duration::from_millis(bytes[0].into())),
                     3 => exit_now(7),
+                    5 => add_byte(Path::new(OsStr::from_bytes(bytes))).expect("a file"),
+                    6 => {
+                        while !Path::new(OsStr::from_bytes(bytes)).exists() {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                    }
                     _ => {}
                 }
                 let pid = fork::pid().to_le_bytes();
