@@ -146,7 +146,7 @@ else:
 
     def __getattr__(name):
         """Find a name where it lives, and keep it."""
-        from millpond._original import import_ours
+        from millpond._shadowing import import_ours
 
         if name in _SUBMODULES:
             return import_ours("millpond." + name)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Installer", "Loader", "install_source", "load_source"]
+__all__ = ["Executed", "install_source", "load_source"]
 
 _LOAD = """\
 import sys
@@ -51,15 +51,11 @@ def install_source() -> str:
     return load_source() + "millpond.install()\n"
 
 
-class Loader:
-    """Imports millpond in the process that unpickles it, from where this process has it."""
+class Executed:
+    """Source text that is executed in the process that unpickles it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (load_source(), {})
-
-
-class Installer:
-    """Imports and installs it there."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (install_source(), {})
+        return exec, (self._source, {})

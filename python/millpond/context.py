@@ -107,9 +107,9 @@ class SpawnProcess(_stdlib.SpawnProcess):
     def _Popen(process_obj: Any) -> Any:
         from multiprocessing.popen_spawn_posix import Popen
 
-        from millpond._pickling.passing import start_process
+        from millpond._pickling.passing import pass_by_value
 
-        return start_process(Popen, process_obj)
+        return pass_by_value(Popen)(process_obj)
 
 
 class ForkServerProcess(_stdlib.ForkServerProcess):
@@ -119,9 +119,9 @@ class ForkServerProcess(_stdlib.ForkServerProcess):
     def _Popen(process_obj: Any) -> Any:
         from multiprocessing.popen_forkserver import Popen
 
-        from millpond._pickling.passing import start_process
+        from millpond._pickling.passing import pass_by_value
 
-        return start_process(Popen, process_obj)
+        return pass_by_value(Popen)(process_obj)
 
 
 def _or_stdlib(method: MethodT) -> MethodT:
@@ -178,7 +178,7 @@ class BaseContext(_stdlib.BaseContext):
             ...     pool.map(abs, [-1, -2])
             [1, 2]
         """
-        from millpond._version import load_engine
+        from millpond._engine_loader import load_engine
 
         load_engine()
         from millpond.pool import Pool
@@ -640,7 +640,7 @@ class BaseContext(_stdlib.BaseContext):
             >>> millpond.cpu_count() >= 1
             True
         """
-        from millpond._version import load_engine
+        from millpond._engine_loader import load_engine
 
         count: int = load_engine().cpu_count()
         return count

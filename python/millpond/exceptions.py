@@ -190,4 +190,4 @@ class PoolTerminated(ProcessError):
 
 
 class WrongProcess(ProcessError):
-    """The pool was created in another process, of which this one is a forked child."""
+    """The pool was created in another process, and this one is a forked child of that."""

@@ -10,8 +10,8 @@ import sys
 from multiprocessing.heap import Arena, Heap
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._pickling.codec import view
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

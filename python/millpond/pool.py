@@ -13,6 +13,7 @@ from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
 from typing import TypeVar
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._futures.completions import Completions
 from millpond._limits import engine_has_room
 from millpond._pickling import codec
@@ -24,7 +25,6 @@ from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedItera
 from millpond._pool.worker import CALL, MAP, STARMAP
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -449,7 +449,7 @@ class Pool:
         return kind(self, job, chunksize, input)
 
     def close(self) -> None:
-        """Take no more calls; workers end when those that there are have been done."""
+        """Stop accepting tasks; workers exit after finishing those that were submitted."""
         if self._state == RUN:
             self._state = CLOSE
             for input in list(self._inputs):

@@ -29,14 +29,14 @@ class BrokenExecutor(BrokenPool, BrokenProcessPool):
 
 
 class ForeignExecutor(WrongProcess, BrokenProcessPool):
-    """The executor belongs to another process, of which this one is a forked child."""
+    """The executor was created in another process, and this one is a forked child of that."""
 
 
 def foreign(owner: int) -> ForeignExecutor:
     """Return the exception for the use of an executor in a forked child of its owner."""
     return ForeignExecutor(
-        f"this executor belongs to process {owner}, of which this one is a forked child: "
-        "make an executor of its own here"
+        f"this executor was created in process {owner} and cannot be used in a forked child; "
+        "create a new executor here"
     )
 
 

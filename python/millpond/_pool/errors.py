@@ -190,7 +190,7 @@ def pool_broken(kind: str, detail: object) -> BaseException:
             "what they printed to stderr says why"
         )
     if kind == "worker died":
-        return BrokenPool(f"the pool is broken: {detail}, and it was to be broken by that")
+        return BrokenPool(f"the pool is broken: {detail} (break_on_crash=True)")
     error = BrokenPool(f"the pool is broken: no process can be started: {detail}")
     if isinstance(detail, BaseException):
         error.__cause__ = detail
@@ -208,6 +208,6 @@ def _shown(detail: object) -> str:
 def wrong_process(owner: int) -> BaseException:
     """Return the exception for the use of a pool in a forked child of the process that made it."""
     return WrongProcess(
-        f"this pool belongs to process {owner}, of which this one is a forked child: "
-        "make a pool of its own here"
+        f"this pool was created in process {owner} and cannot be used in a forked child; "
+        "create a new pool here"
     )

@@ -13,9 +13,9 @@ import traceback
 from multiprocessing import process, spawn, util
 from time import perf_counter
 
+from millpond._engine_loader import load_engine
 from millpond._pickling import by_value, codec, passing
 from millpond._pool import errors, tracker
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
