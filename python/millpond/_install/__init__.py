@@ -16,7 +16,7 @@ from millpond._shadowing import is_shadowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
     from typing import Any
 
@@ -108,8 +108,9 @@ def _rebind(name: str) -> None:
     """Set the names of a module, if it and all that it takes have been imported."""
     module = sys.modules.get(name)
     ours, wrapped = OURS.get(name, {}), WRAPPED.get(name, {})
+    taken = {path.partition(".")[0] for path in (*ours, *wrapped)}
     # A program may have modules of these names itself; they are none of our business.
-    if module is None or is_shadowed() or _lacks(module, {*ours, *wrapped}):
+    if module is None or is_shadowed() or not taken <= vars(module).keys():
         return
     try:
         load_engine()
@@ -117,7 +118,7 @@ def _rebind(name: str) -> None:
         # A sub-interpreter keeps what it would have without millpond.
         _revert()
         return
-    if ours and _lacks(stand_ins.counterpart(name), ours):
+    if ours and not ours.keys() <= vars(stand_ins.counterpart(name)).keys():
         # It is being imported, and has imported the standard library's. The hook calls again.
         return
     with _setting:
@@ -126,10 +127,6 @@ def _rebind(name: str) -> None:
             for owner, attribute, after in _rows(module, ours, wrapped):
                 changes.append((owner, attribute, vars(owner).get(attribute), after))
                 setattr(owner, attribute, after)
-
-
-def _lacks(module: ModuleType, names: Iterable[str]) -> bool:
-    return any(name.partition(".")[0] not in vars(module) for name in names)
 
 
 def _rows(module: ModuleType, ours: Mapping[str, Any], wrapped: Mapping[str, Any]) -> Iterator[Any]:

@@ -52,9 +52,6 @@ class StandIn(ABCMeta):
     _home: tuple[str, str]
     """The module and the name of a class that stands in; its subclasses have none."""
 
-    def __instancecheck__(cls, instance: object) -> bool:
-        return cls.__subclasscheck__(type(instance))
-
     def __subclasscheck__(cls, subclass: type) -> bool:
         if "_home" not in vars(cls):
             return super().__subclasscheck__(subclass)
@@ -76,9 +73,7 @@ class ClosedStandIn(StandIn):
     must hold there too.
     """
 
-    def __new__(
-        cls, name: str, bases: tuple[type, ...], members: dict[str, Any], **keywords: Any
-    ) -> Any:
+    def __new__(cls, name: str, bases: Any, members: dict[str, Any], **keywords: Any) -> Any:
         if "_home" in members:
             return super().__new__(cls, name, bases, members, **keywords)
         bases = tuple(original(*base._home) if isinstance(base, cls) else base for base in bases)
