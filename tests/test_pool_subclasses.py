@@ -65,6 +65,18 @@ def test_what_only_millpond_s_pool_has_is_refused() -> None:
         millpond.pool.Pool(1, context=Context(), trace=True)
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_part_that_makes_processes_is_the_context_s(installed: bool) -> None:
+    context = multiprocessing.get_context("spawn")
+    if installed:
+        millpond.install()
+    try:
+        for pool in (millpond.pool.Pool, multiprocessing.pool.Pool, STDLIB):
+            assert type(pool.Process(context)) is context.Process
+    finally:
+        millpond.uninstall()
+
+
 def test_uninstall_gives_back_what_pickle_finds() -> None:
     from multiprocessing import queues
 

@@ -12,7 +12,7 @@ __all__ = [
     "BrokenPool",
     "OwnerDied",
     "PoolTerminated",
-    "RemoteError",
+    "RemoteTaskError",
     "TaskExited",
     "TasksLost",
     "WorkerCrashed",
@@ -109,7 +109,7 @@ class TaskExited(ProcessError):
         return str(self.args[0])
 
 
-class RemoteError(ProcessError):
+class RemoteTaskError(ProcessError):
     """The task raised an exception that cannot be pickled or unpickled.
 
     Attributes:

@@ -146,9 +146,9 @@ def test_what_does_not_unpickle(make_executor: Callable[..., Executor]) -> None:
     executor = make_executor(1)
     with pytest.raises(RuntimeError, match="refuses to load: here"):
         executor.submit(identity, Unloadable("here")).result()
-    with pytest.raises(millpond.RemoteError, match="refuses to load: there"):
+    with pytest.raises(millpond.RemoteTaskError, match="refuses to load: there"):
         executor.submit(make_unloadable, "there").result()
-    with pytest.raises(millpond.RemoteError, match="stuck in the lock"):
+    with pytest.raises(millpond.RemoteTaskError, match="stuck in the lock"):
         executor.submit(raise_holds_lock).result()
     assert executor.submit(double, 1).result() == 2
 

@@ -6,8 +6,8 @@ Each is caught by programs that know the one or the other.
 from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
-from multiprocessing import pool as _stdlib
 
+from millpond import _cpython
 from millpond.exceptions import (
     BrokenPool,
     PoolTerminated,
@@ -56,7 +56,7 @@ def as_of_future(error: BaseException) -> BaseException:
     else:
         told = error
     cause = error.__cause__
-    if isinstance(cause, vars(_stdlib)["RemoteTraceback"]):
+    if isinstance(cause, _cpython.get("multiprocessing.pool", "RemoteTraceback")):
         cause = _RemoteTraceback(cause.tb)
     told.__cause__ = cause
     return told.with_traceback(None)

@@ -14,7 +14,7 @@ from millpond._pickling import codec
 from millpond.exceptions import (
     BrokenPool,
     PoolTerminated,
-    RemoteError,
+    RemoteTaskError,
     TaskExited,
     WorkerCrashed,
     WrongProcess,
@@ -118,7 +118,7 @@ def rebuild(
         because = (
             f"it could not be unpickled here: {problem!r}" if problem else "it does not pickle"
         )
-        rebuilt = RemoteError(name, text, trace, because)
+        rebuilt = RemoteTaskError(name, text, trace, because)
     rebuilt.__cause__ = _of_stdlib("RemoteTraceback")(f'\n"""\n{trace}"""')
     return rebuilt
 
@@ -131,7 +131,9 @@ def _exit_message(name: str, text: str) -> str:
 
 def undecodable_result(problem: Exception) -> BaseException:
     """Return the exception for a result that does not unpickle in the caller."""
-    error = RemoteError(type(problem).__name__, str(problem), "", "in unpickling a task's result")
+    error = RemoteTaskError(
+        type(problem).__name__, str(problem), "", "in unpickling a task's result"
+    )
     error.__cause__ = problem
     return error
 
