@@ -26,7 +26,7 @@ import millpond
 
 
 def load_source() -> str:
-    """Return source text that imports millpond in another process of the same interpreter.
+    r"""Return source text that imports millpond in another process of the same interpreter.
 
     It loads this very copy of the package by its place on the disk: the other process may have
     another `sys.path`, or another `millpond` in its current directory. A frozen program has its
@@ -37,7 +37,7 @@ def load_source() -> str:
         >>> from millpond._bootstrap import load_source
         >>> code = load_source() + "print(millpond.is_installed())"
         >>> subprocess.check_output([sys.executable, "-I", "-S", "-c", code], text=True)
-        'False\\n'
+        'False\n'
     """
     import millpond
 

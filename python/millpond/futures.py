@@ -132,7 +132,7 @@ class ProcessPoolExecutor(futures.Executor):
     """
 
     # To type checkers, a call of the class returns one of it.
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         context = kwargs.get("mp_context", args[1] if len(args) > 1 else None)
         foreign = hasattr(context, "get_start_method") and not zygote_can_make(context)
         if foreign or not engine_has_room():

@@ -24,8 +24,11 @@ class FutureCrashed(WorkerCrashed, BrokenProcessPool):
 
 
 class BrokenExecutor(BrokenPool, BrokenProcessPool):
-    """The executor runs nothing any more: its workers cannot be set up, or one has died and
-    `break_on_crash` was asked for, or it was terminated."""
+    """The executor runs nothing any more.
+
+    Its workers cannot be set up, or one has died and `break_on_crash` was asked for, or it was
+    terminated.
+    """
 
 
 class ForeignExecutor(WrongProcess, BrokenProcessPool):
