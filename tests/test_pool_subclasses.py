@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing.pool
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_what_only_millpond_s_pool_has_is_refused() -> None:
 
 @pytest.mark.parametrize("installed", [False, True])
 def test_the_part_that_makes_processes_is_the_context_s(installed: bool) -> None:
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context("spawn")
     if installed:
         millpond.install()
     try:

@@ -158,7 +158,9 @@ _KINDS = frozenset(
         context.ForkProcess,
         context.SpawnProcess,
         context.ForkServerProcess,
+        _ours.NewerProcess,
         _ours.Process,
+        _ours.ForkProcess,
         _ours.SpawnProcess,
         _ours.ForkServerProcess,
     }
