@@ -110,3 +110,10 @@ def test_a_worker_that_has_ended_can_be_closed(pool: Any) -> None:
     worker.close()
     with pytest.raises(ValueError, match="process object is closed"):
         worker.is_alive()
+
+
+@pytest.mark.parametrize("call", ["map", "imap", "imap_unordered", "starmap_async"])
+@pytest.mark.parametrize("chunksize", ["a", 1.5])
+def test_a_chunk_size_that_is_no_number_is_named(pool: Any, call: str, chunksize: object) -> None:
+    with pytest.raises(TypeError, match=f"chunksize must be an int, not {chunksize!r}"):
+        getattr(pool, call)(abs, [1, 2], chunksize=chunksize)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing.pool
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_what_only_millpond_s_pool_has_is_refused() -> None:
     assert not zygote_can_make(Context())
     with pytest.raises(ValueError, match=r"trace: "):
         millpond.pool.Pool(1, context=Context(), trace=True)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_part_that_makes_processes_is_the_context_s(installed: bool) -> None:
+    context: Any = multiprocessing.get_context("spawn")
+    if installed:
+        millpond.install()
+    try:
+        for pool in (millpond.pool.Pool, multiprocessing.pool.Pool, STDLIB):
+            assert type(pool.Process(context)) is context.Process
+    finally:
+        millpond.uninstall()
 
 
 def test_uninstall_gives_back_what_pickle_finds() -> None:

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from millpond.exceptions import BrokenPool as BrokenPool
     from millpond.exceptions import OwnerDied as OwnerDied
     from millpond.exceptions import PoolTerminated as PoolTerminated
-    from millpond.exceptions import RemoteError as RemoteError
+    from millpond.exceptions import RemoteTaskError as RemoteTaskError
     from millpond.exceptions import TaskExited as TaskExited
     from millpond.exceptions import TasksLost as TasksLost
     from millpond.exceptions import WorkerCrashed as WorkerCrashed
@@ -128,8 +128,8 @@ else:
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
             "millpond.exceptions": """
-                BrokenPool OwnerDied PoolTerminated RemoteError TaskExited TasksLost WorkerCrashed
-                WrongProcess
+                BrokenPool OwnerDied PoolTerminated RemoteTaskError TaskExited TasksLost
+                WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",
         }.items()
@@ -146,7 +146,7 @@ else:
 
     def __getattr__(name):
         """Find a name where it lives, and keep it."""
-        from millpond._original import import_ours
+        from millpond._shadowing import import_ours
 
         if name in _SUBMODULES:
             return import_ours("millpond." + name)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Installer", "Loader", "install_source", "load_source"]
+__all__ = ["Executed", "install_source", "load_source"]
 
 _LOAD = """\
 import sys
@@ -26,7 +26,7 @@ import millpond
 
 
 def load_source() -> str:
-    """Return source text that imports millpond in another process of the same interpreter.
+    r"""Return source text that imports millpond in another process of the same interpreter.
 
     It loads this very copy of the package by its place on the disk: the other process may have
     another `sys.path`, or another `millpond` in its current directory. A frozen program has its
@@ -37,7 +37,7 @@ def load_source() -> str:
         >>> from millpond._bootstrap import load_source
         >>> code = load_source() + "print(millpond.is_installed())"
         >>> subprocess.check_output([sys.executable, "-I", "-S", "-c", code], text=True)
-        'False\\n'
+        'False\n'
     """
     import millpond
 
@@ -51,15 +51,11 @@ def install_source() -> str:
     return load_source() + "millpond.install()\n"
 
 
-class Loader:
-    """Imports millpond in the process that unpickles it, from where this process has it."""
+class Executed:
+    """Source text that is executed in the process that unpickles it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (load_source(), {})
-
-
-class Installer:
-    """Imports and installs it there."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (install_source(), {})
+        return exec, (self._source, {})

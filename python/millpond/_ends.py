@@ -12,7 +12,7 @@ import threading
 from multiprocessing import process, util
 
 from millpond import _cpython
-from millpond._version import load_engine
+from millpond._engine_loader import load_engine
 
 _LAST = -sys.maxsize
 """The exit priority of a finalizer that runs after all others."""

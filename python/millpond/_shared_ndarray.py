@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from millpond._engine_loader import load_engine
 from millpond._pickling.codec import view
-from millpond._version import load_engine
 
 try:
     import numpy as np

@@ -12,8 +12,8 @@ from multiprocessing.connection import Client, Listener
 from multiprocessing.context import get_spawning_popen
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._generic import Parameter
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

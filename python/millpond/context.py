@@ -8,12 +8,12 @@ start method itself is kept in one place, the standard library's default context
 from __future__ import annotations
 
 import multiprocessing.context as _stdlib
+import signal
 from functools import wraps
 from multiprocessing import process, reduction
 from multiprocessing.context import (
     AuthenticationError,
     BufferTooShort,
-    ForkProcess,
     ProcessError,
     TimeoutError,
     assert_spawning,
@@ -27,7 +27,7 @@ from millpond._limits import engine_has_room
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Literal, TypeVar, overload
 
     from millpond.connection import Connection
@@ -85,7 +85,30 @@ _stdlib_contexts: dict[str, Any] = _cpython.get("multiprocessing.context", "_con
 _stdlib_default: Any = _cpython.get("multiprocessing.context", "_default_context")
 
 
-class Process(_stdlib.Process):
+class NewerProcess(process.BaseProcess):
+    """What the processes of older releases of CPython lack."""
+
+    def __init__(
+        self,
+        group: None = None,
+        target: Callable[..., object] | None = None,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        daemon: bool | None = None,
+    ) -> None:
+        """Make a process that is to run `target(*args, **kwargs)`."""
+        super().__init__(group, target, name, args, kwargs or {}, daemon=daemon)
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the process, which raises `KeyboardInterrupt` there."""
+        own: Any = self
+        own._check_closed()
+        own._popen._send_signal(signal.SIGINT)
+
+
+class Process(NewerProcess, _stdlib.Process):
     """A process started by the default method; see `multiprocessing.Process`.
 
     Under each start method its target and arguments may be what plain pickle refuses, such as
@@ -100,28 +123,32 @@ class Process(_stdlib.Process):
 _DefaultProcess = Process
 
 
-class SpawnProcess(_stdlib.SpawnProcess):
+class ForkProcess(NewerProcess, _stdlib.ForkProcess):
+    """A process forked from this one."""
+
+
+class SpawnProcess(NewerProcess, _stdlib.SpawnProcess):
     """A process that is a fresh interpreter."""
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:
         from multiprocessing.popen_spawn_posix import Popen
 
-        from millpond._pickling.passing import start_process
+        from millpond._pickling.passing import pass_by_value
 
-        return start_process(Popen, process_obj)
+        return pass_by_value(Popen)(process_obj)
 
 
-class ForkServerProcess(_stdlib.ForkServerProcess):
+class ForkServerProcess(NewerProcess, _stdlib.ForkServerProcess):
     """A process forked from the fork server."""
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:
         from multiprocessing.popen_forkserver import Popen
 
-        from millpond._pickling.passing import start_process
+        from millpond._pickling.passing import pass_by_value
 
-        return start_process(Popen, process_obj)
+        return pass_by_value(Popen)(process_obj)
 
 
 def _or_stdlib(method: MethodT) -> MethodT:
@@ -178,7 +205,7 @@ class BaseContext(_stdlib.BaseContext):
             ...     pool.map(abs, [-1, -2])
             [1, 2]
         """
-        from millpond._version import load_engine
+        from millpond._engine_loader import load_engine
 
         load_engine()
         from millpond.pool import Pool
@@ -640,7 +667,7 @@ class BaseContext(_stdlib.BaseContext):
             >>> millpond.cpu_count() >= 1
             True
         """
-        from millpond._version import load_engine
+        from millpond._engine_loader import load_engine
 
         count: int = load_engine().cpu_count()
         return count
@@ -715,6 +742,8 @@ class ForkContext(BaseContext, _stdlib.ForkContext):
 
     if TYPE_CHECKING:
         Process: ClassVar[type[ForkProcess]]
+    else:
+        Process = ForkProcess
 
 
 class SpawnContext(BaseContext, _stdlib.SpawnContext):

@@ -12,7 +12,7 @@ __all__ = [
     "BrokenPool",
     "OwnerDied",
     "PoolTerminated",
-    "RemoteError",
+    "RemoteTaskError",
     "TaskExited",
     "TasksLost",
     "WorkerCrashed",
@@ -109,7 +109,7 @@ class TaskExited(ProcessError):
         return str(self.args[0])
 
 
-class RemoteError(ProcessError):
+class RemoteTaskError(ProcessError):
     """The task raised an exception that cannot be pickled or unpickled.
 
     Attributes:
@@ -190,4 +190,4 @@ class PoolTerminated(ProcessError):
 
 
 class WrongProcess(ProcessError):
-    """The pool was created in another process, of which this one is a forked child."""
+    """The pool was created in another process, and this one is a forked child of that."""

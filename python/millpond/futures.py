@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
+from millpond._engine_loader import load_engine
 from millpond._futures.completions import Completions
 from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
 from millpond._futures.task import Task
@@ -20,7 +21,6 @@ from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
 from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
-from millpond._version import load_engine
 from millpond.exceptions import BrokenPool, WrongProcess
 from millpond.pool import Pool, _check_tasks, _checked_processes
 
@@ -132,7 +132,7 @@ class ProcessPoolExecutor(futures.Executor):
     """
 
     # To type checkers, a call of the class returns one of it.
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         context = kwargs.get("mp_context", args[1] if len(args) > 1 else None)
         foreign = hasattr(context, "get_start_method") and not zygote_can_make(context)
         if foreign or not engine_has_room():

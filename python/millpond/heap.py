@@ -10,8 +10,8 @@ import sys
 from multiprocessing.heap import Arena, Heap
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._pickling.codec import view
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["Arena", "BufferWrapper", "Heap"]
 
 
 class BufferWrapper:
-    """A piece of anonymous shared memory, which is zero at first.
+    r"""A piece of anonymous shared memory, which is zero at first.
 
     It is not in any file system and is freed when no process refers to it any more. Pieces of up to
     32 KiB share a descriptor; a larger one has its own.
@@ -33,7 +33,7 @@ class BufferWrapper:
         >>> memory = BufferWrapper(10).create_memoryview()
         >>> memory[:5] = b"hello"
         >>> bytes(memory)
-        b'hello\\x00\\x00\\x00\\x00\\x00'
+        b'hello\x00\x00\x00\x00\x00'
     """
 
     # The standard library allocates from it. Programs replace it with a new one, which has no

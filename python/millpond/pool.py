@@ -7,12 +7,12 @@ import os
 import resource
 import warnings
 from contextlib import nullcontext
-from multiprocessing import pool as _stdlib
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
 from typing import TypeVar
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._futures.completions import Completions
 from millpond._limits import engine_has_room
 from millpond._pickling import codec
@@ -24,7 +24,6 @@ from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedItera
 from millpond._pool.worker import CALL, MAP, STARMAP
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,9 +55,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 ApplyResult = AsyncResult
-# The stubs of the standard library do not know these two.
-MaybeEncodingError: Any = vars(_stdlib)["MaybeEncodingError"]
-RemoteTraceback: Any = vars(_stdlib)["RemoteTraceback"]
+MaybeEncodingError: Any = _cpython.get("multiprocessing.pool", "MaybeEncodingError")
+RemoteTraceback: Any = _cpython.get("multiprocessing.pool", "RemoteTraceback")
 
 
 _MOST_PROCESSES = 1 << 14
@@ -203,7 +201,7 @@ class Pool:
     @staticmethod
     def Process(ctx: BaseContext, *args: Any, **kwds: Any) -> Any:
         """Return a process of a context, for subclasses that make workers in a way of their own."""
-        return vars(_stdlib)["Pool"].Process(ctx, *args, **kwds)
+        return ctx.Process(*args, **kwds)  # type: ignore[attr-defined]
 
     def __enter__(self) -> Self:
         """Return the pool, which the end of the `with` statement terminates.
@@ -449,7 +447,7 @@ class Pool:
         return kind(self, job, chunksize, input)
 
     def close(self) -> None:
-        """Take no more calls; workers end when those that there are have been done."""
+        """Stop accepting tasks; workers exit after finishing those that were submitted."""
         if self._state == RUN:
             self._state = CLOSE
             for input in list(self._inputs):
@@ -605,6 +603,8 @@ def _check_tasks(maxtasksperchild: int | None) -> None:
 
 
 def _check_chunksize(chunksize: int) -> None:
+    if not hasattr(chunksize, "__index__"):
+        raise TypeError(f"chunksize must be an int, not {chunksize!r}")
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
 

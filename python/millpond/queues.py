@@ -25,8 +25,8 @@ from queue import Empty, Full
 from weakref import WeakValueDictionary
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._generic import Parameter
-from millpond._version import load_engine
 from millpond.exceptions import TasksLost
 from millpond.synchronize import SEM_VALUE_MAX, Count
 

@@ -22,8 +22,8 @@ from multiprocessing.context import assert_spawning
 from multiprocessing.reduction import ForkingPickler
 
 from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._generic import Generic, Parameter
-from millpond._version import load_engine
 from millpond.heap import BufferWrapper
 
 TYPE_CHECKING = False

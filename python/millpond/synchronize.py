@@ -27,8 +27,8 @@ import time
 from multiprocessing import process
 
 from millpond import _cpython, _ends
+from millpond._engine_loader import load_engine
 from millpond._pickling import handles
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_programs import start_fault_program
@@ -13,6 +15,7 @@ from gate import Gate, until
 
 import millpond
 from millpond.pool import Pool
+from millpond.synchronize import Event
 
 PoolMaker = Callable[..., Pool]
 
@@ -51,6 +54,29 @@ def test_ends_the_program(
     assert done.stdout == ""
     assert done.stderr.count("Traceback") == 1, done.stderr
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
+def exit_when_interrupted(began: Event, never: Event) -> None:
+    try:
+        began.set()
+        never.wait()
+    except KeyboardInterrupt:
+        sys.exit(7)
+
+
+def test_a_process_is_interrupted(start_method: str) -> None:
+    """As in CPython 3.14, which takes `kwargs=None` too, whatever the version."""
+    context: Any = millpond.get_context(start_method)
+    events = context.Event(), context.Event()
+    process = context.Process(target=exit_when_interrupted, args=events, kwargs=None)
+    process.start()
+    events[0].wait()
+    process.interrupt()
+    process.join()
+    assert process.exitcode == 7
+    process.close()
+    with pytest.raises(ValueError, match="closed"):
+        process.interrupt()
 
 
 def test_a_worker_is_interrupted_in_its_task(make_pool: PoolMaker, gate: Gate) -> None:

@@ -89,7 +89,7 @@ def test_result_that_does_not_unpickle(pool: Pool, call: Call) -> None:
 
 
 def test_exception_that_does_not_pickle(pool: Pool, call: Call) -> None:
-    with pytest.raises(millpond.RemoteError) as caught:
+    with pytest.raises(millpond.RemoteTaskError) as caught:
         call(raise_holds_lock, None)
     text = str(caught.value)
     assert "HoldsLock" in text and "stuck in the lock" in text
@@ -98,7 +98,7 @@ def test_exception_that_does_not_pickle(pool: Pool, call: Call) -> None:
 
 
 def test_exception_that_does_not_unpickle(pool: Pool, call: Call) -> None:
-    with pytest.raises(millpond.RemoteError) as caught:
+    with pytest.raises(millpond.RemoteTaskError) as caught:
         call(raise_needs_two, None)
     text = str(caught.value)
     assert "NeedsTwoArguments" in text and "leak in the boat" in text
@@ -155,4 +155,4 @@ def test_error_callback_gets_it(pool: Pool, task: Callable[..., Any]) -> None:
 
 def test_the_encoding_error_is_the_one_that_programs_catch() -> None:
     assert millpond.MaybeEncodingError is MaybeEncodingError
-    assert issubclass(millpond.RemoteError, millpond.ProcessError)
+    assert issubclass(millpond.RemoteTaskError, millpond.ProcessError)

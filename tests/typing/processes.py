@@ -72,7 +72,7 @@ def exceptions() -> None:
         millpond.BrokenPool,
         millpond.OwnerDied,
         millpond.PoolTerminated,
-        millpond.RemoteError,
+        millpond.RemoteTaskError,
         millpond.TaskExited,
         millpond.TasksLost,
         millpond.TimeoutError,

@@ -6,8 +6,8 @@ Each is caught by programs that know the one or the other.
 from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
-from multiprocessing import pool as _stdlib
 
+from millpond import _cpython
 from millpond.exceptions import (
     BrokenPool,
     PoolTerminated,
@@ -24,19 +24,22 @@ class FutureCrashed(WorkerCrashed, BrokenProcessPool):
 
 
 class BrokenExecutor(BrokenPool, BrokenProcessPool):
-    """The executor runs nothing any more: its workers cannot be set up, or one has died and
-    `break_on_crash` was asked for, or it was terminated."""
+    """The executor runs nothing any more.
+
+    Its workers cannot be set up, or one has died and `break_on_crash` was asked for, or it was
+    terminated.
+    """
 
 
 class ForeignExecutor(WrongProcess, BrokenProcessPool):
-    """The executor belongs to another process, of which this one is a forked child."""
+    """The executor was created in another process, and this one is a forked child of that."""
 
 
 def foreign(owner: int) -> ForeignExecutor:
     """Return the exception for the use of an executor in a forked child of its owner."""
     return ForeignExecutor(
-        f"this executor belongs to process {owner}, of which this one is a forked child: "
-        "make an executor of its own here"
+        f"this executor was created in process {owner} and cannot be used in a forked child; "
+        "create a new executor here"
     )
 
 
@@ -56,7 +59,7 @@ def as_of_future(error: BaseException) -> BaseException:
     else:
         told = error
     cause = error.__cause__
-    if isinstance(cause, vars(_stdlib)["RemoteTraceback"]):
+    if isinstance(cause, _cpython.get("multiprocessing.pool", "RemoteTraceback")):
         cause = _RemoteTraceback(cause.tb)
     told.__cause__ = cause
     return told.with_traceback(None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+from importlib import util
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Callable, Collection
     from types import ModuleType
     from typing import Any
 
@@ -21,43 +20,33 @@ class PostImportHook:
     Example:
         >>> import sys
         >>> from millpond._install.import_hook import PostImportHook
-        >>> hook = PostImportHook({"colorsys": lambda module: print("here is", module.__name__)})
+        >>> hook = PostImportHook(["colorsys"], lambda module: print("here is", module.__name__))
         >>> sys.meta_path.insert(0, hook)
         >>> import colorsys
         here is colorsys
         >>> sys.meta_path.remove(hook)
     """
 
-    def __init__(self, callbacks: Mapping[str, Callable[[ModuleType], object]]) -> None:
-        self._callbacks = callbacks
+    def __init__(self, names: Collection[str], callback: Callable[[ModuleType], object]) -> None:
+        self._names = names
+        self._callback = callback
         # Which threads are looking for which modules.
         self._asked: set[tuple[int, str]] = set()
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Let the other finders find `name`, and watch its loader if someone waits for it."""
-        callback = self._callbacks.get(name)
-        if callback is None:
-            return None
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        """Let the other finders find `name`, and watch its loader if it is awaited."""
         asked = threading.get_ident(), name
-        if asked in self._asked:
-            # By another such hook, or a finder that stands for all others.
+        # A second time it is asked by another such hook, or a finder that stands for all others.
+        if name not in self._names or asked in self._asked:
             return None
         self._asked.add(asked)
         try:
-            for finder in sys.meta_path:
-                find: Any = getattr(finder, "find_spec", None)
-                if finder is self or find is None:
-                    continue
-                spec: ModuleSpec | None = find(name, path, target)
-                if spec is not None:
-                    loader: Any = _WatchedLoader(spec.loader, callback)
-                    spec.loader = loader
-                    return spec
-            return None
+            spec: Any = util.find_spec(name)
         finally:
             self._asked.discard(asked)
+        if spec is not None:
+            spec.loader = _WatchedLoader(spec.loader, self._callback)
+        return spec
 
 
 class _WatchedLoader:
@@ -68,15 +57,10 @@ class _WatchedLoader:
         self._callback = callback
 
     def __getattr__(self, name: str) -> Any:
-        # Tools ask the loader for source text and the like.
+        # To create the module; and tools ask the loader for source text and the like.
         return getattr(self._loader, name)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
+    def exec_module(self, module: Any) -> None:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._callback(module)

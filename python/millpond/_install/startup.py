@@ -40,14 +40,14 @@ def _set_default_start_method(method: str) -> None:
     `multiprocessing` waits for the program to import it, which may have a module of that name.
     """
     from millpond._install.import_hook import PostImportHook
-    from millpond._original import is_original
+    from millpond._shadowing import is_shadowed
 
     def set_default(module: ModuleType) -> None:
-        if is_original():
+        if not is_shadowed():
             default: Any = module.context._default_context
             default._default_context = default.get_context(method)
 
     if "multiprocessing" in sys.modules:
         set_default(sys.modules["multiprocessing"])
     else:
-        sys.meta_path.insert(0, PostImportHook({"multiprocessing": set_default}))
+        sys.meta_path.insert(0, PostImportHook(["multiprocessing"], set_default))

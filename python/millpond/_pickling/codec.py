@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copyreg
 import io
 import pickle
 import sys
 from collections import ChainMap
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
+from millpond import _cpython
 from millpond._pickling import by_value, handles, out_of_band
 from millpond._pickling.out_of_band import PROTOCOL
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 # One view of all tables for all picklers: the stdlib's makes a new one for each.
 REDUCERS: Any = ChainMap(
-    vars(ForkingPickler)["_extra_reducers"],
-    vars(copyreg)["dispatch_table"],
+    _cpython.get("multiprocessing.reduction", "ForkingPickler._extra_reducers"),
+    _cpython.get("copyreg", "dispatch_table"),
     out_of_band.reducers(),
 )
 

@@ -12,7 +12,7 @@ import os
 import threading
 from multiprocessing import process, util
 
-from millpond._version import load_engine
+from millpond._engine_loader import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+from functools import wraps
 from multiprocessing import context
 
 from millpond._pickling import by_value, codec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from multiprocessing.process import BaseProcess
     from typing import Any
 
     from millpond._pickling.out_of_band import Buffer
 
-__all__ = ["Passed", "pickle_in_band", "received", "start_process"]
+__all__ = ["Passed", "pass_by_value", "pickle_in_band", "received"]
 
 received: list[int] = []
 """The descriptors that this process, a pool's worker, was passed with the pool's spec."""
@@ -43,21 +44,28 @@ _ALIGNMENT = 64
 """Arrays begin at multiples of so many bytes, as numpy's own do."""
 
 
-def start_process(popen_class: Any, process: BaseProcess) -> Any:
-    """Start a process and return its handle.
+def pass_by_value(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that starts processes, whose contents are passed by value where need be.
+
+    It raises why something in a process does not pickle; notes name the argument.
 
     Args:
-        popen_class: the standard library's, of a start method by which children inherit nothing.
-        process: what is to run.
-
-    Raises:
-        Exception: why something in the process does not pickle; notes name the argument.
+        start: the standard library's, of a start method by which children inherit nothing. Its last
+            argument is the process.
     """
-    passed = _PassedProcess(process)
-    try:
-        return popen_class(passed)
-    finally:
-        passed.close()
+
+    @wraps(start)
+    def started(*arguments: Any) -> Any:
+        *others, process = arguments
+        if isinstance(process, _PassedProcess):
+            return start(*arguments)
+        passed = _PassedProcess(process)
+        try:
+            return start(*others, passed)
+        finally:
+            passed.close()
+
+    return started
 
 
 def pickle_in_band(value: object, parts: Iterable[tuple[str, object]]) -> Buffer:

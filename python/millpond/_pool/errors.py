@@ -14,7 +14,7 @@ from millpond._pickling import codec
 from millpond.exceptions import (
     BrokenPool,
     PoolTerminated,
-    RemoteError,
+    RemoteTaskError,
     TaskExited,
     WorkerCrashed,
     WrongProcess,
@@ -118,7 +118,7 @@ def rebuild(
         because = (
             f"it could not be unpickled here: {problem!r}" if problem else "it does not pickle"
         )
-        rebuilt = RemoteError(name, text, trace, because)
+        rebuilt = RemoteTaskError(name, text, trace, because)
     rebuilt.__cause__ = _of_stdlib("RemoteTraceback")(f'\n"""\n{trace}"""')
     return rebuilt
 
@@ -131,7 +131,9 @@ def _exit_message(name: str, text: str) -> str:
 
 def undecodable_result(problem: Exception) -> BaseException:
     """Return the exception for a result that does not unpickle in the caller."""
-    error = RemoteError(type(problem).__name__, str(problem), "", "in unpickling a task's result")
+    error = RemoteTaskError(
+        type(problem).__name__, str(problem), "", "in unpickling a task's result"
+    )
     error.__cause__ = problem
     return error
 
@@ -190,7 +192,7 @@ def pool_broken(kind: str, detail: object) -> BaseException:
             "what they printed to stderr says why"
         )
     if kind == "worker died":
-        return BrokenPool(f"the pool is broken: {detail}, and it was to be broken by that")
+        return BrokenPool(f"the pool is broken: {detail} (break_on_crash=True)")
     error = BrokenPool(f"the pool is broken: no process can be started: {detail}")
     if isinstance(detail, BaseException):
         error.__cause__ = detail
@@ -208,6 +210,6 @@ def _shown(detail: object) -> str:
 def wrong_process(owner: int) -> BaseException:
     """Return the exception for the use of a pool in a forked child of the process that made it."""
     return WrongProcess(
-        f"this pool belongs to process {owner}, of which this one is a forked child: "
-        "make a pool of its own here"
+        f"this pool was created in process {owner} and cannot be used in a forked child; "
+        "create a new pool here"
     )

@@ -18,7 +18,7 @@ import stat
 import sys
 import weakref
 
-from millpond._version import load_engine
+from millpond._engine_loader import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

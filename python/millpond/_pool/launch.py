@@ -19,6 +19,7 @@ import sys
 from multiprocessing import context, spawn
 from multiprocessing.reduction import ForkingPickler
 
+from millpond import _cpython
 from millpond._pickling import passing
 from millpond._pool import template, tracker, zygote
 from millpond._pool.preload import Preload
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 # The stubs of the standard library do not know all of it.
 util: Any = multiprocessing.util
-check_not_importing_main: Any = vars(spawn)["_check_not_importing_main"]
+check_not_importing_main: Any = _cpython.get("multiprocessing.spawn", "_check_not_importing_main")
 
 
 class Launcher:

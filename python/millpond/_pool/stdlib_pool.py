@@ -15,12 +15,12 @@ program; it can where a class defines `run`, `daemon`, `_bootstrap` and names of
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
 from multiprocessing import context, process
 
 from millpond import _cpython
 from millpond import context as _ours
-from millpond._install.rebindings import original
+from millpond._install.stand_ins import original
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = [
     "initialize",
     "is_stdlib",
     "lend_parts",
-    "set_up_queues",
+    "on_stdlib_queues",
     "zygote_can_make",
 ]
 
@@ -47,33 +47,24 @@ PARTS = frozenset(
 """What the standard library's pool is built of."""
 
 
-class _StdlibPool(_Pool):  # type: ignore[misc]
-    """The standard library's pool on the standard library's queues, whatever its context has."""
-
-    def _setup_queues(self) -> None:
-        set_up_queues(self, _Pool._setup_queues)
-
-    def stats(self) -> NoReturn:
-        raise NotImplementedError(f"{self!r} is the standard library's pool: it has no stats")
-
-    def timeline(self, title: str | None = None) -> NoReturn:
-        raise NotImplementedError(f"{self!r} is the standard library's pool: it has no timeline")
-
-
-def set_up_queues(pool: Any, setup_queues: Callable[[Any], None]) -> None:
+def on_stdlib_queues(setup_queues: Callable[[Any], None]) -> Callable[[Any], None]:
     """Have a pool make its queues as one whose context is the standard library's.
 
     Args:
-        pool: one of the standard library's.
-        setup_queues: the method of its class.
+        setup_queues: the method of the standard library's class.
     """
-    own = pool._ctx
-    if not isinstance(own, _QueueMaker):
-        pool._ctx = _QueueMaker(own)
-    try:
-        setup_queues(pool)
-    finally:
-        pool._ctx = own
+
+    @wraps(setup_queues)
+    def _setup_queues(pool: Any) -> None:
+        own = pool._ctx
+        if not isinstance(own, _QueueMaker):
+            pool._ctx = _QueueMaker(own)
+        try:
+            setup_queues(pool)
+        finally:
+            pool._ctx = own
+
+    return _setup_queues
 
 
 class _QueueMaker:
@@ -87,6 +78,18 @@ class _QueueMaker:
 
     def Lock(self) -> Any:
         return original("multiprocessing.synchronize", "Lock")(ctx=self._ctx)
+
+
+class _StdlibPool(_Pool):  # type: ignore[misc]
+    """The standard library's pool on the standard library's queues, whatever its context has."""
+
+    _setup_queues = on_stdlib_queues(_Pool._setup_queues)
+
+    def stats(self) -> NoReturn:
+        raise NotImplementedError(f"{self!r} is the standard library's pool: it has no stats")
+
+    def timeline(self, title: str | None = None) -> NoReturn:
+        raise NotImplementedError(f"{self!r} is the standard library's pool: it has no timeline")
 
 
 def lend_parts(cls: type[Any]) -> None:
@@ -155,7 +158,9 @@ _KINDS = frozenset(
         context.ForkProcess,
         context.SpawnProcess,
         context.ForkServerProcess,
+        _ours.NewerProcess,
         _ours.Process,
+        _ours.ForkProcess,
         _ours.SpawnProcess,
         _ours.ForkServerProcess,
     }

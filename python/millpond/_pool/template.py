@@ -15,11 +15,11 @@ import threading
 from contextlib import contextmanager
 from multiprocessing import spawn, util
 
-from millpond._bootstrap import Loader
+from millpond._bootstrap import Executed, load_source
+from millpond._engine_loader import load_engine
 from millpond._pool import tracker
 from millpond._pool.surroundings import Surroundings
 from millpond._pool.zygote import TemplateProcess
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class _Template:
         try:
             with open(data, "wb", closefd=False) as file:
                 # What the interpreter prepares itself with, and what it is to be.
-                pickle.dump({"millpond": Loader()}, file)
+                pickle.dump({"millpond": Executed(load_source())}, file)
                 pickle.dump(TemplateProcess(*arguments), file)
             os.lseek(data, 0, os.SEEK_SET)
             # The command line of a spawned process, which a frozen program knows what to do with.

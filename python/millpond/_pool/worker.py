@@ -13,9 +13,10 @@ import traceback
 from multiprocessing import process, spawn, util
 from time import perf_counter
 
+from millpond import _cpython
+from millpond._engine_loader import load_engine
 from millpond._pickling import by_value, codec, passing
 from millpond._pool import errors, tracker
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _explained(error: RuntimeError) -> RuntimeError:
 
     In the standard library each of the workers prints what is wrong, and how it is put right.
     """
-    refused = vars(spawn)["_check_not_importing_main"].__code__
+    refused = _cpython.get("multiprocessing.spawn", "_check_not_importing_main").__code__
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     if not frames or frames[-1][0].f_code is not refused:
         return error

@@ -9,6 +9,9 @@ import time
 from functools import lru_cache
 from multiprocessing import process
 
+from millpond import _cpython
+from millpond.connection import wait
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -60,7 +63,7 @@ class WorkerRegistry:
 
     def _in_this_process(self) -> set[process.BaseProcess]:
         # A child process made by multiprocessing has a set of its own.
-        children: set[process.BaseProcess] = vars(process)["_children"]
+        children: set[process.BaseProcess] = _cpython.get("multiprocessing.process", "_children")
         return children
 
 
@@ -115,9 +118,17 @@ class _Popen:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return None
-            # The engine learns of a death at once; only this object has to ask.
-            time.sleep(0.01 if left is None else min(0.01, left))
+            if self._waits_for_end(left):
+                # The zygote says what became of it an instant later.
+                time.sleep(0.001)
         return self.returncode
+
+    def _waits_for_end(self, timeout: float | None) -> bool:
+        """Wait for the sentinel; return whether the process has ended, or there can be none."""
+        try:
+            return bool(wait([self.sentinel], timeout))
+        except OSError:
+            return True
 
     def interrupt(self) -> None:
         """Send SIGINT."""

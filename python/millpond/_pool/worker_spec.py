@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from multiprocessing import process
 
+from millpond import _cpython
 from millpond._pickling import by_value
 
 TYPE_CHECKING = False
@@ -74,4 +75,4 @@ class WorkerSpec:
 
 def take_numbers(count: int) -> list[int]:
     """Take numbers that no other child of this process has."""
-    return [next(vars(process)["_process_counter"]) for _ in range(count)]
+    return [next(_cpython.get("multiprocessing.process", "_process_counter")) for _ in range(count)]

@@ -10,8 +10,8 @@ import signal
 import sys
 from multiprocessing import util
 
+from millpond._engine_loader import load_engine
 from millpond._pool import tracker, worker
-from millpond._version import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

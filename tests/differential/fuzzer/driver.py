@@ -54,7 +54,7 @@ def import_everything() -> None:
         import millpond.shared_memory
         import millpond.sharedctypes
         import millpond.synchronize
-        from millpond._version import load_engine
+        from millpond._engine_loader import load_engine
 
         load_engine()
         _ = millpond.ProcessPoolExecutor

@@ -90,11 +90,11 @@ def exit_in_a_task(program: dict[str, Any], difference: Difference) -> bool:
 @rule("an exception does not pickle, or does not unpickle")
 def exception_does_not_travel(program: dict[str, Any], difference: Difference) -> bool:
     if _uses(program, difference, "raise_unpicklable"):
-        return "cannot pickle" in difference.plain and "RemoteError(" in difference.ours
+        return "cannot pickle" in difference.plain and "RemoteTaskError(" in difference.ours
     without_type = (_NEVER, "MaybeEncodingError(", _BROKEN)
     return _without_raised(difference.plain).startswith(without_type) and _without_raised(
         difference.ours
-    ).startswith("RemoteError(")
+    ).startswith("RemoteTaskError(")
 
 
 @rule("arguments or a result do not unpickle")

@@ -1,4 +1,4 @@
-"""Whether `multiprocessing` is the standard library's or a module of the program's."""
+"""Whether a module of the program's own hides the standard library's `multiprocessing`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["import_ours", "is_original"]
+__all__ = ["import_ours", "is_shadowed"]
 
 
-def is_original() -> bool:
-    """Return whether the `multiprocessing` that was imported is the standard library's.
+def is_shadowed() -> bool:
+    """Return whether another module is in the place of `multiprocessing`, or none is.
 
-    A script's own `multiprocessing.py` comes before it on the path.
+    A script's own `multiprocessing.py` comes before the standard library's on the path.
 
     Example:
         >>> import multiprocessing
-        >>> from millpond._original import is_original
-        >>> is_original()
-        True
+        >>> from millpond._shadowing import is_shadowed
+        >>> is_shadowed()
+        False
     """
     # Not by where it lies: tools move the standard library, or a part of it, elsewhere.
-    return hasattr(sys.modules.get("multiprocessing"), "context")
+    return not hasattr(sys.modules.get("multiprocessing"), "context")
 
 
 def import_ours(name: str) -> ModuleType:
@@ -39,7 +39,7 @@ def import_ours(name: str) -> ModuleType:
     except ImportError as error:
         module = sys.modules.get("multiprocessing")
         missing = error.name or ""
-        if not missing.startswith("multiprocessing") or module is None or is_original():
+        if not missing.startswith("multiprocessing") or module is None or not is_shadowed():
             raise
         where = getattr(module, "__file__", None)
         raise ImportError(
