@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from millpond._futures.completions import Completions
 from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
-from millpond._futures.task import Task
+from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
 from millpond._pool.stdlib_pool import zygote_can_make
@@ -55,9 +55,6 @@ class Future(Task[T]):
         1024
     """
 
-    # The place of a chunk's first item among all of its `map`.
-    _first = 0
-
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio
 
@@ -66,15 +63,6 @@ class Future(Task[T]):
         except asyncio.CancelledError:
             self.cancel()
             raise
-
-    def _fetch(self) -> T:
-        try:
-            taken = self._engine.take(self._job, 0, self._first)
-            assert taken is not None, "the job is over"
-            result: T = taken[0]
-            return result
-        finally:
-            self._engine.abandon(self._job)
 
     def _converted(self, error: BaseException) -> BaseException:
         if isinstance(error, WrongProcess):
@@ -220,13 +208,13 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(function)
-                job = engine.submit(encoded, label, op, items, arguments, False)
+                job = engine.submit(encoded, label, op, items, arguments)
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
             except Exception as error:
                 if isinstance(error, ValueError) and str(error) == _CLOSED:
                     raise self._refusal() from None
-                failed: Future[Any] = Future(completions, engine, 0)
+                failed: Future[Any] = Future(completions, OVER, 0)
                 failed._fail(error)
                 return failed
         future: Future[Any] = Future(completions, engine, job)

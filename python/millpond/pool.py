@@ -6,7 +6,6 @@ import errno
 import os
 import resource
 import warnings
-from contextlib import nullcontext
 from multiprocessing import pool as _stdlib
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
@@ -262,14 +261,13 @@ class Pool:
         self._check_running()
         function, label = self._encode(func)
         arguments = (tuple(args), dict(kwds) if kwds else None)
-        if callback is None and error_callback is None:
-            job = self._engine.submit(function, label, CALL, 1, arguments, False)
-            return AsyncResult(self, job)
-        with self._completions.lock:
-            self._completions.start()
-            job = self._engine.submit(function, label, CALL, 1, arguments, True)
-            result: AsyncResult[T] = AsyncResult(self, job)
-            result._call_back(callback, error_callback)
+        calls_back = callback is not None or error_callback is not None
+        if calls_back:
+            self._completions.start(self._engine)
+        job = self._engine.submit(function, label, CALL, 1, arguments)
+        result: AsyncResult[T] = AsyncResult(self, job)
+        if calls_back:
+            result._set_callbacks(callback, error_callback)
         return result
 
     def map(
@@ -349,23 +347,20 @@ class Pool:
         _check_chunksize(chunksize)
         function, label = self._encode(func)
         # As in the standard library, a call of nothing calls nobody back.
-        notify = bool(items) and not (callback is None and error_callback is None)
-        completions = self._completions
-        with completions.lock if notify else nullcontext():
-            if notify:
-                completions.start()
-            job = self._engine.begin(function, label, True, notify)
-            result: MapResult[T] = MapResult(self, job, chunksize)
-            if notify:
-                result._call_back(callback, error_callback)
-            try:
-                self._engine.extend(job, op, items, chunksize)
-                self._engine.seal(job)
-            except BaseException:
-                # Ctrl-C: a job that never ends would keep `join` waiting.
-                completions.forget(job)
-                self._engine.abandon(job)
-                raise
+        calls_back = bool(items) and not (callback is None and error_callback is None)
+        if calls_back:
+            self._completions.start(self._engine)
+        job = self._engine.begin(function, label, True)
+        try:
+            self._engine.extend(job, op, items, chunksize)
+            self._engine.seal(job)
+        except BaseException:
+            # Ctrl-C: a job that never ends would keep `join` waiting.
+            self._engine.abandon(job)
+            raise
+        result: MapResult[T] = MapResult(self, job, chunksize)
+        if calls_back:
+            result._set_callbacks(callback, error_callback)
         return result
 
     def imap(
@@ -436,7 +431,7 @@ class Pool:
             raise ValueError("buffersize must be None or > 0")
         function, label = self._encode(func)
         most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
-        job = self._engine.begin(function, label, False, False)
+        job = self._engine.begin(function, label, False)
         try:
             strict = buffersize is not None
             input = Input(self._engine, job, MAP, iterable, chunksize, most, strict, self._inputs)
