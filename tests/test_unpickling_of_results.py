@@ -421,6 +421,23 @@ def test_timeouts_while_another_thread_unpickles(call: Call, gate: Gate) -> None
     assert gate.threads == [asking[0][0]]
 
 
+def test_two_threads_that_publish_a_result_at_once(call: Call, gate: Gate) -> None:
+    result = call(make_held, "gate")
+    first, [] = in_a_thread(result.result)
+    assert gate.reached.wait(LONG)
+    waiting, answers = in_a_thread(lambda: result.result(LONG))
+    completions = result._completions
+    assert wait_until(lambda: completions._published, LONG)
+    with completions._lock:
+        # The pool's thread hears that the outcome was taken, and waits for the lock.
+        gate.opened.set()
+        first.join()
+        # A thread that found the result unpublished comes as late as that.
+        result._publish()
+    waiting.join()
+    assert [name_of(answer) for answer in answers] == ["gate"]
+
+
 def test_an_event_loop_goes_on_while_a_result_is_unpickled(call: Call, gate: Gate) -> None:
     async def main() -> Any:
         result = call(make_held, "gate")

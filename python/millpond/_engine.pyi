@@ -200,7 +200,6 @@ class Pool:
     def take(
         self, job: int, index: int, chunk: int
     ) -> tuple[Any, BaseException | None] | None: ...
-    def take_next(self, job: int, chunk: int) -> tuple[Any, BaseException | None] | None: ...
     def settle(
         self,
         job: int,

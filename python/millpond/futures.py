@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
-from millpond._futures.completions import Completions
+from millpond._futures.completions import Completions, finish_all
 from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
 from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
@@ -22,7 +22,7 @@ from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
 from millpond._version import load_engine
 from millpond.exceptions import BrokenPool, WrongProcess
-from millpond.pool import Pool, _check_tasks, _checked_processes
+from millpond.pool import Pool, _checked_processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class ProcessPoolExecutor(futures.Executor):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
             raise TypeError("max_tasks_per_child must be an integer")
-        _check_tasks_per_child(max_tasks_per_child)
+        if max_tasks_per_child is not None and max_tasks_per_child <= 0:
+            raise ValueError("max_tasks_per_child must be >= 1")
         self._mp_context = _context(mp_context, max_tasks_per_child)
         self._max_tasks_per_child = max_tasks_per_child
         self._make_pool = partial(
@@ -214,7 +215,7 @@ class ProcessPoolExecutor(futures.Executor):
             except Exception as error:
                 if isinstance(error, ValueError) and str(error) == _CLOSED:
                     raise self._refusal() from None
-                failed: Future[Any] = Future(completions, OVER, 0)
+                failed: Future[Any] = Future(completions, OVER, -1)
                 failed._fail(error)
                 return failed
         future: Future[Any] = Future(completions, engine, job)
@@ -383,12 +384,6 @@ class ProcessPoolExecutor(futures.Executor):
         return False if self._completions is None else self._completions.what_broke() or False
 
 
-def _check_tasks_per_child(number: int | None) -> None:
-    if number is not None and number <= 0:
-        raise ValueError("max_tasks_per_child must be >= 1")
-    _check_tasks(number)
-
-
 def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
     if context is None:
         from millpond.context import _default_context
@@ -440,3 +435,6 @@ def _results(
             completions.cancel(pending)
         # An exception that leaves here would keep all of them, and they the exception.
         pending.clear()
+
+
+threading._register_atexit(finish_all)  # type: ignore[attr-defined]

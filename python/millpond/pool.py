@@ -175,7 +175,7 @@ class Pool:
         except BaseException:
             launch.close()
             raise
-        self._completions = Completions(self._engine)
+        self._completions = Completions()
         # Of `imap`, as long as something reads them.
         self._inputs: set[Input] = set()
         self._registry = WorkerRegistry(self._engine, self._spec, self._processes)
@@ -261,13 +261,13 @@ class Pool:
         self._check_running()
         function, label = self._encode(func)
         arguments = (tuple(args), dict(kwds) if kwds else None)
-        calls_back = callback is not None or error_callback is not None
-        if calls_back:
-            self._completions.start(self._engine)
+        if callback is None and error_callback is None:
+            # In no variable: the traceback of what cannot be pickled holds this frame.
+            return AsyncResult(self, self._engine.submit(function, label, CALL, 1, arguments))
+        self._completions.start(self._engine)
         job = self._engine.submit(function, label, CALL, 1, arguments)
         result: AsyncResult[T] = AsyncResult(self, job)
-        if calls_back:
-            result._set_callbacks(callback, error_callback)
+        result._set_callbacks(callback, error_callback)
         return result
 
     def map(

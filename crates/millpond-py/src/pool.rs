@@ -424,29 +424,25 @@ impl PyPool {
         self.pool.is_reached(job, target(index)).map_err(|e| self.error(py, e))
     }
 
-    /// Takes the outcome of one task, as a tuple of its result and its exception; `None` if it is not
-    /// there. Results of chunks are lists.
+    /// Takes the outcome of one task (`index`), or of the one that ended first among those not taken
+    /// (`-1`), as a tuple of its result and its exception; `None` if it is not there. Results of
+    /// chunks are lists.
     ///
     /// Raises what a signal handler raises meanwhile; then the outcome is there still.
     fn take<'py>(
         &self,
         py: Python<'py>,
         job: JobId,
-        index: u64,
+        index: i64,
         chunk: u64,
     ) -> PyResult<Option<PyOutcome<'py>>> {
-        let taken = self.pool.take(job, index).map_err(|e| self.error(py, e))?;
-        taken.map(|outcome| self.decode(py, job, index, outcome, chunk)).transpose()
-    }
-
-    /// Takes the outcome of the task of a job that ended first; like `take`.
-    fn take_next<'py>(
-        &self,
-        py: Python<'py>,
-        job: JobId,
-        chunk: u64,
-    ) -> PyResult<Option<PyOutcome<'py>>> {
-        let taken = self.pool.take_next(job).map_err(|e| self.error(py, e))?;
+        let taken = match u64::try_from(index) {
+            Ok(index) => {
+                self.pool.take(job, index).map(|taken| taken.map(|outcome| (index, outcome)))
+            }
+            Err(_) => self.pool.take_next(job),
+        };
+        let taken = taken.map_err(|e| self.error(py, e))?;
         taken.map(|(index, outcome)| self.decode(py, job, index, outcome, chunk)).transpose()
     }
 

@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from millpond._futures.task import Task
     from millpond.pool import Pool
 
-__all__ = ["Completions"]
+__all__ = ["Completions", "finish_all"]
 
 
 class Completions:
@@ -103,13 +103,12 @@ class Completions:
         failure: why a kept pool ended by itself.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self) -> None:
         self.owner = os.getpid()
         self.thread: threading.Thread | None = None
         self.pool: Pool | None = None
         self.failure: str | None = None
         self._lock = threading.RLock()
-        self._engine: Engine | None = engine
         self._published: dict[int, Task[Any]] = {}
         self._finalizer: Any = None
         _all.add(self)
@@ -139,7 +138,8 @@ class Completions:
         Raises:
             RuntimeError: the system refuses another thread, or the interpreter is about to end.
         """
-        _register()
+        if _exiting:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         # In a child process of multiprocessing, finalizers run before the threads' exit functions;
         # it comes before the one that terminates the pool.
         self._finalizer = util.Finalize(None, self.finish, exitpriority=20)
@@ -159,6 +159,9 @@ class Completions:
         """
         job, engine = task._job, task._engine
         with self._lock:
+            if not task._is_direct():
+                # Another thread has published it meanwhile, and there may be waiters.
+                return
             self._published[job] = task
             try:
                 if engine.notify(job):
@@ -176,11 +179,11 @@ class Completions:
         self._published.pop(job, None)
 
     def what_broke(self) -> str | None:
-        """Return what broke the pool; None if it works, was closed or was terminated."""
-        engine = self._engine
-        if engine is not None:
+        """Return what broke a kept pool; None if it works, was closed or was terminated."""
+        pool = self.pool
+        if pool is not None:
             try:
-                engine.check_works()
+                pool._engine.check_works()
             except BrokenPool as error:
                 return str(error)
             except (PoolTerminated, WrongProcess):
@@ -188,19 +191,19 @@ class Completions:
         return self.failure
 
     def cancel(self, tasks: Iterable[Task[Any]] | None = None) -> None:
-        """Cancel those of these tasks, or of all, that no worker has begun."""
-        engine = self._engine
-        if engine is not None and not self.is_foreign():
+        """Cancel those of a kept pool's tasks, or of these, that no worker has begun."""
+        pool = self.pool
+        if pool is not None and not self.is_foreign():
             chosen = None if tasks is None else [t for t in tasks if t._state not in DONE]
-            engine.cancel(None if chosen is None else [task._job for task in chosen])
+            pool._engine.cancel(None if chosen is None else [task._job for task in chosen])
             for task in list(self._published.values()) if chosen is None else chosen:
                 task.cancelled()
 
     def close(self) -> None:
         """Have a kept pool take no more calls; takes no lock of Python's."""
-        engine = self._engine
-        if engine is not None and not self.is_foreign():
-            engine.close()
+        pool = self.pool
+        if pool is not None and not self.is_foreign():
+            pool._engine.close()
 
     def join(self) -> None:
         """Wait until the pool has ended and all tasks are settled, unless in the thread itself."""
@@ -269,7 +272,7 @@ class Completions:
 
     def _release(self) -> None:
         """Let go of a kept pool, which has descriptors for as long as anybody has it."""
-        self.pool = self._engine = None
+        self.pool = None
         _kept.discard(self)
         self._finalizer.cancel()
 
@@ -278,24 +281,10 @@ _all: weakref.WeakSet[Completions] = weakref.WeakSet()
 _kept: set[Completions] = set()
 """Those of this process that keep a pool."""
 _exiting = False
-_registered = False
 
 
-def _register() -> None:
-    """Have kept pools waited for before the interpreter's end.
-
-    Raises:
-        RuntimeError: the end has begun.
-    """
-    global _registered
-    if _exiting:
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-    if not _registered:
-        _registered = True
-        threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
-
-
-def _finish_all() -> None:
+def finish_all() -> None:
+    """Wait, before the interpreter's end, until kept pools have done all their calls."""
     global _exiting
     _exiting = True
     kept = [completions for completions in list(_kept) if not completions.is_foreign()]

@@ -28,6 +28,9 @@ DONE = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 
 _CANCELLATION, _PLAIN, _ANY = range(3)
 """Which outcomes are taken: cancellations; those that run no code of the program's; any."""
+_OF_DIRECT = (FINISHED, CANCELLED_AND_NOTIFIED)
+_OF_PUBLISHED = (None, CANCELLED)
+"""The states of tasks whose outcome was taken; published ones get those of others with `_tell`."""
 
 
 class _Over:
@@ -47,32 +50,17 @@ class _Over:
 OVER: Any = _Over()
 
 
-class _Condition:
-    """The condition of a task that is not published yet: whoever asks for it publishes the task.
-
-    `Future` and the functions of `concurrent.futures` ask for it before anything else.
-    """
-
-    def __get__(self, task: Task[Any] | None, _owner: type[Any]) -> Any:
-        if task is None:
-            return self
-        task._publish()
-        return vars(task)["_condition"]
-
-
 class Task(futures.Future[T]):
     """The outcome of a job: a future that can be awaited, and cancelled until a worker begins.
 
     `millpond._futures.completions` explains the two modes of a task, and which thread settles it.
     """
 
-    # Until it is published, a task has none of the attributes of `Future`.
-    if not TYPE_CHECKING:
-        _condition = _Condition()
     _state = PENDING
     _result = None
     _exception = None
     _engine: Any = OVER
+    _job = -1
     # Items of each chunk but the last, if the result is the list of several.
     _chunksize: int | None = None
     # The place of the first item among those of several calls.
@@ -87,6 +75,14 @@ class Task(futures.Future[T]):
         self._engine = engine
         # Set here too, for attributes of instances are read faster.
         self._state = PENDING
+
+    def __getattr__(self, name: str) -> Any:
+        # What `Future` has, and a task has not until it is published: `Future` and the functions of
+        # `concurrent.futures` ask for the condition before anything else.
+        if name != "_condition":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._publish()
+        return vars(self)[name]
 
     def __repr__(self) -> str:
         cls = type(self)
@@ -107,12 +103,12 @@ class Task(futures.Future[T]):
         """Return whether the call is over, or was cancelled."""
         if self._state in DONE:
             return True
-        return "_condition" not in vars(self) and self._is_reached() and self._wait(0)
+        return self._is_direct() and self._is_reached() and self._wait(0)
 
     def cancelled(self) -> bool:
         """Return whether the call was cancelled."""
         if self._state not in DONE:
-            self._take(_CANCELLATION)
+            self._take(_CANCELLATION, *_OF_DIRECT if self._is_direct() else _OF_PUBLISHED)
         return self._state in (CANCELLED, CANCELLED_AND_NOTIFIED)
 
     def running(self) -> bool:
@@ -164,23 +160,18 @@ class Task(futures.Future[T]):
         import asyncio
 
         if not self.done():
-            loop = asyncio.get_running_loop()
-            over = loop.create_future()
-
-            def settle() -> None:
-                if not over.done():
-                    over.set_result(None)
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
 
             def tell(_: object) -> None:
                 try:
-                    loop.call_soon_threadsafe(settle)
+                    loop.call_soon_threadsafe(over.set)
                 except RuntimeError:
                     # The loop was closed, and the coroutine that awaited this with it.
                     pass
 
             self.add_done_callback(tell)
             try:
-                yield from over
+                yield from over.wait().__await__()
             finally:
                 self._discard_callback(tell)
         if self.cancelled():
@@ -217,14 +208,16 @@ class Task(futures.Future[T]):
         """Wait until the task is done, or `timeout` seconds have passed; return whether it is."""
         if self._state in DONE:
             return True
-        if "_condition" not in vars(self):
+        if self._is_direct():
             begin = None if timeout is None else time.monotonic()
             try:
                 if not self._engine.wait(self._job, None, timeout):
                     return False
             except WrongProcess:
                 self._disown()
-            if self._take(_ANY if timeout is None else _PLAIN) or self._state in DONE:
+            # Although the task may be published by now.
+            self._take(_ANY if timeout is None else _PLAIN, *_OF_DIRECT)
+            if self._state in DONE:
                 return True
             if begin is not None:
                 timeout = max(begin + timeout - time.monotonic(), 0)  # type: ignore[operator]
@@ -236,26 +229,30 @@ class Task(futures.Future[T]):
             condition = self._condition
         except RuntimeError:
             # There can be no thread that unpickles, so this one does, however long it takes.
-            if not self._take(_ANY):
+            if not self._take(_ANY, *_OF_DIRECT):
                 raise
             return True
         with condition:
             return condition.wait_for(lambda: self._state in DONE, timeout)
 
-    def _take(self, chosen: int) -> bool:
+    def _is_direct(self) -> bool:
+        return "_condition" not in vars(self)
+
+    def _take(self, chosen: int, returned: str | None, cancelled: str) -> bool:
         """Take the outcome from the engine, if it is there and chosen, and return whether it was.
+
+        Args:
+            chosen: which outcomes are.
+            returned: the state afterwards if the call returned or raised.
+            cancelled: the state if it was cancelled.
 
         Raises:
             BaseException: what a signal handler raised while the outcome was unpickled, which the
                 engine has still.
         """
-        states: tuple[str | None, str] = (FINISHED, CANCELLED_AND_NOTIFIED)
-        if "_condition" in vars(self):
-            # Those are its states when everybody was told.
-            states = (None, CANCELLED)
         try:
             taken: bool = self._engine.settle(
-                self._job, self, chosen, self._chunksize, self._first, *states
+                self._job, self, chosen, self._chunksize, self._first, returned, cancelled
             )
         except WrongProcess:
             self._disown()
@@ -271,7 +268,7 @@ class Task(futures.Future[T]):
     def _settle(self) -> None:
         """Take the outcome of a published task, in the thread that tells everybody."""
         engine = self._engine
-        if not self._take(_ANY):
+        if not self._take(_ANY, *_OF_PUBLISHED):
             if engine.notify(self._job):
                 # Another thread is unpickling it, and this one will hear of it again.
                 return

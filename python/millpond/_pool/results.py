@@ -47,8 +47,8 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
 
     __module__ = "millpond.pool"
 
-    _callback: Callable[[T], object] | None = None
-    _error_callback: Callable[[BaseException], object] | None = None
+    _callback: Callable[[Any], object] | None = None
+    _error_callback: Callable[[Any], object] | None = None
 
     def __init__(self, pool: Pool, job: int) -> None:
         # No call of the standard library's: its state is the engine's here.
@@ -63,17 +63,16 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
         """Have something called when the call is over, before anybody learns that it is."""
         self._callback = callback
         self._error_callback = error_callback
-        # Nobody but the thread takes the outcome of a published task.
-        self._add_condition()
+        # Nobody but the thread takes the outcome of a published task, and nobody else has this one.
         self._publish()
 
     def _call_back(self) -> None:
         error = CancelledError() if self._state == CANCELLED else self._exception
+        callback, outcome = self._callback, self._result
         if error is not None:
-            if self._error_callback is not None:
-                guarded(self._error_callback, error)
-        elif self._callback is not None:
-            guarded(self._callback, self._result)
+            callback, outcome = self._error_callback, error
+        if callback is not None:
+            guarded(callback, outcome)
 
     def ready(self) -> bool:
         """Return whether the call is over."""
@@ -173,7 +172,6 @@ class IMapIterator(_StdlibIterator[T]):
         self._engine = pool._engine
         self._job = job
         self._chunksize = chunksize
-        self._next = 0
         self._buffer: list[T] = []
         self._lock = threading.RLock()
         self._input = input
@@ -218,18 +216,19 @@ class IMapIterator(_StdlibIterator[T]):
     __next__ = next
 
     def _awaited(self) -> int:
-        return self._next
+        """Return the number of the chunk whose results come next; -1 for whichever is there."""
+        return self._input.taken
 
     def _take(self) -> list[T]:
-        taken = self._take_outcome()
+        taken = self._engine.take(self._job, self._awaited(), self._chunksize)
         if taken is None:
             self._input.check_end()
             raise StopIteration
-        self._took()
+        self._input.took()
         results, error = taken
         try:
             if error is None:
-                return results
+                return results  # type: ignore[no-any-return]
             if isinstance(error, StopIteration) and self._chunksize > 1:
                 raise RuntimeError("a task raised StopIteration") from error
             raise error
@@ -237,20 +236,13 @@ class IMapIterator(_StdlibIterator[T]):
             # The traceback holds this frame, and so the exception, in a circle.
             del error, taken
 
-    def _take_outcome(self) -> tuple[Any, BaseException | None] | None:
-        return self._engine.take(self._job, self._next, self._chunksize)
-
-    def _took(self) -> None:
-        self._next += 1
-        self._input.took()
-
     # What programs that show progress look at in the standard library's.
 
     @property
     def _index(self) -> int:
         """How many results are there, taken or not, one for each chunk."""
-        submitted, unfinished, _ = self._engine.progress(self._job) or (self._next, 0, True)
-        if self._next == 0:
+        submitted, unfinished, _ = self._engine.progress(self._job) or (self._input.taken, 0, True)
+        if self._input.taken == 0:
             # Nobody takes results as long as the program only looks how far it is.
             self._input.read_on()
         return submitted - unfinished
@@ -272,6 +264,3 @@ class IMapUnorderedIterator(IMapIterator[T], _StdlibUnordered[T]):
 
     def _awaited(self) -> int:
         return -1
-
-    def _take_outcome(self) -> tuple[Any, BaseException | None] | None:
-        return self._engine.take_next(self._job, self._chunksize)
