@@ -20,7 +20,6 @@ from support.processes import wait_until
 import millpond
 from millpond.pool import Pool
 
-
 LONG = 60
 """Seconds, for waits that end long before."""
 
@@ -162,7 +161,7 @@ def test_cancelling_what_is_being_unpickled(call: Call, gate: Gate, how: str) ->
 def test_cancelling_what_is_over_and_not_unpickled(pool: Pool, gate: Gate, how: str) -> None:
     busy = pool.apply_async(make_held, ("gate",), callback=lambda _: None)
     assert gate.reached.wait(LONG)
-    results = [
+    results: list[Any] = [
         pool.apply_async(make_signals, (1,)),
         pool.map_async(make_signals, [2, 3]),
         pool.apply_async(abs, (-4,)),
@@ -187,7 +186,7 @@ def test_cancelling_while_the_thread_unpickles_another(
     holding = pool.apply_async(hold, (tmp_path,))
     assert wait_until((tmp_path / "begun").exists, LONG)
     told: list[object] = []
-    waiting = [
+    waiting: list[Any] = [
         pool.apply_async(abs, (-1,), error_callback=lambda error: told.append(type(error))),
         pool.map_async(abs, [-1, -2], error_callback=lambda error: told.append(type(error))),
         pool.apply_async(abs, (-1,)),
@@ -345,15 +344,18 @@ def test_a_handler_that_raises_costs_no_result_of_imap(
 ) -> None:
     results = getattr(pool, method)(make_signals, range(10), chunksize)
     names = []
+
+    def take_all() -> None:
+        for each in results:
+            names.append(each.name)
+
     for _ in range(3):
         handled("function", KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
-            while True:
-                names.append(next(results).name)
+            take_all()
         handled("function", OwnError)
         with pytest.raises(OwnError):
-            while True:
-                names.append(next(results).name)
+            take_all()
         names.append(next(results).name)
     names += [each.name for each in results]
     assert names == list(range(10))
@@ -431,9 +433,10 @@ def test_two_threads_that_publish_a_result_at_once(call: Call, gate: Gate) -> No
     with completions._lock:
         # The pool's thread hears that the outcome was taken, and waits for the lock.
         gate.opened.set()
-        first.join()
+        assert wait_until(lambda: result._result is not None, LONG)
         # A thread that found the result unpublished comes as late as that.
         result._publish()
+    first.join()
     waiting.join()
     assert [name_of(answer) for answer in answers] == ["gate"]
 

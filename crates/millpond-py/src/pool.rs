@@ -14,7 +14,7 @@ use millpond_core::pool::{Config, Pool, PoolError, Waited};
 use pyo3::exceptions::{PyBaseException, PyException, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::codec::{Codec, DetachedPart, Encoded};
 use crate::os_error::os_error;
@@ -293,7 +293,6 @@ impl PyPool {
     }
 
     /// Begins a job of one task with these arguments, and returns its number.
-    #[expect(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -447,11 +446,15 @@ impl PyPool {
     }
 
     /// Takes the outcome of a job that is over, and sets `_result` or `_exception` of its `task`, and
-    /// `_state`: the state `returned` unless that is `None`, or `cancelled`. Returns whether it did; not
-    /// if another thread is about to, or if it would have to unpickle and may not.
+    /// `_state`. Returns whether it did; not if another thread is about to, or if it would have to
+    /// unpickle and may not.
     ///
     /// The result of a job of chunks is a list. Without chunks, `first_item` is the number of the
     /// only task's first item.
+    ///
+    /// `states` are those of a task that returned or raised, that was cancelled, and that was
+    /// cancelled and has a condition. A task with a condition that was not cancelled keeps its
+    /// state, which may change under the condition alone.
     ///
     /// No signal handler runs between the taking and the setting but in code of the program's, which
     /// unpickling calls. What it raises there is raised, and the outcome can be taken once more.
@@ -464,8 +467,7 @@ impl PyPool {
         chosen: u8,
         chunk: Option<u64>,
         first_item: u64,
-        returned: Option<&Bound<'_, PyString>>,
-        cancelled: &Bound<'_, PyString>,
+        states: &Bound<'_, PyTuple>,
     ) -> PyResult<bool> {
         let chosen = match chosen {
             0 => Chosen::Cancelled,
@@ -488,20 +490,25 @@ impl PyPool {
             },
         };
         let stored = decoded.and_then(|decoded| {
+            let has_condition = || {
+                let attributes = task.getattr(intern!(py, "__dict__"))?;
+                attributes.contains(intern!(py, "_condition"))
+            };
             let state = match decoded {
                 Decoded::Returned(value) => {
                     task.setattr(intern!(py, "_result"), value)?;
-                    returned
+                    (!has_condition()?).then_some(0)
                 }
                 Decoded::Raised(error) => {
                     let error = task.call_method1(intern!(py, "_converted"), (error.value(py),))?;
                     task.setattr(intern!(py, "_result"), py.None())?;
                     task.setattr(intern!(py, "_exception"), error)?;
-                    returned
+                    (!has_condition()?).then_some(0)
                 }
-                Decoded::Cancelled => Some(cancelled),
+                Decoded::Cancelled => Some(if has_condition()? { 2 } else { 1 }),
             };
-            state.map_or(Ok(()), |state| task.setattr(intern!(py, "_state"), state))
+            let set = |state| task.setattr(intern!(py, "_state"), states.get_item(state)?);
+            state.map_or(Ok(()), set)
         });
         match stored {
             Ok(()) => self.abandon(job),

@@ -32,17 +32,19 @@ runs no code of the program's (plain values, deaths, cancellations) are taken by
 `cancel` and `cancelled` take cancellations alone, so they never wait. `Chosen` in the engine's
 `outcome.rs` names these three sets.
 
-**Who tells.** The thread that took a direct task's outcome has made it final by that, and there is
-nobody to be told. The outcome of a published task is taken by the pool's thread, or, if it is a
-cancellation, by the thread that cancels; it becomes final when that thread tells everybody. A
-task may be published while another thread takes its outcome as that of a direct one. So `watch`
-puts it into the table and asks the engine to have the pool's thread told (`notify`), which
-happens as soon as nobody is decoding:
+**Who tells.** An outcome that comes into a direct task is final by that, and there is nobody to be
+told. In a published task it becomes final when somebody tells everybody, under the task's
+condition, since `concurrent.futures` relies on that: the pool's thread, or, if it is a
+cancellation, the thread that cancels. A task may be published while another thread takes its
+outcome. So `watch` puts it into the table, asks the engine to have the pool's thread told
+(`notify`), which happens as soon as nobody is decoding, and gives the task its condition last:
 
-- over, or decoding that is interrupted: the thread takes it, and tells.
-- decoding that is done, or done by then: the outcome is final, and the thread tells, for a waiter may
-  have come before it was. If `notify` says that the job is gone already, any waiter comes later,
-  and sees that the task is done.
+- The outcome comes before the condition: it is final, and each waiter finds it so.
+- It comes after the condition, from whichever thread: the pool's thread has been asked for by then,
+  finds it taken, or takes it, and tells.
+
+A task is published once. A second `watch` would find the job gone, and must not take the task out
+of the table, where the thread will look for it.
 
 **Threads.** The first published task starts the thread of the pool; a pool without one has no
 thread. It ends when the pool has ended, no outcome is being decoded that it is to hear of, and no
@@ -126,9 +128,7 @@ class Completions:
         with self._lock:
             if self.thread is None:
                 name = "millpond-callbacks" if self.pool is None else "millpond-executor"
-                thread = threading.Thread(
-                    target=self._run, args=(engine,), name=name, daemon=True
-                )
+                thread = threading.Thread(target=self._run, args=(engine,), name=name, daemon=True)
                 thread.start()
                 self.thread = thread
 
@@ -255,7 +255,7 @@ class Completions:
             self.forget(job)
 
     def _leaves(self) -> bool:
-        """Return whether there is nothing left to tell; the next task starts another thread then."""
+        """Return whether nothing is left to tell; the next task then starts another thread."""
         with self._lock:
             # Those that are done are being told of by the threads that have cancelled them.
             if all(task._state in DONE for task in self._published.values()):

@@ -28,9 +28,8 @@ DONE = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 
 _CANCELLATION, _PLAIN, _ANY = range(3)
 """Which outcomes are taken: cancellations; those that run no code of the program's; any."""
-_OF_DIRECT = (FINISHED, CANCELLED_AND_NOTIFIED)
-_OF_PUBLISHED = (None, CANCELLED)
-"""The states of tasks whose outcome was taken; published ones get those of others with `_tell`."""
+_STATES = (FINISHED, CANCELLED_AND_NOTIFIED, CANCELLED)
+"""Of tasks whose outcome was taken: direct; direct and cancelled; published and cancelled."""
 
 
 class _Over:
@@ -108,7 +107,7 @@ class Task(futures.Future[T]):
     def cancelled(self) -> bool:
         """Return whether the call was cancelled."""
         if self._state not in DONE:
-            self._take(_CANCELLATION, *_OF_DIRECT if self._is_direct() else _OF_PUBLISHED)
+            self._take(_CANCELLATION)
         return self._state in (CANCELLED, CANCELLED_AND_NOTIFIED)
 
     def running(self) -> bool:
@@ -215,10 +214,10 @@ class Task(futures.Future[T]):
                     return False
             except WrongProcess:
                 self._disown()
-            # Although the task may be published by now.
-            self._take(_ANY if timeout is None else _PLAIN, *_OF_DIRECT)
+            self._take(_ANY if timeout is None else _PLAIN)
             if self._state in DONE:
                 return True
+            # Another thread is taking it, or has published the task meanwhile.
             if begin is not None:
                 timeout = max(begin + timeout - time.monotonic(), 0)  # type: ignore[operator]
         if timeout is not None:
@@ -229,7 +228,7 @@ class Task(futures.Future[T]):
             condition = self._condition
         except RuntimeError:
             # There can be no thread that unpickles, so this one does, however long it takes.
-            if not self._take(_ANY, *_OF_DIRECT):
+            if not self._take(_ANY):
                 raise
             return True
         with condition:
@@ -238,13 +237,8 @@ class Task(futures.Future[T]):
     def _is_direct(self) -> bool:
         return "_condition" not in vars(self)
 
-    def _take(self, chosen: int, returned: str | None, cancelled: str) -> bool:
+    def _take(self, chosen: int) -> bool:
         """Take the outcome from the engine, if it is there and chosen, and return whether it was.
-
-        Args:
-            chosen: which outcomes are.
-            returned: the state afterwards if the call returned or raised.
-            cancelled: the state if it was cancelled.
 
         Raises:
             BaseException: what a signal handler raised while the outcome was unpickled, which the
@@ -252,7 +246,7 @@ class Task(futures.Future[T]):
         """
         try:
             taken: bool = self._engine.settle(
-                self._job, self, chosen, self._chunksize, self._first, returned, cancelled
+                self._job, self, chosen, self._chunksize, self._first, _STATES
             )
         except WrongProcess:
             self._disown()
@@ -268,7 +262,7 @@ class Task(futures.Future[T]):
     def _settle(self) -> None:
         """Take the outcome of a published task, in the thread that tells everybody."""
         engine = self._engine
-        if not self._take(_ANY, *_OF_PUBLISHED):
+        if not self._take(_ANY):
             if engine.notify(self._job):
                 # Another thread is unpickling it, and this one will hear of it again.
                 return
@@ -287,7 +281,7 @@ class Task(futures.Future[T]):
         with self._condition:
             is_cancelled = self._state in (CANCELLED, CANCELLED_AND_NOTIFIED)
             self._state = CANCELLED_AND_NOTIFIED if is_cancelled else FINISHED
-            for waiter in self._waiters:  # type: ignore[attr-defined]
+            for waiter in self._waiters:
                 if is_cancelled:
                     waiter.add_cancelled(self)
                 elif self._exception is not None:
@@ -295,7 +289,7 @@ class Task(futures.Future[T]):
                 else:
                     waiter.add_result(self)
             self._condition.notify_all()
-        guarded(self._invoke_callbacks)  # type: ignore[attr-defined]
+        guarded(self._invoke_callbacks)
         self._completions.forget(self._job)
 
     def _call_back(self) -> None:

@@ -142,8 +142,8 @@ def undecodable_result(problem: Exception) -> BaseException:
 def is_interruption(error: BaseException, trace: TracebackType | None) -> bool:
     """Return whether the handler of a signal raised an exception while a result was unpickled.
 
-    Handlers run in the main thread alone. Python passes them the frame that they interrupt, which is
-    the one that they return to: no other function has its caller's frame as an argument.
+    Handlers run in the main thread alone. Python passes them the frame that they interrupt, which
+    is the one that they return to: no other function has its caller's frame as an argument.
     """
     if threading.current_thread() is not threading.main_thread():
         return False

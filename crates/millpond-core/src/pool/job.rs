@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn an_outcome_that_is_put_back_is_taken_once_more_in_its_turn() {
         let mut job = job(4);
-        [1, 0, 2].map(|index| drop(job.end(index, outcome())));
+        [1, 0, 2].into_iter().for_each(|index| drop(job.end(index, outcome())));
         for _ in 0..2 {
             let taken = [job.take_next(), job.take_next()].map(|taken| taken.expect("it ended"));
             assert_eq!([taken[0].0, taken[1].0], [1, 0]);
