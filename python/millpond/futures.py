@@ -14,15 +14,15 @@ from itertools import islice
 from typing import ParamSpec, TypeVar
 
 from millpond._engine_loader import load_engine
-from millpond._futures.completions import Completions
+from millpond._futures.completions import Completions, finish_all
 from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
-from millpond._futures.task import Task
+from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
 from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
 from millpond.exceptions import BrokenPool, WrongProcess
-from millpond.pool import Pool, _check_tasks, _checked_processes
+from millpond.pool import Pool, _checked_processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,9 +55,6 @@ class Future(Task[T]):
         1024
     """
 
-    # The place of a chunk's first item among all of its `map`.
-    _first = 0
-
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio
 
@@ -66,15 +63,6 @@ class Future(Task[T]):
         except asyncio.CancelledError:
             self.cancel()
             raise
-
-    def _fetch(self) -> T:
-        try:
-            taken = self._engine.take(self._job, 0, self._first)
-            assert taken is not None, "the job is over"
-            result: T = taken[0]
-            return result
-        finally:
-            self._engine.abandon(self._job)
 
     def _converted(self, error: BaseException) -> BaseException:
         if isinstance(error, WrongProcess):
@@ -162,7 +150,8 @@ class ProcessPoolExecutor(futures.Executor):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
             raise TypeError("max_tasks_per_child must be an integer")
-        _check_tasks_per_child(max_tasks_per_child)
+        if max_tasks_per_child is not None and max_tasks_per_child <= 0:
+            raise ValueError("max_tasks_per_child must be >= 1")
         self._mp_context = _context(mp_context, max_tasks_per_child)
         self._max_tasks_per_child = max_tasks_per_child
         self._make_pool = partial(
@@ -220,13 +209,13 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(function)
-                job = engine.submit(encoded, label, op, items, arguments, False)
+                job = engine.submit(encoded, label, op, items, arguments)
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
             except Exception as error:
                 if isinstance(error, ValueError) and str(error) == _CLOSED:
                     raise self._refusal() from None
-                failed: Future[Any] = Future(completions, engine, 0)
+                failed: Future[Any] = Future(completions, OVER, -1)
                 failed._fail(error)
                 return failed
         future: Future[Any] = Future(completions, engine, job)
@@ -395,12 +384,6 @@ class ProcessPoolExecutor(futures.Executor):
         return False if self._completions is None else self._completions.what_broke() or False
 
 
-def _check_tasks_per_child(number: int | None) -> None:
-    if number is not None and number <= 0:
-        raise ValueError("max_tasks_per_child must be >= 1")
-    _check_tasks(number)
-
-
 def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
     if context is None:
         from millpond.context import _default_context
@@ -452,3 +435,6 @@ def _results(
             completions.cancel(pending)
         # An exception that leaves here would keep all of them, and they the exception.
         pending.clear()
+
+
+threading._register_atexit(finish_all)  # type: ignore[attr-defined]

@@ -6,7 +6,6 @@ import errno
 import os
 import resource
 import warnings
-from contextlib import nullcontext
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
 from typing import TypeVar
@@ -174,7 +173,7 @@ class Pool:
         except BaseException:
             launch.close()
             raise
-        self._completions = Completions(self._engine)
+        self._completions = Completions()
         # Of `imap`, as long as something reads them.
         self._inputs: set[Input] = set()
         self._registry = WorkerRegistry(self._engine, self._spec, self._processes)
@@ -261,13 +260,12 @@ class Pool:
         function, label = self._encode(func)
         arguments = (tuple(args), dict(kwds) if kwds else None)
         if callback is None and error_callback is None:
-            job = self._engine.submit(function, label, CALL, 1, arguments, False)
-            return AsyncResult(self, job)
-        with self._completions.lock:
-            self._completions.start()
-            job = self._engine.submit(function, label, CALL, 1, arguments, True)
-            result: AsyncResult[T] = AsyncResult(self, job)
-            result._call_back(callback, error_callback)
+            # In no variable: the traceback of what cannot be pickled holds this frame.
+            return AsyncResult(self, self._engine.submit(function, label, CALL, 1, arguments))
+        self._completions.start(self._engine)
+        job = self._engine.submit(function, label, CALL, 1, arguments)
+        result: AsyncResult[T] = AsyncResult(self, job)
+        result._set_callbacks(callback, error_callback)
         return result
 
     def map(
@@ -347,23 +345,20 @@ class Pool:
         _check_chunksize(chunksize)
         function, label = self._encode(func)
         # As in the standard library, a call of nothing calls nobody back.
-        notify = bool(items) and not (callback is None and error_callback is None)
-        completions = self._completions
-        with completions.lock if notify else nullcontext():
-            if notify:
-                completions.start()
-            job = self._engine.begin(function, label, True, notify)
-            result: MapResult[T] = MapResult(self, job, chunksize)
-            if notify:
-                result._call_back(callback, error_callback)
-            try:
-                self._engine.extend(job, op, items, chunksize)
-                self._engine.seal(job)
-            except BaseException:
-                # Ctrl-C: a job that never ends would keep `join` waiting.
-                completions.forget(job)
-                self._engine.abandon(job)
-                raise
+        calls_back = bool(items) and not (callback is None and error_callback is None)
+        if calls_back:
+            self._completions.start(self._engine)
+        job = self._engine.begin(function, label, True)
+        try:
+            self._engine.extend(job, op, items, chunksize)
+            self._engine.seal(job)
+        except BaseException:
+            # Ctrl-C: a job that never ends would keep `join` waiting.
+            self._engine.abandon(job)
+            raise
+        result: MapResult[T] = MapResult(self, job, chunksize)
+        if calls_back:
+            result._set_callbacks(callback, error_callback)
         return result
 
     def imap(
@@ -434,7 +429,7 @@ class Pool:
             raise ValueError("buffersize must be None or > 0")
         function, label = self._encode(func)
         most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
-        job = self._engine.begin(function, label, False, False)
+        job = self._engine.begin(function, label, False)
         try:
             strict = buffersize is not None
             input = Input(self._engine, job, MAP, iterable, chunksize, most, strict, self._inputs)

@@ -188,15 +188,28 @@ impl Codec {
         unsent.last += 1;
         let number = unsent.last;
         unsent.errors.insert(number, (job, error));
-        Outcome::Finished { status: UNSENT, payload: Payload::single(number.to_le_bytes().into()) }
+        let payload = Arc::new(Payload::single(number.to_le_bytes().into()));
+        Outcome::Finished { status: UNSENT, payload }
     }
 
-    /// The reason that `keep_unsent` kept.
-    pub(crate) fn take_unsent(&self, payload: &Payload) -> PyErr {
+    /// The reason that `keep_unsent` kept, and keeps until nobody will ask for it.
+    pub(crate) fn unsent(&self, py: Python<'_>, payload: &Payload) -> PyErr {
         let number = payload.part(0).try_into().map_or(0, u64::from_le_bytes);
-        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
-        let error = unsent.errors.remove(&number).map(|(_, error)| error);
+        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = unsent.errors.get(&number).map(|(_, error)| error.clone_ref(py));
         error.unwrap_or_else(|| PyValueError::new_err("the arguments could not be sent"))
+    }
+
+    /// Nobody will ask for this outcome any more.
+    pub(crate) fn forget(&self, outcome: &Outcome) {
+        if let Outcome::Finished { status: UNSENT, payload } = outcome {
+            let number = payload.part(0).try_into().map_or(0, u64::from_le_bytes);
+            let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+            let forgotten = unsent.errors.remove(&number);
+            // Dropping exceptions may run Python code: not under the lock.
+            drop(unsent);
+            drop(forgotten);
+        }
     }
 
     /// Nobody will ask for the results of this job.
@@ -264,6 +277,19 @@ impl Codec {
         if flags & FAST != 0 {
             return Decoder::with_parts(&payload).pull(py);
         }
+        self.unpickle(py, &Arc::new(payload), 0)
+    }
+
+    /// Like `decode`, and the payload is there afterwards.
+    pub(crate) fn decode_shared<'py>(
+        &self,
+        py: Python<'py>,
+        flags: u8,
+        payload: &Arc<Payload>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if flags & FAST != 0 {
+            return Decoder::with_parts(payload).pull(py);
+        }
         self.unpickle(py, payload, 0)
     }
 
@@ -271,28 +297,21 @@ impl Codec {
     pub(crate) fn unpickle<'py>(
         &self,
         py: Python<'py>,
-        payload: Payload,
+        payload: &Arc<Payload>,
         first: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         if payload.count() <= first {
             return Err(PyValueError::new_err("damaged payload"));
         }
-        let count = payload.count();
         let loads = self.loads.bind(py);
-        if count == first + 1 {
-            // Nothing outlives the call, so a large pickle may be read where it lies.
-            if payload.is_lent() {
-                let lent = Arc::new(payload);
-                let view = Lent::view(&lent, py, first)?;
-                return loads.call1((view, PyList::empty(py)));
-            }
-            return loads.call1((PyBytes::new(py, payload.part(first)), PyList::empty(py)));
-        }
-        let lent = Arc::new(payload);
         let buffers = PyList::empty(py);
-        for index in first + 1..count {
-            buffers.append(Lent::view(&lent, py, index)?)?;
+        if payload.count() == first + 1 && !payload.is_lent() {
+            return loads.call1((PyBytes::new(py, payload.part(first)), buffers));
         }
-        loads.call1((Lent::view(&lent, py, first)?, buffers))
+        for index in first + 1..payload.count() {
+            buffers.append(Lent::view(payload, py, index)?)?;
+        }
+        // Where it lies: a large pickle is not copied.
+        loads.call1((Lent::view(payload, py, first)?, buffers))
     }
 }

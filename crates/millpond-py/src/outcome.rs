@@ -5,12 +5,12 @@ use std::sync::Arc;
 use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::pool::payload::Payload;
 use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason, Wanted};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::codec::Codec;
+use crate::codec::{Codec, FAST};
 use crate::fast::Decoder;
 use crate::once::once;
 use crate::os_error::{os_error, os_error_in};
@@ -28,23 +28,87 @@ fn failures<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     once(py, &MODULE, import)?.bind(py).getattr(name)
 }
 
-/// The result of a task, or the exception that says why there is none. `first_item` is the number
-/// of the task's first item within its call.
-pub(crate) fn value<'py>(
+/// Which outcomes a thread takes now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// Cancellations.
+    Cancelled,
+    /// What is decoded without running code of the program's.
+    Plain,
+    /// Whatever there is.
+    Any,
+}
+
+impl Chosen {
+    /// Whether it has this outcome in it.
+    pub(crate) fn includes(self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Any, _) | (_, Outcome::Cancelled(Reason::Cancelled)) => true,
+            (Self::Cancelled, _) => false,
+            (Self::Plain, Outcome::Finished { status, .. }) => {
+                *status == UNSENT || *status & FAST != 0
+            }
+            (Self::Plain, _) => true,
+        }
+    }
+}
+
+/// What the outcome of a task or of a job is to Python.
+pub(crate) enum Decoded<'py> {
+    Returned(Bound<'py, PyAny>),
+    Raised(PyErr),
+    Cancelled,
+}
+
+impl<'py> From<PyResult<Bound<'py, PyAny>>> for Decoded<'py> {
+    fn from(result: PyResult<Bound<'py, PyAny>>) -> Self {
+        result.map_or_else(Self::Raised, Self::Returned)
+    }
+}
+
+/// Decodes the outcome of a task. `first_item` is the number of the task's first item within its
+/// call.
+///
+/// # Errors
+/// What the handler of a signal raised meanwhile. Then the outcome can be decoded once more.
+pub(crate) fn decode<'py>(
     py: Python<'py>,
     codec: &Codec,
-    outcome: Outcome,
+    outcome: &Outcome,
+    first_item: u64,
+) -> PyResult<Decoded<'py>> {
+    match outcome {
+        Outcome::Finished { status: UNSENT, payload } => {
+            Ok(Decoded::Raised(codec.unsent(py, payload)))
+        }
+        Outcome::Cancelled(Reason::Cancelled) => Ok(Decoded::Cancelled),
+        outcome => match value(py, codec, outcome, first_item) {
+            Err(error) if is_interruption(py, &error)? => Err(error),
+            result => Ok(result.into()),
+        },
+    }
+}
+
+/// Whether a signal handler raised this; the error is what another one raises now.
+pub(crate) fn is_interruption(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    let arguments = (error.value(py), error.traceback(py));
+    failures(py, "is_interruption")?.call1(arguments)?.extract()
+}
+
+/// The result of a task, or the exception that says why there is none.
+fn value<'py>(
+    py: Python<'py>,
+    codec: &Codec,
+    outcome: &Outcome,
     first_item: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     match outcome {
         Outcome::Finished { status: FAILED, payload } => Err(failure(py, codec, payload)?),
-        Outcome::Finished { status: UNSENT, payload } => Err(codec.take_unsent(&payload)),
-        Outcome::Finished { status, payload } => match codec.decode(py, status, payload) {
+        Outcome::Finished { status, payload } => match codec.decode_shared(py, *status, payload) {
             Ok(value) => Ok(value),
-            // Ctrl-C, in the thread that it is meant for; and what is no fault of the result's.
+            // What is no fault of the result's.
             Err(error)
-                if error.is_instance_of::<PyKeyboardInterrupt>(py)
-                    || error.is_instance_of::<PyMemoryError>(py) =>
+                if error.is_instance_of::<PyMemoryError>(py) || is_interruption(py, &error)? =>
             {
                 Err(error)
             }
@@ -53,8 +117,8 @@ pub(crate) fn value<'py>(
                 Err(PyErr::from_value(undecodable))
             }
         },
-        Outcome::Crashed(crash) => Err(crashed(py, &crash, first_item)?),
-        Outcome::Cancelled(reason) => Err(cancelled(py, codec, &reason)?),
+        Outcome::Crashed(crash) => Err(crashed(py, crash, first_item)?),
+        Outcome::Cancelled(reason) => Err(cancelled(py, codec, reason)?),
         Outcome::NoMemory { wanted, error } => {
             let prevented = match wanted {
                 Wanted::Function => "the task's function could not be sent to a worker",
@@ -65,44 +129,52 @@ pub(crate) fn value<'py>(
     }
 }
 
-/// The results of all tasks of a job, one list each, as one list.
-pub(crate) fn concatenated<'py>(
+/// Decodes the outcomes of all tasks of a job, which return a list each, to one list. What is decoded
+/// leaves `outcomes`, and is in `all`.
+///
+/// # Errors
+/// As `decode`.
+pub(crate) fn decode_all<'py>(
     py: Python<'py>,
     codec: &Codec,
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: &mut [Option<Outcome>],
     chunk: u64,
-) -> PyResult<Bound<'py, PyList>> {
-    let all = PyList::empty(py);
-    let mut missing = None;
-    for (index, outcome) in (0..).zip(outcomes) {
-        match outcome {
-            // A job that failed fast: what says why comes first.
-            None => {}
-            Some(Outcome::Cancelled(Reason::JobFailed)) => {}
-            Some(outcome) => {
-                let list = value(py, codec, outcome, index * chunk)?;
-                let list = list.cast_into::<PyList>()?;
-                if all.is_empty() && index == 0 {
-                    missing = Some(list);
-                } else {
-                    if let Some(first) = missing.take() {
-                        all.call_method1("extend", (first,))?;
-                    }
-                    all.call_method1("extend", (list,))?;
-                }
-            }
+    all: &mut Option<Bound<'py, PyList>>,
+) -> PyResult<Decoded<'py>> {
+    for (index, slot) in (0..).zip(outcomes) {
+        // Of a job that failed fast, what says why comes first.
+        let Some(outcome) = slot.as_ref() else { continue };
+        if let Outcome::Cancelled(Reason::JobFailed) = outcome {
+            continue;
         }
+        let list = match decode(py, codec, outcome, index * chunk)? {
+            Decoded::Returned(list) => list.cast_into::<PyList>(),
+            failed => return Ok(failed),
+        };
+        let added = match (list, &all) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(list), Some(all)) => all.call_method1("extend", (list,)).map(drop),
+            (Ok(list), None) => {
+                *all = Some(list);
+                Ok(())
+            }
+        };
+        if let Err(error) = added {
+            return Ok(Decoded::Raised(error));
+        }
+        *slot = None;
     }
-    Ok(missing.unwrap_or(all))
+    Ok(Decoded::Returned(all.take().unwrap_or_else(|| PyList::empty(py)).into_any()))
 }
 
-fn failure(py: Python<'_>, codec: &Codec, payload: Payload) -> PyResult<PyErr> {
+fn failure(py: Python<'_>, codec: &Codec, payload: &Arc<Payload>) -> PyResult<PyErr> {
     let account =
         Decoder::new(payload.part(0)).pull(py).unwrap_or_else(|_| py.None().into_bound(py));
     let pickled = payload.count() > 1 && !payload.part(1).is_empty();
     let (exception, error) = match pickled.then(|| codec.unpickle(py, payload, 1)) {
         None => (None, None),
         Some(Ok(exception)) => (Some(exception), None),
+        Some(Err(error)) if is_interruption(py, &error)? => return Err(error),
         Some(Err(error)) => (None, Some(error.value(py).clone().into_any())),
     };
     let built = failures(py, "rebuild")?.call1((account, exception, error))?;
@@ -140,7 +212,9 @@ pub(crate) fn exitcode(status: ExitStatus) -> Option<i32> {
 pub(crate) fn cancelled(py: Python<'_>, codec: &Codec, reason: &Reason) -> PyResult<PyErr> {
     match reason {
         Reason::Terminated => Ok(PyErr::from_value(failures(py, "pool_terminated")?.call0()?)),
-        Reason::Cancelled => Ok(PyErr::from_value(failures(py, "call_cancelled")?.call0()?)),
+        Reason::Cancelled => Ok(PyErr::from_value(
+            py.import("concurrent.futures")?.getattr("CancelledError")?.call0()?,
+        )),
         Reason::JobFailed => Ok(PyErr::from_value(failures(py, "call_failed")?.call0()?)),
         Reason::Broken(breakage) => broken(py, codec, breakage),
     }
@@ -156,7 +230,10 @@ pub(crate) fn broken(py: Python<'_>, codec: &Codec, breakage: &Arc<Breakage>) ->
                 parts.iter().map(|p| p as &dyn millpond_core::pool::payload::Part).collect();
             let bytes = millpond_core::pool::payload::Parts(&gathered).to_vec();
             match Payload::from_bytes(bytes, u32::try_from(parts.len()).unwrap_or(0)) {
-                Some(copy) => ("unfit", failure(py, codec, copy)?.value(py).clone().into_any()),
+                Some(copy) => {
+                    let failure = failure(py, codec, &Arc::new(copy))?;
+                    ("unfit", failure.value(py).clone().into_any())
+                }
                 None => ("unfit", none),
             }
         }

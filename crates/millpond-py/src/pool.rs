@@ -7,17 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::luggage::Luggage;
 use millpond_core::pool::payload::{Part, Parts};
-use millpond_core::pool::task::{JobId, NewTask};
+use millpond_core::pool::task::{JobId, NewTask, Outcome, Reason};
 use millpond_core::pool::zygote::client::{NewZygote, Replacement, ZygoteSource};
 use millpond_core::pool::zygote::server::ZygoteFds;
 use millpond_core::pool::{Config, Pool, PoolError, Waited};
-use pyo3::exceptions::{PyException, PyOSError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyException, PyOSError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::codec::{Codec, DetachedPart, Encoded};
 use crate::os_error::os_error;
-use crate::outcome;
+use crate::outcome::{self, Chosen, Decoded};
 use crate::template::PyForkedZygote;
 use crate::waiting::deadline;
 use crate::zygote::PyZygoteFds;
@@ -145,6 +146,38 @@ impl PyPool {
         self.encode_carried(carried.function.bind(chunk.py()), chunk)
     }
 
+    /// Decodes an outcome that was taken, or puts it back if a signal handler raises meanwhile.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        job: JobId,
+        index: u64,
+        outcome: Outcome,
+        chunk: u64,
+    ) -> PyResult<PyOutcome<'py>> {
+        match outcome::decode(py, &self.codec, &outcome, index * chunk) {
+            Ok(Decoded::Returned(value)) => Ok((Some(value), None)),
+            Ok(Decoded::Raised(error)) => {
+                self.codec.forget(&outcome);
+                Ok((None, Some(error.into_value(py).into_bound(py))))
+            }
+            Ok(Decoded::Cancelled) => {
+                let error = outcome::cancelled(py, &self.codec, &Reason::Cancelled)?;
+                Ok((None, Some(error.into_value(py).into_bound(py))))
+            }
+            Err(error) => {
+                self.pool.put_back(job, index, outcome);
+                Err(error)
+            }
+        }
+    }
+
+    /// What was decoded of a task's list before that was interrupted.
+    fn list_so_far<'py>(&self, task: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let list = task.getattr(intern!(task.py(), "_result"))?;
+        Ok(list.cast_into().ok())
+    }
+
     fn carried(&self) -> MutexGuard<'_, HashMap<JobId, Carried>> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,6 +247,9 @@ impl PyPool {
     }
 }
 
+/// A task's result and its exception.
+type PyOutcome<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyBaseException>>);
+
 /// A worker's number, tag, pid and load.
 type PyWorkerInfo = (u64, u64, Option<u32>, usize);
 
@@ -257,7 +293,6 @@ impl PyPool {
     }
 
     /// Begins a job of one task with these arguments, and returns its number.
-    #[expect(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -266,14 +301,13 @@ impl PyPool {
         op: u8,
         items: u32,
         arguments: &Bound<'_, PyAny>,
-        notify: bool,
     ) -> PyResult<JobId> {
         // To the engine, functions are the same if their bytes are; so then are their labels.
         let (bytes, encoded) = match function.cast::<PyBytes>() {
             Ok(bytes) => (bytes.as_bytes(), self.codec.encode(arguments)),
             Err(_) => (label.as_bytes(), self.encode_carried(function, arguments)),
         };
-        let spec = JobSpec { function: bytes, label, fail_fast: false, notify };
+        let spec = JobSpec { function: bytes, label, fail_fast: false, notify: false };
         let submitted = match encoded {
             Ok(mut encoded) => {
                 let luggage = encoded.take_luggage();
@@ -307,10 +341,9 @@ impl PyPool {
         function: &Bound<'_, PyAny>,
         label: &str,
         fail_fast: bool,
-        notify: bool,
     ) -> PyResult<JobId> {
         let begin = |function: &[u8]| {
-            let spec = JobSpec { function, label, fail_fast, notify };
+            let spec = JobSpec { function, label, fail_fast, notify: false };
             self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
         };
         if let Ok(bytes) = function.cast::<PyBytes>() {
@@ -390,60 +423,103 @@ impl PyPool {
         self.pool.is_reached(job, target(index)).map_err(|e| self.error(py, e))
     }
 
-    /// Takes the result of one task, or raises what made it fail; `None` if it is not there.
-    /// Results of chunks are lists. The result comes in a tuple of one.
-    #[pyo3(signature = (job, index, first_item=0))]
+    /// Takes the outcome of one task (`index`), or of the one that ended first among those not taken
+    /// (`-1`), as a tuple of its result and its exception; `None` if it is not there. Results of
+    /// chunks are lists.
+    ///
+    /// Raises what a signal handler raises meanwhile; then the outcome is there still.
     fn take<'py>(
         &self,
         py: Python<'py>,
         job: JobId,
-        index: u64,
-        first_item: u64,
-    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
-        match self.pool.take(job, index).map_err(|e| self.error(py, e))? {
-            None => Ok(None),
-            Some(outcome) => Ok(Some((outcome::value(py, &self.codec, outcome, first_item)?,))),
-        }
+        index: i64,
+        chunk: u64,
+    ) -> PyResult<Option<PyOutcome<'py>>> {
+        let taken = match u64::try_from(index) {
+            Ok(index) => {
+                self.pool.take(job, index).map(|taken| taken.map(|outcome| (index, outcome)))
+            }
+            Err(_) => self.pool.take_next(job),
+        };
+        let taken = taken.map_err(|e| self.error(py, e))?;
+        taken.map(|(index, outcome)| self.decode(py, job, index, outcome, chunk)).transpose()
     }
 
-    /// Takes the result of the task of a job that ended first; like `take`.
-    fn take_next<'py>(
+    /// Takes the outcome of a job that is over, and sets `_result` or `_exception` of its `task`, and
+    /// `_state`. Returns whether it did; not if another thread is about to, or if it would have to
+    /// unpickle and may not.
+    ///
+    /// The result of a job of chunks is a list. Without chunks, `first_item` is the number of the
+    /// only task's first item.
+    ///
+    /// `states` are those of a task that returned or raised, that was cancelled, and that was
+    /// cancelled and has a condition. A task with a condition that was not cancelled keeps its
+    /// state, which may change under the condition alone.
+    ///
+    /// No signal handler runs between the taking and the setting but in code of the program's, which
+    /// unpickling calls. What it raises there is raised, and the outcome can be taken once more.
+    #[expect(clippy::too_many_arguments, reason = "one crossing of the border per call")]
+    fn settle(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         job: JobId,
-        chunk: u64,
-    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
-        match self.pool.take_next(job).map_err(|e| self.error(py, e))? {
-            None => Ok(None),
-            Some((index, outcome)) => {
-                Ok(Some((outcome::value(py, &self.codec, outcome, index * chunk)?,)))
+        task: &Bound<'_, PyAny>,
+        chosen: u8,
+        chunk: Option<u64>,
+        first_item: u64,
+        states: &Bound<'_, PyTuple>,
+    ) -> PyResult<bool> {
+        let chosen = match chosen {
+            0 => Chosen::Cancelled,
+            1 => Chosen::Plain,
+            _ => Chosen::Any,
+        };
+        let begun = self.pool.begin_decoding(job, |outcome| chosen.includes(outcome));
+        let Some(mut outcomes) = begun.map_err(|e| self.error(py, e))? else {
+            return Ok(false);
+        };
+        let mut all = None;
+        let decoded = match chunk {
+            Some(chunk) => self.list_so_far(task).and_then(|list| {
+                all = list;
+                outcome::decode_all(py, &self.codec, &mut outcomes, chunk, &mut all)
+            }),
+            None => match outcomes.first() {
+                Some(Some(outcome)) => outcome::decode(py, &self.codec, outcome, first_item),
+                _ => Ok(Decoded::Raised(PyValueError::new_err("the job has no outcome"))),
+            },
+        };
+        let stored = decoded.and_then(|decoded| {
+            let has_condition = || {
+                let attributes = task.getattr(intern!(py, "__dict__"))?;
+                attributes.contains(intern!(py, "_condition"))
+            };
+            let state = match decoded {
+                Decoded::Returned(value) => {
+                    task.setattr(intern!(py, "_result"), value)?;
+                    (!has_condition()?).then_some(0)
+                }
+                Decoded::Raised(error) => {
+                    let error = task.call_method1(intern!(py, "_converted"), (error.value(py),))?;
+                    task.setattr(intern!(py, "_result"), py.None())?;
+                    task.setattr(intern!(py, "_exception"), error)?;
+                    (!has_condition()?).then_some(0)
+                }
+                Decoded::Cancelled => Some(if has_condition()? { 2 } else { 1 }),
+            };
+            let set = |state| task.setattr(intern!(py, "_state"), states.get_item(state)?);
+            state.map_or(Ok(()), set)
+        });
+        match stored {
+            Ok(()) => self.abandon(job),
+            Err(_) => {
+                if let Some(all) = all {
+                    task.setattr(intern!(py, "_result"), all)?;
+                }
+                self.pool.end_decoding(job, outcomes);
             }
         }
-    }
-
-    /// Takes the result of the only task of a job, which is forgotten; like `take`.
-    fn take_only<'py>(
-        &self,
-        py: Python<'py>,
-        job: JobId,
-    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
-        let taken = self.take(py, job, 0, 0);
-        self.abandon(job);
-        taken
-    }
-
-    /// Takes the results of all chunks of a job that is over, as one list; or raises what made the
-    /// first of those that failed fail.
-    fn take_all<'py>(
-        &self,
-        py: Python<'py>,
-        job: JobId,
-        chunk: u64,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let outcomes = self.pool.take_all(job).map_err(|e| self.error(py, e))?;
-        let results = outcome::concatenated(py, &self.codec, outcomes, chunk);
-        self.abandon(job);
-        results
+        stored.map(|()| true)
     }
 
     /// Nobody will ask for the results of this job any more. Its tasks run all the same.
@@ -491,12 +567,18 @@ impl PyPool {
         self.pool.cancel(jobs.as_deref()).map_err(|e| self.error(py, e))
     }
 
+    /// Cancels a job as a whole unless it is over, and returns whether it was not.
+    fn give_up(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
+        self.pool.give_up(job).map_err(|e| self.error(py, e))
+    }
+
     /// Whether any task of a job that is not over was handed to a worker.
     fn is_handed(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
         self.pool.is_handed(job).map_err(|e| self.error(py, e))
     }
 
-    /// Has `wait_notified` tell when this job is over; `False` if it is over already.
+    /// Has `wait_notified` tell when the outcome of this job can be taken, which may be so by now;
+    /// `False` if it was taken.
     fn notify(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
         self.pool.notify(job).map_err(|e| self.error(py, e))
     }

@@ -1,8 +1,8 @@
 """How a caller learns that a call of a pool has ended: the protocol, and its one thread.
 
-**The engine owns every job.** It knows whether a job is over, keeps its outcomes until they are
-taken, and decides every race: whether a call came before `close`, whether a call was cancelled
-before a worker began it. Nothing in Python repeats that state.
+**The engine owns every job.** It knows whether a job is over, keeps its outcome until it is taken,
+and decides every race: whether a call came before `close`, whether a call was cancelled before a
+worker began it, which thread takes an outcome. Nothing in Python repeats that state.
 
 **A `Task` is a handle of one job**, and a `concurrent.futures.Future`. It is in one of two modes.
 
@@ -13,22 +13,53 @@ before a worker began it. Nothing in Python repeats that state.
   (`add_done_callback`, `wait`, `as_completed`, `await`), or from the start if the call has
   callbacks. It never becomes direct again.
 
+**An outcome is taken by one call of the engine**, `settle`. Its states are the engine's:
+
+    state     means                                   next
+    over      the outcome is there                    a thread calls `settle`: decoding
+    decoding  one thread has it and unpickles it      done: taken. interrupted: over
+    taken     it is in the task; the job is gone
+
+`settle` decodes the outcome and stores it in the task. Handlers of signals run between bytecodes of
+the main thread; there are none in it but those of the program's own code, which unpickling runs.
+If a handler raises there, the outcome goes back, and the next thread that asks takes it: Ctrl-C
+loses no result. In the other threads no handler runs.
+
+**The thread that may wait unpickles.** `get()` without a timeout unpickles in the thread that
+calls it. Whatever must not stand still for that long (a timeout, `ready`, an event loop,
+callbacks) leaves it to the thread of the pool, and publishes the task. Outcomes whose decoding
+runs no code of the program's (plain values, deaths, cancellations) are taken by any thread.
+`cancel` and `cancelled` take cancellations alone, so they never wait. `Chosen` in the engine's
+`outcome.rs` names these three sets.
+
+**Who tells.** An outcome that comes into a direct task is final by that, and there is nobody to be
+told. In a published task it becomes final when somebody tells everybody, under the task's
+condition, since `concurrent.futures` relies on that: the pool's thread, or, if it is a
+cancellation, the thread that cancels. A task may be published while another thread takes its
+outcome. So `watch` puts it into the table, asks the engine to have the pool's thread told
+(`notify`), which happens as soon as nobody is decoding, and gives the task its condition last:
+
+- The outcome comes before the condition: it is final, and each waiter finds it so.
+- It comes after the condition, from whichever thread: the pool's thread has been asked for by then,
+  finds it taken, or takes it, and tells.
+
+A task is published once. A second `watch` would find the job gone, and must not take the task out
+of the table, where the thread will look for it.
+
 **Threads.** The first published task starts the thread of the pool; a pool without one has no
-thread. The thread waits for jobs that are over, and settles their tasks. Settling means: take the
-outcome from the engine, once, under the task's own lock; then store it and notify the waiters,
-without any lock of this module. The task's lock decides which thread settles; a direct waiter and
-the thread may both try. Lock order: `Completions.lock`, then nothing; the task's lock, then the
-engine's. Code of the program (unpickling, callbacks) never runs under `Completions.lock`, except
-the pickling of a call that has callbacks.
+thread. It ends when the pool has ended, no outcome is being decoded that it is to hear of, and no
+task is left to be told of; a task that is published after that starts another one. The lock of
+`Completions` is held for some lines at a time, in none of which the program's code runs; inside,
+the engine's is taken. A task's condition is taken inside of neither.
 
 **Executors.** An executor's pool is *kept* by its thread, which starts with the first call: an
 executor that is collected closes its pool, and the thread ends with the last call. The executor
 refers to its `Completions`, never the other way round.
 
 **Fork.** The child gets a new lock and no thread. Each task in the table becomes done there, with
-`WrongProcess`; a task leaves the table only when it is done for every waiter, so a callback that
-forks leaves none behind. A direct task asks the engine first, which in a child raises
-`WrongProcess` before any lock is taken.
+`WrongProcess`; a task leaves the table only when everybody was told, so a callback that forks
+leaves none behind. A direct task asks the engine first, which in a child raises `WrongProcess`
+before any lock is taken.
 
 **Shutdown.** `Pool.terminate` ends the engine's pool: every job is over then, and the thread
 settles what is published and ends. The interpreter waits at its end until kept pools have done all
@@ -49,6 +80,7 @@ import threading
 import weakref
 from multiprocessing import util
 
+from millpond._futures.task import DONE
 from millpond.exceptions import BrokenPool, PoolTerminated, WrongProcess
 
 TYPE_CHECKING = False
@@ -60,27 +92,25 @@ if TYPE_CHECKING:
     from millpond._futures.task import Task
     from millpond.pool import Pool
 
-__all__ = ["Completions"]
+__all__ = ["Completions", "finish_all"]
 
 
 class Completions:
     """The published tasks of one pool, and the thread that settles them.
 
     Attributes:
-        lock: held from before a job with callbacks begins until its task is in the table.
         owner: the pid of the process that made the pool.
         thread: settles tasks; None while there is none.
         pool: the pool that the thread keeps, until it has ended.
         failure: why a kept pool ended by itself.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.lock = threading.RLock()
+    def __init__(self) -> None:
         self.owner = os.getpid()
         self.thread: threading.Thread | None = None
         self.pool: Pool | None = None
         self.failure: str | None = None
-        self._engine: Engine | None = engine
+        self._lock = threading.RLock()
         self._published: dict[int, Task[Any]] = {}
         self._finalizer: Any = None
         _all.add(self)
@@ -89,17 +119,18 @@ class Completions:
         """Return whether the pool belongs to another process, of which this one is a child."""
         return self.owner != os.getpid()
 
-    def start(self) -> None:
-        """Start the thread if there is none; the caller holds the lock.
+    def start(self, engine: Engine) -> None:
+        """Start the thread if there is none.
 
         Raises:
             RuntimeError: the system refuses another thread.
         """
-        if self.thread is None:
-            name = "millpond-callbacks" if self.pool is None else "millpond-executor"
-            thread = threading.Thread(target=self._run, name=name, daemon=True)
-            thread.start()
-            self.thread = thread
+        with self._lock:
+            if self.thread is None:
+                name = "millpond-callbacks" if self.pool is None else "millpond-executor"
+                thread = threading.Thread(target=self._run, args=(engine,), name=name, daemon=True)
+                thread.start()
+                self.thread = thread
 
     def keep(self, pool: Pool) -> None:
         """Have the thread keep the pool until it has ended, which is waited for at exit.
@@ -107,55 +138,52 @@ class Completions:
         Raises:
             RuntimeError: the system refuses another thread, or the interpreter is about to end.
         """
-        _register()
+        if _exiting:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         # In a child process of multiprocessing, finalizers run before the threads' exit functions;
         # it comes before the one that terminates the pool.
         self._finalizer = util.Finalize(None, self.finish, exitpriority=20)
         _kept.add(self)
         self.pool = pool
         try:
-            with self.lock:
-                self.start()
+            self.start(pool._engine)
         except BaseException:
             self._release()
             raise
 
-    def add(self, task: Task[Any]) -> None:
-        """Put a task into the table whose job began with the wish to be told of.
-
-        The caller has held the lock, and started the thread, since before the job began.
-        """
-        self._published[task._job] = task
-
-    def forget(self, job: int) -> None:
-        """Take the task of a job that is given up out of the table."""
-        self._published.pop(job, None)
-
     def watch(self, task: Task[Any]) -> None:
-        """Have a task settled when its job is over; at once, by this thread, if it is.
+        """Publish a task: have it settled by the thread, unless its outcome was taken.
 
         Raises:
             RuntimeError: the system refuses another thread.
         """
-        job = task._job
-        with self.lock:
+        job, engine = task._job, task._engine
+        with self._lock:
+            if not task._is_direct():
+                # Another thread has published it meanwhile, and there may be waiters.
+                return
             self._published[job] = task
             try:
-                if task._engine.notify(job):
-                    self.start()
-                    return
+                if engine.notify(job):
+                    self.start(engine)
+                else:
+                    self.forget(job)
             except BaseException:
                 self.forget(job)
                 raise
-            self.forget(job)
-        task._settle()
+            # Last: if this is interrupted, a thread that asks for it comes here again.
+            task._add_condition()
+
+    def forget(self, job: int) -> None:
+        """Take the task of a job that everybody was told of out of the table."""
+        self._published.pop(job, None)
 
     def what_broke(self) -> str | None:
-        """Return what broke the pool; None if it works, was closed or was terminated."""
-        engine = self._engine
-        if engine is not None:
+        """Return what broke a kept pool; None if it works, was closed or was terminated."""
+        pool = self.pool
+        if pool is not None:
             try:
-                engine.check_works()
+                pool._engine.check_works()
             except BrokenPool as error:
                 return str(error)
             except (PoolTerminated, WrongProcess):
@@ -163,21 +191,19 @@ class Completions:
         return self.failure
 
     def cancel(self, tasks: Iterable[Task[Any]] | None = None) -> None:
-        """Cancel those of these tasks, or of all, that no worker has begun."""
-        engine = self._engine
-        if engine is None or self.is_foreign():
-            return
-        # To find out how the others have ended would be to unpickle their results.
-        chosen = None if tasks is None else [task for task in tasks if not task.done()]
-        engine.cancel(None if chosen is None else [task._job for task in chosen])
-        for task in list(self._published.values()) if chosen is None else chosen:
-            task._settle_if_over()
+        """Cancel those of a kept pool's tasks, or of these, that no worker has begun."""
+        pool = self.pool
+        if pool is not None and not self.is_foreign():
+            chosen = None if tasks is None else [t for t in tasks if t._state not in DONE]
+            pool._engine.cancel(None if chosen is None else [task._job for task in chosen])
+            for task in list(self._published.values()) if chosen is None else chosen:
+                task.cancelled()
 
     def close(self) -> None:
         """Have a kept pool take no more calls; takes no lock of Python's."""
-        engine = self._engine
-        if engine is not None and not self.is_foreign():
-            engine.close()
+        pool = self.pool
+        if pool is not None and not self.is_foreign():
+            pool._engine.close()
 
     def join(self) -> None:
         """Wait until the pool has ended and all tasks are settled, unless in the thread itself."""
@@ -193,58 +219,60 @@ class Completions:
     def disown(self) -> None:
         """Fail everything in a forked child of the owner, where no thread settles it."""
         # A thread that does not exist here may have had it.
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self.thread = None
         for task in self._published.values():
             task._disown()
         self._published.clear()
 
-    def _run(self) -> None:
-        engine = self._engine
-        assert engine is not None, "it is there as long as the thread"
+    def _run(self, engine: Engine) -> None:
         failure: BaseException | None = None
         try:
-            while (job := engine.wait_notified()) is not None:
-                self._settle(job)
+            self._settle_all(engine)
         except BaseException as error:
             failure = BrokenPool(f"the thread that settles the calls of the pool failed: {error!r}")
             raise
         finally:
-            self._end(engine, failure)
+            if self.pool is not None:
+                self._end(self.pool, failure)
+            while not self._leaves():
+                self._settle_all(engine) if failure is None else self._fail_all(failure)
+
+    def _settle_all(self, engine: Engine) -> None:
+        while (job := engine.wait_notified()) is not None:
+            self._settle(job)
 
     def _settle(self, job: int) -> None:
-        task = self._published.get(job)
-        if task is None:
-            # Its job may just be beginning, in a thread that has the lock.
-            with self.lock:
-                task = self._published.get(job)
+        with self._lock:
+            # The thread that publishes it, if there is one, is done.
+            task = self._published.get(job)
         if task is not None:
             task._settle()
-            if task._is_told():
-                # Else another thread is telling of it, and a child that it forks must find it.
-                self.forget(job)
 
-    def _end(self, engine: Engine, failure: BaseException | None) -> None:
-        """Settle what is left, and leave nothing behind."""
-        pool = self.pool
-        if pool is not None:
-            self.failure = str(failure) if failure else self.what_broke()
-            try:
-                pool.terminate()
-            finally:
-                self._release()
-        while True:
-            with self.lock:
-                if not self._published:
-                    self.thread = None
-                    return
-                job, task = next(iter(self._published.items()))
-            task._settle() if failure is None else task._fail(failure)
+    def _fail_all(self, failure: BaseException) -> None:
+        for job, task in list(self._published.items()):
+            task._fail(failure)
             self.forget(job)
+
+    def _leaves(self) -> bool:
+        """Return whether nothing is left to tell; the next task then starts another thread."""
+        with self._lock:
+            # Those that are done are being told of by the threads that have cancelled them.
+            if all(task._state in DONE for task in self._published.values()):
+                self.thread = None
+            return self.thread is None
+
+    def _end(self, pool: Pool, failure: BaseException | None) -> None:
+        """Terminate a kept pool, which has ended or must, and let go of it."""
+        self.failure = str(failure) if failure else self.what_broke()
+        try:
+            pool.terminate()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         """Let go of a kept pool, which has descriptors for as long as anybody has it."""
-        self.pool = self._engine = None
+        self.pool = None
         _kept.discard(self)
         self._finalizer.cancel()
 
@@ -253,24 +281,10 @@ _all: weakref.WeakSet[Completions] = weakref.WeakSet()
 _kept: set[Completions] = set()
 """Those of this process that keep a pool."""
 _exiting = False
-_registered = False
 
 
-def _register() -> None:
-    """Have kept pools waited for before the interpreter's end.
-
-    Raises:
-        RuntimeError: the end has begun.
-    """
-    global _registered
-    if _exiting:
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-    if not _registered:
-        _registered = True
-        threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
-
-
-def _finish_all() -> None:
+def finish_all() -> None:
+    """Wait, before the interpreter's end, until kept pools have done all their calls."""
     global _exiting
     _exiting = True
     kept = [completions for completions in list(_kept) if not completions.is_foreign()]

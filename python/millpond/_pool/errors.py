@@ -8,7 +8,9 @@ exception comes along where it can be pickled. The owner rebuilds the exception 
 from __future__ import annotations
 
 import textwrap
+import threading
 import traceback
+from itertools import chain
 
 from millpond._pickling import codec
 from millpond.exceptions import (
@@ -22,6 +24,7 @@ from millpond.exceptions import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType, TracebackType
     from typing import Any
 
     Account = tuple[str, str, str, bool]
@@ -138,6 +141,28 @@ def undecodable_result(problem: Exception) -> BaseException:
     return error
 
 
+def is_interruption(error: BaseException, trace: TracebackType | None) -> bool:
+    """Return whether the handler of a signal raised an exception while a result was unpickled.
+
+    Handlers run in the main thread alone. Python passes them the frame that they interrupt, which
+    is the one that they return to: no other function has its caller's frame as an argument.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    return any(frame.f_back is not None and _has_caller(frame) for frame in frames)
+
+
+def _has_caller(frame: FrameType) -> bool:
+    """Return whether a function was called with the frame of its caller as an argument."""
+    caller = frame.f_back
+    values = frame.f_locals.values()
+    parts = chain(*(value if type(value) is tuple else (value,) for value in values))
+    return any(part is caller for part in parts)
+
+
 def worker_crashed(
     pid: int,
     exitcode: int | None,
@@ -163,15 +188,6 @@ def worker_crashed(
 def pool_terminated() -> BaseException:
     """Return the exception for a task that was not done when its pool was terminated."""
     return PoolTerminated("the pool was terminated before the task was done")
-
-
-class CallCancelled(Exception):
-    """The task was cancelled before a worker began it; callers see `CancelledError`."""
-
-
-def call_cancelled() -> BaseException:
-    """Return the exception for a task that was cancelled before a worker began it."""
-    return CallCancelled()
 
 
 def call_failed() -> BaseException:

@@ -99,7 +99,6 @@ class Input:
         self._thread: threading.Thread | None = None
         self._mutex = threading.RLock()
         self._changed = threading.Condition(self._mutex)
-        self._waits = False
         self._is_in_source = False
         # Read to the end, whether results are taken or not.
         self._unbounded = False
@@ -142,11 +141,10 @@ class Input:
 
     def took(self) -> None:
         """Note that the results of one chunk were taken."""
-        # Locked although one thread alone counts: the reader says that it waits and then looks at
-        # the count, and where threads run at once only the lock makes one of both see the other.
+        # Locked although one thread alone counts, for the reader looks at it and then waits.
         with self._mutex:
             self.taken += 1
-            if self._waits and self.taken + self._most - self._submitted >= self._refill:
+            if self.taken + self._most - self._submitted >= self._refill:
                 self._changed.notify()
 
     def check_end(self) -> None:
@@ -283,15 +281,12 @@ class Input:
     def _wait_for_room(self) -> bool:
         """Return whether to go on, once another chunk may be submitted."""
         with self._changed:
-            # Before the look at what was taken, so that `took` cannot come in between.
-            self._waits = True
             while not (self._is_over or self._unbounded or self._has_room()):
                 if self._stop_when_full:
                     self._was_left = True
                     self._end()
                 else:
                     self._changed.wait()
-            self._waits = False
             wait_for_workers = self._unbounded and not self._is_over
         if wait_for_workers:
             # What they have not worked on is not to fill the memory.

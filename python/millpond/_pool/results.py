@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from concurrent.futures._base import CANCELLED
 from multiprocessing import TimeoutError
 from multiprocessing import pool as _stdlib
 from types import GenericAlias
 from typing import TypeVar
 
 from millpond._futures.task import Task, guarded
-from millpond._pool.errors import CallCancelled
 from millpond._pool.progress import OpenJobs, Over, tasks_left
 
 TYPE_CHECKING = False
@@ -47,27 +47,32 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
 
     __module__ = "millpond.pool"
 
-    _callback: Callable[[T], object] | None = None
-    _error_callback: Callable[[BaseException], object] | None = None
+    _callback: Callable[[Any], object] | None = None
+    _error_callback: Callable[[Any], object] | None = None
 
     def __init__(self, pool: Pool, job: int) -> None:
         # No call of the standard library's: its state is the engine's here.
         Task.__init__(self, pool._completions, pool._engine, job)
         self._pool = pool
 
-    def _call_back(
+    def _set_callbacks(
         self,
         callback: Callable[[T], object] | None,
         error_callback: Callable[[BaseException], object] | None,
     ) -> None:
-        """Have something called when the call is over, before that is told to anybody.
-
-        The caller holds the lock of the pool's completions, since before the call began.
-        """
+        """Have something called when the call is over, before anybody learns that it is."""
         self._callback = callback
         self._error_callback = error_callback
-        self._add_condition()
-        self._completions.add(self)
+        # Nobody but the thread takes the outcome of a published task, and nobody else has this one.
+        self._publish()
+
+    def _call_back(self) -> None:
+        error = CancelledError() if self._state == CANCELLED else self._exception
+        callback, outcome = self._callback, self._result
+        if error is not None:
+            callback, outcome = self._error_callback, error
+        if callback is not None:
+            guarded(callback, outcome)
 
     def ready(self) -> bool:
         """Return whether the call is over."""
@@ -81,7 +86,6 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
         """
         if not self.done():
             raise ValueError(f"{self!r} not ready")
-        self._settle_if_over()
         return not self.cancelled() and self._exception is None
 
     def wait(self, timeout: float | None = None) -> None:
@@ -99,26 +103,11 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
             WorkerCrashed: the worker died while it had the task.
             concurrent.futures.CancelledError: the call was cancelled.
         """
-        if not self._wait(timeout):
-            raise TimeoutError(f"the call is not over after {timeout} s")
         try:
-            return self._outcome()
+            return self._outcome(timeout, TimeoutError)
         finally:
             # The traceback holds this frame, and those of callers with the arguments, in a circle.
             del self
-
-    def _finish(self, result: T | None, error: BaseException | None) -> None:
-        if error is None:
-            if self._callback is not None:
-                guarded(self._callback, result)
-        elif self._error_callback is not None:
-            guarded(self._error_callback, error)
-        super()._finish(result, error)
-
-    def _become_cancelled(self) -> None:
-        if self._error_callback is not None:
-            guarded(self._error_callback, CancelledError())
-        super()._become_cancelled()
 
     # What programs that show progress look at in the standard library's.
 
@@ -146,22 +135,14 @@ class MapResult(AsyncResult[list[T]], _stdlib.MapResult[T]):
         Returns:
             whether the call was not over by then.
         """
-        if not self.done():
-            self._engine.cancel([self._job])
-            self._settle(self._give_up)
+        if not self._is_reached():
+            self._engine.give_up(self._job)
         return self.cancelled()
-
-    def _give_up(self) -> list[T]:
-        self._engine.abandon(self._job)
-        raise CallCancelled
 
     @property
     def _number_left(self) -> int:
         """How many chunks are not done, as in the standard library."""
-        return 0 if self._claimed else tasks_left(self._pool._engine, self._job)
-
-    def _fetch(self) -> list[T]:
-        return self._engine.take_all(self._job, self._chunksize)
+        return tasks_left(self._pool._engine, self._job)
 
 
 if TYPE_CHECKING:
@@ -191,7 +172,6 @@ class IMapIterator(_StdlibIterator[T]):
         self._engine = pool._engine
         self._job = job
         self._chunksize = chunksize
-        self._next = 0
         self._buffer: list[T] = []
         self._lock = threading.RLock()
         self._input = input
@@ -225,11 +205,7 @@ class IMapIterator(_StdlibIterator[T]):
             self._input.advance()
             if not self._engine.wait(self._job, self._awaited(), timeout):
                 raise TimeoutError(f"no result after {timeout} s")
-            taken = self._take()
-            if taken is None:
-                self._input.check_end()
-                raise StopIteration
-            results: list[T] = taken[0]
+            results = self._take()
             if self._chunksize == 1:
                 return results[0]
             self._buffer = results[::-1]
@@ -240,34 +216,33 @@ class IMapIterator(_StdlibIterator[T]):
     __next__ = next
 
     def _awaited(self) -> int:
-        return self._next
+        """Return the number of the chunk whose results come next; -1 for whichever is there."""
+        return self._input.taken
 
-    def _take(self) -> tuple[Any] | None:
+    def _take(self) -> list[T]:
+        taken = self._engine.take(self._job, self._awaited(), self._chunksize)
+        if taken is None:
+            self._input.check_end()
+            raise StopIteration
+        self._input.took()
+        results, error = taken
         try:
-            taken = self._take_outcome()
-        except BaseException as error:
-            self._took()
+            if error is None:
+                return results  # type: ignore[no-any-return]
             if isinstance(error, StopIteration) and self._chunksize > 1:
                 raise RuntimeError("a task raised StopIteration") from error
-            raise
-        if taken is not None:
-            self._took()
-        return taken
-
-    def _take_outcome(self) -> tuple[Any] | None:
-        return self._engine.take(self._job, self._next, self._next * self._chunksize)
-
-    def _took(self) -> None:
-        self._next += 1
-        self._input.took()
+            raise error
+        finally:
+            # The traceback holds this frame, and so the exception, in a circle.
+            del error, taken
 
     # What programs that show progress look at in the standard library's.
 
     @property
     def _index(self) -> int:
         """How many results are there, taken or not, one for each chunk."""
-        submitted, unfinished, _ = self._engine.progress(self._job) or (self._next, 0, True)
-        if self._next == 0:
+        submitted, unfinished, _ = self._engine.progress(self._job) or (self._input.taken, 0, True)
+        if self._input.taken == 0:
             # Nobody takes results as long as the program only looks how far it is.
             self._input.read_on()
         return submitted - unfinished
@@ -289,6 +264,3 @@ class IMapUnorderedIterator(IMapIterator[T], _StdlibUnordered[T]):
 
     def _awaited(self) -> int:
         return -1
-
-    def _take_outcome(self) -> tuple[Any] | None:
-        return self._engine.take_next(self._job, self._chunksize)

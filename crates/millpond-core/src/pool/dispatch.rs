@@ -1,6 +1,7 @@
 //! Handing tasks out and taking results in.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::pool::luggage::Arrived;
@@ -93,7 +94,9 @@ impl State {
                 self.stats.finished += 1;
                 self.useless = 0;
                 let outcome = match payload {
-                    Ok(payload) => Outcome::Finished { status: head.status, payload },
+                    Ok(payload) => {
+                        Outcome::Finished { status: head.status, payload: Arc::new(payload) }
+                    }
                     Err(error) => Outcome::NoMemory { wanted: Wanted::Result, error },
                 };
                 self.end_task(task.job, task.index, outcome);

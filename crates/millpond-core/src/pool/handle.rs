@@ -386,11 +386,59 @@ impl Pool {
         Ok(state.jobs.change(job, Job::take_all).unwrap_or_default())
     }
 
+    /// Takes all outcomes of a job that is over, to be decoded by one thread, like
+    /// [`take_all`](Self::take_all); `None` if the job is gone, or not over, or another thread has
+    /// them, or `may` refuses one. Call [`end_decoding`](Self::end_decoding), or
+    /// [`abandon`](Self::abandon) the job, when that is done.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn begin_decoding(
+        &self,
+        job: JobId,
+        may: impl Fn(&Outcome) -> bool,
+    ) -> Result<Option<Vec<Option<Outcome>>>, PoolError> {
+        let mut state = self.shared()?.state();
+        Ok(state.jobs.change(job, |job| job.begin_decoding(may)).flatten())
+    }
+
+    /// Decoding was interrupted: gives back the outcomes that are left, in their places, for the
+    /// thread that asks next.
+    pub fn end_decoding(&self, job: JobId, mut rest: Vec<Option<Outcome>>) {
+        // In a forked child the job was somebody else's.
+        let Ok(shared) = self.shared() else { return };
+        let mut state = shared.state();
+        state.jobs.change(job, |job| job.end_decoding(&mut rest));
+        state.job_may_be_over(job);
+        shared.tell_waiters(&state);
+        drop(state);
+        // What is left if the job is gone is dropped without the lock.
+        drop(rest);
+    }
+
+    /// Gives back the outcome of one task that was [taken](Self::take), in its place: decoding it
+    /// was interrupted.
+    pub fn put_back(&self, job: JobId, index: u64, outcome: Outcome) {
+        let mut outcome = Some(outcome);
+        if let Ok(shared) = self.shared() {
+            let put_back = |job: &mut Job| {
+                outcome.take().into_iter().for_each(|outcome| job.put_back(index, outcome));
+            };
+            shared.state().jobs.change(job, put_back);
+        }
+        // Of a job that is gone, it is dropped without the lock.
+        drop(outcome);
+    }
+
     /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
     pub fn abandon(&self, job: JobId) {
         // In a forked child the job was somebody else's.
         if let Ok(shared) = self.shared() {
-            shared.state().abandon(job);
+            let mut state = shared.state();
+            state.abandon(job);
+            if !state.notified.is_empty() {
+                shared.tell_waiters(&state);
+            }
         }
     }
 
@@ -462,6 +510,27 @@ impl Pool {
         shared.hand_over(&mut state);
         shared.tell_waiters(&state);
         Ok(cancelled)
+    }
+
+    /// Cancels a job as a whole, unless it is over: it is over then, and keeps its tasks that no worker
+    /// has begun from running. Returns whether it was not over.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn give_up(&self, job: JobId) -> Result<bool, PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        // What has ended by now was not given up.
+        state.work();
+        let gives_up = state.jobs.change(job, Job::give_up).unwrap_or(false);
+        if gives_up {
+            state.cancel_waiting(|task| task.job == job, &Reason::Cancelled);
+            state.job_may_be_over(job);
+            state.work();
+            shared.hand_over(&mut state);
+        }
+        shared.tell_waiters(&state);
+        Ok(gives_up)
     }
 
     /// Whether any task of a job that is not over was handed to a worker.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pool::task::{FunctionId, Outcome};
+use crate::pool::task::{FunctionId, Outcome, Reason};
 
 /// What a job wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ pub(crate) struct Job {
     pub(crate) failed: bool,
     /// Nobody will ask for the outcomes.
     pub(crate) abandoned: bool,
+    /// It was cancelled as a whole: that is its outcome, whatever its tasks' are.
+    given_up: bool,
+    /// A thread is decoding the outcomes, which are not here meanwhile.
+    pub(crate) decoding: bool,
     /// How many entries of `ended` were looked at to drop some.
     #[cfg(test)]
     steps: usize,
@@ -90,6 +94,8 @@ impl Job {
             sealed: false,
             failed: false,
             abandoned: false,
+            given_up: false,
+            decoding: false,
             #[cfg(test)]
             steps: 0,
         }
@@ -181,7 +187,62 @@ impl Job {
 
     /// Whether nothing more will happen that somebody could wait for.
     pub(crate) fn is_over(&self) -> bool {
-        self.sealed && (self.unfinished == 0 || self.failed)
+        self.sealed && (self.unfinished == 0 || self.failed || self.given_up)
+    }
+
+    /// Makes cancellation its outcome, unless it is over.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let gives_up = !self.is_over();
+        self.given_up |= gives_up;
+        gives_up
+    }
+
+    /// Takes all outcomes of a job that is over, to be decoded; `None` if another thread has them, or
+    /// if `may` refuses one of them. Then [`end_decoding`](Self::end_decoding), or `abandon`.
+    pub(crate) fn begin_decoding(
+        &mut self,
+        may: impl Fn(&Outcome) -> bool,
+    ) -> Option<Vec<Option<Outcome>>> {
+        let refuses = |slot: &Slot| matches!(slot, Slot::Ended(outcome) if !may(outcome));
+        if self.decoding || self.abandoned || !self.is_over() {
+            return None;
+        }
+        if self.given_up {
+            self.decoding = true;
+            return Some(vec![Some(Outcome::Cancelled(Reason::Cancelled))]);
+        }
+        if self.outcomes.iter().any(refuses) {
+            return None;
+        }
+        self.decoding = true;
+        Some(self.take_all())
+    }
+
+    /// Takes back the outcomes whose decoding was interrupted, in their places.
+    pub(crate) fn end_decoding(&mut self, rest: &mut [Option<Outcome>]) {
+        self.decoding = false;
+        for (slot, outcome) in self.outcomes.iter_mut().zip(rest) {
+            if let Some(outcome) = outcome.take() {
+                *slot = Slot::Ended(outcome);
+            }
+        }
+    }
+
+    /// Takes back the outcome of one task, whose decoding was interrupted.
+    pub(crate) fn put_back(&mut self, index: u64, outcome: Outcome) {
+        while index < self.base {
+            self.outcomes.push_front(Slot::Taken);
+            self.base -= 1;
+        }
+        let offset = usize::try_from(index - self.base).ok();
+        let Some(slot) = offset.and_then(|offset| self.outcomes.get_mut(offset)) else {
+            return;
+        };
+        *slot = Slot::Ended(outcome);
+        match self.ended.contains(&index) {
+            true => self.stale -= 1,
+            false => self.ended.push_front(index),
+        }
     }
 
     pub(crate) fn is_reached(&self, target: Target) -> bool {
@@ -243,7 +304,6 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::task::Reason;
 
     fn job(tasks: u64) -> Job {
         let spec = JobSpec { function: b"", label: "", fail_fast: false, notify: false };
@@ -307,6 +367,52 @@ mod tests {
             assert_eq!(job.take_next().map(|(index, _)| index), Some(0));
             assert!(job.take_next().is_none() && job.ended.is_empty());
         }
+    }
+
+    fn begin(job: &mut Job) -> Option<Vec<Option<Outcome>>> {
+        job.begin_decoding(|_| true)
+    }
+
+    #[test]
+    fn one_thread_decodes_and_what_it_returns_is_there_again() {
+        let mut job = job(2);
+        assert!(begin(&mut job).is_none(), "it is not over");
+        (0..2).for_each(|index| drop(job.end(index, outcome())));
+        job.sealed = true;
+        assert!(job.begin_decoding(|_| false).is_none());
+        let mut outcomes = begin(&mut job).expect("it is over");
+        assert_eq!(outcomes.iter().flatten().count(), 2);
+        assert!(begin(&mut job).is_none(), "the first thread is not done");
+        outcomes[0] = None;
+        job.end_decoding(&mut outcomes);
+        let again = begin(&mut job).expect("the first thread is done");
+        assert!(matches!(again[..], [None, Some(_)]));
+    }
+
+    #[test]
+    fn a_job_that_is_given_up_is_cancelled_whatever_its_tasks_return() {
+        let mut job = job(2);
+        job.sealed = true;
+        job.end(0, Outcome::Cancelled(Reason::Terminated));
+        assert!(job.give_up() && job.is_over());
+        assert!(!job.give_up(), "it is over");
+        let outcomes = begin(&mut job).expect("it is over");
+        assert!(matches!(outcomes[..], [Some(Outcome::Cancelled(Reason::Cancelled))]));
+    }
+
+    #[test]
+    fn an_outcome_that_is_put_back_is_taken_once_more_in_its_turn() {
+        let mut job = job(4);
+        [1, 0, 2].into_iter().for_each(|index| drop(job.end(index, outcome())));
+        for _ in 0..2 {
+            let taken = [job.take_next(), job.take_next()].map(|taken| taken.expect("it ended"));
+            assert_eq!([taken[0].0, taken[1].0], [1, 0]);
+            taken.into_iter().rev().for_each(|(index, outcome)| job.put_back(index, outcome));
+        }
+        assert!(job.is_reached(Target::Index(1)) && job.is_reached(Target::Any));
+        assert_eq!([1, 0, 2].map(|_| job.take_next().map(|(index, _)| index)), [1, 0, 2].map(Some));
+        assert!(job.take_next().is_none());
+        assert_eq!((job.base, job.stale, job.ended.len()), (3, 0, 0));
     }
 
     #[test]

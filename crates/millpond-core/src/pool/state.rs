@@ -234,9 +234,9 @@ impl State {
     }
 
     /// Tells those who asked, and lets go of what nobody needs, if the job is over.
-    fn job_may_be_over(&mut self, job_id: JobId) {
+    pub(crate) fn job_may_be_over(&mut self, job_id: JobId) {
         let look = |job: &mut Job| {
-            let is_told = job.is_over() && std::mem::take(&mut job.notify);
+            let is_told = job.is_over() && !job.decoding && std::mem::take(&mut job.notify);
             let is_gone = job.abandoned && job.sealed && job.unfinished() == 0;
             (is_told, is_gone.then_some(job.function))
         };
@@ -256,6 +256,7 @@ impl State {
 
     /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
     pub(crate) fn abandon(&mut self, job_id: JobId) {
+        self.jobs.change(job_id, |job| job.decoding = false);
         self.discard(job_id);
         self.seal(job_id);
     }

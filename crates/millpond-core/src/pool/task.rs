@@ -64,8 +64,8 @@ pub enum Outcome {
     Finished {
         /// The binding's status.
         status: u8,
-        /// The result, or what failed.
-        payload: Payload,
+        /// The result, or what failed. Shared, so that it is still there if decoding it is interrupted.
+        payload: Arc<Payload>,
     },
     /// The worker died while it had the task.
     Crashed(Arc<Crash>),

@@ -66,24 +66,33 @@ impl Pool {
         let mut over = None;
         let waited = self.wait_until(None, false, |state| {
             over = state.notified.pop_front();
-            (over.is_some() || (state.ended && state.notified.is_empty())).then_some(())
+            // Whoever decodes a job's outcomes has it told afterwards.
+            let is_awaited = |(_, job): (_, &Job)| job.decoding && job.notify;
+            let is_last = || state.ended && !state.jobs.iter().any(is_awaited);
+            (over.is_some() || is_last()).then_some(())
         })?;
         Ok((waited, over))
     }
 
-    /// Asks for a job that exists already to be told by [`wait_notified`](Self::wait_notified) when
-    /// it is over; `false` if it is over (or gone) now, and then nothing more will be told of it.
+    /// Asks for a job to be told by [`wait_notified`](Self::wait_notified) when it is over and no
+    /// thread decodes its outcomes, which may be so by now; `false` if it is gone
+    /// or abandoned.
     ///
     /// # Errors
     /// [`PoolError::ForeignProcess`].
     pub fn notify(&self, job: JobId) -> Result<bool, PoolError> {
-        let mut state = self.shared()?.state();
+        let shared = self.shared()?;
+        let mut state = shared.state();
         let ask = |job: &mut Job| {
-            let is_waited_for = !job.is_over();
-            job.notify |= is_waited_for;
-            is_waited_for
+            job.notify = !job.abandoned;
+            job.notify
         };
-        Ok(state.jobs.change(job, ask).unwrap_or(false))
+        let is_there = state.jobs.change(job, ask).unwrap_or(false);
+        state.job_may_be_over(job);
+        if !state.notified.is_empty() {
+            shared.tell_waiters(&state);
+        }
+        Ok(is_there)
     }
 
     /// Like [`wait_notified`](Self::wait_notified), but returns `None` at once where that would

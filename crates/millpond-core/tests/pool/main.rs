@@ -361,8 +361,17 @@ fn a_job_that_exists_can_be_told_of() {
         told = pool.wait_notified().expect("ours").1;
     }
     assert_eq!(told, Some(job));
-    assert!(!pool.notify(job).expect("ours"), "it is over");
     assert_eq!(pool.poll_notified().expect("ours"), None);
+    assert!(pool.notify(job).expect("ours"));
+    assert_eq!(pool.poll_notified().expect("ours"), Some(job), "it is over");
+    let decoding = pool.begin_decoding(job, |_| true).expect("ours").expect("nobody has begun");
+    assert!(pool.begin_decoding(job, |_| true).expect("ours").is_none());
+    assert!(pool.notify(job).expect("ours"));
+    assert_eq!(pool.poll_notified().expect("ours"), None, "its outcomes are being decoded");
+    pool.end_decoding(job, decoding);
+    assert_eq!(pool.poll_notified().expect("ours"), Some(job));
+    assert_eq!(outcomes(&pool, job).len(), 1);
+    assert!(!pool.notify(job).expect("ours"), "it is gone");
     close_and_join(&pool);
 }
 

@@ -174,7 +174,7 @@ pub(crate) fn outcomes(pool: &Pool, job: JobId) -> Vec<Result<Vec<u8>, &'static 
     let outcomes = pool.take_all(job).expect("our pool");
     pool.abandon(job);
     let show = |outcome| match outcome {
-        Some(Outcome::Finished { payload, .. }) => Ok(payload.into_bytes()),
+        Some(Outcome::Finished { payload, .. }) => Ok(payload.part(0).to_vec()),
         Some(Outcome::Crashed(_)) => Err("crashed"),
         Some(Outcome::Cancelled(_)) => Err("cancelled"),
         Some(Outcome::NoMemory { .. }) => Err("no memory"),
