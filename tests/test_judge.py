@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conformance import differences, prefix, proof
+from conformance import suite as suites
 from conformance.__main__ import _is_worse
-from conformance.suite import Outcome, Suite
+from conformance.suite import Outcome, Patience, Suite
 
 TEST = "millpond_judge_fork.TestInvalidHandle"
 
@@ -108,6 +113,38 @@ def test_what_is_listed_runs_alone(
 )
 def test_what_is_worse(ours: str, theirs: str, worse: bool) -> None:
     assert _is_worse(Outcome(ours), Outcome(theirs)) is worse
+
+
+def test_who_starts_processes_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, processes = 0.0, frozenset({1})
+    monkeypatch.setattr(suites, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(suites, "members", lambda _: processes)
+    patience = Patience(10.0, 1)
+    for number in range(5):
+        now, processes = now + 11, frozenset({1, number + 2})
+        assert not patience.is_over()
+    now += 9
+    assert not patience.is_over()
+    now += 2
+    assert patience.is_over()
+    patience.renew()
+    assert not patience.is_over()
+    # But not for ever.
+    now, processes = now + 101, frozenset({1})
+    assert patience.is_over()
+
+
+def test_the_processes_of_a_session_are_known() -> None:
+    source = "import os, sys; print(flush=True); os.fork(); sys.stdin.read()"
+    command = [sys.executable, "-c", source]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        while len(members := suites.members(child.pid)) < 2:
+            os.sched_yield()
+        assert child.pid in members
+        assert os.getpid() not in members
 
 
 def test_at_most_five_tests_differ() -> None:

@@ -65,7 +65,7 @@ def _parse() -> argparse.Namespace:
                         help="only the classes whose names contain one of these")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=3, help="classes at a time")
     parser.add_argument("--limit", type=float, default=120.0, metavar="SECONDS",
-                        help="after which a test counts as hung")  # fmt: skip
+                        help="after which a silent test counts as hung")  # fmt: skip
     parser.add_argument("--candidate-only", action="store_true",
                         help="do not run the standard library beside it")  # fmt: skip
     parser.add_argument("--work", type=Path, default=Path("target/conformance"),

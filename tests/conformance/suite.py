@@ -39,6 +39,50 @@ class Outcome:
     detail: str = ""
 
 
+class Patience:
+    """How long a driver may be silent before its test counts as hung.
+
+    A test that starts hundreds of processes takes minutes on a busy machine, and none of them while
+    nothing changes: as long as processes of the driver's session come and go, it is waited for.
+    """
+
+    MOST = 10
+    """So many limits at most: a test may hang and start processes for ever."""
+
+    def __init__(self, limit: float, session: int) -> None:
+        self._limit, self._session = limit, session
+        self.renew()
+
+    def renew(self) -> None:
+        """Count from now on: the driver has said something."""
+        self._heard = self._changed = time.monotonic()
+        self._seen = members(self._session)
+
+    def is_over(self) -> bool:
+        """Return whether the driver has been silent for too long."""
+        now = time.monotonic()
+        if now - self._changed <= self._limit:
+            return False
+        seen = members(self._session)
+        if seen == self._seen or now - self._heard > self.MOST * self._limit:
+            return True
+        self._changed, self._seen = now, seen
+        return False
+
+
+def members(session: int) -> frozenset[int]:
+    """Return the processes of a session."""
+    found = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_bytes()
+        except OSError:
+            continue
+        if int(stat.rpartition(b")")[2].split()[3]) == session:
+            found.add(int(entry))
+    return frozenset(found)
+
+
 @dataclass
 class Suite:
     """CPython's tests of one start method, or of one more module, under one interpreter."""
@@ -47,7 +91,7 @@ class Suite:
     name: str
     work: Path
     limit: float
-    """The most seconds that a test may take before it counts as hung."""
+    """After so many seconds in which no process of a test starts or ends, it counts as hung."""
     alone: Callable[[str], bool] = lambda test: False
     """Which tests run in a process of their own, so that what they leave behind harms no other."""
     proofs: dict[str, dict[str, Origins]] = field(default_factory=dict)
@@ -114,7 +158,7 @@ class Suite:
                     done.add(test)
         except TimeoutError:
             if current is not None and current not in done:
-                outcomes[current] = Outcome("hung", f"not over after {self.limit:.0f} s")
+                outcomes[current] = Outcome("hung", f"nothing new for {self.limit:.0f} s")
             elif current is not None:
                 # All tests are over; it is the end of the class or of the process that hangs.
                 outcomes[current] = Outcome("hung", "the process did not end after the test")
@@ -173,12 +217,12 @@ class Suite:
         buffer = b""
         with os.fdopen(reader, "rb", buffering=0) as file, selectors.DefaultSelector() as selector:
             selector.register(file, selectors.EVENT_READ)
-            last = time.monotonic()
+            patience = Patience(self.limit, child.pid)
             while True:
                 # Forked children of the driver may hold the pipe open after it has ended.
                 if selector.select(0.5):
                     chunk = file.read(1 << 16)
-                    last = time.monotonic()
+                    patience.renew()
                     if not chunk:
                         break
                     buffer += chunk
@@ -186,7 +230,7 @@ class Suite:
                     yield from map(json.loads, lines)
                 elif child.poll() is not None:
                     break
-                elif time.monotonic() - last > self.limit:
+                elif patience.is_over():
                     raise TimeoutError
         try:
             child.wait(self.limit)
