@@ -158,9 +158,12 @@ def test_cancelling_what_is_being_unpickled(call: Call, gate: Gate, how: str) ->
 
 
 @pytest.mark.parametrize("how", ["direct", "published"])
-def test_cancelling_what_is_over_and_not_unpickled(pool: Pool, gate: Gate, how: str) -> None:
+def test_cancelling_what_is_over_and_not_unpickled(
+    pool: Pool, gate: Gate, how: str, tmp_path: Path
+) -> None:
     busy = pool.apply_async(make_held, ("gate",), callback=lambda _: None)
     assert gate.reached.wait(LONG)
+    pool.apply_async(hold, (tmp_path,))
     results: list[Any] = [
         pool.apply_async(make_signals, (1,)),
         pool.map_async(make_signals, [2, 3]),
@@ -170,6 +173,7 @@ def test_cancelling_what_is_over_and_not_unpickled(pool: Pool, gate: Gate, how: 
     if how == "published":
         for result in results:
             result.add_done_callback(lambda _: None)
+    (tmp_path / "open").touch()
     assert wait_until(lambda: not len(pool._cache), LONG)
     assert not any(result.cancel() or result.cancelled() for result in results)
     gate.opened.set()
