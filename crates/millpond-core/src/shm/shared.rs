@@ -84,7 +84,7 @@ impl<T: SharedObject> Shared<T> {
     pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
         let ticket = Ticket::decode(ticket, T::KIND)?;
         Self::in_slot(match fd {
-            Some(fd) => ticket.open_with(fd)?,
+            Some(fd) => ticket.open_with(fd, None)?,
             None => ticket.open()?,
         })
     }
