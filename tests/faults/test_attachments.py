@@ -118,7 +118,8 @@ def use_shared_array(array: Any) -> None:
 
 def make_block() -> Any:
     block = SharedMemory(create=True, size=100)
-    memoryview(block.buf)[:4] = b"here"
+    assert block.buf is not None
+    block.buf[:4] = b"here"
     return block
 
 

@@ -419,8 +419,7 @@ impl InFlight {
     }
 }
 
-/// The bundle of this number, which was sent before the note of it. Those before it belong to results
-/// that did not fit; a worker of ours has not had many.
+/// The bundle of this number. Those before it belong to results that did not fit, which are few.
 fn bundle(socket: &Socket, number: u64) -> Option<OwnedFd> {
     for _ in 0..MOST_UNUSED_BUNDLES {
         let mut found = [0; 8];
