@@ -99,9 +99,14 @@ impl Region {
         Self::new(memfd::create(name, length as u64)?, length, length, 0)
     }
 
-    /// Like [`create`](Self::create), with slots of so many bytes.
-    pub(crate) fn create_slab(name: &str, length: usize, slot: usize) -> io::Result<Arc<Self>> {
-        Self::new(memfd::create(name, length as u64)?, length, length, slot)
+    /// Like [`create`](Self::create), with slots of so many bytes; the first `reserved` have pages.
+    pub(crate) fn create_slab(
+        name: &str,
+        length: usize,
+        reserved: usize,
+        slot: usize,
+    ) -> io::Result<Arc<Self>> {
+        Self::new(memfd::create(name, length as u64)?, length, reserved, slot)
     }
 
     /// Like [`create`](Self::create), but only the header has pages: the others come when they are

@@ -7,18 +7,22 @@
 //! that has one of its slots is gone.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::fork::Owner;
+use crate::os::memfd;
 use crate::shm::region::{HEADER, Region, first_slot};
 use crate::shm::{tables, ticket};
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
 const SIZES: [usize; 3] = [256, 4096, 32 << 10];
 /// How large the slabs for them are.
-const SLABS: [usize; 3] = [64 << 10, 256 << 10, 512 << 10];
+const SLABS: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
+/// Slots of this size and more get pages as they are given out.
+const LAZY: usize = 32 << 10;
 
 /// A slab that this process allocates from.
 #[derive(Debug)]
@@ -48,7 +52,16 @@ impl Slot {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn allocate(length: usize) -> io::Result<Self> {
-        Self::allocate_from(length, Region::create)
+        Self::allocate_partly(length, length)
+    }
+
+    /// Like [`allocate`](Self::allocate), but only the first `reserved` bytes are sure to have pages:
+    /// who uses the others reserves them.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn allocate_partly(length: usize, reserved: usize) -> io::Result<Self> {
+        Self::allocate_from(length, reserved, Region::create)
     }
 
     /// Like [`allocate`](Self::allocate), but what needs a region of its own gets pages as they are
@@ -57,15 +70,22 @@ impl Slot {
     /// # Errors
     /// The system's, when descriptors or address space have run out.
     pub fn allocate_sparse(length: usize) -> io::Result<Self> {
-        Self::allocate_from(length, Region::create_sparse)
+        Self::allocate_from(length, length, Region::create_sparse)
     }
 
     fn allocate_from(
         length: usize,
+        reserved: usize,
         create: impl FnOnce(&str, usize) -> io::Result<Arc<Region>>,
     ) -> io::Result<Self> {
         match SIZES.into_iter().zip(SLABS).find(|&(size, _)| length <= size) {
-            Some((size, slab)) => Self::from_slab(length, size, slab),
+            Some((size, slab)) => {
+                let slot = Self::from_slab(length, size, slab)?;
+                if size >= LAZY {
+                    memfd::reserve(slot.region.as_fd(), slot.offset as u64, reserved as u64)?;
+                }
+                Ok(slot)
+            }
             None => {
                 // Who needs much is the one to look whether something can go.
                 ticket::let_go_of_arrived();
@@ -80,8 +100,9 @@ impl Slot {
             return Ok(Self::new(region, offset, length));
         }
         // Creating a region locks the tables.
-        let region = Region::create_slab("millpond-slab", slab_length, size)?;
         let first = first_slot(size, slab_length).ok_or(io::ErrorKind::InvalidInput)?;
+        let reserved = if size >= LAZY { first } else { slab_length };
+        let region = Region::create_slab("millpond-slab", slab_length, reserved, size)?;
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
         let full = match tables.slabs.iter().position(|slab| slab.size == size) {
@@ -190,9 +211,16 @@ impl Drop for Slot {
         }
         let same = |slab: &&mut Slab| Arc::ptr_eq(&slab.region, &self.region);
         if let Some(slab) = tables.slabs.iter_mut().find(same) {
-            // SAFETY: the slot lies within the mapping, no other process knows it, and this one
-            // is done with it.
-            unsafe { self.region.start().add(self.offset).write_bytes(0, slab.size) };
+            if slab.size >= LAZY {
+                let (offset, size) = (self.offset as u64, slab.size as u64);
+                if memfd::discard(self.region.as_fd(), offset, size).is_err() {
+                    return;
+                }
+            } else {
+                // SAFETY: the slot lies within the mapping, no other process knows it, and this one
+                // is done with it.
+                unsafe { self.region.start().add(self.offset).write_bytes(0, slab.size) };
+            }
             slab.free.push(self.offset);
         }
     }
