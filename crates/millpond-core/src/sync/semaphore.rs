@@ -359,6 +359,7 @@ impl Semaphore {
                 // Without memory for more places it is counted with the others.
                 reserve(self).ok()?;
             }
+            fresh.count.store(0, Ordering::Relaxed);
             self.places.store(known.len() as u32 + 1, Ordering::Relaxed);
             Some(fresh)
         })
