@@ -19,6 +19,12 @@ from millpond.context import BaseContext
 # Imported before pools are made, so that workers keep the blocks that their tasks make.
 from millpond.shared_memory import SharedMemory
 
+# A worker that is forked while a thread imports one of these for the first time would wait for it.
+import millpond.arrays  # isort: skip
+import millpond.queues  # isort: skip
+import millpond.sharedctypes  # isort: skip
+import millpond.synchronize  # isort: skip
+
 Kind = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
