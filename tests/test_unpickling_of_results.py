@@ -368,10 +368,10 @@ def test_a_handler_that_raises_costs_no_result_of_imap(
 def test_what_does_not_unpickle_is_the_outcome(call: Call, handled: Handled) -> None:
     result = call(lambda _: Raises(), None)
     for _ in range(2):
-        with pytest.raises(millpond.RemoteError, match="it does not unpickle"):
+        with pytest.raises(millpond.RemoteTaskError, match="it does not unpickle"):
             result.result()
     assert unpickled["refused"] == 1
-    assert isinstance(result.exception(), millpond.RemoteError)
+    assert isinstance(result.exception(), millpond.RemoteTaskError)
 
 
 # Timeouts, event loops and callbacks.

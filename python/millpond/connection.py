@@ -14,6 +14,7 @@ from multiprocessing.context import get_spawning_popen
 from millpond import _cpython
 from millpond._engine_loader import load_engine
 from millpond._generic import Parameter
+from millpond._pickling import handles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Connection(_engine.Connection[SendT, RecvT], _StdlibConnection, metaclass=
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        duplicate = reduction.DupFd(self.fileno())
+        duplicate = handles.duplicate(self.fileno())
         shared = self._rings()
         if shared is not None:
             rings, side = shared
@@ -169,10 +170,10 @@ def _duplicate_of(rings: _engine.Rings) -> Any:
     """
     popen: Any = get_spawning_popen()
     if popen is None:
-        return reduction.DupFd(rings.fileno())
+        return handles.duplicate(rings.fileno())
     duplicates: dict[int, Any] = vars(popen).setdefault("_millpond_rings", {})
     if rings.fileno() not in duplicates:
-        if popen.method == "forkserver" and len(popen._fds) >= _MOST_WITH_RINGS:
+        if getattr(popen, "method", None) == "forkserver" and len(popen._fds) >= _MOST_WITH_RINGS:
             return None
         duplicates[rings.fileno()] = reduction.DupFd(rings.fileno())
     return duplicates[rings.fileno()]

@@ -573,8 +573,8 @@ def _checked_processes(processes: int | None) -> int:
 def _check_descriptors(processes: int) -> None:
     """Refuse a pool that could never have all its workers."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Two a worker, and what the pool and its supervisor have.
-    needed = 2 * processes + _OWN_DESCRIPTORS
+    # Three a worker, and what the pool and its supervisor have.
+    needed = 3 * processes + _OWN_DESCRIPTORS
     if limit == resource.RLIM_INFINITY or needed < limit - _MOST_OPEN:
         return
     try:

@@ -27,6 +27,7 @@ from weakref import WeakValueDictionary
 from millpond import _cpython
 from millpond._engine_loader import load_engine
 from millpond._generic import Parameter
+from millpond._pickling import handles
 from millpond.exceptions import TasksLost
 from millpond.synchronize import SEM_VALUE_MAX, Count
 
@@ -52,7 +53,7 @@ class _Engine(_engine.Queue[T]):
     def _travel(self) -> tuple[Any, ...]:
         """Return what `_arrive` takes, in another process."""
         if _stdlib.get_spawning_popen() is None:
-            return self._ticket(True), None
+            return handles.ticket(self), None
         from multiprocessing.reduction import DupFd
 
         memory, token = self._fds()

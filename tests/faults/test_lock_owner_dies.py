@@ -125,6 +125,28 @@ def test_permits_come_back(context: BaseContext, start: Start) -> None:
     assert semaphore.acquire(False) is False
 
 
+def test_permits_of_three_hundred_holders_come_back() -> None:
+    semaphore, held = millpond.Semaphore(300), millpond.Semaphore(0)
+    holders = []
+    for _ in range(300):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                semaphore.acquire()
+                held.release()
+                signal.pause()
+            finally:
+                os._exit(1)
+        holders.append(pid)
+    assert all(held.acquire() for _ in range(300))
+    assert semaphore.get_value() == 0
+    for pid in holders:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert all(semaphore.acquire() for _ in range(300))
+    assert semaphore.acquire(False) is False
+
+
 def wait_on(condition: Any) -> None:
     with condition:
         condition.wait()

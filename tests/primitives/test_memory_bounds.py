@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import wait_until
 from support.program import run_program
 from support.small_shm import needs_small_shm, with_small_shm
 
@@ -126,3 +127,30 @@ def test_memory_that_was_passed_goes_back(method: str) -> None:
         assert open_in_workers() <= in_workers + 4
         assert descriptors() <= open_before + 2
         assert resident() - before < 16 << 20
+
+
+def in_results() -> int:
+    """Return how many bytes of pages the links to workers have, their large results included."""
+    total = 0
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            if "memfd:millpond-link" in os.readlink(entry.path):
+                total += os.stat(entry.path).st_blocks * 512
+        except FileNotFoundError:
+            continue
+    return total
+
+
+@pytest.mark.parametrize("next_task", [None, abs])
+def test_a_worker_gives_back_the_memory_of_large_results(next_task: Any) -> None:
+    with millpond.Pool(1) as pool:
+        results = pool.map(bytes, [800_000] * 150, chunksize=1)
+        assert in_results() > 100 << 20
+        del results
+        if next_task is None:
+            # Idle from now on.
+            assert wait_until(lambda: in_results() < 80 << 20, 50)
+        else:
+            # Busy with small results: what it looks at, and finds, lets it look further.
+            assert pool.map(next_task, [-1] * 300, chunksize=1) == [1] * 300
+            assert wait_until(lambda: in_results() < 80 << 20, 50)

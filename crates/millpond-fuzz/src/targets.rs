@@ -20,7 +20,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "ring", short_run: 20_000, run: ring::run, seeds: ring::seeds },
     Target { name: "wire", short_run: 20_000, run: messages::wire, seeds: messages::wires },
     Target { name: "zygote", short_run: 5_000, run: messages::zygote, seeds: messages::requests },
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 9] = [
         seeds: messages::payloads,
     },
     Target { name: "ticket", short_run: 10_000, run: messages::ticket, seeds: messages::tickets },
+    Target { name: "note", short_run: 10_000, run: messages::note, seeds: messages::notes },
     Target { name: "codec", short_run: 10_000, run: codec::run, seeds: codec::seeds },
     Target { name: "queue", short_run: 150, run: queue::run, seeds: queue::seeds },
     Target { name: "pipe", short_run: 150, run: pipe::run, seeds: pipe::seeds },

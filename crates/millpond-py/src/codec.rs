@@ -1,17 +1,20 @@
 //! Python values as payloads: through the fast lane where it applies, else through pickle.
 
 use std::collections::HashMap;
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millpond_core::channel::attachments::Attachments;
 use millpond_core::pool::luggage::{Kept, Luggage};
 use millpond_core::pool::payload::{Part, Payload};
-use millpond_core::pool::task::{HANDLES, JobId, Outcome};
+use millpond_core::pool::task::{JobId, Outcome};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
+use crate::attachments::PyAttachments;
 use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
 use crate::once::once;
@@ -23,19 +26,29 @@ pub(crate) const FAST: u8 = 0x80;
 /// How this process turns values into bytes and back, beyond the fast lane.
 #[derive(Debug)]
 pub(crate) struct Codec {
-    /// `dumps(value) -> [bytes, buffer, …]`, or that and the tickets of shared objects in it.
+    /// `dumps(value) -> [bytes, buffer, …]`, or that and the attachments.
     dumps: Py<PyAny>,
     /// `loads(pickle, [buffer, …]) -> value`
     loads: Py<PyAny>,
     unsent: Mutex<Unsent>,
 }
 
-/// How queues and pipes turn values into bytes and back.
+/// How queues turn values into bytes, and queues and pipes turn those back.
 pub(crate) fn shared_codec(py: Python<'_>) -> PyResult<&Codec> {
     static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
-    once(py, &CODEC, || {
+    codec(py, &CODEC, "dumps")
+}
+
+/// How pipes do, whose messages own what their handles lead to.
+pub(crate) fn pipe_codec(py: Python<'_>) -> PyResult<&Codec> {
+    static CODEC: PyOnceLock<Codec> = PyOnceLock::new();
+    codec(py, &CODEC, "dumps_message")
+}
+
+fn codec<'a>(py: Python<'_>, made: &'a PyOnceLock<Codec>, dumps: &str) -> PyResult<&'a Codec> {
+    once(py, made, || {
         let module = py.import("millpond._pickling.codec")?;
-        Ok(Codec::new(module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
+        Ok(Codec::new(module.getattr(dumps)?.unbind(), module.getattr("loads")?.unbind()))
     })
 }
 
@@ -48,9 +61,11 @@ struct Unsent {
 
 /// A value as the parts of a payload.
 pub(crate) struct Encoded<'py> {
-    /// Says which format it has: [`FAST`], [`HANDLES`] or nothing.
+    /// Says which format it has: [`FAST`] or nothing.
     pub(crate) flags: u8,
     parts: Vec<EncodedPart<'py>>,
+    /// What it is to own, where it goes by a way that carries that.
+    pub(crate) attachments: Option<Attachments>,
 }
 
 pub(crate) enum EncodedPart<'py> {
@@ -155,20 +170,12 @@ impl<'py> Encoded<'py> {
     pub(crate) fn fast(values: Vec<u8>, large: Vec<Large<'py>>) -> Self {
         let mut parts = vec![EncodedPart::Bytes(values)];
         parts.extend(large.into_iter().map(EncodedPart::Large));
-        Self { flags: FAST, parts }
+        Self { flags: FAST, parts, attachments: None }
     }
 
-    /// Takes off the tickets of shared objects, if there are any, and opens them: the payload's own
-    /// lead to what is there as long as this is.
+    /// Takes what it leads to, if there are handles in it: they lead there as long as this is kept.
     pub(crate) fn take_luggage(&mut self) -> Option<Box<dyn Luggage>> {
-        if self.flags & HANDLES == 0 {
-            return None;
-        }
-        self.flags &= !HANDLES;
-        match self.parts.pop() {
-            Some(EncodedPart::Bytes(tickets)) => Some(Box::new(Kept::open(&tickets))),
-            _ => None,
-        }
+        Some(Box::new(Kept(self.attachments.take()?)))
     }
 
     /// What the payload is gathered from.
@@ -259,12 +266,12 @@ impl Codec {
         };
         let Ok(pair) = dumped.cast::<PyTuple>() else {
             let parts = dumped.try_iter()?.map(part).collect::<PyResult<_>>()?;
-            return Ok(Some(Encoded { flags: 0, parts }));
+            return Ok(Some(Encoded { flags: 0, parts, attachments: None }));
         };
-        let (buffers, tickets): (Bound<'py, PyAny>, Vec<u8>) = pair.extract()?;
-        let mut parts = buffers.try_iter()?.map(part).collect::<PyResult<Vec<_>>>()?;
-        parts.push(EncodedPart::Bytes(tickets));
-        Ok(Some(Encoded { flags: HANDLES, parts }))
+        let (buffers, attachments): (Bound<'py, PyAny>, Bound<'py, PyAttachments>) =
+            pair.extract()?;
+        let parts = buffers.try_iter()?.map(part).collect::<PyResult<_>>()?;
+        Ok(Some(Encoded { flags: 0, parts, attachments: Some(attachments.get().take()) }))
     }
 
     /// The value of a payload whose format `flags` tell.
@@ -304,6 +311,16 @@ impl Codec {
             return Err(PyValueError::new_err("damaged payload"));
         }
         let loads = self.loads.bind(py);
+        // They live as long as the payload, which is longer than any of the calls below.
+        let descriptors: Vec<_> = payload.descriptors().iter().map(AsRawFd::as_raw_fd).collect();
+        let with_descriptors;
+        let loads = if descriptors.is_empty() {
+            loads
+        } else {
+            let bind = py.import("millpond._pickling.handles")?.getattr("with_descriptors")?;
+            with_descriptors = bind.call1((loads, descriptors))?;
+            &with_descriptors
+        };
         let buffers = PyList::empty(py);
         if payload.count() == first + 1 && !payload.is_lent() {
             return loads.call1((PyBytes::new(py, payload.part(first)), buffers));

@@ -17,7 +17,7 @@ use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValu
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyGenericAlias, PyMemoryView, PySlice, PyType};
 
-use crate::codec::{Encoded, EncodedPart, FAST, shared_codec};
+use crate::codec::{Encoded, EncodedPart, FAST, pipe_codec, shared_codec};
 use crate::fast::{Decoder, Encoder};
 use crate::os_error::os_error;
 use crate::waiting::{deadline, refuse_nan};
@@ -29,7 +29,8 @@ const BYTES: u8 = 1;
 /// Waits come back to the interpreter so often, to see whether the connection was closed or a
 /// signal came just before the wait.
 const SLICE: Duration = Duration::from_millis(100);
-/// How long a wait pauses that was woken for nothing, or for threads of this process.
+/// How long a wait pauses that was woken for nothing, or for threads of this process; or that no
+/// event ends.
 const FALSE_ALARM: Duration = Duration::from_millis(1);
 
 /// One end of a pipe.
@@ -115,6 +116,22 @@ impl PyConnection {
 
     fn send_parts(&self, py: Python<'_>, end: &End, kind: u8, parts: &[&dyn Part]) -> PyResult<()> {
         let message = end.prepare(kind, Parts(parts)).map_err(|e| os_error(&e))?;
+        self.send_message(py, end, message)
+    }
+
+    fn send_encoded(&self, py: Python<'_>, end: &End, encoded: &Encoded<'_>) -> PyResult<()> {
+        let parts = encoded.parts();
+        let Some(attachments) = &encoded.attachments else {
+            return self.send_parts(py, end, encoded.flags, &parts);
+        };
+        let message = loop {
+            let prepared = end.prepare_with(encoded.flags, Parts(&parts), attachments);
+            if let Some(message) = prepared.map_err(|e| os_error(&e))? {
+                break message;
+            }
+            py.detach(|| thread::sleep(FALSE_ALARM));
+            self.between_slices(py)?;
+        };
         self.send_message(py, end, message)
     }
 
@@ -344,9 +361,9 @@ impl PyConnection {
             packet.drain(..HEADER);
             Encoded::fast(packet, large)
         } else {
-            shared_codec(py)?.pickle(obj)?
+            pipe_codec(py)?.pickle(obj)?
         };
-        self.send_parts(py, &end, encoded.flags, &encoded.parts())
+        self.send_encoded(py, &end, &encoded)
     }
 
     /// Send bytes as one message, waiting while the pipe is full.

@@ -7,6 +7,7 @@
 use pyo3::prelude::*;
 
 mod acquire;
+mod attachments;
 mod barrier;
 mod batch;
 mod bytes;
@@ -42,6 +43,8 @@ mod _engine {
     use pyo3::sync::PyOnceLock;
     use pyo3::types::PyBytes;
 
+    #[pymodule_export]
+    use crate::attachments::PyAttachments;
     #[pymodule_export]
     use crate::barrier::PyBarrier;
     #[pymodule_export]

@@ -1,43 +1,43 @@
 //! A worker of a Python pool, in the worker's process.
 
-use std::time::{Duration, Instant};
-
+use millpond_core::channel::attachments::Attachments;
 use millpond_core::pool::payload::{Part, Parts, Payload};
-use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Next, Worker, WorkerFds};
-use millpond_core::shm::ticket::{let_go_of_arrived, wait_for_arrivals};
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
 
+use crate::attachments::PyAttachments;
 use crate::codec::{Codec, FAST};
 use crate::os_error::os_error;
 use crate::outcome::FAILED;
-
-/// How long a worker that is to end waits for the pool to open what it sent. The pool does so as
-/// soon as it reads a result, so only a pool that is in trouble itself takes that long.
-const FOR_ARRIVALS: Duration = Duration::from_secs(2);
 
 /// Takes tasks from a pool and sends results back.
 #[pyclass(name = "Worker", module = "millpond._engine")]
 pub(crate) struct PyWorker {
     worker: Worker,
     codec: Codec,
-    /// Whether a result had shared objects in it, which are this process's to keep until the pool
-    /// has them.
-    sent_handles: bool,
     arguments: Option<(u8, std::io::Result<Payload>)>,
 }
 
 impl PyWorker {
     pub(crate) fn new(fds: WorkerFds, dumps: Py<PyAny>, loads: Py<PyAny>) -> PyResult<Self> {
         let codec = Codec::new(dumps, loads);
-        Ok(Self {
-            worker: Worker::attach(fds).map_err(os_error)?,
-            codec,
-            arguments: None,
-            sent_handles: false,
-        })
+        Ok(Self { worker: Worker::attach(fds).map_err(os_error)?, codec, arguments: None })
+    }
+
+    fn finish_with(
+        &mut self,
+        status: u8,
+        parts: &[&dyn Part],
+        attachments: Option<&Attachments>,
+    ) -> PyResult<()> {
+        let result = Parts(parts);
+        let finished = match attachments {
+            Some(attachments) => self.worker.finish_with(status, result, attachments),
+            None => self.worker.finish(status, result),
+        };
+        finished.map_err(os_error)
     }
 }
 
@@ -48,8 +48,15 @@ impl PyWorker {
         self.worker.ready().map_err(os_error)
     }
 
-    /// Tells the pool that no worker can be set up: an account as for `fail`.
-    fn unfit(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
+    /// Tells the pool that no worker can be set up: an account as for `fail`. What handles lead to goes
+    /// with the worker.
+    #[pyo3(signature = (account, exception, _attachments=None))]
+    fn unfit(
+        &mut self,
+        account: &[u8],
+        exception: &[u8],
+        _attachments: Option<&Bound<'_, PyAttachments>>,
+    ) -> PyResult<()> {
         self.worker.unfit(FAILED, Parts(&[&account, &exception])).map_err(os_error)
     }
 
@@ -63,20 +70,8 @@ impl PyWorker {
                     self.arguments = Some((task.op & FAST, task.payload));
                     return Ok(Some((task.function, task.op & !FAST, task.items)));
                 }
-                Next::Leave => {
-                    if self.sent_handles {
-                        let deadline = Instant::now() + FOR_ARRIVALS;
-                        py.detach(|| wait_for_arrivals(deadline));
-                    }
-                    return Ok(None);
-                }
-                Next::Interrupted => {
-                    if self.sent_handles {
-                        // The memory of a result is the pool's alone while this worker idles.
-                        self.sent_handles = !let_go_of_arrived();
-                    }
-                    py.check_signals()?;
-                }
+                Next::Leave => return Ok(None),
+                Next::Interrupted => py.check_signals()?,
             }
         }
     }
@@ -122,15 +117,21 @@ impl PyWorker {
     /// Sends the result of the task that was taken last.
     fn finish(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let encoded = self.codec.encode(value)?;
-        self.sent_handles |= encoded.flags & HANDLES != 0;
-        self.worker.finish(encoded.flags, Parts(&encoded.parts())).map_err(os_error)
+        self.finish_with(encoded.flags, &encoded.parts(), encoded.attachments.as_ref())
     }
 
     /// Sends why the task that was taken last failed: an account in the fast lane's format, and
-    /// the pickled exception or nothing.
-    fn fail(&mut self, account: &[u8], exception: &[u8]) -> PyResult<()> {
+    /// the pickled exception or nothing, with what the handles in it lead to.
+    #[pyo3(signature = (account, exception, attachments=None))]
+    fn fail(
+        &mut self,
+        account: &[u8],
+        exception: &[u8],
+        attachments: Option<&Bound<'_, PyAttachments>>,
+    ) -> PyResult<()> {
         let parts: [&dyn Part; 2] = [&account, &exception];
-        self.worker.finish(FAILED, Parts(&parts)).map_err(os_error)
+        let attachments = attachments.map(|attachments| attachments.get().take());
+        self.finish_with(FAILED, &parts, attachments.as_ref())
     }
 
     /// Says which items of its chunk the worker is at.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use millpond_core::channel::attachments::Attachments;
 use millpond_core::channel::link::Arrivals;
 use millpond_core::os::fork::Owner;
 use millpond_core::pool::luggage::{Arrived, Luggage};
@@ -26,10 +27,10 @@ thread_local! {
     static KEPT: Cell<Option<Vec<Arc<Region>>>> = const { Cell::new(None) };
     /// What [`sending`] writes down, while it does.
     static SENT: Cell<Option<Vec<Piece>>> = const { Cell::new(None) };
-    /// The tickets of the results of a pool's worker, while [`collecting`] wants them; `LISTED` has
-    /// them while a result is encoded.
-    static RESULTS: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
-    static LISTED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+    /// What the results of a pool's worker lead to, while [`collecting`] wants it; `ATTACHED` has it
+    /// while a result is encoded.
+    static RESULTS: Cell<Option<Attachments>> = const { Cell::new(None) };
+    static ATTACHED: Cell<Option<Attachments>> = const { Cell::new(None) };
     /// Whether it is a message that is encoded, and the tickets of its handles so far.
     static IN_MESSAGE: Cell<Message> = const { Cell::new(Message::None) };
     static OF_MESSAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -225,11 +226,10 @@ pub(crate) fn is_copy() -> bool {
     COPYING.get() || is_rehearsal()
 }
 
-/// Calls `work` and lists the tickets of handles in the [results](in_result) that it encodes, for
-/// the pool to use at once: a worker may end before anybody reads its results. Those in the results
-/// themselves only lead to what the pool has by then.
-pub(crate) fn collecting<R>(work: impl FnOnce() -> R) -> (R, Vec<u8>) {
-    RESULTS.set(Some(Vec::new()));
+/// Calls `work` and gathers what handles in the [results](in_result) that it encodes lead to, which is
+/// to be the pool's: a worker may end before anybody reads its results.
+pub(crate) fn collecting<R>(work: impl FnOnce() -> R) -> (R, Attachments) {
+    RESULTS.set(Some(Attachments::default()));
     let result = work();
     (result, RESULTS.take().unwrap_or_default())
 }
@@ -237,9 +237,9 @@ pub(crate) fn collecting<R>(work: impl FnOnce() -> R) -> (R, Vec<u8>) {
 /// Calls `encode`, which encodes a result. What the function that made it has sent elsewhere was
 /// not part of it.
 pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
-    LISTED.set(RESULTS.take());
+    ATTACHED.set(RESULTS.take());
     let result = encode();
-    RESULTS.set(LISTED.take());
+    RESULTS.set(ATTACHED.take());
     result
 }
 
@@ -360,10 +360,10 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
         kept.push(Arc::clone(slot.region()));
         KEPT.set(Some(kept));
         Ticket::new(slot, kind)
-    } else if let Some(mut listed) = LISTED.take() {
-        listed.extend_from_slice(&Ticket::send(slot, kind).encode());
-        LISTED.set(Some(listed));
-        Ticket::new(slot, kind)
+    } else if let Some(mut attachments) = ATTACHED.take() {
+        let ticket = attachments.add(slot, kind);
+        ATTACHED.set(Some(attachments));
+        return to.serialize_bytes(&ticket);
     } else {
         if let Some(mut sent) = SENT.take() {
             sent.push(Piece { region: Arc::downgrade(slot.region()), recall: None });

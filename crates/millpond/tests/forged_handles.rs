@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 
 millpond::init_in_tests!();
 
-/// The words of a ticket: identity, process, kind and descriptor, offset, length, mapped length.
-struct TicketWords([u64; 6]);
+/// The words of a ticket: identity, process, kind and descriptor, descriptor of a companion, offset,
+/// length, mapped length.
+struct TicketWords([u64; 7]);
 
 impl TicketWords {
     /// Of a handle as postcard encodes it: behind a byte for the length.
@@ -20,7 +21,7 @@ impl TicketWords {
         let word = |n: usize| u64::from_le_bytes(bytes[1 + 8 * n..][..8].try_into().unwrap());
         let mut words = std::array::from_fn(word);
         // The check is in their high bits.
-        words[3..].iter_mut().for_each(|word| *word &= (1 << 48) - 1);
+        words[4..].iter_mut().for_each(|word| *word &= (1 << 48) - 1);
         Self(words)
     }
 
@@ -39,13 +40,13 @@ impl TicketWords {
     }
 
     /// The ticket with a check that is right.
-    fn encode(&self) -> [u8; 48] {
+    fn encode(&self) -> [u8; 56] {
         let mixed = self.0.iter().fold(0xcbf2_9ce4_8422_2325_u64, |mixed, word| {
             let mixed = (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             mixed ^ mixed >> 32
         });
         let mut words = self.0;
-        for (shift, word) in [0, 16, 32].into_iter().zip(&mut words[3..]) {
+        for (shift, word) in [0, 16, 32].into_iter().zip(&mut words[4..]) {
             *word |= (mixed >> shift & 0xffff) << 48;
         }
         std::array::from_fn(|at| words[at / 8].to_le_bytes()[at % 8])
@@ -99,22 +100,22 @@ fn memory_is_what_it_was_made_for() {
             assert!(!opens_as_anything(&forged), "{:x?} as {kind:x}", handle.0);
             // Whatever place and length would suit the other kind.
             for length in [8, 16, 64, 128, 192, 256, 4096] {
-                assert!(!opens_as_anything(&forged.with(4, length)));
-                assert!(!opens_as_anything(&forged.with(3, 64).with(4, length)));
+                assert!(!opens_as_anything(&forged.with(5, length)));
+                assert!(!opens_as_anything(&forged.with(4, 64).with(5, length)));
             }
         }
         let [.., offset, length, mapped] = handle.0;
         let places = [0, 64, offset - 64, offset + 64, offset + 256, mapped, mapped - 64];
         for place in places.into_iter().filter(|&place| place != offset) {
-            let forged = handle.with(3, place);
+            let forged = handle.with(4, place);
             // Another object of the same kind and length may lie there.
             let is_other = handles
                 .iter()
-                .any(|other| other.0[0] == handle.0[0] && other.0[3..5] == [place, length]);
+                .any(|other| other.0[0] == handle.0[0] && other.0[4..6] == [place, length]);
             assert!(is_other || !opens_as_anything(&forged), "{:x?} at {place:x}", handle.0);
         }
         for other in [0, length + 8, length + 64, (length / 2) & !7, mapped - offset] {
-            let forged = handle.with(4, other);
+            let forged = handle.with(5, other);
             assert!(other == length || !opens_as_anything(&forged), "{other} for {length} bytes");
         }
     }
@@ -125,7 +126,7 @@ fn memory_is_what_it_was_made_for() {
 fn loose_memory(_: u32) -> Vec<u8> {
     let real = Mutex::<[u64]>::zeroed(50_000).unwrap();
     let words = TicketWords::of(&real);
-    let (sealed, loose) = (memory_of(words.0[2] >> 32), unsealed(words.0[5]));
+    let (sealed, loose) = (memory_of(words.0[2] >> 32), unsealed(words.0[6]));
     let mut bytes = vec![0; 1 << 12];
     let length = rustix::io::pread(&sealed, &mut bytes, 0).unwrap();
     // What the region says of itself, but for its identity.

@@ -130,7 +130,8 @@ fn a_worker_has_only_what_is_meant_for_it() {
         assert_eq!(count("pidfd"), 1, "the owner, and no other worker: {open:?}");
         // Its own link, which its heap has open too.
         assert!(count("memfd:millpond-link") <= 2, "{open:?}");
-        assert!(open.len() <= 8, "{open:?}");
+        assert_eq!(count("socket"), 1, "its own, for bundles: {open:?}");
+        assert!(open.len() <= 9, "{open:?}");
     }
     let programs = |()| {
         let list = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();

@@ -248,3 +248,34 @@ fn a_program_that_ends_normally_keeps() {
         if is_normal { things.assert_kept() } else { things.assert_given_back() }
     }
 }
+
+#[test]
+fn permits_of_three_hundred_holders_come_back() {
+    let _watchdog = Watchdog::start();
+    let (permits, held) = (Semaphore::new(300).unwrap(), Semaphore::new(0).unwrap());
+    let hold = || -> ! {
+        permits.acquire().forget();
+        held.release().unwrap();
+        loop {
+            thread::park();
+        }
+    };
+    let holders: Vec<_> = (0..300)
+        // SAFETY: the fork has one thread, and uses the semaphores alone.
+        .map(|_| match unsafe { libc::fork() } {
+            0 => hold(),
+            pid => pid,
+        })
+        .collect();
+    (0..300).for_each(|_| held.acquire().forget());
+    assert_eq!(permits.available_permits(), 0);
+    for holder in holders {
+        // SAFETY: it is a child of this process that nobody else reaps.
+        unsafe {
+            assert_eq!(libc::kill(holder, libc::SIGKILL), 0);
+            assert_eq!(libc::waitpid(holder, std::ptr::null_mut(), 0), holder);
+        }
+    }
+    (0..300).for_each(|_| permits.acquire().forget());
+    assert!(permits.try_acquire().is_none());
+}

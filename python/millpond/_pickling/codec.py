@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
+    from millpond._engine import Attachments
     from millpond._pickling.out_of_band import Buffer
 
     T = TypeVar("T")
@@ -45,6 +46,17 @@ def dumps(value: object) -> list[Buffer]:
     Raises:
         Exception: whatever pickling raised, where pickling by value does not help.
     """
+    if handles.local.scope is not None:
+        return handles.alone(_dumps_anyhow, value)
+    return _dumps_anyhow(value)
+
+
+def dumps_message(value: object) -> list[Buffer] | tuple[list[Buffer], Attachments]:
+    """Like `dumps`, with the attachments of the message if it has any."""
+    return handles.attaching(_dumps_anyhow, value, carries_descriptors=True)
+
+
+def _dumps_anyhow(value: object) -> list[Buffer]:
     try:
         return _dumps(_Pickler, value)
     except Exception as error:
@@ -82,26 +94,14 @@ def dumps_for_process(value: object, beside: bool, forget: Callable[[], object])
         return _dumps_by_value(value, main, error, beside)
 
 
-def dumps_result(value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
+def dumps_result(value: object) -> list[Buffer] | tuple[list[Buffer], Attachments]:
     """Like `dumps`, but what plain pickle refuses is refused, as in `multiprocessing`.
 
     Classes that came by value are those of the pool's owner, who knows them.
 
-    If there are shared objects in the value, their tickets come with the buffers.
+    If there are handles in the value, what they lead to comes with the buffers.
     """
-    return _with_tickets(_dumps_plainly, value)
-
-
-def _with_tickets(
-    dump: Callable[[object], list[Buffer]], value: object
-) -> list[Buffer] | tuple[list[Buffer], bytes]:
-    outer = handles.collector.tickets
-    tickets = handles.collector.tickets = []
-    try:
-        buffers = dump(value)
-    finally:
-        handles.collector.tickets = outer
-    return (buffers, b"".join(tickets)) if tickets else buffers
+    return handles.attaching(_dumps_plainly, value, carries_descriptors=True)
 
 
 def _dumps_plainly(value: object) -> list[Buffer]:
@@ -139,6 +139,13 @@ def dumps_in_band(value: object) -> list[bytes]:
         return [stream.getvalue()]
 
     return _as_result(dump)
+
+
+def dumps_exception(error: BaseException) -> tuple[bytes, Attachments | None]:
+    """Return the pickle of an exception, and the attachments if it has any."""
+    dumped = handles.attaching(dumps_in_band, error, carries_descriptors=True)
+    [pickled], attachments = dumped if isinstance(dumped, tuple) else (dumped, None)
+    return pickled, attachments
 
 
 def _dumps(pickler: Callable[..., Any], value: object, beside: bool = True) -> list[Buffer]:
@@ -202,9 +209,9 @@ class TaskEncoder:
         self._known: dict[Any, tuple[bytes, str]] = {}
         self._main = by_value.MainOfWorkers(method)
 
-    def dumps(self, value: object) -> list[Buffer] | tuple[list[Buffer], bytes]:
-        """Pickle arguments; the tickets of shared objects in them come with the buffers."""
-        return _with_tickets(self._dumps, value)
+    def dumps(self, value: object) -> list[Buffer] | tuple[list[Buffer], Attachments]:
+        """Pickle arguments; what the handles in them lead to comes with the buffers."""
+        return handles.attaching(self._dumps, value, carries_descriptors=False)
 
     def _dumps(self, value: object) -> list[Buffer]:
         if self._main.may_lack:

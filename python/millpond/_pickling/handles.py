@@ -1,8 +1,10 @@
 """How handles to shared objects are sent to other processes.
 
-A process that is being started gets the descriptor of the object's memory; any other process gets
-a ticket, plain bytes with which it opens the memory itself. Forked children inherit the handle and
-need neither.
+A process that is being started gets the descriptors of the object's memory. A message whose way
+carries descriptors (a task's result, a message of a pipe) owns what its handles lead to: the engine
+sends the *attachments* with it. Arguments of a task are attached to it in its pool, which keeps
+them. An item of a queue has a ticket alone, plain bytes with which its receiver opens the memory
+through the sender. Forked children inherit the handle and need none of this.
 """
 
 from __future__ import annotations
@@ -16,31 +18,53 @@ from millpond._engine_loader import load_engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from collections.abc import Callable
+    from typing import Any, Protocol, TypeVar
 
-    class Handle(Protocol):
+    from millpond._engine import Attachments
+
+    T = TypeVar("T")
+
+    class Ticketed(Protocol):
         """An object of the engine in shared memory."""
 
         def _ticket(self, sent: bool) -> bytes: ...
+
+    class Handle(Ticketed, Protocol):
+        """One that has one descriptor."""
+
         def _fd(self) -> int: ...
         @classmethod
         def _open(cls, ticket: bytes, fd: int | None) -> Handle: ...
 
 
-class _Collector(threading.local):
-    """The tickets of the objects that a thread pickles, or None while nobody collects them."""
+class _Scope:
+    """What the value is attached to that a thread pickles."""
 
-    tickets: list[bytes] | None = None
+    __slots__ = ("attachments", "carries_descriptors")
+
+    def __init__(self, carries_descriptors: bool) -> None:
+        self.carries_descriptors = carries_descriptors
+        self.attachments: Attachments | None = None
+
+    def attach(self) -> Attachments:
+        if self.attachments is None:
+            self.attachments = load_engine().Attachments()
+        return self.attachments
 
 
-collector = _Collector()
+class _Local(threading.local):
+    """The scope of what a thread pickles, and the descriptors that came with what it unpickles."""
+
+    scope: _Scope | None = None
+    descriptors: list[int] | None = None
+
+
+local = _Local()
 
 
 GRACE = 5.0
 """Seconds that a child waits at its normal end for others to open the objects that it has sent."""
-
-# The bytes of a ticket that identify the memory; a queue's token follows them.
-_TICKET = 48
 
 # The pid of the process that has registered the wait at its end.
 _waiting: int | None = None
@@ -63,18 +87,90 @@ def _wait_for_arrivals() -> None:
     load_engine().wait_for_arrivals(GRACE)
 
 
+def attaching(
+    dump: Callable[[object], T], value: object, carries_descriptors: bool
+) -> T | tuple[T, Attachments]:
+    """Pickle a value that can have attachments.
+
+    Args:
+        dump: pickles it.
+        value: what to pickle.
+        carries_descriptors: whether its way carries descriptors other than those of shared memory.
+
+    Returns:
+        What `dump` returns; with the attachments, if there are any.
+    """
+    outer = local.scope
+    scope = local.scope = _Scope(carries_descriptors)
+    try:
+        dumped = dump(value)
+    finally:
+        local.scope = outer
+    return dumped if scope.attachments is None else (dumped, scope.attachments)
+
+
+def alone(dump: Callable[[object], T], value: object) -> T:
+    """Pickle a value that has no attachments, in the midst of one that may have."""
+    outer, local.scope = local.scope, None
+    try:
+        return dump(value)
+    finally:
+        local.scope = outer
+
+
+def ticket(handle: Ticketed) -> bytes:
+    """Return what stands for a handle in a message."""
+    scope = local.scope
+    if scope is None:
+        _wait_at_exit()
+        return handle._ticket(True)
+    ticket = handle._ticket(False)
+    scope.attach().add(ticket)
+    return ticket
+
+
+def duplicate(fd: int) -> Any:
+    """Return what stands for a descriptor in a message, or for a process that is being started."""
+    scope = local.scope
+    if scope is None or not scope.carries_descriptors or _stdlib.get_spawning_popen() is not None:
+        from multiprocessing.reduction import DupFd
+
+        return DupFd(fd)
+    return Attached(scope.attach().add_descriptor(fd))
+
+
+class Attached:
+    """Stands for a descriptor that is attached to the message."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def detach(self) -> int:
+        """Return a duplicate of the descriptor, in the receiver, while the message is unpickled."""
+        if local.descriptors is None or self._number >= len(local.descriptors):
+            raise OSError("the descriptor did not come with its message")
+        return os.dup(local.descriptors[self._number])
+
+
+def with_descriptors(loads: Callable[..., Any], descriptors: list[int]) -> Callable[..., Any]:
+    """Return what unpickles a message that came with descriptors."""
+
+    def loads_with_descriptors(*args: Any) -> Any:
+        outer, local.descriptors = local.descriptors, descriptors
+        try:
+            return loads(*args)
+        finally:
+            local.descriptors = outer
+
+    return loads_with_descriptors
+
+
 def reduce(handle: Handle) -> tuple[Any, ...]:
     """Return the pickle state of a handle."""
     popen: Any = _stdlib.get_spawning_popen()
-    fd = handle._fd()
     if popen is None:
-        ticket = handle._ticket(True)
-        _wait_at_exit()
-        if collector.tickets is not None:
-            # The receiver of the list opens the first ticket; the second names the same memory.
-            collector.tickets.append(ticket[:_TICKET])
-            ticket = handle._ticket(False)
-        return type(handle)._open, (ticket, None)
+        return type(handle)._open, (ticket(handle), None)
+    fd = handle._fd()
     if fd in _passed_with(popen):
         # The descriptor is passed with an earlier object in the same memory.
         return type(handle)._open, (handle._ticket(False), None)

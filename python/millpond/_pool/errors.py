@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Any
 
+    from millpond._engine import Attachments
+
     Account = tuple[str, str, str, bool]
 
 _LONGEST_TEXT = 10_000
 
 
-def tell(exception: BaseException, skip: int = 1) -> tuple[bytes, bytes]:
+def tell(exception: BaseException, skip: int = 1) -> tuple[bytes, bytes, Attachments | None]:
     """Return the account of an exception, and the exception pickled (empty if it cannot be).
+
+    The third is what the handles in the exception lead to, if there are any.
 
     Args:
         exception: what the task raised.
@@ -62,10 +66,10 @@ def tell(exception: BaseException, skip: int = 1) -> tuple[bytes, bytes]:
     encoded = _engine.encode((name, text, trace, not isinstance(exception, Exception)))
     assert encoded is not None, "an account is plain values"
     try:
-        [pickled] = map(bytes, codec.dumps_in_band(exception))
+        pickled, attachments = codec.dumps_exception(exception)
     except Exception:
-        pickled = b""
-    return encoded, pickled
+        pickled, attachments = b"", None
+    return encoded, pickled, attachments
 
 
 def unsendable(problem: Exception, value: object) -> BaseException:

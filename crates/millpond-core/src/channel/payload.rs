@@ -5,15 +5,15 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::channel::attachments::{self, Opened};
 use crate::channel::queue::Block;
 use crate::shm::heap::BlockRef;
 use crate::shm::lease::{Importer, Lease};
 use crate::shm::slab::Slot;
-use crate::shm::ticket::{self, Ticket};
 
 /// What parts of a payload with several are aligned to, relative to the payload.
 pub const ALIGNMENT: usize = 64;
@@ -114,9 +114,9 @@ pub fn when_settled(settle: Settle) {
 pub struct Payload {
     storage: Storage,
     parts: Vec<Range<usize>>,
-    /// The shared objects whose handles are in it, by their kinds: they are on their way to it, and
-    /// kept as long as it.
-    attachments: Vec<(u32, Slot)>,
+    /// The shared objects whose handles are in it, which are on their way to it, and other
+    /// descriptors: all kept as long as it.
+    attachments: Opened,
     /// Whether they are on their way no more.
     settled: AtomicBool,
 }
@@ -209,28 +209,35 @@ impl Payload {
     }
 
     fn of(storage: Storage, parts: Vec<Range<usize>>) -> Self {
-        Self { storage, parts, attachments: Vec::new(), settled: AtomicBool::new(false) }
+        Self { storage, parts, attachments: Opened::default(), settled: AtomicBool::new(false) }
     }
 
-    /// Takes off the last part, which is tickets, and opens those: what they lead to stays as long
-    /// as the payload. One that leads nowhere is an error for whoever opens it later. False if there
-    /// is nothing but tickets, which is damage.
+    /// Takes off the last part, a [note](attachments), and opens what it names: that stays as long as
+    /// the payload. `bundle_of` finds the bundle that came with the note. False if there is no note,
+    /// or nothing but that, which is damage.
     #[must_use]
-    pub(crate) fn open_handles(&mut self) -> bool {
+    pub(crate) fn open_handles(&mut self, bundle_of: impl FnOnce(u64) -> Option<OwnedFd>) -> bool {
         let [_, .., last] = &self.parts[..] else {
             return false;
         };
         let last = last.clone();
         self.parts.pop();
-        let tickets = self.storage.bytes()[last].chunks_exact(ticket::LENGTH);
-        self.attachments = tickets.filter_map(|ticket| Ticket::open_any(ticket).ok()).collect();
-        true
+        let opened = attachments::open(&self.storage.bytes()[last], bundle_of);
+        let is_note = opened.is_some();
+        self.attachments = opened.unwrap_or_default();
+        is_note
+    }
+
+    /// The descriptors that came with it, beside those of shared objects.
+    #[must_use]
+    pub fn descriptors(&self) -> &[OwnedFd] {
+        &self.attachments.others
     }
 
     /// Whether there are handles in it.
     #[must_use]
     pub fn has_attachments(&self) -> bool {
-        !self.attachments.is_empty()
+        !self.attachments.objects.is_empty()
     }
 
     /// Ends the way of the handles in it: what was decoded from it are copies, that count for
@@ -241,7 +248,7 @@ impl Payload {
             && !self.settled.swap(true, Ordering::Relaxed)
             && let Some(settle) = SETTLE.get()
         {
-            for (kind, slot) in &self.attachments {
+            for (kind, slot) in &self.attachments.objects {
                 let region = Arc::clone(slot.region());
                 if let Some(slot) = Slot::at(region, slot.offset(), slot.length()) {
                     settle(*kind, slot);
@@ -337,12 +344,17 @@ mod tests {
 
     #[test]
     fn handles_are_not_all_that_there_is() {
-        assert!(!Payload::single(vec![0; 64]).open_handles());
+        let none = |_| None;
+        assert!(!Payload::single(vec![0; 64]).open_handles(none));
         let parts = Parts(&[&&b"a"[..], &&b"no ticket"[..]]);
         let mut payload = Payload::from_bytes(parts.to_vec(), 2).expect("intact");
-        assert!(payload.open_handles());
+        assert!(!payload.open_handles(none));
+        let note = [&[0; 16][..], &[7; 56]].concat();
+        let parts = Parts(&[&&b"a"[..], &note]);
+        let mut payload = Payload::from_bytes(parts.to_vec(), 2).expect("intact");
+        assert!(payload.open_handles(none));
         assert_eq!((payload.count(), payload.part(0)), (1, &b"a"[..]));
-        assert!(!payload.open_handles());
+        assert!(!payload.open_handles(none));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The operating system as the engine sees it: everything that would change on another one.
 
+pub(crate) mod bundle;
 pub(crate) mod cgroup;
 pub mod clock;
 pub mod eventfd;

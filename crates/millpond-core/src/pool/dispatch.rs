@@ -8,7 +8,7 @@ use crate::pool::luggage::Arrived;
 use crate::pool::member::{InFlight, Member, NotHanded, Reported};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{Body, CrashCause, FORMAT, HANDLES, Outcome, Task, Wanted};
+use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
 use crate::trace::{self, Span};
 
@@ -62,13 +62,7 @@ impl State {
     }
 
     fn accept(&mut self, index: usize, reported: Reported) -> Result<(), CrashCause> {
-        let Reported { head, mut payload } = reported;
-        if let Ok(payload) = &mut payload
-            && head.status & HANDLES != 0
-            && !payload.open_handles()
-        {
-            return Err(CrashCause::Corrupt);
-        }
+        let Reported { head, payload } = reported;
         let member = &mut self.members[index];
         match head.report {
             // Each is said once, and before all else.
@@ -242,7 +236,7 @@ mod tests {
         let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
         let commons = Commons::create().expect("commons");
         let heap = Heap::new(commons.segment()).expect("a heap");
-        let member = Member::new(1, 0, 0, 1, &config).expect("a link");
+        let (member, _) = Member::new(1, 0, 0, 1, &config).expect("a link");
         let mut state = State::new(config, heap);
         state.members.push(member);
         (commons, state)
@@ -312,7 +306,7 @@ mod tests {
             state
                 .zygote_said(ZygoteEvent::Exited { worker: number, status: ExitStatus::Exited(0) });
             number += 1;
-            let next = Member::new(number, 0, 0, 1, &state.config).expect("a link");
+            let (next, _) = Member::new(number, 0, 0, 1, &state.config).expect("a link");
             state.members.push(next);
             let (pid, pidfd) = (1, None);
             state.zygote_said(ZygoteEvent::Started { worker: number, pid, pidfd });

@@ -105,8 +105,8 @@ impl State {
             let number = self.last_worker;
             let place = self.free_place();
             let member = Member::new(number, tag, place, zygote.generation, &self.config);
-            let started = member.and_then(|member| {
-                zygote.request_worker(number, tag, member.link().as_fd())?;
+            let started = member.and_then(|(member, bundles)| {
+                zygote.request_worker(number, tag, member.link().as_fd(), bundles.as_fd())?;
                 Ok(member)
             });
             match started {

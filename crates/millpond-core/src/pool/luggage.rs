@@ -18,9 +18,8 @@
 
 use std::fmt;
 
+use crate::channel::attachments::Attachments;
 use crate::pool::task::Outcome;
-use crate::shm::slab::Slot;
-use crate::shm::ticket::{self, Ticket};
 
 /// How much of a task's luggage has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +46,7 @@ pub trait Luggage: fmt::Debug + Send {
 /// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose tickets
 /// can be opened any number of times meanwhile.
 #[derive(Debug)]
-pub struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Slot>);
-
-impl Kept {
-    /// What these tickets lead to, one behind the other, which were [sent](Ticket::send) and are
-    /// used by this.
-    #[must_use]
-    pub fn open(tickets: &[u8]) -> Self {
-        let tickets = tickets.chunks_exact(ticket::LENGTH);
-        Self(tickets.filter_map(|bytes| Some(Ticket::open_any(bytes).ok()?.1)).collect())
-    }
-}
+pub struct Kept(pub Attachments);
 
 impl Luggage for Kept {
     fn settle(self: Box<Self>, _: Arrived) {}

@@ -8,12 +8,13 @@ use std::time::Instant;
 use crate::channel::link::{LARGEST_FRAME, LastActivity, PoolEnd};
 use crate::channel::ring::Corrupt;
 use crate::os::clock::monotonic_ns;
+use crate::os::socket::{Received, Socket};
 use crate::pool::INLINE_LIMIT;
 use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::luggage::Luggage;
 use crate::pool::payload::Payload;
-use crate::pool::task::{Body, CrashCause, FunctionId, JobId, Task, TaskId};
+use crate::pool::task::{Body, CrashCause, FunctionId, HANDLES, JobId, Task, TaskId};
 use crate::pool::wire::{HEAD, Lane, Order, OrderHead, ReportHead, frame_length};
 use crate::shm::heap::Heap;
 use crate::shm::lease::{self, Importer};
@@ -22,6 +23,8 @@ use crate::shm::lease::{self, Importer};
 pub(crate) const PREFETCH: usize = 64;
 /// A worker rings loudly when this many tasks were done since the last loud one.
 const LOUD_EVERY: u64 = 32;
+/// How many bundles are looked at for one.
+const MOST_UNUSED_BUNDLES: usize = 64;
 
 /// One worker of a pool, from the order to fork it until its death was dealt with.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Member {
     /// When a task was handed to it last; ties among the least loaded go to the latest.
     pub(crate) used: Option<Instant>,
     link: PoolEnd,
+    /// Brings the bundles of its results that have handles.
+    bundles: Socket,
     results: Importer,
     /// Tasks in its ring or running, in order.
     in_flight: VecDeque<InFlight>,
@@ -105,16 +110,18 @@ pub(crate) struct Reported {
 }
 
 impl Member {
+    /// A worker to be started, and its end for bundles.
     pub(crate) fn new(
         number: u64,
         tag: u64,
         place: u32,
         generation: u64,
         config: &Config,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, OwnedFd)> {
         let quota = config.tasks_per_worker;
         let link = PoolEnd::create(quota, config.traced)?;
-        Ok(Self {
+        let (bundles, theirs) = Socket::pair()?;
+        let member = Self {
             number,
             tag,
             place,
@@ -126,6 +133,7 @@ impl Member {
             started_ns: monotonic_ns(),
             used: None,
             link,
+            bundles,
             results: Importer::default(),
             in_flight: VecDeque::new(),
             known: HashSet::new(),
@@ -135,7 +143,8 @@ impl Member {
             quota,
             news: false,
             condemned: None,
-        })
+        };
+        Ok((member, theirs.into()))
     }
 
     pub(crate) fn link(&self) -> &PoolEnd {
@@ -290,13 +299,13 @@ impl Member {
         let Some(frame) = self.link.results.front().map_err(corrupt)? else {
             return Ok(None);
         };
-        let head = ReportHead::read(frame.body()).ok_or(CrashCause::Corrupt)?;
+        let mut head = ReportHead::read(frame.body()).ok_or(CrashCause::Corrupt)?;
         let inline = match head.lane {
             Lane::Inline => Some(frame.body()[HEAD..].to_vec()),
             Lane::Block(_) => None,
         };
         frame.release();
-        let payload = match (inline, head.lane) {
+        let mut payload = match (inline, head.lane) {
             (None, Lane::Block(block)) => {
                 let fd = self.link.as_fd();
                 let payload = Payload::import(&mut self.results, fd, block, head.parts);
@@ -313,6 +322,13 @@ impl Member {
                 Ok(payload.ok_or(CrashCause::Corrupt)?)
             }
         };
+        if let Ok(payload) = &mut payload
+            && head.status & HANDLES != 0
+            && !payload.open_handles(|number| bundle(&self.bundles, number))
+        {
+            return Err(CrashCause::Corrupt);
+        }
+        head.status &= !HANDLES;
         Ok(Some(Reported { head, payload }))
     }
 
@@ -401,6 +417,21 @@ impl InFlight {
         let Self { id, job, index, function, op, items, parts, body, luggage, .. } = self;
         Task { id, job, index, function, op, items, parts, body, luggage }
     }
+}
+
+/// The bundle of this number. Those before it belong to results that did not fit, which are few.
+fn bundle(socket: &Socket, number: u64) -> Option<OwnedFd> {
+    for _ in 0..MOST_UNUSED_BUNDLES {
+        let mut found = [0; 8];
+        match socket.receive(&mut found, false) {
+            Ok(Received::Message(8, fds)) if u64::from_le_bytes(found) == number => {
+                return fds.into_iter().next();
+            }
+            Ok(Received::Message(..)) => {}
+            _ => break,
+        }
+    }
+    None
 }
 
 fn control(order: Order, function: FunctionId, lane: Lane) -> OrderHead {

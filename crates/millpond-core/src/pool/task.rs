@@ -17,10 +17,7 @@ pub type FunctionId = u32;
 /// The bits of a result's status that say how its payload is to be read. The others say how the
 /// task ended: 0 that it was done.
 pub const FORMAT: u8 = 0xc0;
-/// One of them: the payload's last part is tickets, one behind the other, for the shared objects in
-/// the result. Its worker may end at any time, so the pool opens them when the result arrives, and
-/// keeps what they lead to with the payload; the part itself is gone then.
-pub const HANDLES: u8 = 0x40;
+pub use crate::channel::attachments::HANDLES;
 
 /// A task to be submitted: one call, or one chunk of items.
 #[derive(Debug)]

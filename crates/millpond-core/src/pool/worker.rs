@@ -5,13 +5,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use crate::channel::attachments::Attachments;
 use crate::channel::link::{Arrivals, WorkerEnd};
 use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
+use crate::os::bundle::is_too_many;
 use crate::os::clock::monotonic_ns;
 use crate::os::eventfd::EventFd;
 use crate::os::fork;
 use crate::os::futex::Woken;
+use crate::os::socket::Socket;
 use crate::pool::INLINE_LIMIT;
 use crate::pool::commons::Commons;
 use crate::pool::payload::{Parts, Payload};
@@ -24,12 +27,18 @@ use crate::sync::spin::Spin;
 
 /// How long a worker sleeps before the binding may look for signals that came while it fell asleep.
 const NAP: Duration = Duration::from_secs(1);
+/// How many blocks of results that were large an idle worker looks at in each nap.
+const IDLE_LOOKS: usize = 1024;
+/// How long it waits when too many descriptors are in sockets.
+const TOO_MANY_IN_FLIGHT: Duration = Duration::from_millis(1);
 
 /// What a new worker is given by its zygote.
 #[derive(Debug)]
 pub struct WorkerFds {
     /// The link's memory.
     pub link: OwnedFd,
+    /// Takes the bundles of results that have handles.
+    pub bundles: OwnedFd,
     /// The memory of the pool's commons.
     pub commons: OwnedFd,
     /// Wakes the pool's supervisor.
@@ -46,6 +55,9 @@ pub struct Worker {
     link: WorkerEnd,
     commons: Commons,
     watcher: EventFd,
+    bundles: Socket,
+    /// The number of the last bundle that was sent.
+    last_bundle: u64,
     arguments: Importer,
     results: Heap,
     functions: HashMap<FunctionId, Vec<u8>>,
@@ -103,6 +115,8 @@ impl Worker {
             arguments: Importer::default(),
             results: Heap::new(link.segment())?,
             watcher: fds.watcher.into(),
+            bundles: fds.bundles.into(),
+            last_bundle: 0,
             functions: HashMap::new(),
             unread: HashMap::new(),
             forgotten: Vec::new(),
@@ -173,7 +187,11 @@ impl Worker {
             }
             match self.link.bell().wait(seen, &mut self.spin, Some(NAP)) {
                 Woken::Changed => {}
-                Woken::TimedOut | Woken::Interrupted => return Ok(Next::Interrupted),
+                Woken::TimedOut | Woken::Interrupted => {
+                    self.results.look_around(IDLE_LOOKS);
+                    drop(self.results.cooling());
+                    return Ok(Next::Interrupted);
+                }
             }
         }
     }
@@ -302,13 +320,59 @@ impl Worker {
             return Ok(());
         };
         let wants_more = held.loud || matches!(self.link.tasks.front(), Ok(None));
-        // Shared objects are to reach the pool while this process, which has them, lives.
+        // The pool is to take in bundles before the socket is full.
         let wants_more = wants_more || status & HANDLES != 0;
         let loudness = if wants_more { Loudness::Loud } else { Loudness::Quiet };
         self.report(Report::Finished, status, result, loudness)?;
         self.held = None;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
+    }
+
+    /// As [`finish`](Self::finish), with what the handles in the result lead to: that is the pool's from
+    /// now on, and this worker may end.
+    ///
+    /// # Errors
+    /// As there; and the system's, when descriptors have run out.
+    pub fn finish_with(
+        &mut self,
+        status: u8,
+        result: Parts<'_>,
+        attachments: &Attachments,
+    ) -> io::Result<()> {
+        if attachments.is_empty() || self.held.is_none() {
+            return self.finish(status, result);
+        }
+        self.refuse_foreign()?;
+        self.last_bundle += 1;
+        if !self.send_bundle(attachments)? {
+            return Ok(());
+        }
+        let note = attachments.note(self.last_bundle);
+        let mut parts = result.0.to_vec();
+        parts.push(&note);
+        self.finish(status | HANDLES, Parts(&parts))
+    }
+
+    /// Sends a bundle ahead of its note; false if the pool has ended.
+    fn send_bundle(&self, attachments: &Attachments) -> io::Result<bool> {
+        loop {
+            let sent = attachments.pack().and_then(|bundle| {
+                // Waits for room: the pool has been told of the results whose bundles are in the way.
+                self.bundles.send(&self.last_bundle.to_le_bytes(), &[bundle.as_fd()])
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
+                Err(error) if is_too_many(&error) => {
+                    if self.link.is_ending() {
+                        return Ok(false);
+                    }
+                    // No event tells when others have been received.
+                    std::thread::sleep(TOO_MANY_IN_FLIGHT);
+                }
+                sent => return sent.map(|()| true),
+            }
+        }
     }
 
     fn report(
@@ -321,6 +385,9 @@ impl Worker {
         self.refuse_foreign()?;
         let length = payload.encoded_length();
         let lane = if length <= INLINE_LIMIT {
+            // Large results that went before may have come back.
+            self.results.look_around(1);
+            drop(self.results.cooling());
             Lane::Inline
         } else {
             let lent = self.results.lend(length, RECEIVER, |out| payload.encode(out));

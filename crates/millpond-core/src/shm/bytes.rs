@@ -73,7 +73,7 @@ impl Bytes {
     pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
         let ticket = Ticket::decode(ticket, KIND)?;
         let slot = match fd {
-            Some(fd) => ticket.open_with(fd)?,
+            Some(fd) => ticket.open_with(fd, None)?,
             None => ticket.open()?,
         };
         Ok(Self { slot })

@@ -10,6 +10,9 @@ use crate::os::map::Mapping;
 use crate::os::memfd;
 use crate::shm::heap::{BLOCK_HEADER, BlockRef, LENT};
 
+/// Blocks begin at pages, and have whole ones.
+const PAGE: u64 = 4096;
+
 /// Blocks that came back to their heap without having been lent: which, and how many bytes of each
 /// have pages.
 pub(super) type Returns = Arc<Mutex<Vec<(usize, u64)>>>;
@@ -67,7 +70,9 @@ impl Draft {
 
     /// Gives its pages back to the system.
     fn cool(mut self) {
-        if memfd::discard(self.fd.as_fd(), self.block.offset, self.warm).is_ok() {
+        // The last page as a whole.
+        let pages = self.warm.next_multiple_of(PAGE);
+        if memfd::discard(self.fd.as_fd(), self.block.offset, pages).is_ok() {
             self.warm = 0;
         }
     }

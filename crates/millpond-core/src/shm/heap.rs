@@ -300,16 +300,9 @@ impl Heap {
         Cooling(std::mem::take(&mut self.cooling))
     }
 
-    /// Takes in what has come back since the last call: drafts, and some of what was lent. Each
-    /// block that is found pays for a look at some more, so the cost of an allocation is bounded
-    /// in the long run, and so is the share of blocks that are free and not known to be.
+    /// Takes in what has come back since the last call: drafts, and some of what was lent.
     fn take_back(&mut self, class: usize) {
-        let returned =
-            std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
-        for (index, warm) in returned {
-            self.blocks[index].warm = warm;
-            self.release(index);
-        }
+        self.take_returned();
         let mut looks = LOOKS;
         // The newest first: a stream of short-lived blocks among many that stay.
         while let Some(&newest) = self.handed.last()
@@ -321,6 +314,22 @@ impl Heap {
                 break;
             }
         }
+        self.look_around(looks);
+    }
+
+    fn take_returned(&mut self) {
+        let returned =
+            std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
+        for (index, warm) in returned {
+            self.blocks[index].warm = warm;
+            self.release(index);
+        }
+    }
+
+    /// Looks at so many lent blocks, and takes in those that have come back. Each pays for a look at
+    /// some more, so the cost is bounded in the long run, and so is the share of blocks that are free
+    /// and not known to be. For an owner that takes no blocks: their pages would stay until it does.
+    pub fn look_around(&mut self, mut looks: usize) {
         while looks > 0 && !self.handed.is_empty() {
             looks -= 1;
             if self.next_look >= self.handed.len() {

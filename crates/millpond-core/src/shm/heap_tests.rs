@@ -82,6 +82,23 @@ fn memory_goes_back_beyond_the_warm_limit() {
 }
 
 #[test]
+fn memory_goes_back_without_another_allocation() {
+    let (segment, mut heap) = heap();
+    let blocks: Vec<_> = (0..2000).map(|_| lend(&mut heap, 800_000)).collect();
+    let (kept, returned) = blocks.split_at(10);
+    returned.iter().for_each(|&block| give_back(&heap, block));
+    heap.look_around(64);
+    drop(heap.cooling());
+    let of_kept = kept.len() as u64 * (1 << 20);
+    assert!(pages(&segment) <= WARM_LIMIT + of_kept, "{}", pages(&segment));
+    kept.iter().for_each(|&block| give_back(&heap, block));
+    // As an owner whose next payloads are small.
+    (0..2).for_each(|_| heap.look_around(1));
+    drop(heap.cooling());
+    assert!(pages(&segment) <= WARM_LIMIT, "{}", pages(&segment));
+}
+
+#[test]
 fn a_draft_that_is_dropped_is_taken_out_again() {
     let (_segment, mut heap) = heap();
     let draft = heap.take(70_000).expect("block");

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::os::identity::{self, ProcessId};
 use crate::os::map::Reference;
+use crate::os::memfd;
 use crate::os::record_lock;
 use crate::shm::tables;
 
@@ -168,12 +169,7 @@ fn claim_all() -> bool {
 /// Whether a process lives, as far as the memory can tell in which `near` lies: `None` if it is no
 /// memory that processes are present in, or if its descriptor was closed.
 fn look(who: ProcessId, near: usize) -> Option<bool> {
-    let (fd, file) = {
-        let tables = tables::lock();
-        let holds = |p: &&Present| near.wrapping_sub(p.start) < p.length;
-        let present = tables.present.iter().find(holds)?;
-        (present.fd, present.inode)
-    };
+    let (fd, file, _) = memory_around(near)?;
     // SAFETY: the caller has the memory mapped, with which its owner keeps the descriptor open;
     // if the number is another file's nevertheless, nothing but its inode is asked for.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -181,6 +177,32 @@ fn look(who: ProcessId, near: usize) -> Option<bool> {
         return None;
     }
     record_lock::is_locked(fd, who.byte()).ok()
+}
+
+/// Gives the memory in which `object` lies, which processes are present in, pages for it.
+///
+/// # Errors
+/// The system's, when memory has run out.
+pub(crate) fn reserve<T>(object: &T) -> io::Result<()> {
+    let start = std::ptr::from_ref(object).addr();
+    let Some((fd, file, offset)) = memory_around(start) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    // SAFETY: as in `look`.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    if inode(fd)? != file {
+        return Err(Errno::STALE.into());
+    }
+    memfd::reserve(fd, offset as u64, size_of::<T>() as u64)
+}
+
+/// The memory around an address that processes are present in: its descriptor and file, and where in
+/// that the address is.
+fn memory_around(address: usize) -> Option<(RawFd, Inode, usize)> {
+    let tables = tables::lock();
+    let holds = |p: &&Present| address.wrapping_sub(p.start) < p.length;
+    let present = tables.present.iter().find(holds)?;
+    Some((present.fd, present.inode, address - present.start))
 }
 
 /// Whether a process lives, that has its name in the memory where `near` lies. One that waits to be

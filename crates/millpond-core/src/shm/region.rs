@@ -21,6 +21,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use rustix::fs::{FileType, Stat};
+
 use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
@@ -30,7 +32,7 @@ use crate::shm::tables;
 /// Where the part that users of a region may lay out begins.
 pub const HEADER: usize = 64;
 /// "millpond", and the version of the layouts of everything that lies in regions.
-const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x02");
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x03");
 
 /// The first bytes of every region. All but the counters are written once, before anybody else
 /// knows the region.
@@ -46,6 +48,9 @@ struct Header {
     /// How many bytes the slots of a slab have, whose records follow the header; 0 for memory of one
     /// thing, which has this one.
     slot_size: AtomicU64,
+    /// Which file the [companion](Region::companion) is, so that nothing else is taken for it; 0 if
+    /// there is none.
+    companion: AtomicU64,
     record: SlotRecord,
 }
 
@@ -94,9 +99,14 @@ impl Region {
         Self::new(memfd::create(name, length as u64)?, length, length, 0)
     }
 
-    /// Like [`create`](Self::create), with slots of so many bytes.
-    pub(crate) fn create_slab(name: &str, length: usize, slot: usize) -> io::Result<Arc<Self>> {
-        Self::new(memfd::create(name, length as u64)?, length, length, slot)
+    /// Like [`create`](Self::create), with slots of so many bytes; the first `reserved` have pages.
+    pub(crate) fn create_slab(
+        name: &str,
+        length: usize,
+        reserved: usize,
+        slot: usize,
+    ) -> io::Result<Arc<Self>> {
+        Self::new(memfd::create(name, length as u64)?, length, reserved, slot)
     }
 
     /// Like [`create`](Self::create), but only the header has pages: the others come when they are
@@ -242,11 +252,36 @@ impl Region {
         })
     }
 
+    /// Gives the region a second descriptor, which belongs to what lies here: whoever has the region
+    /// has that, too. Before anybody else knows the region.
+    pub(crate) fn accompany(&self, fd: OwnedFd) -> io::Result<()> {
+        let mark = mark_of(&rustix::fs::fstat(&fd)?);
+        // Relaxed: nobody else knows the region yet.
+        self.header().companion.store(mark, Ordering::Relaxed);
+        self.keep_companion(fd);
+        Ok(())
+    }
+
+    /// Whether this process has the region without the descriptor that belongs to it.
+    pub(crate) fn lacks_companion(&self) -> bool {
+        // Relaxed: written before the ticket was.
+        self.companion().is_none() && self.header().companion.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether a file is the one that belongs to the region.
+    pub(crate) fn is_companion(&self, file: &Stat) -> bool {
+        // Relaxed: as above.
+        FileType::from_raw_mode(file.st_mode) == FileType::Fifo
+            && self.header().companion.load(Ordering::Relaxed) == mark_of(file)
+    }
+
     /// Keeps a descriptor for as long as this process has the region, unless it keeps one already.
     pub(crate) fn keep_companion(&self, fd: OwnedFd) {
         let raw = fd.into_raw_fd();
         // Relaxed: the number stands for itself; what it means is the kernel's.
-        if self.companion.compare_exchange(-1, raw, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        let kept = self.companion.compare_exchange(-1, raw, Ordering::Relaxed, Ordering::Relaxed);
+        // Several tickets of one region may have come with one descriptor: the first keeps it.
+        if kept.is_err_and(|kept| kept != raw) {
             // SAFETY: it was an owned descriptor a moment ago, and nobody else has its number.
             drop(unsafe { OwnedFd::from_raw_fd(raw) });
         }
@@ -304,6 +339,11 @@ impl Drop for Region {
             tables.regions.remove(&self.identity);
         }
     }
+}
+
+/// What tells a file from others, in one word that is not 0.
+fn mark_of(file: &Stat) -> u64 {
+    (file.st_ino ^ file.st_dev.rotate_left(40)) | 1 << 63
 }
 
 fn random() -> io::Result<u64> {

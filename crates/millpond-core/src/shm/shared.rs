@@ -17,9 +17,12 @@ use crate::shm::ticket::{Ticket, TicketError};
 /// All-zero bytes are a valid value, and so are any bytes that another process may have written.
 /// It holds no pointers, everything in it that changes is atomic or guarded by what is, it needs
 /// no drop, and it is aligned to at most 64 bytes.
-pub unsafe trait SharedObject: Sync + 'static {
+pub unsafe trait SharedObject: Sync + Sized + 'static {
     /// Tells objects of this type from others in a ticket.
     const KIND: u32;
+    /// How many bytes of an object have pages from its beginning on. An object that uses those behind
+    /// reserves them.
+    const RESERVED: usize = size_of::<Self>();
 
     /// The object as one that processes can hold, if it is one.
     fn as_holdable(&self) -> Option<&dyn Holdable> {
@@ -50,7 +53,7 @@ impl<T: SharedObject> Shared<T> {
     /// The system's, when descriptors or memory have run out.
     pub fn zeroed() -> io::Result<Self> {
         const { assert!(align_of::<T>() <= 64 && !std::mem::needs_drop::<T>()) };
-        Ok(Self::over(Slot::allocate(size_of::<T>())?))
+        Ok(Self::over(Slot::allocate_partly(size_of::<T>(), T::RESERVED)?))
     }
 
     /// The object in a slot of its length.
@@ -84,7 +87,7 @@ impl<T: SharedObject> Shared<T> {
     pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
         let ticket = Ticket::decode(ticket, T::KIND)?;
         Self::in_slot(match fd {
-            Some(fd) => ticket.open_with(fd)?,
+            Some(fd) => ticket.open_with(fd, None)?,
             None => ticket.open()?,
         })
     }

@@ -7,18 +7,22 @@
 //! that has one of its slots is gone.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::fork::Owner;
+use crate::os::memfd;
 use crate::shm::region::{HEADER, Region, first_slot};
 use crate::shm::{tables, ticket};
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
 const SIZES: [usize; 3] = [256, 4096, 32 << 10];
 /// How large the slabs for them are.
-const SLABS: [usize; 3] = [64 << 10, 256 << 10, 512 << 10];
+const SLABS: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
+/// Slots of this size and more get pages as they are given out.
+const LAZY: usize = 32 << 10;
 
 /// A slab that this process allocates from.
 #[derive(Debug)]
@@ -27,8 +31,8 @@ pub(crate) struct Slab {
     size: usize,
     /// The offset of the first slot that was never given out.
     next: usize,
-    /// Slots that came back.
-    free: Vec<usize>,
+    /// Slots that came back, and how many bytes of each have pages.
+    free: Vec<(usize, usize)>,
 }
 
 /// A piece of a region.
@@ -37,6 +41,8 @@ pub struct Slot {
     region: Arc<Region>,
     offset: usize,
     length: usize,
+    /// So many bytes of it have pages, as far as this process knows.
+    reserved: usize,
     /// Who may give the slot back, and at which count of forks it was made.
     origin: Option<(Owner, u64)>,
     has_left: AtomicBool,
@@ -48,7 +54,16 @@ impl Slot {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn allocate(length: usize) -> io::Result<Self> {
-        Self::allocate_from(length, Region::create)
+        Self::allocate_partly(length, length)
+    }
+
+    /// Like [`allocate`](Self::allocate), but only the first `reserved` bytes are sure to have pages:
+    /// who uses the others reserves them.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn allocate_partly(length: usize, reserved: usize) -> io::Result<Self> {
+        Self::allocate_from(length, reserved, Region::create)
     }
 
     /// Like [`allocate`](Self::allocate), but what needs a region of its own gets pages as they are
@@ -57,31 +72,40 @@ impl Slot {
     /// # Errors
     /// The system's, when descriptors or address space have run out.
     pub fn allocate_sparse(length: usize) -> io::Result<Self> {
-        Self::allocate_from(length, Region::create_sparse)
+        Self::allocate_from(length, length, Region::create_sparse)
     }
 
     fn allocate_from(
         length: usize,
+        reserved: usize,
         create: impl FnOnce(&str, usize) -> io::Result<Arc<Region>>,
     ) -> io::Result<Self> {
         match SIZES.into_iter().zip(SLABS).find(|&(size, _)| length <= size) {
-            Some((size, slab)) => Self::from_slab(length, size, slab),
+            Some((size, slab)) => {
+                let mut slot = Self::from_slab(length, size, slab)?;
+                if slot.reserved < reserved {
+                    memfd::reserve(slot.region.as_fd(), slot.offset as u64, reserved as u64)?;
+                    slot.reserved = reserved;
+                }
+                Ok(slot)
+            }
             None => {
                 // Who needs much is the one to look whether something can go.
                 ticket::let_go_of_arrived();
                 let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
-                Ok(Self::new(create("millpond", whole)?, HEADER, length))
+                Ok(Self::new(create("millpond", whole)?, HEADER, length, length))
             }
         }
     }
 
     fn from_slab(length: usize, size: usize, slab_length: usize) -> io::Result<Self> {
-        if let Some((region, offset)) = take(&mut tables::lock().slabs, size) {
-            return Ok(Self::new(region, offset, length));
+        if let Some((region, offset, reserved)) = take(&mut tables::lock().slabs, size) {
+            return Ok(Self::new(region, offset, length, reserved));
         }
         // Creating a region locks the tables.
-        let region = Region::create_slab("millpond-slab", slab_length, size)?;
         let first = first_slot(size, slab_length).ok_or(io::ErrorKind::InvalidInput)?;
+        let reserved = if size >= LAZY { first } else { slab_length };
+        let region = Region::create_slab("millpond-slab", slab_length, reserved, size)?;
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
         let full = match tables.slabs.iter().position(|slab| slab.size == size) {
@@ -94,12 +118,12 @@ impl Slot {
         };
         drop(tables);
         drop(full);
-        Ok(Self::new(region, first, length))
+        Ok(Self::new(region, first, length, fresh(size)))
     }
 
-    fn new(region: Arc<Region>, offset: usize, length: usize) -> Self {
+    fn new(region: Arc<Region>, offset: usize, length: usize, reserved: usize) -> Self {
         let origin = Some((Owner::current(), tables::forks()));
-        Self { region, offset, length, origin, has_left: AtomicBool::new(false) }
+        Self { region, offset, length, reserved, origin, has_left: AtomicBool::new(false) }
     }
 
     /// The slot at `offset` of a region that a ticket led to; `None` if it does not lie in it.
@@ -111,6 +135,7 @@ impl Slot {
             region,
             offset,
             length,
+            reserved: length,
             origin: None,
             has_left: AtomicBool::new(true),
         })
@@ -164,16 +189,22 @@ impl Slot {
     }
 }
 
-fn take(slabs: &mut [Slab], size: usize) -> Option<(Arc<Region>, usize)> {
+/// A slot: where it lies, and how many bytes of it have pages.
+fn take(slabs: &mut [Slab], size: usize) -> Option<(Arc<Region>, usize, usize)> {
     let slab = slabs.iter_mut().find(|slab| slab.size == size)?;
-    let offset = slab.free.pop().or_else(|| {
+    let (offset, reserved) = slab.free.pop().or_else(|| {
         let offset = slab.next;
         (offset + size <= slab.region.length()).then(|| {
             slab.next += size;
-            offset
+            (offset, fresh(size))
         })
     })?;
-    Some((Arc::clone(&slab.region), offset))
+    Some((Arc::clone(&slab.region), offset, reserved))
+}
+
+/// How many bytes of a slot of this size have pages before it is given out first.
+fn fresh(size: usize) -> usize {
+    if size >= LAZY { 0 } else { size }
 }
 
 impl Drop for Slot {
@@ -190,10 +221,12 @@ impl Drop for Slot {
         }
         let same = |slab: &&mut Slab| Arc::ptr_eq(&slab.region, &self.region);
         if let Some(slab) = tables.slabs.iter_mut().find(same) {
+            // What lies behind has no pages: an object that reserves those is known to others.
+            //
             // SAFETY: the slot lies within the mapping, no other process knows it, and this one
             // is done with it.
-            unsafe { self.region.start().add(self.offset).write_bytes(0, slab.size) };
-            slab.free.push(self.offset);
+            unsafe { self.region.start().add(self.offset).write_bytes(0, self.reserved) };
+            slab.free.push((self.offset, self.reserved));
         }
     }
 }

@@ -1,17 +1,19 @@
 //! A ticket: how a process that has not inherited a region finds it.
 //!
-//! A ticket names the region, and a process and the number of a descriptor there behind which it
-//! lies. Who gets the ticket uses the region that it has mapped already, or opens
-//! `/proc/PID/fd/N`, which the kernel allows to processes of the same user, and checks that this
-//! is the region that was meant. So a handle travels as plain bytes, by any way. Its sender keeps
-//! the region until the ticket was used, or until the sender itself ends.
+//! A ticket names the region, and a process and the numbers of the descriptors there behind which
+//! it lies: that of its memory and, if it has one, that of its companion. Who gets the ticket uses
+//! the region that it has mapped already, or opens `/proc/PID/fd/N`, which the kernel allows to
+//! processes of the same user, and checks that this is the region that was meant. So a handle
+//! travels as plain bytes, by any way. Its sender keeps the region until the ticket was used, which
+//! it is when all of its descriptors are here, or until the sender itself ends.
 //!
 //! A damaged ticket must not lead into the midst of something else, where a lock might be taken
 //! that lies across the data of another: the [region](crate::shm::region) says what lies where. And
 //! so that damage is told from a sender that is gone, a ticket has a check of 48 bits, in the high
 //! 16 bits of those three words that name places in memory, which has no more than 2⁴⁷ bytes.
 //!
-//! A ticket can also come with the descriptor itself, where processes are started.
+//! A ticket can also come with the descriptors themselves: where processes are started, and in
+//! messages that carry them (`attachments.rs`).
 
 use std::fmt;
 use std::io;
@@ -34,6 +36,8 @@ pub struct Ticket {
     /// Whose descriptor it is.
     process: u64,
     fd: u32,
+    /// That of what accompanies the region, or [`NONE`].
+    companion: u32,
     /// What lies there, so that a lock is not taken for a queue.
     kind: u32,
     offset: u64,
@@ -45,10 +49,15 @@ pub struct Ticket {
 
 /// In the word of the descriptor, whose numbers have 31 bits: the ticket is awaited.
 const AWAITED: u32 = 1 << 31;
+/// Stands for the number of a descriptor where there is none.
+const NONE: u32 = u32::MAX;
+/// How many words an encoded ticket has, and which of them have parts of the check.
+const WORDS: usize = 7;
+const CHECKED: usize = 4;
 /// Where the part of the check begins in a word that names a place.
 const CHECK_SHIFT: u32 = 48;
 /// How many bytes an encoded ticket has.
-pub const LENGTH: usize = 48;
+pub const LENGTH: usize = 8 * WORDS;
 
 /// Why a ticket does not lead anywhere.
 #[derive(Debug)]
@@ -126,6 +135,7 @@ impl Ticket {
             identity: region.identity(),
             process: ProcessId::current().raw(),
             fd: region.as_fd().as_raw_fd().cast_unsigned(),
+            companion: region.companion().map_or(NONE, |fd| fd.as_raw_fd().cast_unsigned()),
             kind,
             offset: slot.offset() as u64,
             length: slot.length() as u64,
@@ -140,9 +150,10 @@ impl Ticket {
         let mut bytes = [0; LENGTH];
         let fd = self.fd | if self.awaited { AWAITED } else { 0 };
         let low = u64::from(fd) << 32 | u64::from(self.kind);
-        let mut words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
+        let Self { identity, process, companion, offset, length, mapped, .. } = *self;
+        let mut words = [identity, process, low, companion.into(), offset, length, mapped];
         let check = check(&words);
-        for (word, part) in words[3..].iter_mut().zip(check) {
+        for (word, part) in words[CHECKED..].iter_mut().zip(check) {
             *word |= part << CHECK_SHIFT;
         }
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -165,20 +176,41 @@ impl Ticket {
     pub(crate) fn decode_any(bytes: &[u8]) -> Result<Self, TicketError> {
         let bytes: &[u8; LENGTH] = bytes.try_into().map_err(|_| TicketError::Damaged)?;
         let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[8 * n + i]));
-        let mut words: [u64; 6] = std::array::from_fn(word);
+        let mut words: [u64; WORDS] = std::array::from_fn(word);
         let mut parts = [0; 3];
-        for (word, part) in words[3..].iter_mut().zip(&mut parts) {
+        for (word, part) in words[CHECKED..].iter_mut().zip(&mut parts) {
             *part = *word >> CHECK_SHIFT;
             *word &= (1 << CHECK_SHIFT) - 1;
         }
-        let [identity, process, low, offset, length, mapped] = words;
+        let [identity, process, low, companion, offset, length, mapped] = words;
         // The low half, then the high one.
         let (kind, fd) = (low as u32, (low >> 32) as u32);
         if parts != check(&words) {
             return Err(TicketError::Damaged);
         }
+        let companion = u32::try_from(companion).map_err(|_| TicketError::Damaged)?;
         let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
-        Ok(Self { identity, process, fd, kind, offset, length, mapped, awaited })
+        Ok(Self { identity, process, fd, companion, kind, offset, length, mapped, awaited })
+    }
+
+    /// What lies there.
+    pub(crate) fn kind(&self) -> u32 {
+        self.kind
+    }
+
+    /// The identity of its region.
+    pub(crate) fn region(&self) -> u64 {
+        self.identity
+    }
+
+    /// Whether a second descriptor belongs to its region.
+    pub(crate) fn has_companion(&self) -> bool {
+        self.companion != NONE
+    }
+
+    /// Its region, if this process has that.
+    pub(crate) fn known(&self) -> Option<Arc<Region>> {
+        Region::known(self.identity)
     }
 
     /// What the ticket names, from where this process has it or else from its sender.
@@ -188,8 +220,15 @@ impl Ticket {
     pub fn open(&self) -> Result<Slot, TicketError> {
         let region = match Region::known(self.identity) {
             Some(known) => known,
-            None => self.attach(self.reopen()?)?,
+            None => {
+                let memory = self.reopen(self.fd, |memory| memory.kind() == FileType::RegularFile);
+                self.attach(memory?)?
+            }
         };
+        if region.lacks_companion() {
+            let companion = self.reopen(self.companion, |fifo| region.is_companion(fifo.stat()));
+            region.keep_companion(companion?);
+        }
         if self.awaited {
             region.note_used();
         }
@@ -205,23 +244,33 @@ impl Ticket {
         Ok((ticket.kind, ticket.open()?))
     }
 
-    /// What the ticket names, behind a descriptor that this process was given. Several tickets of
-    /// one region may have come with the same descriptor: the first keeps it.
+    /// What the ticket names, behind descriptors that this process was given: that of the memory,
+    /// and that of what accompanies it, if anything does. Several tickets of one region may have
+    /// come with the same descriptors: the first keeps them.
     ///
     /// # Errors
     /// [`TicketError`].
-    pub fn open_with(&self, fd: OwnedFd) -> Result<Slot, TicketError> {
-        match Region::known(self.identity) {
+    pub fn open_with(&self, fd: OwnedFd, companion: Option<OwnedFd>) -> Result<Slot, TicketError> {
+        let region = match Region::known(self.identity) {
             Some(known) => {
                 let is_its_own = known.as_fd().as_raw_fd() == fd.as_raw_fd();
                 if is_its_own || known.presence().hangs_on_descriptors() {
                     // Closing it would close the region's, or end the presence of this process.
                     let _ = fd.into_raw_fd();
                 }
-                self.slot(known)
+                known
             }
-            None => self.slot(self.attach(fd)?),
+            None => self.attach(fd)?,
+        };
+        if let Some(companion) = companion {
+            if !region.is_companion(&rustix::fs::fstat(&companion).map_err(io::Error::from)?) {
+                return Err(TicketError::Damaged);
+            }
+            region.keep_companion(companion);
+        } else if region.lacks_companion() {
+            return Err(TicketError::Damaged);
         }
+        self.slot(region)
     }
 
     fn attach(&self, fd: OwnedFd) -> Result<Arc<Region>, TicketError> {
@@ -246,17 +295,22 @@ impl Ticket {
         TicketError::SenderGone { pid }
     }
 
-    fn reopen(&self) -> Result<OwnedFd, TicketError> {
+    /// What the sender has behind a descriptor, if it `is_it`.
+    fn reopen(
+        &self,
+        number: u32,
+        is_it: impl FnOnce(&Foreign) -> bool,
+    ) -> Result<OwnedFd, TicketError> {
         let sender = ProcessId::from_raw(self.process).ok_or(TicketError::Damaged)?;
         let gone = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => self.sender_gone(),
             _ => TicketError::System(error),
         };
-        let memory = Foreign::of_process(sender.pid(), self.fd).map_err(gone)?;
-        if memory.kind() != FileType::RegularFile {
+        let file = Foreign::of_process(sender.pid(), number).map_err(gone)?;
+        if !is_it(&file) {
             return Err(self.sender_gone());
         }
-        memory.open().map_err(TicketError::System)
+        file.open().map_err(TicketError::System)
     }
 }
 
@@ -291,7 +345,7 @@ pub fn wait_for_arrivals(deadline: Instant) -> bool {
 }
 
 /// The three parts of the check of a ticket's words, each bit of which depends on all of them.
-fn check(words: &[u64; 6]) -> [u64; 3] {
+fn check(words: &[u64; WORDS]) -> [u64; 3] {
     let mixed = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |mixed, word| {
         let mixed = (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 32
@@ -324,7 +378,7 @@ mod tests {
         unsafe { slot.start().write(42) };
         let ticket = Ticket::new(&slot, KIND);
         // As in a process that does not know the region.
-        let fd = ticket.reopen().expect("procfs");
+        let fd = ticket.reopen(ticket.fd, |_| true).expect("procfs");
         let region = Region::attach(fd, ticket.identity, slot.region().length()).expect("region");
         // SAFETY: the slot's place in the second mapping.
         assert_eq!(unsafe { region.start().add(slot.offset()).read() }, 42);

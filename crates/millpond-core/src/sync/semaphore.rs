@@ -33,12 +33,13 @@
 //! with a deadline waits for the guard until then, and who only tries, for a grace; `try_at_once` and
 //! `release_at_once` do not wait for it at all, and so are for callers who hold what others need.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::presence::lives;
+use crate::shm::presence::{lives, reserve};
 use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::outcome::{After, LastLook, Misuse, Patience};
@@ -85,7 +86,11 @@ pub struct Semaphore {
     holders: [Holder; HOLDERS],
 }
 
-const _: () = assert!(fits::<Semaphore>(4096));
+const _: () = assert!(fits::<Semaphore>(32 << 10));
+
+/// How many bytes of a semaphore have pages from the beginning, and how many places are in those.
+const FIRST_PAGE: usize = if size_of::<Semaphore>() < 4096 { size_of::<Semaphore>() } else { 4096 };
+const AT_FIRST: usize = (FIRST_PAGE - offset_of!(Semaphore, holders)) / size_of::<Holder>();
 
 impl Default for Semaphore {
     fn default() -> Self {
@@ -108,6 +113,7 @@ impl Default for Semaphore {
 // SAFETY: everything is atomic, and any bits are some state of it.
 unsafe impl SharedObject for Semaphore {
     const KIND: u32 = u32::from_le_bytes(*b"sema");
+    const RESERVED: usize = FIRST_PAGE;
 
     fn as_holdable(&self) -> Option<&dyn Holdable> {
         Some(self)
@@ -349,6 +355,11 @@ impl Semaphore {
         let free = |h: &&Holder| h.count.load(Ordering::Relaxed) == 0;
         self.place_of(me).or_else(|| known.iter().find(free)).or_else(|| {
             let fresh = self.holders.get(known.len())?;
+            if known.len() == AT_FIRST {
+                // Without memory for more places it is counted with the others.
+                reserve(self).ok()?;
+            }
+            fresh.count.store(0, Ordering::Relaxed);
             self.places.store(known.len() as u32 + 1, Ordering::Relaxed);
             Some(fresh)
         })
@@ -586,10 +597,10 @@ mod tests {
     }
 
     #[test]
-    fn as_many_holders_as_there_are_places_come_back_and_more_are_counted_together() {
+    fn permits_of_any_number_of_holders_come_back() {
         // One is the favourite.
-        let places = HOLDERS + 1;
-        for crowd in [1, 13, 14, places, places + 1] {
+        let at_first = AT_FIRST + 1;
+        for crowd in [1, 2, at_first, at_first + 1, 300] {
             let (semaphore, ready) = (semaphore(300, 300), semaphore(0, MOST_PERMITS));
             let holders: Vec<_> = (0..crowd)
                 .map(|_| {
@@ -604,8 +615,32 @@ mod tests {
             assert_eq!(semaphore.value(), 300 - crowd as u32);
             holders.iter().for_each(Child::kill);
             semaphore.give_back();
-            assert_eq!(semaphore.value(), 300 - crowd.saturating_sub(places) as u32);
+            assert_eq!(semaphore.value(), 300);
         }
+    }
+
+    #[test]
+    fn more_holders_than_there_are_places_are_counted_together() {
+        let semaphore = semaphore(3000, 3000);
+        let dead = Child::run(|| assert!(semaphore.try_acquire()));
+        dead.join();
+        let gone = semaphore.favourite.load(Ordering::Relaxed);
+        // As if so many others had come, one after the other.
+        let guard = semaphore.enter(ProcessId::current());
+        for _ in 0..HOLDERS {
+            let place = semaphore.place_for(ProcessId::current()).expect("a place");
+            place.who.store(gone, Ordering::Relaxed);
+            add(&place.count, 1);
+        }
+        assert!(semaphore.place_for(ProcessId::current()).is_none());
+        guard.settle(guard.held, false);
+        drop(guard);
+        assert!(semaphore.try_acquire(), "it does without a place");
+        assert_eq!(semaphore.value(), 3000 - HOLDERS as u32 - 2);
+        assert!(semaphore.give_back());
+        assert_eq!(semaphore.value(), 2999, "what is left is this process'");
+        semaphore.release().expect("held");
+        assert_eq!(semaphore.value(), 3000);
     }
 
     #[test]

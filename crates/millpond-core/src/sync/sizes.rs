@@ -1,7 +1,7 @@
 //! How much room the tables of primitives have, in one place so that models can have small ones.
 
 /// How many processes a semaphore knows as holders, beside its favourite.
-pub(crate) const HOLDERS: usize = 252;
+pub(crate) const HOLDERS: usize = 2044;
 
 /// How many waiters a condition tells apart.
 pub const RECORDS: usize = 250;

@@ -1,4 +1,4 @@
-//! Heads of frames, messages of zygotes, packets of pipes, payloads, tickets.
+//! Heads of frames, messages of zygotes, packets of pipes, payloads, tickets, notes of attachments.
 
 use std::hint::black_box;
 
@@ -108,4 +108,16 @@ pub(super) fn tickets() -> Vec<Vec<u8>> {
     let mut bytes = Ticket::new(&slot, KIND).encode().to_vec();
     bytes[0] &= 0xfe;
     vec![bytes]
+}
+
+/// Undamaged tickets in it lead to regions of this process alone.
+pub(super) fn note(input: &[u8]) {
+    black_box(fuzzing::note(input));
+}
+
+pub(super) fn notes() -> Vec<Vec<u8>> {
+    let slot = Slot::allocate(100).expect("memory");
+    let ticket = Ticket::new(&slot, KIND).encode();
+    let header = [[0; 8], 2_u64.to_le_bytes()].concat();
+    vec![[&header[..], &ticket, &ticket].concat(), header]
 }

@@ -6,9 +6,11 @@ use crate::os::identity::ProcessId;
 ///
 /// # Safety
 /// None in models, whose atomics are no bytes.
-pub unsafe trait SharedObject: Sync + 'static {
+pub unsafe trait SharedObject: Sync + Sized + 'static {
     /// Tells objects of this type from others.
     const KIND: u32;
+    /// How many bytes have pages; all have in models.
+    const RESERVED: usize = size_of::<Self>();
 
     /// The object as one that processes can hold, if it is one.
     fn as_holdable(&self) -> Option<&dyn Holdable> {

@@ -23,8 +23,8 @@ use crate::init;
 use crate::process::identity::Identity;
 use crate::ticket::{self, Kept};
 
-/// Descriptors that this process has for each worker: its memory and its pidfd.
-const DESCRIPTORS_EACH: usize = 2;
+/// Descriptors that this process has for each worker: its memory, its pidfd, a socket.
+const DESCRIPTORS_EACH: usize = 3;
 /// Descriptors for the rest of the pool and of the program.
 const DESCRIPTORS_ELSEWHERE: usize = 32;
 /// The kernel gives no more pids than this.
@@ -227,7 +227,7 @@ fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
     let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MOST_PIDS);
     if processes > most {
         return invalid(format!(
-            "a pool of {processes} processes is too large: with two open files for each, the \
+            "a pool of {processes} processes is too large: with three open files for each, the \
              limit of {limit} open files allows {most}; ask for fewer, or raise the limit \
              (`ulimit -n`)"
         ));

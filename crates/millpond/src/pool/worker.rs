@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::process;
-use std::time::{Duration, Instant};
 
+use millpond_core::channel::attachments::Attachments;
 use millpond_core::os::fork;
 use millpond_core::pool::payload::Parts;
-use millpond_core::pool::task::HANDLES;
 use millpond_core::pool::worker::{Assignment, Next, Worker};
-use millpond_core::shm::ticket::wait_for_arrivals;
 
 use super::briefing::Briefing;
 use super::frame::{self, Frames};
@@ -20,8 +18,6 @@ use crate::init::NOT_RUN;
 use crate::panic;
 use crate::ticket;
 
-/// How long a worker that is to leave waits for the pool to open what its results name.
-const FOR_ARRIVALS: Duration = Duration::from_secs(1);
 /// A buffer for results that has grown beyond this is not kept.
 const WORTH_KEEPING: usize = 1 << 20;
 
@@ -50,30 +46,22 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
     }
     ticket::note_arrivals(worker.arrivals());
     let mut result = Vec::new();
-    // What handles in results lead to is this process's to keep until the pool has it.
-    let mut sent_handles = false;
     let mut next = worker.ready().and_then(|()| worker.next_task());
     loop {
         match next {
             Ok(Next::Task(task)) => {
-                let (status, tickets) =
+                let (status, attachments) =
                     ticket::collecting(|| perform(&worker, &task, briefing, &mut result));
                 // Its arguments may lie in memory that the pool wants back.
                 drop(task);
-                sent_handles |= !tickets.is_empty();
-                finish(&mut worker, status, &result, &tickets);
+                finish(&mut worker, status, &result, &attachments);
                 result.clear();
                 if result.capacity() > WORTH_KEEPING {
                     result = Vec::new();
                 }
             }
             Ok(Next::Interrupted) => {}
-            Ok(Next::Leave) => {
-                if sent_handles {
-                    wait_for_arrivals(Instant::now() + FOR_ARRIVALS);
-                }
-                process::exit(0)
-            }
+            Ok(Next::Leave) => process::exit(0),
             Err(error) => {
                 eprintln!("millpond: this worker cannot go on: {error}");
                 process::exit(NOT_RUN);
@@ -162,13 +150,8 @@ fn encoded(what: What) -> Vec<u8> {
     bytes
 }
 
-fn finish(worker: &mut Worker, status: u8, result: &Vec<u8>, tickets: &Vec<u8>) {
-    let finished = if tickets.is_empty() {
-        worker.finish(status, Parts(&[result]))
-    } else {
-        worker.finish(status | HANDLES, Parts(&[result, tickets]))
-    };
-    let Err(error) = finished else {
+fn finish(worker: &mut Worker, status: u8, result: &Vec<u8>, attachments: &Attachments) {
+    let Err(error) = worker.finish_with(status, Parts(&[result]), attachments) else {
         return;
     };
     let failure = encoded(What::Io(error.to_string()));

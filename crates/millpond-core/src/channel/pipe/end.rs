@@ -12,6 +12,8 @@ use super::mappings::Mappings;
 use super::outgoing::{LARGEST_PACKET, Outgoing};
 use super::packet::PREFIX;
 use super::rings::{MaybeAttached, Rings};
+use crate::channel::attachments::Attachments;
+use crate::os::bundle::is_too_many;
 use crate::os::refused::error_of;
 use crate::pool::payload::Parts;
 
@@ -48,13 +50,14 @@ pub struct End {
     pub(super) attached: MaybeAttached,
 }
 
-/// A packet in the caller's buffer, and the descriptor that came with it. It is to be
+/// A packet in the caller's buffer, and the descriptors that came with it. It is to be
 /// [opened](End::open) with that buffer.
 #[derive(Debug)]
 pub struct Arrival {
     /// Where in the buffer the packet is.
     pub(super) place: Range<usize>,
     pub(super) fd: Option<OwnedFd>,
+    pub(super) bundle: Option<OwnedFd>,
 }
 
 impl End {
@@ -121,6 +124,23 @@ impl End {
     /// large one.
     pub fn prepare(&self, kind: u8, parts: Parts<'_>) -> io::Result<Outgoing<'_>> {
         Outgoing::new(&self.blocks, self.buffer_size, kind, parts)
+    }
+
+    /// As [`prepare`](Self::prepare), with what the handles in the message lead to: that is the
+    /// receiver's from when it is sent, and this process may end.
+    ///
+    /// # Errors
+    /// As there; `None` instead of a message if too many descriptors are in sockets now.
+    pub fn prepare_with(
+        &self,
+        kind: u8,
+        parts: Parts<'_>,
+        attachments: &Attachments,
+    ) -> io::Result<Option<Outgoing<'_>>> {
+        match Outgoing::with(&self.blocks, self.buffer_size, kind, parts, attachments) {
+            Err(error) if is_too_many(&error) => Ok(None),
+            prepared => prepared.map(Some),
+        }
     }
 
     /// Makes a small message of one part ready, which was written where it is sent from: behind

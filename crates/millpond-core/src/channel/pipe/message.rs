@@ -14,7 +14,7 @@ pub enum Message<'a> {
         /// The payload.
         bytes: &'a [u8],
     },
-    /// A large one, in shared memory.
+    /// A large one, in shared memory, or one with handles.
     Lent {
         /// The mark that the sender gave it.
         kind: u8,

@@ -1,10 +1,11 @@
 //! A message on its way out.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::blocks::{Block, Blocks, MOST, MOST_BYTES};
-use super::packet::{HEADER, REFERENCE, inline_header, reference};
+use super::packet::{HEADER, REFERENCE, add_note, inline_header, reference};
+use crate::channel::attachments::Attachments;
 use crate::crash::crash_point;
 use crate::pool::payload::Parts;
 
@@ -23,6 +24,8 @@ pub struct Outgoing<'a> {
     pub(super) packet: Vec<u8>,
     pub(super) padding: usize,
     block: Option<Block>,
+    /// What its handles lead to.
+    bundle: Option<OwnedFd>,
     home: &'a Blocks,
     sent: bool,
 }
@@ -40,7 +43,7 @@ impl<'a> Outgoing<'a> {
             let mut packet = vec![0; HEADER + length];
             packet[..HEADER].copy_from_slice(&inline_header(kind, parts.count()));
             parts.encode(&mut packet[HEADER..]);
-            return Ok(Self { packet, padding: 0, block: None, home, sent: false });
+            return Ok(Self { packet, padding: 0, block: None, bundle: None, home, sent: false });
         }
         let mut block = home.take(length)?;
         crash_point!("pipe: block is taken");
@@ -49,18 +52,42 @@ impl<'a> Outgoing<'a> {
         block.lend();
         let packet = reference(kind, parts.count(), length as u64).to_vec();
         let padding = padding(buffer_size, length);
-        Ok(Self { packet, padding, block: Some(block), home, sent: false })
+        Ok(Self { packet, padding, block: Some(block), bundle: None, home, sent: false })
+    }
+
+    /// The same, with what the handles in it lead to.
+    pub(super) fn with(
+        home: &'a Blocks,
+        buffer_size: usize,
+        kind: u8,
+        parts: Parts<'_>,
+        attachments: &Attachments,
+    ) -> io::Result<Self> {
+        let bundle = attachments.pack()?;
+        let note = attachments.note(0);
+        let mut parts = parts.0.to_vec();
+        parts.push(&note);
+        let mut message = Self::new(home, buffer_size, kind, Parts(&parts))?;
+        add_note(&mut message.packet);
+        message.bundle = Some(bundle);
+        Ok(message)
     }
 
     /// A message of one part that is in its packet already, behind room for the header.
     pub(super) fn in_packet(home: &'a Blocks, kind: u8, mut packet: Vec<u8>) -> Self {
         assert!((HEADER..=LARGEST_PACKET).contains(&packet.len()), "{} bytes", packet.len());
         packet[..HEADER].copy_from_slice(&inline_header(kind, 1));
-        Self { packet, padding: 0, block: None, home, sent: false }
+        Self { packet, padding: 0, block: None, bundle: None, home, sent: false }
     }
 
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.block.as_ref().map(Block::fd)
+    /// The descriptors that go with the packet: of the block, then of the bundle.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let block = self.block.as_ref().map(Block::fd);
+        block.into_iter().chain(self.bundle.as_ref().map(AsFd::as_fd))
+    }
+
+    pub(super) fn has_fds(&self) -> bool {
+        self.block.is_some() || self.bundle.is_some()
     }
 
     pub(super) fn is_sent(&self) -> bool {

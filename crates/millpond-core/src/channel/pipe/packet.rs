@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! 0     1       2          4               8
-//! │ tag │ kind  │ 0        │ parts         │ payload                        tag = INLINE
-//! │ tag │ kind  │ 0        │ parts         │ length (8)  │ padding          tag = BLOCK
+//! │ tag │ kind  │ note, 0  │ parts         │ payload                        tag = INLINE
+//! │ tag │ kind  │ note, 0  │ parts         │ length (8)  │ padding          tag = BLOCK
 //! │ tag │ side  │ 0        │ number        │                                tag = BELL
 //! │ tag │ side  │ 0        │ number        │ one of the first two           tag = NUMBERED
 //! ```
 //!
 //! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the payload
-//! has, one at least. The padding of a block's packet has no meaning but its size: it makes the kernel count a
+//! has, one at least; *note* is 1 if the last of those is the note of a [bundle], else 0. The padding
+//! of a block's packet has no meaning but its size: it makes the kernel count a
 //! large message as such. Bells and numbered packets come from who has rings beside the socket;
 //! *side* is which end that is. See README.md.
+//!
+//! [bundle]: crate::channel::attachments
 
 use std::fmt;
 
@@ -19,6 +22,9 @@ use std::fmt;
 pub const HEADER: usize = 8;
 /// Bytes of a packet that names a block, without its padding.
 pub const REFERENCE: usize = 16;
+
+/// Where a packet says that it has a note.
+const NOTE_AT: usize = 2;
 
 const INLINE: u8 = 0xa1;
 const BLOCK: u8 = 0xa2;
@@ -83,6 +89,8 @@ pub enum Packet<'a> {
     Inline {
         /// The binding's mark.
         kind: u8,
+        /// Whether the last part is a note.
+        has_note: bool,
         /// How many parts the payload has.
         parts: u32,
         /// The payload.
@@ -92,6 +100,8 @@ pub enum Packet<'a> {
     Block {
         /// The binding's mark.
         kind: u8,
+        /// Whether the last part is a note.
+        has_note: bool,
         /// How many parts the payload has.
         parts: u32,
         /// The payload's length in bytes.
@@ -126,6 +136,11 @@ pub fn reference(kind: u8, parts: u32, length: u64) -> [u8; REFERENCE] {
     bytes
 }
 
+/// Says in a packet of either kind that its last part is a note.
+pub(super) fn add_note(packet: &mut [u8]) {
+    packet[NOTE_AT] = 1;
+}
+
 fn header(tag: u8, kind: u8, parts: u32) -> [u8; HEADER] {
     let [a, b, c, d] = parts.to_le_bytes();
     [tag, kind, 0, 0, a, b, c, d]
@@ -141,21 +156,23 @@ fn header(tag: u8, kind: u8, parts: u32) -> [u8; HEADER] {
 /// use millpond_core::channel::pipe::packet::{Packet, inline_header, parse};
 ///
 /// let packet = [&inline_header(7, 1)[..], b"hello"].concat();
-/// assert_eq!(parse(&packet), Ok(Packet::Inline { kind: 7, parts: 1, bytes: b"hello" }));
+/// let (kind, has_note, parts) = (7, false, 1);
+/// assert_eq!(parse(&packet), Ok(Packet::Inline { kind, has_note, parts, bytes: b"hello" }));
 /// assert!(parse(b"hello").is_err());
 /// ```
 pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
     let (header, rest) = packet.split_first_chunk::<HEADER>().ok_or(Damaged)?;
-    let [tag, kind, 0, 0, parts @ ..] = *header else { return Err(Damaged) };
+    let [tag, kind, note @ 0..=1, 0, parts @ ..] = *header else { return Err(Damaged) };
+    let has_note = note == 1;
     let parts = u32::from_le_bytes(parts);
     if parts == 0 {
         return Err(Damaged);
     }
     match tag {
-        INLINE => Ok(Packet::Inline { kind, parts, bytes: rest }),
+        INLINE => Ok(Packet::Inline { kind, has_note, parts, bytes: rest }),
         BLOCK => {
             let length = rest.first_chunk().ok_or(Damaged)?;
-            Ok(Packet::Block { kind, parts, length: u64::from_le_bytes(*length) })
+            Ok(Packet::Block { kind, has_note, parts, length: u64::from_le_bytes(*length) })
         }
         _ => Err(Damaged),
     }
@@ -167,8 +184,11 @@ mod tests {
 
     #[test]
     fn a_reference_is_understood_with_and_without_padding() {
-        let expected = Packet::Block { kind: 3, parts: 2, length: 1 << 40 };
-        let packet = reference(3, 2, 1 << 40);
+        let mut expected = Packet::Block { kind: 3, has_note: false, parts: 2, length: 1 << 40 };
+        let mut packet = reference(3, 2, 1 << 40);
+        assert_eq!(parse(&packet), Ok(expected));
+        add_note(&mut packet);
+        expected = Packet::Block { kind: 3, has_note: true, parts: 2, length: 1 << 40 };
         assert_eq!(parse(&packet), Ok(expected));
         assert_eq!(parse(&[&packet[..], &[0; 1000]].concat()), Ok(expected));
     }
@@ -180,7 +200,9 @@ mod tests {
         assert_eq!(parse(&[0; 16]), Err(Damaged));
         assert_eq!(parse(&inline_header(0, 0)), Err(Damaged));
         let mut odd = inline_header(0, 1);
-        odd[2] = 1;
+        odd[2] = 2;
+        assert_eq!(parse(&odd), Err(Damaged));
+        odd[2..4].copy_from_slice(&[0, 1]);
         assert_eq!(parse(&odd), Err(Damaged));
     }
 }

@@ -217,7 +217,7 @@ impl End {
                     if !is_copied {
                         return Err(ReceiveError::Damaged);
                     }
-                    break Arrival { place: 0..place.length, fd: None };
+                    break Arrival { place: 0..place.length, fd: None, bundle: None };
                 }
                 Some(Record::Packet(number, place)) => {
                     if lane.doorbell().is_heard(number) {
@@ -309,15 +309,27 @@ impl End {
         arrival: Arrival,
         buffer: &'b [u8],
     ) -> Result<Message<'b>, ReceiveError> {
-        match parse(buffer.get(arrival.place).unwrap_or_default())? {
-            Packet::Inline { kind, parts, bytes } => Ok(Message::Inline { kind, parts, bytes }),
-            Packet::Block { kind, parts, length } => {
-                let fd = arrival.fd.ok_or_else(no_descriptor)?;
+        let Arrival { place, fd, bundle } = arrival;
+        let (message, has_note) = match parse(buffer.get(place).unwrap_or_default())? {
+            Packet::Inline { kind, has_note, parts, bytes } => {
+                (Message::Inline { kind, parts, bytes }, has_note)
+            }
+            Packet::Block { kind, has_note, parts, length } => {
+                let fd = fd.ok_or_else(no_descriptor)?;
                 let lease = self.mappings.open(fd, length)?;
                 crash_point!("pipe: mapped");
                 let payload = Payload::from_lease(lease, parts).ok_or(ReceiveError::Damaged)?;
-                Ok(Message::Lent { kind, payload })
+                (Message::Lent { kind, payload }, has_note)
             }
+        };
+        if !has_note {
+            return Ok(message);
         }
+        let kind = message.kind();
+        let mut payload = message.into_payload().ok_or(ReceiveError::Damaged)?;
+        if !payload.open_handles(|_| bundle) {
+            return Err(ReceiveError::Damaged);
+        }
+        Ok(Message::Lent { kind, payload })
     }
 }

@@ -173,7 +173,7 @@ impl End {
     fn try_in_guard(&self, attached: &Attached, message: &mut Outgoing<'_>) -> io::Result<Tried> {
         crash_point!("pipe: about to send");
         let lane = attached.outgoing();
-        if message.fd().is_some() || lane.doorbell().packet_waits() {
+        if message.has_fds() || lane.doorbell().packet_waits() {
             return self.try_numbered(attached, message);
         }
         // The kernel has not been asked for a while whether anybody is there to read it. Asked after

@@ -69,7 +69,7 @@ impl End {
     ) -> Result<(), Errno> {
         let prefix_bytes = prefix.map(|(prefix, _)| prefix.encode());
         let rings = prefix.map(|(_, rings)| rings);
-        if message.fd().is_none() && rings.is_none() {
+        if !message.has_fds() && rings.is_none() {
             return send(&self.socket, &message.packet, FLAGS).map(drop);
         }
         let mut pieces = Vec::with_capacity(3);
@@ -81,20 +81,20 @@ impl End {
             pieces.push(IoSlice::new(piece));
             padding -= piece.len();
         }
-        let fds: Vec<BorrowedFd<'_>> = message.fd().into_iter().chain(rings).collect();
+        let fds: Vec<BorrowedFd<'_>> = message.fds().chain(rings).collect();
         let sent = self.send_with(&pieces, &fds);
-        match message.fd() {
+        if sent == Err(Errno::TOOMANYREFS) && !message.has_fds() {
             // The rings are for those alone who do not have them yet.
-            None if sent == Err(Errno::TOOMANYREFS) => self.send_with(&pieces, &[]),
-            _ => sent,
+            return self.send_with(&pieces, &[]);
         }
+        sent
     }
 
     fn send_with(&self, pieces: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
-            // There is room for two.
+            // There is room for three.
             let _ = control.push(SendAncillaryMessage::ScmRights(fds));
         }
         sendmsg(&self.socket, pieces, &mut control, FLAGS).map(drop)
@@ -144,7 +144,7 @@ impl End {
     }
 
     fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Received> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let received = loop {
@@ -162,19 +162,24 @@ impl End {
             RecvAncillaryMessage::ScmRights(fds) => Some(fds),
             _ => None,
         });
-        let mut fds: Vec<OwnedFd> = fds.flatten().collect();
+        let mut fds = fds.flatten().collect::<Vec<OwnedFd>>().into_iter();
         if received.bytes == 0 {
             return Ok(Received::End);
         }
         let length = received.bytes.min(buffer.len());
         let prefix = Prefix::read(&buffer[..length]);
-        // A block comes first, then the memory of the rings, if there was a descriptor left for it.
-        let has_block = || matches!(parse(&buffer[PREFIX..length]), Ok(Packet::Block { .. }));
-        let has_rings = prefix.is_some_and(|p| p.is_bell || fds.len() == 2 || !has_block());
-        let rings = if has_rings { fds.pop() } else { None };
-        let fd = if fds.len() == 1 { fds.pop() } else { None };
         let start = if prefix.is_some() { PREFIX } else { 0 };
-        Ok(Received::Packet(Arrival { place: start..length, fd }, prefix, rings))
+        let (has_block, has_bundle) = match parse(&buffer[start..length]) {
+            Ok(Packet::Block { has_note, .. }) => (true, has_note),
+            Ok(Packet::Inline { has_note, .. }) => (false, has_note),
+            Err(_) => (false, false),
+        };
+        // A block comes first, then a bundle, then the memory of the rings, as far as there were
+        // descriptors left for them.
+        let fd = if has_block { fds.next() } else { None };
+        let bundle = if has_bundle { fds.next() } else { None };
+        let rings = if prefix.is_some() { fds.next() } else { None };
+        Ok(Received::Packet(Arrival { place: start..length, fd, bundle }, prefix, rings))
     }
 
     /// What the socket has next, which stays there.

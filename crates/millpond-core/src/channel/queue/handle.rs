@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::channel::queue::control::{TASKS, TOKEN};
 use crate::channel::queue::memory::Memory;
-use crate::os::fork;
+use crate::os::fifo;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{self, Ticket, TicketError};
 
@@ -48,10 +48,6 @@ pub struct Options {
     pub token: bool,
 }
 
-/// How many bytes an encoded ticket of a queue has: that of its memory, then the process and the
-/// descriptor of its token.
-pub const TICKET_LENGTH: usize = ticket::LENGTH + 8;
-
 impl Queue {
     /// What tells a queue from other things in a ticket.
     pub const KIND: u32 = u32::from_le_bytes(*b"queu");
@@ -66,33 +62,22 @@ impl Queue {
             if options.tasks { TASKS } else { 0 } | if options.token { TOKEN } else { 0 };
         memory.control().start(options.capacity.map(|capacity| capacity.max(1)), features);
         if options.token {
-            memory.create_token()?;
+            memory.region().accompany(fifo::create()?)?;
         }
         Ok(Self { memory: Arc::new(memory), has_token: options.token })
     }
 
     /// A ticket that some process will open, once. This process keeps the queue until then.
     #[must_use]
-    pub fn send(&self) -> [u8; TICKET_LENGTH] {
-        self.encode(Ticket::send(self.memory.slot(), Self::KIND))
+    pub fn send(&self) -> [u8; ticket::LENGTH] {
+        Ticket::send(self.memory.slot(), Self::KIND).encode()
     }
 
     /// A ticket that will be opened together with the descriptors of the [memory](Self::as_fd) and,
     /// if there is one, of the [token](Self::token).
     #[must_use]
-    pub fn ticket(&self) -> [u8; TICKET_LENGTH] {
-        self.encode(Ticket::new(self.memory.slot(), Self::KIND))
-    }
-
-    fn encode(&self, ticket: Ticket) -> [u8; TICKET_LENGTH] {
-        let mut bytes = [0; TICKET_LENGTH];
-        bytes[..ticket::LENGTH].copy_from_slice(&ticket.encode());
-        if let Some(token) = self.token() {
-            let fd = token.as_raw_fd().cast_unsigned();
-            bytes[ticket::LENGTH..][..4].copy_from_slice(&fork::pid().to_le_bytes());
-            bytes[ticket::LENGTH + 4..].copy_from_slice(&fd.to_le_bytes());
-        }
-        bytes
+    pub fn ticket(&self) -> [u8; ticket::LENGTH] {
+        Ticket::new(self.memory.slot(), Self::KIND).encode()
     }
 
     /// The queue of a ticket that was sent.
@@ -100,22 +85,7 @@ impl Queue {
     /// # Errors
     /// [`TicketError`].
     pub fn open(ticket: &[u8]) -> Result<Self, TicketError> {
-        let (memory, token) = split(ticket)?;
-        let memory = Memory::in_slot(Ticket::decode(memory, Self::KIND)?.open()?)?;
-        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| token[at + i]));
-        let has_token = memory.control().has(TOKEN);
-        if has_token && memory.token().is_none() {
-            let pid = number(0);
-            match memory.open_token(pid, number(4)) {
-                Ok(true) => {}
-                Ok(false) => return Err(TicketError::SenderGone { pid }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(TicketError::SenderGone { pid });
-                }
-                Err(error) => return Err(TicketError::System(error)),
-            }
-        }
-        Ok(Self { memory: Arc::new(memory), has_token })
+        Self::behind(Ticket::decode(ticket, Self::KIND)?.open()?)
     }
 
     /// The queue of a ticket, behind descriptors that this process was given.
@@ -127,10 +97,13 @@ impl Queue {
         memory: OwnedFd,
         token: Option<OwnedFd>,
     ) -> Result<Self, TicketError> {
-        let ticket = Ticket::decode(split(ticket)?.0, Self::KIND)?;
-        let memory = Memory::in_slot(ticket.open_with(memory)?)?;
+        Self::behind(Ticket::decode(ticket, Self::KIND)?.open_with(memory, token)?)
+    }
+
+    fn behind(slot: Slot) -> Result<Self, TicketError> {
+        let memory = Memory::in_slot(slot)?;
         let has_token = memory.control().has(TOKEN);
-        if has_token && !memory.attach_token(token.ok_or(TicketError::Damaged)?)? {
+        if has_token && memory.region().companion().is_none() {
             return Err(TicketError::Damaged);
         }
         Ok(Self { memory: Arc::new(memory), has_token })
@@ -192,14 +165,6 @@ impl Queue {
         let blocks = rustix::fs::fstat(self.memory.region().as_fd())?.st_blocks;
         Ok(blocks.cast_unsigned() * 512)
     }
-}
-
-/// A ticket's two parts.
-fn split(ticket: &[u8]) -> Result<(&[u8], &[u8]), TicketError> {
-    if ticket.len() != TICKET_LENGTH {
-        return Err(TicketError::Damaged);
-    }
-    Ok(ticket.split_at(ticket::LENGTH))
 }
 
 impl AsFd for Queue {

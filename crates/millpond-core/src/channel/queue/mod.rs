@@ -29,7 +29,7 @@ pub use block::Block;
 pub use error::{GetError, PutError};
 pub use get::Received;
 pub use grace::GRACE;
-pub use handle::{Options, Queue, TICKET_LENGTH};
+pub use handle::{Options, Queue};
 pub use members::End;
 pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
 pub use tasks::{DoneError, JoinError};

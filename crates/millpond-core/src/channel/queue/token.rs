@@ -1,6 +1,6 @@
 //! A descriptor that is readable while there are items, for `select` and its like.
 //!
-//! It is a FIFO with one byte in it, or none. Keeping the byte true costs system calls, so that
+//! It is a FIFO with one byte in it, or none, and accompanies the queue's region. Keeping the byte true costs system calls, so that
 //! begins when somebody first [watches](Queue::watch): from then on everybody who commits compares
 //! the byte with the queue, under a guard of its own.
 //!
@@ -19,19 +19,13 @@
 //! that waited for a [grace](super::grace) leaves it to the holder. Only if that one is killed while
 //! it is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-
-use rustix::fs::{FileType, Stat};
+use std::os::fd::BorrowedFd;
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::grace::GracedWord;
-use crate::channel::queue::memory::Memory;
 use crate::crash::crash_point;
-use crate::os::fifo;
-use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
 use crate::sync::robust::Taken;
 
 /// What the processes agree on about the FIFO.
@@ -39,9 +33,6 @@ use crate::sync::robust::Taken;
 #[repr(C)]
 pub(super) struct TokenState {
     guard: GracedWord,
-    /// Where the FIFO is: its device and inode, so that nothing else is taken for it. Written once.
-    device: AtomicU64,
-    inode: AtomicU64,
     watched: AtomicU32,
     /// Whether the byte is in it.
     byte: AtomicU32,
@@ -50,56 +41,6 @@ pub(super) struct TokenState {
 impl TokenState {
     pub(super) fn force_free(&self) {
         self.guard.force_free();
-    }
-}
-
-impl Memory {
-    /// This process' descriptor of the FIFO, which lives as long as the region.
-    pub(super) fn token(&self) -> Option<BorrowedFd<'_>> {
-        self.region().companion()
-    }
-
-    pub(super) fn create_token(&self) -> io::Result<()> {
-        let fifo = fifo::create()?;
-        let stat = rustix::fs::fstat(&fifo)?;
-        let token = &self.control().token;
-        // Relaxed: nobody else knows the queue yet.
-        token.device.store(stat.st_dev, Ordering::Relaxed);
-        token.inode.store(stat.st_ino, Ordering::Relaxed);
-        self.region().keep_companion(fifo);
-        Ok(())
-    }
-
-    /// Takes the token behind `fd`, if it is that of this queue.
-    pub(super) fn attach_token(&self, fd: OwnedFd) -> io::Result<bool> {
-        if !self.is_token(&rustix::fs::fstat(&fd)?) {
-            return Ok(false);
-        }
-        match self.token() {
-            // Several tickets of one queue came with one descriptor; it is the region's own.
-            Some(token) if token.as_raw_fd() == fd.as_raw_fd() => {
-                let _ = fd.into_raw_fd();
-            }
-            _ => self.region().keep_companion(fd),
-        }
-        Ok(true)
-    }
-
-    /// Takes the token from another process.
-    pub(super) fn open_token(&self, pid: u32, number: u32) -> io::Result<bool> {
-        let fifo = Foreign::of_process(pid, number)?;
-        if !self.is_token(fifo.stat()) {
-            return Ok(false);
-        }
-        self.attach_token(fifo.open()?)
-    }
-
-    fn is_token(&self, file: &Stat) -> bool {
-        let token = &self.control().token;
-        // Relaxed: written before the ticket was.
-        FileType::from_raw_mode(file.st_mode) == FileType::Fifo
-            && file.st_dev == token.device.load(Ordering::Relaxed)
-            && file.st_ino == token.inode.load(Ordering::Relaxed)
     }
 }
 
@@ -120,7 +61,7 @@ impl Queue {
     /// The descriptor as it is passed to others, without watching it.
     #[must_use]
     pub fn token(&self) -> Option<BorrowedFd<'_>> {
-        if self.has_token { self.memory.token() } else { None }
+        if self.has_token { self.memory.region().companion() } else { None }
     }
 
     /// Keeps the token true after a commit.

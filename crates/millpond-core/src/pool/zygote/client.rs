@@ -148,8 +148,9 @@ impl ZygoteClient {
         worker: u64,
         tag: u64,
         link: BorrowedFd<'_>,
+        bundles: BorrowedFd<'_>,
     ) -> io::Result<()> {
-        self.socket.send(&Request::Start { worker, tag }.encode(), &[link])
+        self.socket.send(&Request::Start { worker, tag }.encode(), &[link, bundles])
     }
 
     /// Has the zygote end when the last of its workers has ended.

@@ -16,7 +16,7 @@ pub(crate) fn decodes(message: &[u8]) -> (bool, bool) {
 /// From the pool to the zygote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Fork a worker; the link's descriptor comes along.
+    /// Fork a worker; the descriptors of its link, and of its end for bundles, come along.
     Start {
         /// Its number within the pool.
         worker: u64,

@@ -81,6 +81,7 @@ pub struct StartOrder {
     pub worker: u64,
     tag: u64,
     link: OwnedFd,
+    bundles: OwnedFd,
 }
 
 /// A worker that has just been forked, in its process.
@@ -238,11 +239,11 @@ impl Zygote {
                 exit_now(0);
             }
             match self.request() {
-                Some((Request::Start { worker, tag }, Some(link))) if self.deadline.is_none() => {
-                    return StartOrder { worker, tag, link };
-                }
-                Some((Request::Start { worker, .. }, None)) => {
-                    // There was no room for the descriptor here.
+                Some((Request::Start { worker, tag }, fds)) if self.deadline.is_none() => {
+                    if let Ok([link, bundles]) = <[OwnedFd; 2]>::try_from(fds) {
+                        return StartOrder { worker, tag, link, bundles };
+                    }
+                    // There was no room for the descriptors here.
                     let errno = Errno::MFILE.raw_os_error();
                     let _ = self.socket.send(&Notice::Failed { worker, errno }.encode(), &[]);
                 }
@@ -280,12 +281,10 @@ impl Zygote {
         let _ = poll(&mut fds, timeout.as_ref());
     }
 
-    fn request(&mut self) -> Option<(Request, Option<OwnedFd>)> {
+    fn request(&mut self) -> Option<(Request, Vec<OwnedFd>)> {
         let mut buffer = [0; LENGTH];
         match self.socket.receive(&mut buffer, false) {
-            Ok(Received::Message(length, fds)) => {
-                Some((Request::decode(&buffer[..length])?, fds.into_iter().next()))
-            }
+            Ok(Received::Message(length, fds)) => Some((Request::decode(&buffer[..length])?, fds)),
             Ok(Received::Nothing) => None,
             // Nobody will ask for anything any more.
             Ok(Received::Closed) | Err(_) => {
@@ -347,8 +346,9 @@ impl Zygote {
     fn become_worker(self, order: StartOrder) -> io::Result<NewWorker> {
         die_with_parent(self.pid)?;
         // The zygote's socket and the pidfds of the other workers are closed by dropping them.
-        let fds = WorkerFds { link: order.link, commons: self.commons, watcher: self.watcher };
-        Ok(NewWorker { number: order.worker, tag: order.tag, fds, mask: self.mask })
+        let StartOrder { worker, tag, link, bundles } = order;
+        let fds = WorkerFds { link, bundles, commons: self.commons, watcher: self.watcher };
+        Ok(NewWorker { number: worker, tag, fds, mask: self.mask })
     }
 }
 

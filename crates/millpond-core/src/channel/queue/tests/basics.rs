@@ -1,6 +1,6 @@
 //! What a queue does while nobody dies.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -215,12 +215,15 @@ fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_token() {
     let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
     let directory = std::fs::File::open("/").expect("a directory");
     let (other, _writer) = rustix::pipe::pipe().expect("a pipe");
-    for fd in [directory.as_raw_fd(), other.as_raw_fd(), queue.as_fd().as_raw_fd()] {
-        // As in a process that has no descriptor of the token.
-        let number = fd.cast_unsigned();
-        let opened = queue.memory.open_token(std::process::id(), number);
-        assert!(matches!(opened, Ok(false)), "{opened:?}");
+    for fd in [directory.as_fd(), other.as_fd(), queue.as_fd()] {
+        let file = rustix::fs::fstat(fd).expect("an open descriptor");
+        assert!(!queue.memory.region().is_companion(&file), "{file:?}");
+        let memory = rustix::io::fcntl_dupfd_cloexec(&queue, 0).expect("a descriptor");
+        let token = rustix::io::fcntl_dupfd_cloexec(fd, 0).expect("another");
+        assert!(Queue::open_with(&queue.ticket(), memory, Some(token)).is_err());
     }
+    let token = queue.token().expect("a token");
+    assert!(queue.memory.region().is_companion(&rustix::fs::fstat(token).expect("it is open")));
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! What a message owns beside its bytes: the descriptors of all that the handles in it lead to.
+//!
+//! They travel as one descriptor, a *bundle* (`os/bundle.rs`), so the kernel keeps them from when
+//! the message is sent until it is decoded or dropped. Its sender may end, or be killed, at once. The
+//! last part of such a message's payload is the *note*:
+//!
+//! ```text
+//! 0         8                16
+//! │ number  │ others         │ tickets, one behind the other │
+//! ```
+//!
+//! *Number* tells which bundle is that of the message, where they come by separate ways. The bundle
+//! has, for each region that a ticket names first, the descriptors of its memory and of its companion,
+//! and then the *others*, which the message refers to by their order.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::os::bundle;
+use crate::shm::region::Region;
+use crate::shm::slab::Slot;
+use crate::shm::ticket::{LENGTH, Ticket};
+
+/// A bit of what says how a payload is to be read: its last part is a note.
+pub const HANDLES: u8 = 0x40;
+
+const HEADER: usize = 16;
+
+/// What a message owns, gathered by its sender while it encodes the message.
+#[derive(Debug, Default)]
+pub struct Attachments {
+    tickets: Vec<u8>,
+    /// Each once, in the order of the tickets. Kept, since the sender may drop its handles before the
+    /// message is sent.
+    regions: Vec<Arc<Region>>,
+    known: HashSet<u64>,
+    others: Vec<OwnedFd>,
+}
+
+/// What came with a message.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// What the tickets lead to, by their kinds.
+    pub(crate) objects: Vec<(u32, Slot)>,
+    pub(crate) others: Vec<OwnedFd>,
+}
+
+impl Attachments {
+    /// Attaches what lies in `slot`; the ticket that stands for it in the message.
+    pub fn add(&mut self, slot: &Slot, kind: u32) -> [u8; LENGTH] {
+        let ticket = Ticket::new(slot, kind).encode();
+        self.keep(&ticket, Arc::clone(slot.region()));
+        ticket
+    }
+
+    /// Attaches what a ticket of this process' leads to.
+    pub fn add_ticket(&mut self, ticket: &[u8]) {
+        if let Ok(Some(region)) = Ticket::decode_any(ticket).map(|ticket| ticket.known()) {
+            self.keep(ticket, region);
+        }
+    }
+
+    fn keep(&mut self, ticket: &[u8], region: Arc<Region>) {
+        self.tickets.extend_from_slice(ticket);
+        if self.known.insert(region.identity()) {
+            self.regions.push(region);
+        }
+    }
+
+    /// Attaches a descriptor of another kind; its number among those.
+    pub fn add_descriptor(&mut self, fd: OwnedFd) -> usize {
+        self.others.push(fd);
+        self.others.len() - 1
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.others.is_empty()
+    }
+
+    /// The bundle.
+    ///
+    /// # Errors
+    /// The system's; see [`bundle::pack`].
+    pub(crate) fn pack(&self) -> io::Result<OwnedFd> {
+        let mut fds = Vec::new();
+        for region in &self.regions {
+            fds.push(region.as_fd());
+            fds.extend(region.companion());
+        }
+        fds.extend(self.others.iter().map(AsFd::as_fd));
+        bundle::pack(&fds)
+    }
+
+    /// The note.
+    pub(crate) fn note(&self, number: u64) -> Vec<u8> {
+        let mut note = Vec::with_capacity(HEADER + self.tickets.len());
+        note.extend_from_slice(&number.to_le_bytes());
+        note.extend_from_slice(&(self.others.len() as u64).to_le_bytes());
+        note.extend_from_slice(&self.tickets);
+        note
+    }
+}
+
+/// What a message with this note owns; `bundle_of` finds its bundle. What is not in the bundle, or
+/// leads nowhere, is an error for whoever opens it later. `None` if that is no note.
+pub(crate) fn open(note: &[u8], bundle_of: impl FnOnce(u64) -> Option<OwnedFd>) -> Option<Opened> {
+    let (header, tickets) = note.split_first_chunk::<HEADER>()?;
+    let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| header[8 * n + i]));
+    let (number, others) = (word(0), usize::try_from(word(1)).ok()?);
+    let tickets: Vec<_> =
+        tickets.chunks_exact(LENGTH).filter_map(|bytes| Ticket::decode_any(bytes).ok()).collect();
+    let mut seen = HashSet::new();
+    let is_first: Vec<_> = tickets.iter().map(|ticket| seen.insert(ticket.region())).collect();
+    let firsts = tickets.iter().zip(&is_first).filter(|&(_, &is_first)| is_first);
+    let of_regions = firsts.map(|(ticket, _)| 1 + usize::from(ticket.has_companion()));
+    let count = of_regions.sum::<usize>().checked_add(others)?;
+    let fds = bundle_of(number).map(|bundle| bundle::unpack(&bundle, count));
+    let mut fds = fds.and_then(Result::ok).unwrap_or_default().into_iter();
+    let mut opened = Opened::default();
+    for (ticket, is_first) in tickets.iter().zip(is_first) {
+        let slot = match if is_first { fds.next() } else { None } {
+            Some(memory) => {
+                let companion = if ticket.has_companion() { fds.next() } else { None };
+                ticket.open_with(memory, companion)
+            }
+            None => ticket.open(),
+        };
+        opened.objects.extend(slot.ok().map(|slot| (ticket.kind(), slot)));
+    }
+    opened.others = fds.collect();
+    Some(opened)
+}

@@ -1,0 +1,153 @@
+//! What was sent is there, whatever becomes of its sender: every kind of object by every way.
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
+use millpond::{ErrorKind, Pool, Process, Queue, Receiver, Sender};
+use serde::{Deserialize, Serialize};
+use watchdog::Watchdog;
+
+millpond::init_in_tests!();
+
+/// One of each kind, and those of small ones that share memory twice.
+#[derive(Serialize, Deserialize)]
+struct Everything {
+    mutex: Mutex<u64>,
+    numbers: Mutex<[u32]>,
+    slice: SharedSlice<f32>,
+    large: SharedSlice<u64>,
+    locks: (Lock, Lock),
+    reentrant: RLock,
+    semaphore: Semaphore,
+    changed: Condvar,
+    event: Event,
+    barrier: Barrier,
+    queue: Queue<u32>,
+    sender: Sender<String>,
+    receiver: Receiver<String>,
+    /// Its sender is gone already, and a message is in it.
+    rest: Receiver<Mutex<u64>>,
+}
+
+fn make(number: u64) -> Everything {
+    let (sender, receiver) = millpond::channel().unwrap();
+    let (last, rest) = millpond::channel().unwrap();
+    last.send(Mutex::new(number).unwrap()).unwrap();
+    drop(last);
+    Everything {
+        mutex: Mutex::new(number).unwrap(),
+        numbers: Mutex::from_slice(&[3, 1, 2]).unwrap(),
+        slice: SharedSlice::from_slice(&[0.5; 30]).unwrap(),
+        large: SharedSlice::from_slice(&vec![number; 20_000]).unwrap(),
+        locks: (Lock::new().unwrap(), Lock::new().unwrap()),
+        reentrant: RLock::new().unwrap(),
+        semaphore: Semaphore::new(1).unwrap(),
+        changed: Condvar::new().unwrap(),
+        event: Event::new().unwrap(),
+        barrier: Barrier::new(1).unwrap(),
+        queue: Queue::new().unwrap(),
+        sender,
+        receiver,
+        rest,
+    }
+}
+
+fn check(all: &Everything, number: u64) {
+    *all.mutex.lock().unwrap() += 1;
+    assert_eq!(*all.mutex.lock().unwrap(), number + 1);
+    all.numbers.lock().unwrap().sort_unstable();
+    assert_eq!(*all.numbers.lock().unwrap(), [1, 2, 3]);
+    assert_eq!(all.slice.load(29), 0.5);
+    assert_eq!(all.large.load(19_999), number);
+    all.locks.0.acquire().unwrap();
+    all.locks.1.acquire().unwrap();
+    drop(all.reentrant.lock().unwrap());
+    drop(all.semaphore.acquire());
+    all.changed.notify_all();
+    all.event.set();
+    all.event.wait();
+    all.barrier.wait().unwrap();
+    all.queue.put(7).unwrap();
+    assert_eq!(all.queue.get().unwrap(), 7);
+    all.sender.send("a message".to_owned()).unwrap();
+    assert_eq!(all.receiver.recv().unwrap(), "a message");
+}
+
+/// Also what is in the channel that was sent: its sender has to live for that.
+fn check_rest(all: &Everything, number: u64) {
+    assert_eq!(*all.rest.recv().unwrap().lock().unwrap(), number);
+    assert_eq!(all.rest.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+}
+
+fn make_or_die(number: Option<u64>) -> Everything {
+    make(number.unwrap_or_else(|| std::process::abort()))
+}
+
+#[test]
+fn results_outlive_their_workers() {
+    let _watchdog = Watchdog::start();
+    for tasks in [1, 3] {
+        let builder = Pool::builder().processes(2).max_tasks_per_child(tasks);
+        let pool = builder.build().unwrap();
+        let one = pool.apply_async(make, 1).unwrap();
+        let refused = pool.apply_async(|number| Err::<(), _>(Box::new(make(number))), 2).unwrap();
+        let chunks = pool.map_async(make, 3..12_u64);
+        pool.close();
+        let lazily = chunks.unwrap();
+        pool.join().unwrap();
+        // All workers have ended by now.
+        check(&one.get().unwrap(), 1);
+        check(refused.get().unwrap().as_ref().unwrap_err(), 2);
+        for (number, all) in (3..).zip(lazily.get().unwrap()) {
+            check(&all, number);
+        }
+    }
+}
+
+#[test]
+fn results_outlive_workers_that_crash_next() {
+    let _watchdog = Watchdog::start();
+    let pool = Pool::new(1).unwrap();
+    for number in 0..10 {
+        let made = pool.apply_async(make_or_die, Some(number)).unwrap();
+        let killed = pool.apply_async(make_or_die, None).unwrap();
+        assert_eq!(killed.get().map(drop).unwrap_err().kind(), ErrorKind::Crashed);
+        check(&made.get().unwrap(), number);
+    }
+}
+
+#[test]
+fn arguments_are_there_though_nobody_else_has_them() {
+    let _watchdog = Watchdog::start();
+    let pool = Pool::builder().processes(2).max_tasks_per_child(1).build().unwrap();
+    let use_it = |(all, number): (Everything, u64)| {
+        check(&all, number);
+        check_rest(&all, number);
+    };
+    let used: Vec<_> =
+        (0..6).map(|number| pool.apply_async(use_it, (make(number), number)).unwrap()).collect();
+    used.into_iter().for_each(|used| used.get().unwrap());
+    pool.imap(use_it, (0..6).map(|number| (make(number), number))).for_each(|used| used.unwrap());
+    let use_it = |all: Everything, number: u64| check(&all, number);
+    Process::new(use_it).args((make(5), 5)).start().unwrap().join().unwrap();
+}
+
+#[test]
+fn items_are_there_when_their_sender_has_them() {
+    let _watchdog = Watchdog::start();
+    let (sender, receiver) = millpond::channel::<Everything>().unwrap();
+    let (done, wait) = millpond::channel::<()>().unwrap();
+    let send = |sender: Sender<Everything>, wait: Receiver<()>| {
+        (0..5).for_each(|number| sender.send(make(number)).map_err(drop).unwrap());
+        wait.recv().unwrap();
+    };
+    let process = Process::new(send).args((sender, wait)).start().unwrap();
+    for number in 0..5 {
+        let all = receiver.recv().unwrap();
+        check(&all, number);
+        check_rest(&all, number);
+    }
+    done.send(()).unwrap();
+    process.join().unwrap();
+}
