@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Where it is installed, millpond's pool comes with that module, whole; its parts cannot come first.
+import multiprocessing.pool  # noqa: F401
 import os
 import threading
 import time
