@@ -21,6 +21,7 @@ NAMES: Mapping[str, str] = {
     "concurrent.futures": "_base",
     "concurrent.futures.process": "_ThreadWakeup",
     "copyreg": "dispatch_table",
+    "importlib._bootstrap": "_module_locks",
     "multiprocessing.connection": "Connection Pipe wait",
     "multiprocessing.context": "_concrete_contexts _default_context",
     "multiprocessing.forkserver": "_forkserver._preload_modules util",

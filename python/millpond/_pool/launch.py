@@ -22,6 +22,7 @@ from multiprocessing.reduction import ForkingPickler
 from millpond import _cpython
 from millpond._pickling import passing
 from millpond._pool import template, tracker, zygote
+from millpond._pool.imports import ImportsOfOthers
 from millpond._pool.preload import Preload
 from millpond._pool.surroundings import Surroundings
 from millpond._pool.worker_spec import take_numbers
@@ -100,15 +101,23 @@ def checked_preload(preload: Iterable[str] | None) -> tuple[str, ...] | None:
 class ForkLauncher(Launcher):
     """Forks zygotes from this process, as it is at that moment."""
 
+    def __init__(self, spec: WorkerSpec) -> None:
+        super().__init__(spec)
+        self._imports = ImportsOfOthers()
+
     def start(self, fds: ZygoteFds) -> int:
         util._flush_std_streams()
         tracker.ensure_for_children()
         sys.audit("os.fork")
+        # Shortly before the fork, for the other threads go on.
+        self._imports.wait()
         # A Ctrl-C finds a new process with a handler in place.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             with tracker.kept():
                 forked = fds.fork_zygote()
+                if not isinstance(forked, int):
+                    self._imports.give_up()
         except BaseException:
             if os.getpid() != self.spec.owner_pid:
                 zygote.tell_traceback()
