@@ -1,6 +1,6 @@
 """The tests that may end otherwise than with the standard library, each with its reason.
 
-They assert how the standard library does something which one of the promises forbids. At most five
+They assert how the standard library does something which one of the promises forbids. At most four
 are allowed; COMPATIBILITY.md lists the same.
 """
 
@@ -24,14 +24,6 @@ EXPECTED: dict[str, str] = {
         "it expects a process that sends 16 MB to stay until they are received; millpond's has "
         "sent them and ended, so that joining it first does not hang (nothing hangs), and a fork "
         "server has reaped it before the test sends it a signal"
-    ),
-    **dict.fromkeys(
-        (
-            f"ProcessPool{method}ProcessPoolExecutorTest.test_python_finalization_error"
-            for method in ("Fork", "Spawn", "Forkserver")
-        ),
-        "it makes the start of a queue's feeder thread fail, and expects the executor to break; "
-        "millpond's queues have no thread (nothing hangs)",
     ),
 }
 
