@@ -453,8 +453,8 @@ impl PyPool {
     /// only task's first item.
     ///
     /// `states` are those of a task that returned or raised, that was cancelled, and that was
-    /// cancelled and has a condition. A task with a condition that was not cancelled keeps its
-    /// state, which may change under the condition alone.
+    /// published and cancelled. A published task that was not cancelled keeps its state, which may
+    /// change under its condition alone.
     ///
     /// No signal handler runs between the taking and the setting but in code of the program's, which
     /// unpickling calls. What it raises there is raised, and the outcome can be taken once more.
@@ -490,22 +490,19 @@ impl PyPool {
             },
         };
         let stored = decoded.and_then(|decoded| {
-            let has_condition = || {
-                let attributes = task.getattr(intern!(py, "__dict__"))?;
-                attributes.contains(intern!(py, "_condition"))
-            };
+            let is_published = || task.getattr(intern!(py, "_is_published"))?.is_truthy();
             let state = match decoded {
                 Decoded::Returned(value) => {
                     task.setattr(intern!(py, "_result"), value)?;
-                    (!has_condition()?).then_some(0)
+                    (!is_published()?).then_some(0)
                 }
                 Decoded::Raised(error) => {
                     let error = task.call_method1(intern!(py, "_converted"), (error.value(py),))?;
                     task.setattr(intern!(py, "_result"), py.None())?;
                     task.setattr(intern!(py, "_exception"), error)?;
-                    (!has_condition()?).then_some(0)
+                    (!is_published()?).then_some(0)
                 }
-                Decoded::Cancelled => Some(if has_condition()? { 2 } else { 1 }),
+                Decoded::Cancelled => Some(if is_published()? { 2 } else { 1 }),
             };
             let set = |state| task.setattr(intern!(py, "_state"), states.get_item(state)?);
             state.map_or(Ok(()), set)

@@ -159,7 +159,7 @@ class Completions:
         """
         job, engine = task._job, task._engine
         with self._lock:
-            if not task._is_direct():
+            if "_condition" in vars(task):
                 # Another thread has published it meanwhile, and there may be waiters.
                 return
             self._published[job] = task

@@ -65,6 +65,8 @@ class Task(futures.Future[T]):
     # The place of the first item among those of several calls.
     _first = 0
     _is_told = False
+    # Whether it has a condition, or is about to. Read by the engine too.
+    _is_published = False
 
     def __init__(self, completions: Completions, engine: Engine, job: int) -> None:
         """Make the handle of a job that the engine has."""
@@ -102,7 +104,7 @@ class Task(futures.Future[T]):
         """Return whether the call is over, or was cancelled."""
         if self._state in DONE:
             return True
-        return self._is_direct() and self._is_reached() and self._wait(0)
+        return not self._is_published and self._is_reached() and self._wait(0)
 
     def cancelled(self) -> bool:
         """Return whether the call was cancelled."""
@@ -207,7 +209,7 @@ class Task(futures.Future[T]):
         """Wait until the task is done, or `timeout` seconds have passed; return whether it is."""
         if self._state in DONE:
             return True
-        if self._is_direct():
+        if not self._is_published:
             begin = None if timeout is None else time.monotonic()
             try:
                 if not self._engine.wait(self._job, None, timeout):
@@ -233,9 +235,6 @@ class Task(futures.Future[T]):
             return True
         with condition:
             return condition.wait_for(lambda: self._state in DONE, timeout)
-
-    def _is_direct(self) -> bool:
-        return "_condition" not in vars(self)
 
     def _take(self, chosen: int) -> bool:
         """Take the outcome from the engine, if it is there and chosen, and return whether it was.
@@ -316,7 +315,7 @@ class Task(futures.Future[T]):
             self._completions.watch(self)
 
     def _add_condition(self) -> None:
-        """Get what `Future` has; the condition, which says that it is there, last."""
+        """Get what `Future` has; the condition, by which others find the rest, last."""
         own = vars(self)
         if "_condition" not in own:
             of_future = vars(futures.Future())
@@ -324,6 +323,8 @@ class Task(futures.Future[T]):
             for name, value in of_future.items():
                 # Another thread may be storing the outcome.
                 own.setdefault(name, value)
+            # Before anybody can wait for the condition: whoever takes the outcome now tells of it.
+            own["_is_published"] = True
             own["_condition"] = condition
 
     def _discard_callback(self, callback: Callable[..., object]) -> None:
