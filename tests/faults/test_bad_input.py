@@ -44,6 +44,7 @@ def outcome(called: Any) -> Any:
     [
         ({"processes": 0}, ValueError, "at least 1"),
         ({"processes": -1}, ValueError, "at least 1"),
+        ({"processes": 16_385}, ValueError, "at most 16384, not 16385"),
         ({"processes": 10**6}, ValueError, "1000000|1_000_000|1,000,000"),
         ({"processes": 10**30}, (ValueError, OverflowError), None),
         ({"processes": 1.5}, (TypeError, ValueError), None),
