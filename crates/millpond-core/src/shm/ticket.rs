@@ -41,10 +41,14 @@ pub struct Ticket {
     mapped: u64,
     /// Whether the sender waits for it to be used; see [`Ticket::send`].
     awaited: bool,
+    /// Whether it is for one process, which opens it once.
+    is_for_one: bool,
 }
 
 /// In the word of the descriptor, whose numbers have 31 bits: the ticket is awaited.
 const AWAITED: u32 = 1 << 31;
+/// In the word of the process, whose low bits are free: the ticket is for one.
+const FOR_ONE: u64 = 1;
 /// Where the part of the check begins in a word that names a place.
 const CHECK_SHIFT: u32 = 48;
 /// How many bytes an encoded ticket has.
@@ -99,7 +103,15 @@ impl Ticket {
     /// the calling process keeps the region until it was used.
     #[must_use]
     pub fn send(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give_to_anybody();
+        Self { is_for_one: false, ..Self::send_to_one(slot, kind) }
+    }
+
+    /// The same for one process that is being started, which will open it once at most.
+    #[must_use]
+    pub fn send_to_one(slot: &Slot, kind: u32) -> Self {
         let region = slot.region();
+        region.handed().give();
         region.note_sent();
         let_go_of_arrived();
         let mut tables = tables::lock();
@@ -107,7 +119,7 @@ impl Ticket {
             tables.travelling.push(Arc::clone(region));
         }
         drop(tables);
-        Self { awaited: true, ..Self::new(slot, kind) }
+        Self { awaited: true, is_for_one: true, ..Self::of(slot, kind) }
     }
 
     /// Says that a ticket which was [sent](Self::send) for something in `region` will not be used.
@@ -120,6 +132,24 @@ impl Ticket {
     /// or [with a descriptor](Self::open_with).
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give_to_anybody();
+        Self::of(slot, kind)
+    }
+
+    /// The same for one process that is being started, which will open it once at most.
+    #[must_use]
+    pub fn for_one(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give();
+        Self { is_for_one: true, ..Self::of(slot, kind) }
+    }
+
+    /// A ticket for `slot` that the calling process alone opens.
+    #[must_use]
+    pub fn to_self(slot: &Slot, kind: u32) -> Self {
+        Self::of(slot, kind)
+    }
+
+    fn of(slot: &Slot, kind: u32) -> Self {
         slot.leaves(kind);
         let region = slot.region();
         Self {
@@ -131,6 +161,7 @@ impl Ticket {
             length: slot.length() as u64,
             mapped: region.length() as u64,
             awaited: false,
+            is_for_one: false,
         }
     }
 
@@ -140,7 +171,8 @@ impl Ticket {
         let mut bytes = [0; LENGTH];
         let fd = self.fd | if self.awaited { AWAITED } else { 0 };
         let low = u64::from(fd) << 32 | u64::from(self.kind);
-        let mut words = [self.identity, self.process, low, self.offset, self.length, self.mapped];
+        let process = self.process | if self.is_for_one { FOR_ONE } else { 0 };
+        let mut words = [self.identity, process, low, self.offset, self.length, self.mapped];
         let check = check(&words);
         for (word, part) in words[3..].iter_mut().zip(check) {
             *word |= part << CHECK_SHIFT;
@@ -178,7 +210,8 @@ impl Ticket {
             return Err(TicketError::Damaged);
         }
         let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
-        Ok(Self { identity, process, fd, kind, offset, length, mapped, awaited })
+        let (is_for_one, process) = (process & FOR_ONE != 0, process & !FOR_ONE);
+        Ok(Self { identity, process, fd, kind, offset, length, mapped, awaited, is_for_one })
     }
 
     /// What the ticket names, from where this process has it or else from its sender.
@@ -193,7 +226,7 @@ impl Ticket {
         if self.awaited {
             region.note_used();
         }
-        self.slot(region)
+        self.opened(region)
     }
 
     /// What an encoded ticket names, and of which kind it is, whatever that may be.
@@ -218,10 +251,18 @@ impl Ticket {
                     // Closing it would close the region's, or end the presence of this process.
                     let _ = fd.into_raw_fd();
                 }
-                self.slot(known)
+                self.opened(known)
             }
-            None => self.slot(self.attach(fd)?),
+            None => self.opened(self.attach(fd)?),
         }
+    }
+
+    /// The slot in a region which this process has, and is present in, by now.
+    fn opened(&self, region: Arc<Region>) -> Result<Slot, TicketError> {
+        if self.is_for_one {
+            region.handed().open();
+        }
+        self.slot(region)
     }
 
     fn attach(&self, fd: OwnedFd) -> Result<Arc<Region>, TicketError> {

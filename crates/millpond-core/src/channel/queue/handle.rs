@@ -9,6 +9,7 @@ use crate::channel::queue::control::{TASKS, TOKEN};
 use crate::channel::queue::memory::Memory;
 use crate::os::fork;
 use crate::shm::slab::Slot;
+use crate::shm::sole_user::is_sole_user;
 use crate::shm::ticket::{self, Ticket, TicketError};
 
 /// A first-in first-out queue in shared memory, for any number of processes that put and take.
@@ -82,6 +83,12 @@ impl Queue {
     #[must_use]
     pub fn ticket(&self) -> [u8; TICKET_LENGTH] {
         self.encode(Ticket::new(self.memory.slot(), Self::KIND))
+    }
+
+    /// The same for one process that is being started.
+    #[must_use]
+    pub fn ticket_for_one(&self) -> [u8; TICKET_LENGTH] {
+        self.encode(Ticket::for_one(self.memory.slot(), Self::KIND))
     }
 
     fn encode(&self, ticket: Ticket) -> [u8; TICKET_LENGTH] {
@@ -158,6 +165,12 @@ impl Queue {
     #[must_use]
     pub fn identity(&self) -> u64 {
         self.memory.region().identity()
+    }
+
+    /// Whether no other process has the queue, nor can come to have it.
+    #[must_use]
+    pub fn is_sole_user(&self) -> bool {
+        is_sole_user(self.memory.control())
     }
 
     /// How many items were put and not yet taken, at this moment.
