@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class Handle(Protocol):
         """An object of the engine in shared memory."""
 
-        def _ticket(self, sent: bool) -> bytes: ...
+        def _ticket(self, sent: bool | None) -> bytes: ...
         def _fd(self) -> int: ...
         @classmethod
         def _open(cls, ticket: bytes, fd: int | None) -> Handle: ...
@@ -75,13 +75,23 @@ def reduce(handle: Handle) -> tuple[Any, ...]:
             collector.tickets.append(ticket[:_TICKET])
             ticket = handle._ticket(False)
         return type(handle)._open, (ticket, None)
+    ticket = handle._ticket(None if starts_one_process(popen) else False)
     if fd in _passed_with(popen):
         # The descriptor is passed with an earlier object in the same memory.
-        return type(handle)._open, (handle._ticket(False), None)
+        return type(handle)._open, (ticket, None)
     from multiprocessing.reduction import DupFd
 
     _passed_with(popen).add(fd)
-    return _open_inherited, (type(handle), handle._ticket(False), DupFd(fd))
+    return _open_inherited, (type(handle), ticket, DupFd(fd))
+
+
+def starts_one_process(popen: object) -> bool:
+    """Return whether what is pickled now is unpickled once, by the process that is being started.
+
+    So it is for the standard library's own ways to start one; pools keep what they pickle.
+    """
+    module = type(popen).__module__
+    return module in ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
 
 def _passed_with(popen: Any) -> set[int]:
