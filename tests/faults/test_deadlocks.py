@@ -235,6 +235,9 @@ event.wait()
 """,
     "pool": "pool = context.Pool(1)",
     "on-its-way": "other = context.Queue(); other.put(lock)",
+    "message": "other = context.Pipe(); other[0].send(lock)",
+    "message-that-was-read": "other = context.Pipe(); other[0].send(lock); other[1].recv()",
+    "message-of-no-receiver": "other = context.Pipe(); other[0].send(lock); other[1].close()",
     "pickled": "kept = pickle.dumps(lock)",
 }
 
@@ -259,10 +262,80 @@ def test_wait_that_somebody_might_end(doubt: str) -> None:
         "kept = lock[1].fileno()",
         "living(sleep)",
         "other = context.Queue(); other.put(lock[1])",
+        "other = context.Pipe(); other[0].send(lock[1]); lock[1].close()",
     ],
 )
 def test_pipe_that_somebody_might_have(given: str) -> None:
     waits("\n".join(["lock = context.Pipe()", given, "ALARM", "lock[0].recv()"]))
+
+
+# What is made, how a process waits for it that gave it away, and what the receiver does.
+TRAVELLERS = {
+    "lock": ("context.Semaphore(0)", "made.acquire()", "made.release()"),
+    "barrier": ("context.Barrier(2)", "made.wait() in (0, 1)", "made.wait()"),
+    "queue": ("context.Queue()", "made.get()", "made.put(True)"),
+    "pipe": ("context.Pipe()", "made[0].recv()", "made[1].send(True)"),
+}
+
+# How it gets to a process that has nothing of it until it reads, which it does late.
+JOURNEYS = {
+    "message": """
+def give(end):
+    made = make()
+    end.send(made)
+    # The bundle has all that is left of it, but for what the process itself has.
+    end.send(wait(made))
+
+ours, theirs = context.Pipe()
+living(give, theirs)
+made = late(ours.recv)
+answer = ours.recv
+""",
+    "result": """
+def give():
+    # A function may be sent by value, with names of its own.
+    sys.kept = make()
+    return sys.kept
+
+pool = context.Pool(1)
+result, answer = pool.apply_async(give), pool.apply_async(lambda: wait(sys.kept)).get
+made = late(result.get)
+""",
+    "exception": """
+class Refused(Exception):
+    pass
+
+def give():
+    sys.kept = make()
+    raise Refused(sys.kept)
+
+pool = context.Pool(1)
+result, answer = pool.apply_async(give), pool.apply_async(lambda: wait(sys.kept)).get
+made = late(result.exception).args[0]
+""",
+}
+
+
+@pytest.mark.parametrize("journey", JOURNEYS)
+@pytest.mark.parametrize("traveller", TRAVELLERS)
+def test_what_is_in_a_message_that_is_read_late(traveller: str, journey: str) -> None:
+    make, wait, end = TRAVELLERS[traveller]
+    program = f"""
+def make():
+    return {make}
+
+def wait(made):
+    return {wait}
+
+def late(read):
+    # After several looks of the process that waits.
+    time.sleep(1.5)
+    return read()
+{JOURNEYS[journey]}
+{end}
+print(answer())
+"""
+    assert python(COMMON + program) == (0, "True\n", "")
 
 
 def test_process_that_procfs_does_not_show() -> None:

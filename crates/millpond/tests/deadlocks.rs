@@ -3,11 +3,12 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
 use millpond::sync::{Barrier, Lock};
-use millpond::{ErrorKind, Process, Queue, Sender, bounded_channel, channel, pipe};
+use millpond::{ErrorKind, Pool, Process, Queue, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -135,4 +136,30 @@ fn waits_that_are_not_certain_go_on() {
     for process in processes {
         assert_eq!(process.join().unwrap_err().signal(), Some(libc::SIGALRM));
     }
+}
+
+#[test]
+fn what_is_in_a_result_that_nobody_has_read() {
+    thread_local! {
+        static GIVEN: RefCell<Option<Queue<u32>>> = const { RefCell::new(None) };
+    }
+
+    fn give((): ()) -> Queue<u32> {
+        let queue = Queue::new().unwrap();
+        GIVEN.set(Some(queue.clone()));
+        queue
+    }
+
+    fn wait((): ()) -> u32 {
+        GIVEN.take().unwrap().get().unwrap()
+    }
+
+    let _watchdog = Watchdog::start();
+    let pool = Pool::new(1).unwrap();
+    let given = pool.apply_async(give, ()).unwrap();
+    let answer = pool.apply_async(wait, ()).unwrap();
+    // The worker waits, and looks several times.
+    thread::sleep(LATE);
+    given.get().unwrap().put(1).unwrap();
+    assert_eq!(answer.get().unwrap(), 1);
 }
