@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::channel::attachments::Attachments;
 use crate::channel::pipe::End;
 use crate::channel::queue::{Options, Queue};
 use crate::os::fork::pid;
@@ -162,6 +163,11 @@ fn what_was_given_away_is_anybodys() {
         assert!(!is_sole(&sent));
         drop(ticket.open().expect("the slot"));
         assert!(!is_sole(&sent), "the bytes may be anywhere");
+        let attached = slot();
+        let mut attachments = Attachments::default();
+        attachments.add(&attached, 7);
+        drop(attachments.pack().expect("a bundle"));
+        assert!(!is_sole(&attached), "another message may have its descriptor");
         let (end, _other) = End::pair().expect("descriptors");
         end.give_to_anybody();
         assert!(!end.is_sole_user());
