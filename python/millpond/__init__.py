@@ -62,9 +62,12 @@ if TYPE_CHECKING:
     from millpond.arrays import shared_array_from as shared_array_from
     from millpond.context import Process as Process
     from millpond.context import _default_context
+    from millpond.exceptions import BarrierDeadlock as BarrierDeadlock
     from millpond.exceptions import BrokenPool as BrokenPool
+    from millpond.exceptions import Deadlock as Deadlock
     from millpond.exceptions import OwnerDied as OwnerDied
     from millpond.exceptions import PoolTerminated as PoolTerminated
+    from millpond.exceptions import ReceiveDeadlock as ReceiveDeadlock
     from millpond.exceptions import RemoteTaskError as RemoteTaskError
     from millpond.exceptions import TaskExited as TaskExited
     from millpond.exceptions import TasksLost as TasksLost
@@ -104,6 +107,7 @@ if TYPE_CHECKING:
     get_start_method = _default_context.get_start_method
     log_to_stderr = _default_context.log_to_stderr
     parent_process = _default_context.parent_process
+    set_deadlock_errors = _default_context.set_deadlock_errors
     set_executable = _default_context.set_executable
     set_forkserver_preload = _default_context.set_forkserver_preload
     set_pickle_by_value = _default_context.set_pickle_by_value
@@ -121,15 +125,15 @@ else:
                 RawValue Semaphore SimpleQueue TimeoutError Value active_children
                 allow_connection_pickling cpu_count current_process freeze_support
                 get_all_start_methods get_context get_logger get_start_method log_to_stderr
-                parent_process reducer set_executable set_forkserver_preload set_pickle_by_value
-                set_start_method
+                parent_process reducer set_deadlock_errors set_executable set_forkserver_preload
+                set_pickle_by_value set_start_method
             """,
             "millpond.arrays": "shared_array shared_array_from",
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
             "millpond.exceptions": """
-                BrokenPool OwnerDied PoolTerminated RemoteTaskError TaskExited TasksLost
-                WorkerCrashed WrongProcess
+                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolTerminated ReceiveDeadlock
+                RemoteTaskError TaskExited TasksLost WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",
         }.items()

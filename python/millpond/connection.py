@@ -112,20 +112,28 @@ class Connection(_engine.Connection[SendT, RecvT], _StdlibConnection, metaclass=
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        duplicate = handles.duplicate(self.fileno())
-        shared = self._rings()
-        if shared is not None:
-            rings, side = shared
-            rings = _duplicate_of(rings)
-            shared = None if rings is None else (rings, side)
-        return _rebuild, (type(self), duplicate, self.readable, self.writable, shared)
+        own = self._rings()
+        duplicate = None if own is None else _duplicate_of(own[0])
+        shared = None
+        # The number counts as known to anybody, unless it is known who gets the descriptor.
+        number = self._shown
+        if own is not None and duplicate is not None:
+            rings, side = own
+            given = handles.starts_one_process(get_spawning_popen())
+            shared = (duplicate, side, given)
+            if given:
+                rings.give()
+        if shared is None or not shared[2]:
+            number = self.fileno
+        state = (self.readable, self.writable, shared)
+        return _rebuild, (type(self), handles.duplicate(number()), *state)
 
     def __repr__(self) -> str:
         if self.closed:
             state = "closed"
         else:
             ways = {"readable": self.readable, "writable": self.writable}
-            state = ", ".join([f"fd={self.fileno()}", *(way for way, can in ways.items() if can)])
+            state = ", ".join([f"fd={self._shown()}", *(way for way, can in ways.items() if can)])
         return f"<{type(self).__module__}.{type(self).__qualname__} {state}>"
 
     # What the standard library's own functions use.
@@ -148,12 +156,12 @@ def _rebuild(
     duplicate: Any,
     readable: bool,
     writable: bool,
-    shared: tuple[Any, int] | None,
+    shared: tuple[Any, int, bool] | None,
 ) -> Connection[Any, Any]:
     connection = kind(duplicate.detach(), readable, writable)
     if shared is not None:
-        rings, side = shared
-        connection._attach(_rings_of(rings), side)
+        rings, side, given = shared
+        connection._attach(_rings_of(rings), side, given)
     return connection
 
 
@@ -208,8 +216,8 @@ def Pipe(duplex: bool = True) -> tuple[Connection[Any, Any], Connection[Any, Any
     first: Connection[Any, Any] = Connection(descriptors[0], True, duplex)
     second: Connection[Any, Any] = Connection(descriptors[1], duplex, True)
     if rings is not None:
-        first._attach(rings, 0)
-        second._attach(rings, 1)
+        first._attach(rings, 0, False)
+        second._attach(rings, 1, False)
     return first, second
 
 

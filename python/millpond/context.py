@@ -642,6 +642,25 @@ class BaseContext(_stdlib.BaseContext):
 
         by_value.enable(enabled)
 
+    def set_deadlock_errors(self, enabled: bool) -> None:
+        """Choose whether a wait that nobody alive can end raises `Deadlock`.
+
+        It does, unless it is switched off here or by the environment variable
+        `MILLPOND_DEADLOCK_ERRORS=0`. The choice is this process's, whatever the context, and that
+        of the processes that it forks from then on.
+
+        Args:
+            enabled: whether it raises; otherwise it waits.
+
+        Example:
+            >>> import millpond
+            >>> millpond.set_deadlock_errors(False)
+            >>> millpond.set_deadlock_errors(True)
+        """
+        from millpond._engine_loader import load_engine
+
+        load_engine().enable_deadlock_errors(bool(enabled))
+
     def freeze_support(self) -> None:
         """Run the child's code if a frozen program was started as a child process.
 

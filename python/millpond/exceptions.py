@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import signal as _signal
 from multiprocessing import ProcessError
+from threading import BrokenBarrierError as _BrokenBarrierError
 
 __all__ = [
+    "BarrierDeadlock",
     "BrokenPool",
+    "Deadlock",
     "OwnerDied",
     "PoolTerminated",
+    "ReceiveDeadlock",
     "RemoteTaskError",
     "TaskExited",
     "TasksLost",
@@ -165,6 +169,38 @@ class OwnerDied(ProcessError):
     def __str__(self) -> str:
         now = "which is now held by the caller" if self.held else "which is free again"
         return f"process {self.pid} {_end(self.exitcode)} while it held the lock, {now}"
+
+
+class Deadlock(ProcessError):
+    """The call would wait for ever: nobody alive can end the wait.
+
+    It is raised where that is certain: every other process that had the lock, queue or pipe has
+    ended, nobody is about to get it, and this process has no other thread and no signal handler of
+    its own. The wait has then lasted for about half a second. What is waited for can be used as
+    before.
+
+    `set_deadlock_errors(False)`, or the environment variable `MILLPOND_DEADLOCK_ERRORS=0`, switches
+    it off.
+
+    Attributes:
+        pids: the process ids of those that have ended, as far as they are known here: the last
+            holder of a lock, and processes that this one has started.
+    """
+
+    def __init__(self, message: str, pids: tuple[int, ...] = ()) -> None:
+        super().__init__(message, pids)
+        self.pids = pids
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class BarrierDeadlock(Deadlock, _BrokenBarrierError):
+    """The parties of a barrier that have not arrived have all ended. The barrier is broken."""
+
+
+class ReceiveDeadlock(Deadlock, EOFError):
+    """No living process can put an item into the queue, or send to the pipe."""
 
 
 class TasksLost(ProcessError):

@@ -52,12 +52,14 @@ class _Engine(_engine.Queue[T]):
 
     def _travel(self) -> tuple[Any, ...]:
         """Return what `_arrive` takes, in another process."""
-        if _stdlib.get_spawning_popen() is None:
+        popen = _stdlib.get_spawning_popen()
+        if popen is None:
             return handles.ticket(self), None
         from multiprocessing.reduction import DupFd
 
         memory, token = self._fds()
-        return self._ticket(False), (DupFd(memory), DupFd(token))
+        ticket = self._ticket(None if handles.starts_one_process(popen) else False)
+        return ticket, (DupFd(memory), DupFd(token))
 
     def _arrive(self, ticket: bytes, duplicates: tuple[Any, Any] | None) -> None:
         if duplicates is None:

@@ -351,7 +351,9 @@ class Barrier(_engine.Barrier, threading.Barrier):
     """A barrier for *parties* processes or threads: each waits until all have arrived.
 
     The barrier breaks, and waiting parties get `threading.BrokenBarrierError`, if a process that
-    has arrived dies, if a party's timeout expires, or if a signal handler raises in one.
+    has arrived dies, if a party's timeout expires, or if a signal handler raises in one. It also
+    breaks, with `BarrierDeadlock` in one of them, if all living processes that have the barrier
+    wait at it and none of them can be the missing party.
 
     Args:
         parties: how many must call `wait()` before any of them continues.

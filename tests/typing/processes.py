@@ -70,6 +70,7 @@ def exceptions() -> None:
     kinds: list[type[millpond.ProcessError]] = [
         millpond.AuthenticationError,
         millpond.BrokenPool,
+        millpond.Deadlock,
         millpond.OwnerDied,
         millpond.PoolTerminated,
         millpond.RemoteTaskError,

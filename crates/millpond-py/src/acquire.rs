@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use millpond_core::os::identity::ProcessId;
+use millpond_core::shm::shared::SharedObject;
+use millpond_core::sync::deadlock::is_sole_user;
 use millpond_core::sync::lock::Lock;
 use millpond_core::sync::outcome::Misuse;
 use millpond_core::sync::rlock::RLock;
@@ -17,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
 
+use crate::deadlock::{WaitFor, Watched};
 use crate::lock::PyLock;
 use crate::once::once;
 use crate::quick::{Answer, Arguments, Kept, QuickMethod, install};
@@ -25,7 +28,7 @@ use crate::semaphore::PySemaphore;
 use crate::waiting;
 
 /// A lock or a semaphore.
-pub(crate) trait Acquire: Sync {
+pub(crate) trait Acquire: SharedObject {
     /// Acquires it if it is free.
     fn try_acquire(&self) -> bool;
     fn attempt(&self, py: Python<'_>) -> Taken;
@@ -34,6 +37,9 @@ pub(crate) trait Acquire: Sync {
     fn release_at_once(&self) -> Option<Result<(), Misuse>>;
 
     fn release(&self, py: Python<'_>) -> Result<(), Misuse>;
+
+    /// What is waited for where it is not free.
+    fn awaited(&self) -> WaitFor;
 }
 
 macro_rules! acquire {
@@ -60,6 +66,11 @@ macro_rules! acquire {
             #[inline]
             fn release(&self, _py: Python<'_>) -> Result<(), Misuse> {
                 self.release()
+            }
+
+            fn awaited(&self) -> WaitFor {
+                let other = self.holder().filter(|&holder| holder != ProcessId::current());
+                WaitFor::Lock(other.map(ProcessId::pid))
             }
         }
     )*};
@@ -90,6 +101,10 @@ impl Acquire for Semaphore {
     #[inline]
     fn release(&self, py: Python<'_>) -> Result<(), Misuse> {
         self.release_at_once().unwrap_or_else(|| py.detach(|| self.release()))
+    }
+
+    fn awaited(&self) -> WaitFor {
+        WaitFor::Permit
     }
 }
 
@@ -210,7 +225,10 @@ fn acquire_slowly<A: Acquire>(
     let deadline = waiting::deadline_of(timeout)?;
     let taken = match what.attempt(py) {
         Taken::TimedOut if block => {
-            waiting::wait(py, deadline, |until| settled(what.acquire(Some(until))))?
+            let turn = |until| settled(what.acquire(Some(until)));
+            let look =
+                |watched: &mut Watched| watched.look(py, || is_sole_user(what), || what.awaited());
+            waiting::wait_watched(py, deadline, turn, look)?
         }
         attempted => settled(attempted),
     };

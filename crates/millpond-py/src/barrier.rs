@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
+use crate::deadlock::{WaitFor, Watched};
 use crate::once::once;
 use crate::{handle, waiting};
 
@@ -50,6 +51,7 @@ impl PyBarrier {
     ///     threading.BrokenBarrierError: the barrier is broken, or was broken or reset meanwhile:
     ///         by `abort` or `reset`, by the timeout or the interruption of a party, or because a
     ///         process that had arrived died.
+    ///     BarrierDeadlock: nobody alive can be the party that is missing. The barrier is broken.
     ///     ValueError: the timeout is nan.
     ///     Exception: whatever the action raises, which breaks the barrier.
     #[pyo3(signature = (timeout = None))]
@@ -61,11 +63,17 @@ impl PyBarrier {
         };
         let deadline = waiting::deadline_of(timeout.as_ref())?;
         let barrier = &*slf.get().0;
-        let pass = |generation| {
-            waiting::wait(py, deadline, |until| match barrier.wait(generation, Some(until)) {
+        let pass = |generation, index| {
+            let turn = |until| match barrier.wait(generation, Some(until)) {
                 Crossing::TimedOut | Crossing::Interrupted => None,
                 over => Some(over),
-            })
+            };
+            let look = |watched: &mut Watched| {
+                let are_all_waiting = || barrier.is_deserted(generation, index);
+                let may_be = || barrier.may_be_deserted();
+                watched.look_at_all(py, may_be, are_all_waiting, || WaitFor::Parties)
+            };
+            waiting::wait_watched(py, deadline, turn, look)
         };
         loop {
             match py.detach(|| barrier.arrive()) {
@@ -81,7 +89,7 @@ impl PyBarrier {
                     };
                 }
                 Arrival::Early { index, generation } => {
-                    return match pass(generation) {
+                    return match pass(generation, index) {
                         Ok(Some(Crossing::Crossed)) => Ok(index),
                         Ok(Some(_)) => broken(py),
                         Ok(None) => match py.detach(|| barrier.give_up(generation)) {
@@ -96,7 +104,8 @@ impl PyBarrier {
                     };
                 }
                 Arrival::Busy { generation } => {
-                    if pass(generation)?.is_none() {
+                    // No party yet: the look finds that it is not one.
+                    if pass(generation, u32::MAX)?.is_none() {
                         py.detach(|| barrier.give_up(generation));
                         return broken(py);
                     }
@@ -140,8 +149,9 @@ impl PyBarrier {
         self.0.parties()
     }
 
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
+    /// stands for one process that is being started, which opens it once.
+    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 

@@ -38,8 +38,8 @@ impl PySharedBytes {
         self.bytes.length()
     }
 
-    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
-        let ticket = if sent { self.bytes.send() } else { self.bytes.ticket() };
+    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        let ticket = if sent == Some(true) { self.bytes.send() } else { self.bytes.ticket() };
         PyBytes::new(py, &ticket.encode())
     }
 

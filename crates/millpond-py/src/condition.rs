@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::condition::{Condition, Notified};
+use millpond_core::sync::deadlock::is_sole_user;
 use millpond_core::sync::robust::Taken;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple, PyType};
 
 use crate::acquire::{owner_died, settled};
+use crate::deadlock::{WaitFor, Watched};
 use crate::lock::PyLock;
 use crate::rlock::PyRLock;
 use crate::{handle, waiting};
@@ -184,6 +186,7 @@ impl PyCondition {
     ///
     /// Raises:
     ///     AssertionError: the calling thread does not hold the lock.
+    ///     Deadlock: no living process can notify the caller, which holds the lock.
     ///     OwnerDied: the process that held the lock meanwhile was killed or failed. The caller
     ///         holds the lock, as always after waiting; another waiter is notified instead.
     ///     ValueError: the timeout is nan.
@@ -203,9 +206,11 @@ impl PyCondition {
                 return Err(error);
             }
         };
-        let notified = waiting::wait(py, deadline, |until| {
-            (condition.wait_a_while(&place, until) == Notified::Yes).then_some(())
-        });
+        let turn = |until| (condition.wait_a_while(&place, until) == Notified::Yes).then_some(());
+        let look = |watched: &mut Watched| {
+            watched.look(py, || is_sole_user(condition), || WaitFor::Notification)
+        };
+        let notified = waiting::wait_watched(py, deadline, turn, look);
         let mut raised = None;
         let place = match notified {
             Ok(_) => Some(place),
@@ -288,8 +293,9 @@ impl PyCondition {
         self.condition.granted()
     }
 
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
+    /// stands for one process that is being started, which opens it once.
+    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.condition, sent)
     }
 

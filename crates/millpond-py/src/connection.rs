@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyGenericAlias, PyMemoryView, PySlice, PyType};
 
 use crate::codec::{Encoded, EncodedPart, FAST, pipe_codec, shared_codec};
+use crate::deadlock::{WaitFor, Watched};
 use crate::fast::{Decoder, Encoder};
 use crate::os_error::os_error;
 use crate::waiting::{deadline, refuse_nan};
@@ -159,6 +160,7 @@ impl PyConnection {
         with_buffer(|buffer| {
             // Giving the interpreter away costs more than taking what is there.
             let mut arrival = end.take_at_hand(buffer).map_err(receive_error)?;
+            let mut watched = Watched::default();
             let arrival = loop {
                 if let Some(arrival) = arrival {
                     break arrival;
@@ -167,6 +169,7 @@ impl PyConnection {
                     Ok(Waited::Done(arrival)) => Some(arrival),
                     Ok(Waited::TimedOut | Waited::Interrupted) => {
                         self.between_slices(py)?;
+                        watched.look(py, || end.is_sole_user(), || WaitFor::Message)?;
                         None
                     }
                     Err(error) => return Err(receive_error(error)),
@@ -292,8 +295,15 @@ impl PyConnection {
     }
 
     /// Give a connection that was made from a descriptor its rings.
-    fn _attach(&self, rings: &PyRings, side: u8) -> PyResult<()> {
-        self.open_end()?.attach(Arc::clone(&rings.0), side);
+    ///
+    /// They were `given` to this process when it was started, or belong to a new pipe.
+    fn _attach(&self, rings: &PyRings, side: u8, given: bool) -> PyResult<()> {
+        let (end, rings) = (self.open_end()?, Arc::clone(&rings.0));
+        if given {
+            end.attach_given(rings, side)
+        } else {
+            end.attach(rings, side)
+        }
         Ok(())
     }
 
@@ -305,7 +315,14 @@ impl PyConnection {
     /// The descriptor, or None once the connection is closed.
     #[getter]
     fn _handle(&self) -> Option<RawFd> {
-        self.lock().as_ref().map(|end| end.as_fd().as_raw_fd())
+        let end = self.lock();
+        end.as_ref().inspect(|end| end.give_to_anybody());
+        end.as_ref().map(|end| end.as_fd().as_raw_fd())
+    }
+
+    /// The same for what is shown and goes nowhere else.
+    fn _shown(&self) -> PyResult<RawFd> {
+        self.open_end().map(|end| end.as_fd().as_raw_fd())
     }
 
     /// Return the descriptor of the connection, for `select` and its like.
@@ -327,6 +344,7 @@ impl PyConnection {
     /// Stop managing the descriptor: it stays open, and the connection counts as closed.
     fn _detach(&self, py: Python<'_>) {
         let Some(mut end) = self.lock().take() else { return };
+        end.give_to_anybody();
         // Threads that wait let go of it at the end of their slice: the connection is closed.
         loop {
             match Arc::try_unwrap(end) {
@@ -624,6 +642,11 @@ impl PyRings {
     /// Return the descriptor of the memory.
     fn fileno(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
+    }
+
+    /// Say that an end is given to one process that is being started.
+    fn give(&self) {
+        self.0.give_to_one();
     }
 }
 

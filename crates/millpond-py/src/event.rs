@@ -64,8 +64,9 @@ impl PyEvent {
         handle::reduce(slf)
     }
 
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> Bound<'py, PyBytes> {
+    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
+    /// stands for one process that is being started, which opens it once.
+    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
         handle::ticket(py, &self.0, sent)
     }
 

@@ -27,12 +27,17 @@ pub(crate) fn reduce<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
 }
 
 /// The bytes that lead to the object: by themselves if they are `sent`, else with its descriptor.
+/// `None` stands for one process that is being started, which opens it once.
 pub(crate) fn ticket<'py, T: SharedObject>(
     py: Python<'py>,
     shared: &Shared<T>,
-    sent: bool,
+    sent: Option<bool>,
 ) -> Bound<'py, PyBytes> {
-    let ticket = if sent { shared.send() } else { shared.ticket() };
+    let ticket = match sent {
+        Some(true) => shared.send(),
+        Some(false) => shared.ticket(),
+        None => shared.ticket_for_one(),
+    };
     PyBytes::new(py, &ticket.encode())
 }
 

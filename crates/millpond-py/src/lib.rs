@@ -14,6 +14,7 @@ mod bytes;
 mod codec;
 mod condition;
 mod connection;
+mod deadlock;
 mod event;
 mod fast;
 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -53,6 +54,8 @@ mod _engine {
     use crate::condition::PyCondition;
     #[pymodule_export]
     use crate::connection::{PyConnection, PyRings, is_pipe, pipe, wait_readable};
+    #[pymodule_export]
+    use crate::deadlock::{enable_deadlock_errors, has_signal_handlers};
     #[pymodule_export]
     use crate::event::PyEvent;
     #[pymodule_export]

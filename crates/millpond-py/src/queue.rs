@@ -23,6 +23,7 @@ use pyo3::types::{PyBytes, PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 use crate::acquire::Truth;
 use crate::batch::{Batch, Rest};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
+use crate::deadlock::{WaitFor, Watched};
 use crate::fast::{Decoder, Encoder};
 use crate::once::once;
 use crate::os_error::os_error;
@@ -190,7 +191,7 @@ fn put_all(
     mut put: impl FnMut(Option<Instant>) -> Result<(), PutError>,
     done: impl Fn() -> Option<usize>,
 ) -> PyResult<()> {
-    let mut end = None;
+    let (mut end, mut watched) = (None, Watched::default());
     let mut next = past();
     loop {
         let busy = match put(Some(next)) {
@@ -209,7 +210,11 @@ fn put_all(
             return Err(with_put(py, full(py), done()));
         }
         let free = py.detach(|| queue.wait_to_put(Some(until)));
-        py.check_signals().map_err(|error| with_put(py, error, done()))?;
+        let looked = py.check_signals().and_then(|()| match end.deadline {
+            None if free.is_err() => watched.look(py, || queue.is_sole_user(), || WaitFor::Room),
+            _ => Ok(()),
+        });
+        looked.map_err(|error| with_put(py, error, done()))?;
         next = if free.is_ok() { Instant::now() + MOMENT } else { past() };
     }
 }
@@ -217,6 +222,7 @@ fn put_all(
 /// Takes with `get`, which is given a deadline: at once if it can, else by waiting.
 fn take<R: Send>(
     py: Python<'_>,
+    queue: &Queue,
     block: bool,
     timeout: Option<&Bound<'_, PyAny>>,
     mut get: impl FnMut(Instant) -> Result<R, GetError> + Send,
@@ -225,7 +231,7 @@ fn take<R: Send>(
         // Also where there is no need to wait, as in the standard library.
         waiting::refuse_nan(timeout.and_then(|t| t.extract().ok()))?;
     }
-    let mut end = None;
+    let (mut end, mut watched) = (None, Watched::default());
     let mut got = get(past());
     loop {
         let busy = match got {
@@ -244,6 +250,9 @@ fn take<R: Send>(
             return Err(empty(py));
         }
         py.check_signals()?;
+        if end.deadline.is_none() {
+            watched.look(py, || queue.is_sole_user(), || WaitFor::Item)?;
+        }
         got = py.detach(|| get(until));
     }
 }
@@ -315,10 +324,16 @@ impl PyQueue {
 
     /// Return the bytes that another process opens the queue with.
     ///
-    /// They do by themselves if they are `sent`, else together with the descriptors of `_fds`.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: bool) -> PyResult<Bound<'py, PyBytes>> {
+    /// They do by themselves if they are `sent`, else together with the descriptors of `_fds`. None
+    /// stands for one process that is being started, which opens it once.
+    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> PyResult<Bound<'py, PyBytes>> {
         let queue = self.queue(py)?;
-        Ok(PyBytes::new(py, &if sent { queue.send() } else { queue.ticket() }))
+        let ticket = match sent {
+            Some(true) => queue.send(),
+            Some(false) => queue.ticket(),
+            None => queue.ticket_for_one(),
+        };
+        Ok(PyBytes::new(py, &ticket))
     }
 
     /// Return the descriptors of the queue's memory and of its token, which -1 stands for none of.
@@ -460,7 +475,7 @@ impl PyQueue {
         let py = slf.py();
         let queue = Self::open_queue(slf)?;
         with_buffer(|buffer| {
-            let item = take(py, block.0, timeout, |until| queue.get(buffer, Some(until)))?;
+            let item = take(py, queue, block.0, timeout, |until| queue.get(buffer, Some(until)))?;
             decode(py, shared_codec(py)?, item, buffer)
         })
     }
@@ -500,7 +515,7 @@ impl PyQueue {
         with_buffer(|buffer| {
             buffer.clear();
             let mut items = Vec::new();
-            take(py, block.0, timeout, |until| {
+            take(py, queue, block.0, timeout, |until| {
                 queue.get_many(max, buffer, &mut items, Some(until))
             })?;
             let codec = shared_codec(py)?;
@@ -581,11 +596,14 @@ impl PyQueue {
     /// Wait until all items are done; return how many were lost with processes that died.
     fn _join(&self, py: Python<'_>) -> PyResult<u64> {
         let queue = self.queue(py)?;
-        let lost = waiting::wait(py, None, |until| match queue.join(Some(until)) {
+        let turn = |until| match queue.join(Some(until)) {
             Ok(()) => Some(0),
             Err(JoinError::Lost { count }) => Some(count),
             Err(_) => None,
-        })?;
+        };
+        let look =
+            |watched: &mut Watched| watched.look(py, || queue.is_sole_user(), || WaitFor::Tasks);
+        let lost = waiting::wait_watched(py, None, turn, look)?;
         Ok(lost.unwrap_or(0))
     }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::deadlock::Watched;
+
 /// A timeout of this many seconds or more is no limit.
 const LONGEST: f64 = 1e9;
 /// How long the engine waits before the interpreter looks for signals. A signal during the wait
@@ -43,8 +45,20 @@ pub(crate) fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     deadline: Option<Instant>,
-    mut turn: impl FnMut(Instant) -> Option<T> + Send,
+    turn: impl FnMut(Instant) -> Option<T> + Send,
 ) -> PyResult<Option<T>> {
+    wait_watched(py, deadline, turn, |_| Ok(()))
+}
+
+/// The same; where there is no deadline, `look` is called after each turn without a result. It
+/// raises an error if no turn can have one.
+pub(crate) fn wait_watched<T: Send>(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    mut turn: impl FnMut(Instant) -> Option<T> + Send,
+    mut look: impl FnMut(&mut Watched) -> PyResult<()>,
+) -> PyResult<Option<T>> {
+    let mut watched = Watched::default();
     loop {
         let slice = Instant::now() + SLICE;
         let until = deadline.map_or(slice, |deadline| deadline.min(slice));
@@ -55,5 +69,8 @@ pub(crate) fn wait<T: Send>(
             return Ok(None);
         }
         py.check_signals()?;
+        if deadline.is_none() {
+            look(&mut watched)?;
+        }
     }
 }

@@ -75,6 +75,9 @@ pub enum ErrorKind {
     Poisoned,
     /// A party of a [`Barrier`](crate::sync::Barrier) died or gave up, or it was aborted or reset.
     BrokenBarrier,
+    /// The call would wait for ever: every other process that had the object has ended, and this one
+    /// has no other thread. [`set_deadlock_errors`](crate::set_deadlock_errors) switches it off.
+    Deadlock,
     /// What was to be released is not held, or not by the caller.
     NotHeld,
     /// A [bounded semaphore](crate::sync::Semaphore::bounded) has all of its permits already.

@@ -98,6 +98,7 @@
 mod bytes;
 mod channel;
 mod codec;
+mod deadlock;
 mod error;
 mod function;
 #[doc(hidden)]
@@ -120,6 +121,7 @@ pub use millpond_core::trace::{self, Timeline};
 
 pub use bytes::Bytes;
 pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
+pub use deadlock::set_deadlock_errors;
 pub use error::{Error, ErrorKind, Result};
 pub use function::Function;
 pub use init::init;

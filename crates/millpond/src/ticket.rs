@@ -40,6 +40,8 @@ thread_local! {
     static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
     /// Whether the value that is rehearsed has handles.
     static REHEARSED_HANDLES: Cell<bool> = const { Cell::new(false) };
+    /// Whether what is encoded is for one process, which decodes it once.
+    static TO_ONE: Cell<bool> = const { Cell::new(false) };
     /// Whether what is decoded stays where it is, to be decoded again.
     static COPYING: Cell<bool> = const { Cell::new(false) };
     /// Whether it is arguments that are decoded.
@@ -154,7 +156,17 @@ impl Luggage for SentItems {
 
 /// Calls `encode`, and writes down which tickets it sends.
 pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
-    let mut writing = Writing { before: Some(SENT.replace(Some(Vec::new()))) };
+    sending_to(false, encode)
+}
+
+/// The same for what one process is started with, which it decodes once.
+pub(crate) fn sending_to_one<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
+    sending_to(true, encode)
+}
+
+fn sending_to<R>(one: bool, encode: impl FnOnce() -> R) -> (R, Sent) {
+    let mut writing =
+        Writing { before: Some(SENT.replace(Some(Vec::new()))), to_one: TO_ONE.replace(one) };
     let result = encode();
     (result, writing.end())
 }
@@ -163,10 +175,12 @@ pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
 struct Writing {
     /// What was written down before, until that is taken up again.
     before: Option<Option<Vec<Piece>>>,
+    to_one: bool,
 }
 
 impl Writing {
     fn end(&mut self) -> Sent {
+        TO_ONE.set(self.to_one);
         let pieces = self.before.take().and_then(|before| SENT.replace(before));
         Sent { pieces: pieces.unwrap_or_default(), owner: Owner::current() }
     }
@@ -348,7 +362,7 @@ fn take_up_again() {
 pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok, S::Error> {
     let ticket = if is_rehearsal() {
         REHEARSED_HANDLES.set(true);
-        Ticket::new(slot, kind)
+        Ticket::to_self(slot, kind)
     } else if IN_MESSAGE.get() != Message::None {
         let ticket = Ticket::send(slot, kind);
         let mut tickets = OF_MESSAGE.take();
@@ -369,7 +383,7 @@ pub(crate) fn send<S: Serializer>(slot: &Slot, kind: u32, to: S) -> Result<S::Ok
             sent.push(Piece { region: Arc::downgrade(slot.region()), recall: None });
             SENT.set(Some(sent));
         }
-        Ticket::send(slot, kind)
+        if TO_ONE.get() { Ticket::send_to_one(slot, kind) } else { Ticket::send(slot, kind) }
     };
     to.serialize_bytes(&ticket.encode())
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     class Ticketed(Protocol):
         """An object of the engine in shared memory."""
 
-        def _ticket(self, sent: bool) -> bytes: ...
+        def _ticket(self, sent: bool | None) -> bytes: ...
 
     class Handle(Ticketed, Protocol):
         """One that has one descriptor."""
@@ -171,13 +171,23 @@ def reduce(handle: Handle) -> tuple[Any, ...]:
     if popen is None:
         return type(handle)._open, (ticket(handle), None)
     fd = handle._fd()
+    given = handle._ticket(None if starts_one_process(popen) else False)
     if fd in _passed_with(popen):
         # The descriptor is passed with an earlier object in the same memory.
-        return type(handle)._open, (handle._ticket(False), None)
+        return type(handle)._open, (given, None)
     from multiprocessing.reduction import DupFd
 
     _passed_with(popen).add(fd)
-    return _open_inherited, (type(handle), handle._ticket(False), DupFd(fd))
+    return _open_inherited, (type(handle), given, DupFd(fd))
+
+
+def starts_one_process(popen: object) -> bool:
+    """Return whether what is pickled now is unpickled once, by the process that is being started.
+
+    So it is for the standard library's own ways to start one; pools keep what they pickle.
+    """
+    module = type(popen).__module__
+    return module in ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
 
 def _passed_with(popen: Any) -> set[int]:

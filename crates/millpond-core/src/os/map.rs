@@ -126,24 +126,32 @@ impl Drop for Mapping {
 }
 
 /// A reference to an open file description that needs no descriptor: a page of the file that cannot
-/// be accessed. Forked children do not have it, and it ends with the address space.
+/// be accessed. It ends with the address space.
 #[derive(Debug)]
 pub(crate) struct Reference(Mapping);
 
 impl Reference {
-    /// One to what `fd` refers to.
+    /// One to what `fd` refers to, which forked children do not have.
     ///
     /// # Errors
     /// The system's, when address space has run out.
     pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let own = Self::inherited(fd)?;
+        own.0.not_in_forked_children()?;
+        Ok(own)
+    }
+
+    /// One that children have, too, which are forked while it is there.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn inherited(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let length = rustix::param::page_size();
         let (prot, flags) = (ProtFlags::empty(), MapFlags::SHARED);
         // SAFETY: the kernel chooses a range that nothing in this process uses.
         let start = unsafe { rustix::mm::mmap(null_mut(), length, prot, flags, fd, 0)? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Mapping { start, length };
-        mapping.not_in_forked_children()?;
-        Ok(Self(mapping))
+        Ok(Self(Mapping { start, length }))
     }
 
     /// Lets go of a reference that the parent of this process had: there is nothing to unmap.

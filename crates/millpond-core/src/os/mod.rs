@@ -18,6 +18,7 @@ pub mod map;
 pub mod memfd;
 pub mod memory;
 pub mod pidfd;
+pub mod quiescence;
 pub mod ready;
 pub(crate) mod record_lock;
 pub mod refused;

@@ -5,6 +5,7 @@
 //! by death. One of the *process* ends when the process closes any descriptor of the file.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Locks a byte, shared with others, until the open file description that `fd` refers to is gone.
@@ -29,19 +30,31 @@ pub(crate) fn lock_for_process(fd: BorrowedFd<'_>, byte: u64) -> io::Result<()> 
 /// # Errors
 /// The system's.
 pub(crate) fn is_locked(fd: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
+    is_any_locked(fd, byte..byte + 1)
+}
+
+/// The same for any of several bytes.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn is_any_locked(fd: BorrowedFd<'_>, bytes: Range<u64>) -> io::Result<bool> {
     // A shared lock is in the way of an exclusive one.
-    let mut lock = of_byte(byte, libc::F_WRLCK)?;
+    let mut lock = of_bytes(bytes, libc::F_WRLCK)?;
     call(fd, libc::F_GETLK, &mut lock)?;
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
 fn of_byte(byte: u64, kind: i32) -> io::Result<libc::flock> {
+    of_bytes(byte..byte + 1, kind)
+}
+
+fn of_bytes(bytes: Range<u64>, kind: i32) -> io::Result<libc::flock> {
     let outside = |_| io::Error::from(io::ErrorKind::InvalidInput);
     Ok(libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: i64::try_from(byte).map_err(outside)?,
-        l_len: 1,
+        l_start: i64::try_from(bytes.start).map_err(outside)?,
+        l_len: i64::try_from(bytes.end - bytes.start).map_err(outside)?,
         l_pid: 0,
     })
 }

@@ -19,6 +19,7 @@ pub mod segment;
 pub mod shared;
 pub mod slab;
 pub mod slice;
+pub(crate) mod sole_user;
 mod tables;
 pub mod ticket;
 pub(crate) mod window;

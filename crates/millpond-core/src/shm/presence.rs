@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
@@ -16,10 +17,11 @@ use crate::os::identity::{self, ProcessId};
 use crate::os::map::Reference;
 use crate::os::memfd;
 use crate::os::record_lock;
+use crate::shm::sole_user::Handed;
 use crate::shm::tables;
 
 /// What tells files apart.
-type Inode = (u64, u64);
+pub(crate) type Inode = (u64, u64);
 
 /// The calling process' lock on its byte of a file.
 #[derive(Debug)]
@@ -35,9 +37,13 @@ pub(crate) struct Present {
     start: usize,
     length: usize,
     /// The owner's of the memory. Somebody may have closed it: it is compared before it is used.
-    fd: RawFd,
-    inode: Inode,
+    pub(super) fd: RawFd,
+    pub(super) inode: Inode,
     claim: Arc<Claim>,
+    /// What shows that children live which inherited the memory from this process and have not used
+    /// it yet, and what showed that of this one; see `sole_user.rs`.
+    pub(super) inherited: Vec<Reference>,
+    pub(super) handed: NonNull<Handed>,
 }
 
 /// Enters memory in the table of what processes are present in, until it is dropped.
@@ -51,13 +57,23 @@ impl Presence {
     ///
     /// # Errors
     /// The system's, when descriptors, address space or locks have run out.
-    pub(crate) fn enter(fd: BorrowedFd<'_>, start: usize, length: usize) -> io::Result<Self> {
-        let inode = inode(fd)?;
+    ///
+    /// # Safety
+    /// `length` bytes are mapped at `start` until the result is dropped, and `handed` lies there,
+    /// which nobody accesses but as one.
+    pub(crate) unsafe fn enter(
+        fd: BorrowedFd<'_>,
+        start: NonNull<u8>,
+        length: usize,
+        handed: NonNull<Handed>,
+    ) -> io::Result<Self> {
+        let (inode, start) = (inode(fd)?, start.addr().get());
         // No fork happens while the tables are locked: a child must not inherit the descriptor.
         let mut tables = tables::lock();
         identity::before_first_use(claim_all);
         let claim = Arc::new(Claim::new(fd, inode)?);
-        tables.present.push(Present { start, length, fd: fd.as_raw_fd(), inode, claim });
+        let (fd, inherited) = (fd.as_raw_fd(), Vec::new());
+        tables.present.push(Present { start, length, fd, inode, claim, inherited, handed });
         drop(tables);
         Ok(Self { start })
     }
@@ -81,6 +97,17 @@ impl Presence {
     /// Whether the lock would end with any descriptor of the file that this process closes.
     pub(crate) fn hangs_on_descriptors(&self) -> bool {
         self.claim().is_some_and(|claim| claim.reference.is_none())
+    }
+}
+
+impl Present {
+    pub(super) fn holds(&self, address: usize) -> bool {
+        address.wrapping_sub(self.start) < self.length
+    }
+
+    /// Whether the calling process is present by a lock that ends with its address space.
+    pub(super) fn is_claimed_by_mapping(&self) -> bool {
+        self.claim.process == ProcessId::name() && self.claim.reference.is_some()
     }
 }
 
@@ -135,14 +162,14 @@ impl Drop for Claim {
 }
 
 /// Another open file description of the file, which no process inherits.
-fn reopen(fd: BorrowedFd<'_>, file: Inode) -> rustix::io::Result<OwnedFd> {
+pub(super) fn reopen(fd: BorrowedFd<'_>, file: Inode) -> rustix::io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let own = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stat = rustix::fs::fstat(&own)?;
     if (stat.st_dev, stat.st_ino) == file { Ok(own) } else { Err(Errno::STALE) }
 }
 
-fn inode(fd: BorrowedFd<'_>) -> io::Result<Inode> {
+pub(super) fn inode(fd: BorrowedFd<'_>) -> io::Result<Inode> {
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }

@@ -16,6 +16,7 @@
 //! process lets go or dies, the memory is gone.
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -27,12 +28,13 @@ use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
 use crate::shm::presence::Presence;
+use crate::shm::sole_user::Handed;
 use crate::shm::tables;
 
 /// Where the part that users of a region may lay out begins.
-pub const HEADER: usize = 64;
+pub const HEADER: usize = 128;
 /// "millpond", and the version of the layouts of everything that lies in regions.
-const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x03");
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x04");
 
 /// The first bytes of every region. All but the counters are written once, before anybody else
 /// knows the region.
@@ -52,6 +54,7 @@ struct Header {
     /// there is none.
     companion: AtomicU64,
     record: SlotRecord,
+    handed: Handed,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER);
@@ -137,7 +140,7 @@ impl Region {
         let map = Mapping::new(fd.as_fd(), 0, length)?;
         let identity = random()?;
         let maker = Some(Owner::current());
-        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        let presence = enter(fd.as_fd(), &map)?;
         let region = Self { presence, fd, map, identity, maker, companion: AtomicI32::new(-1) };
         // Relaxed: nobody else knows the region yet.
         region.header().identity.store(identity, Ordering::Relaxed);
@@ -160,7 +163,7 @@ impl Region {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let map = Mapping::new(fd.as_fd(), 0, length)?;
-        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        let presence = enter(fd.as_fd(), &map)?;
         let region =
             Self { presence, fd, map, identity, maker: None, companion: AtomicI32::new(-1) };
         let header = region.header();
@@ -299,6 +302,11 @@ impl Region {
         self.maker.is_some_and(Owner::is_current)
     }
 
+    /// What says who is yet to open it.
+    pub(crate) fn handed(&self) -> &Handed {
+        &self.header().handed
+    }
+
     pub(crate) fn note_sent(&self) {
         // Relaxed: a count; it guards no data.
         self.header().sent.fetch_add(1, Ordering::Relaxed);
@@ -338,6 +346,16 @@ impl Drop for Region {
         if tables.regions.get(&self.identity).is_some_and(|known| known.strong_count() == 0) {
             tables.regions.remove(&self.identity);
         }
+    }
+}
+
+/// The presence of the calling process in a region that is mapped whole or in part.
+fn enter(fd: BorrowedFd<'_>, map: &Mapping) -> io::Result<Presence> {
+    // SAFETY: a header lies at the start of every mapping of a region, all of whose fields are
+    // accessed as atomics; a region drops its presence before its mapping.
+    unsafe {
+        let handed = map.start().add(offset_of!(Header, handed)).cast();
+        Presence::enter(fd, map.start(), map.length(), handed)
     }
 }
 

@@ -74,6 +74,12 @@ impl<T: SharedObject> Shared<T> {
         Ticket::new(&self.slot, T::KIND)
     }
 
+    /// The same for one process that is being started; see [`Ticket::for_one`].
+    #[must_use]
+    pub fn ticket_for_one(&self) -> Ticket {
+        Ticket::for_one(&self.slot, T::KIND)
+    }
+
     /// The memory that it lies in.
     #[must_use]
     pub fn slot(&self) -> &Slot {

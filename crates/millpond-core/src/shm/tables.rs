@@ -6,6 +6,7 @@
 
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -15,6 +16,7 @@ use crate::shm::holdings::Holdings;
 use crate::shm::presence::{Claim, Present};
 use crate::shm::region::Region;
 use crate::shm::slab::Slab;
+use crate::shm::sole_user;
 
 /// The tables, behind their lock.
 #[derive(Default)]
@@ -79,6 +81,9 @@ fn release() {
 extern "C" fn before_fork() {
     acquire();
     FORKS.fetch_add(1, Ordering::Relaxed);
+    // Not dropped: `after_fork` and `in_child` release the tables.
+    let mut guard = ManuallyDrop::new(Guard(()));
+    sole_user::before_fork(&mut guard);
 }
 
 extern "C" fn after_fork() {

@@ -45,10 +45,14 @@ pub struct Ticket {
     mapped: u64,
     /// Whether the sender waits for it to be used; see [`Ticket::send`].
     awaited: bool,
+    /// Whether it is for one process, which opens it once.
+    is_for_one: bool,
 }
 
 /// In the word of the descriptor, whose numbers have 31 bits: the ticket is awaited.
 const AWAITED: u32 = 1 << 31;
+/// In the word of the process, whose low bits are free: the ticket is for one.
+const FOR_ONE: u64 = 1;
 /// Stands for the number of a descriptor where there is none.
 const NONE: u32 = u32::MAX;
 /// How many words an encoded ticket has, and which of them have parts of the check.
@@ -108,7 +112,15 @@ impl Ticket {
     /// the calling process keeps the region until it was used.
     #[must_use]
     pub fn send(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give_to_anybody();
+        Self { is_for_one: false, ..Self::send_to_one(slot, kind) }
+    }
+
+    /// The same for one process that is being started, which will open it once at most.
+    #[must_use]
+    pub fn send_to_one(slot: &Slot, kind: u32) -> Self {
         let region = slot.region();
+        region.handed().give();
         region.note_sent();
         let_go_of_arrived();
         let mut tables = tables::lock();
@@ -116,7 +128,7 @@ impl Ticket {
             tables.travelling.push(Arc::clone(region));
         }
         drop(tables);
-        Self { awaited: true, ..Self::new(slot, kind) }
+        Self { awaited: true, is_for_one: true, ..Self::of(slot, kind) }
     }
 
     /// Says that a ticket which was [sent](Self::send) for something in `region` will not be used.
@@ -129,6 +141,24 @@ impl Ticket {
     /// or [with a descriptor](Self::open_with).
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give_to_anybody();
+        Self::of(slot, kind)
+    }
+
+    /// The same for one process that is being started, which will open it once at most.
+    #[must_use]
+    pub fn for_one(slot: &Slot, kind: u32) -> Self {
+        slot.region().handed().give();
+        Self { is_for_one: true, ..Self::of(slot, kind) }
+    }
+
+    /// A ticket for `slot` that the calling process alone opens.
+    #[must_use]
+    pub fn to_self(slot: &Slot, kind: u32) -> Self {
+        Self::of(slot, kind)
+    }
+
+    fn of(slot: &Slot, kind: u32) -> Self {
         slot.leaves(kind);
         let region = slot.region();
         Self {
@@ -141,6 +171,7 @@ impl Ticket {
             length: slot.length() as u64,
             mapped: region.length() as u64,
             awaited: false,
+            is_for_one: false,
         }
     }
 
@@ -150,7 +181,8 @@ impl Ticket {
         let mut bytes = [0; LENGTH];
         let fd = self.fd | if self.awaited { AWAITED } else { 0 };
         let low = u64::from(fd) << 32 | u64::from(self.kind);
-        let Self { identity, process, companion, offset, length, mapped, .. } = *self;
+        let process = self.process | if self.is_for_one { FOR_ONE } else { 0 };
+        let Self { identity, companion, offset, length, mapped, .. } = *self;
         let mut words = [identity, process, low, companion.into(), offset, length, mapped];
         let check = check(&words);
         for (word, part) in words[CHECKED..].iter_mut().zip(check) {
@@ -190,7 +222,19 @@ impl Ticket {
         }
         let companion = u32::try_from(companion).map_err(|_| TicketError::Damaged)?;
         let (awaited, fd) = (fd & AWAITED != 0, fd & !AWAITED);
-        Ok(Self { identity, process, fd, companion, kind, offset, length, mapped, awaited })
+        let (is_for_one, process) = (process & FOR_ONE != 0, process & !FOR_ONE);
+        Ok(Self {
+            identity,
+            process,
+            fd,
+            companion,
+            kind,
+            offset,
+            length,
+            mapped,
+            awaited,
+            is_for_one,
+        })
     }
 
     /// What lies there.
@@ -232,7 +276,7 @@ impl Ticket {
         if self.awaited {
             region.note_used();
         }
-        self.slot(region)
+        self.opened(region)
     }
 
     /// What an encoded ticket names, and of which kind it is, whatever that may be.
@@ -269,6 +313,14 @@ impl Ticket {
             region.keep_companion(companion);
         } else if region.lacks_companion() {
             return Err(TicketError::Damaged);
+        }
+        self.opened(region)
+    }
+
+    /// The slot in a region which this process has, and is present in, by now.
+    fn opened(&self, region: Arc<Region>) -> Result<Slot, TicketError> {
+        if self.is_for_one {
+            region.handed().open();
         }
         self.slot(region)
     }

@@ -12,7 +12,7 @@
 //!
 //! Waiters look at their slices' ends whether those who arrived before, the one that runs the
 //! action, and the one that holds the guard still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
-//! dead: that is what timeouts are for. A reset notes which generation it ended before it ends it,
+//! dead, unless all that live wait here (`is_deserted`; DEADLOCKS.md): that is what timeouts are for. A reset notes which generation it ended before it ends it,
 //! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
 //! for waiters that are slow to look.
 
@@ -21,6 +21,7 @@ use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::shm::shared::SharedObject;
+use crate::shm::sole_user::only_these_use;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
 use crate::sync::outcome::{After, Patience};
 use crate::sync::robust::RobustWord;
@@ -31,6 +32,8 @@ const SLEEPERS: u64 = 1;
 const BROKEN: u64 = 4;
 const GENERATION: u64 = 8;
 const ARRIVED: u64 = 1 << 32;
+/// Beside the name of a party that has arrived: it does nothing but wait, until the generation ends.
+const INERT: u64 = 1;
 /// So many are looked at in a slice by each waiter.
 const LOOKED_AT: usize = 8;
 
@@ -321,6 +324,47 @@ impl Barrier {
                 self.break_it();
             }
         });
+    }
+
+    /// Whether no process has the barrier but those that have arrived at it, as far as these are known.
+    #[must_use]
+    pub fn may_be_deserted(&self) -> bool {
+        only_these_use(self, &self.arrived_with(|_| true))
+    }
+
+    /// The processes of arrivals, of those whose word is as said.
+    fn arrived_with(&self, is_so: impl Fn(u64) -> bool) -> Vec<ProcessId> {
+        // Acquire: pairs with `update`, so that each name is of this generation. Relaxed: names.
+        let here = arrived(self.word.load(Ordering::Acquire)) as usize;
+        let members = self.members.iter().take(here).map(|m| m.load(Ordering::Relaxed));
+        members.filter(|&raw| is_so(raw)).filter_map(ProcessId::from_raw).collect()
+    }
+
+    /// Whether nobody alive can be a party that is missing: all processes that have the barrier wait
+    /// at it, and do nothing else. The caller is one of them, arrived as number `index`.
+    #[must_use]
+    pub fn is_deserted(&self, of: u32, index: u32) -> bool {
+        let Some(own) = self.members.get(index as usize) else { return false };
+        let me = ProcessId::current();
+        let is_waited_for = || {
+            let word = self.word.load(Ordering::Acquire);
+            generation(word) == of && word & BROKEN == 0 && arrived(word) < self.parties()
+        };
+        // In the guard: the place is another's in the next generation. Who is in it may be stopped.
+        if !self.guard.try_take(me) {
+            return false;
+        }
+        let is_own = is_waited_for();
+        if is_own {
+            own.store(me.raw() | INERT, Ordering::Relaxed);
+        }
+        self.guard.release(me);
+        if !is_own {
+            return false;
+        }
+        // One that is inert stays so until the generation ends, and dead ones are nobody.
+        let inert = self.arrived_with(|raw| raw & INERT != 0);
+        only_these_use(self, &inert) && is_waited_for()
     }
 
     /// Breaks the barrier for a waiter that has had enough. If the generation is over by now it

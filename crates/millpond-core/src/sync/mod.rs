@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod barrier;
 pub mod bell;
 pub mod condition;
+pub mod deadlock;
 pub mod event;
 pub mod local;
 pub mod lock;

@@ -1,5 +1,6 @@
 //! What tests of primitives share: forked children, and a watchdog.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::os::fork::{Forked, exit_now, fork};
@@ -19,6 +20,21 @@ impl Child {
                 exit_now(0);
             }
             Forked::Parent(pid) => Self(PidFd::open(pid).expect("child")),
+        }
+    }
+
+    /// Forks a child that calls `check`, of one thread; fails if that panics.
+    pub(crate) fn check(check: impl FnOnce()) {
+        // SAFETY: as above.
+        match unsafe { fork() }.expect("fork") {
+            Forked::Child => {
+                let checked = catch_unwind(AssertUnwindSafe(check));
+                exit_now(i32::from(checked.is_err()));
+            }
+            Forked::Parent(pid) => {
+                let status = PidFd::open(pid).expect("child").reap().expect("status");
+                assert!(status.success(), "{status}");
+            }
         }
     }
 

@@ -2,3 +2,4 @@
 
 pub mod presence;
 pub mod shared;
+pub(crate) mod sole_user;

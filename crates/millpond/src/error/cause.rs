@@ -53,6 +53,8 @@ pub(crate) enum Cause {
          makes it new"
     )]
     BrokenBarrier,
+    #[error("nobody can {0}")]
+    Deadlock(&'static str),
     #[error("the lock cannot be released: {0}")]
     NotHeld(&'static str),
     #[error("the semaphore cannot be released: it has all of its {0} permits already")]
@@ -89,6 +91,7 @@ impl Cause {
             Self::Poisoned(_) => ErrorKind::Poisoned,
             Self::NotInTime { .. } | Self::WouldBlock => ErrorKind::TimedOut,
             Self::BrokenBarrier => ErrorKind::BrokenBarrier,
+            Self::Deadlock(_) => ErrorKind::Deadlock,
             Self::NotHeld(_) => ErrorKind::NotHeld,
             Self::TooManyReleases(_) => ErrorKind::TooManyReleases,
             Self::Full => ErrorKind::Full,

@@ -211,7 +211,7 @@ impl<F, Args, State> Process<F, Args, State> {
 
         let arguments = self.arguments.into_arguments();
         // Until the child is there, each error takes the tickets back.
-        let (arguments, sent) = ticket::sending(|| codec::encode(arguments));
+        let (arguments, sent) = ticket::sending_to_one(|| codec::encode(arguments));
         let arguments = arguments.map_err(|error| failed(Cause::Codec(error).into()))?;
         let call = Call {
             build: Image::of_this_program().build_id().clone(),

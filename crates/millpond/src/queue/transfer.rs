@@ -7,12 +7,14 @@ use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{
     GRACE, GetError, INLINE_LIMIT, Outgoing, PutError as NotPut, Queue, Received,
 };
+use millpond_core::sync::deadlock::Watch;
 
 use super::error::PutManyError;
 use super::message::{Message, decode};
 use super::scratch::{SHORT, Scratch, with_buffer};
 use super::unread::{self, message_length};
 use crate::codec::{self, CodecError};
+use crate::deadlock::{TURN, is_deadlock};
 use crate::error::{Cause, Error, Result};
 use crate::process;
 use crate::ticket::Listing;
@@ -41,14 +43,22 @@ impl Wait {
     fn no_room(self) -> Error {
         match self {
             Self::UpTo(after) => Cause::NotInTime { what: "no room was made", after }.into(),
-            Self::Not | Self::Ever => Cause::Full.into(),
+            Self::Not => Cause::Full.into(),
+            Self::Ever => Cause::Deadlock(
+                "take a value from the full queue: no other living process has it, and this one has \
+                 one thread",
+            ).into(),
         }
     }
 
     fn nothing_came(self) -> Error {
         match self {
             Self::UpTo(after) => Cause::NotInTime { what: "nothing came", after }.into(),
-            Self::Not | Self::Ever => Cause::Empty.into(),
+            Self::Not => Cause::Empty.into(),
+            Self::Ever => Cause::Deadlock(
+                "put a value into the empty queue: no other living process has it, and this one has \
+                 one thread",
+            ).into(),
         }
     }
 
@@ -78,9 +88,6 @@ impl Wait {
         }
     }
 }
-
-/// How long a turn of waiting is.
-const TURN: Duration = Duration::from_millis(100);
 
 /// What an attempt that has waited until its deadline, or for a signal handler, is told by.
 trait Unfinished {
@@ -120,15 +127,17 @@ impl Unfinished for GetError {
 
 /// Waits in turns, until `deadline`, and looks after each for children that have ended: what was on
 /// its way to one that never read it must not keep the other end of a channel waiting. Who is in
-/// the way is given [`GRACE`] to leave, should the deadline come sooner.
+/// the way is given [`GRACE`] to leave, should the deadline come sooner. A wait without a deadline that
+/// ends without a result is a deadlock.
 fn in_turns<T, E: Unfinished>(
+    queue: &Queue,
     wait: Wait,
     mut attempt: impl FnMut(Option<Instant>) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     let deadline = wait.deadline();
     // Without a look at the clock where there is nothing to wait for.
     let mut turn = deadline.unwrap_or_else(long_ago);
-    let mut grace = None;
+    let (mut grace, mut watch) = (None, Watch::default());
     loop {
         match attempt(Some(turn)) {
             Err(error) if error.is_interrupted() => {}
@@ -145,6 +154,9 @@ fn in_turns<T, E: Unfinished>(
                 }
                 process::notice_ended();
                 unread::settle();
+                if deadline.is_none() && is_deadlock(&mut watch, || queue.is_sole_user()) {
+                    return Err(error);
+                }
                 turn = end.map_or(now + TURN, |end| end.min(now + TURN));
             }
             done => return done,
@@ -218,7 +230,7 @@ fn put_slowly(queue: &Queue, tag: u32, bytes: &[u8], wait: Wait) -> Result<()> {
     if bytes.len() > INLINE_LIMIT && matches!(wait, Wait::Ever) {
         queue.await_reuse(bytes.len());
     }
-    in_turns(wait, |turn| queue.put(tag, Parts(&[&bytes]), turn)).map_err(|reason| {
+    in_turns(queue, wait, |turn| queue.put(tag, Parts(&[&bytes]), turn)).map_err(|reason| {
         if matches!(reason, NotPut::Closed) {
             unread::settle();
         }
@@ -372,7 +384,8 @@ fn get_bytes<T: Message>(queue: &Queue, wait: Wait) -> Result<T> {
 }
 
 pub(super) fn take(queue: &Queue, buffer: &mut Vec<u8>, wait: Wait) -> Result<Received> {
-    in_turns(wait, |turn| queue.get(&mut *buffer, turn)).map_err(|reason| wait.not_taken(reason))
+    in_turns(queue, wait, |turn| queue.get(&mut *buffer, turn))
+        .map_err(|reason| wait.not_taken(reason))
 }
 
 /// Takes a value if there is one.
@@ -388,7 +401,7 @@ pub(crate) fn try_get<T: Message>(queue: &Queue) -> Result<Option<T>> {
 pub(crate) fn get_many<T: Message>(queue: &Queue, most: usize, wait: Wait) -> Result<Vec<T>> {
     with_buffer(|buffer| {
         let mut items = Vec::new();
-        in_turns(wait, |turn| queue.get_many(most, &mut *buffer, &mut items, turn))
+        in_turns(queue, wait, |turn| queue.get_many(most, &mut *buffer, &mut items, turn))
             .map_err(|reason| wait.not_taken(reason))?;
         let decoded = |item: &Received| {
             decode(message_of(buffer, item)).map_err(|error| Cause::Codec(error).into())

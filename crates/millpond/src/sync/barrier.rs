@@ -9,6 +9,7 @@ use millpond_core::sync::barrier::{self as engine, Arrival, Crossing};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::patience::{deadline, no_memory};
+use crate::deadlock::{is_deadlock_of_all, until_done};
 use crate::error::{Cause, Error, Result};
 use crate::ticket;
 
@@ -45,8 +46,9 @@ use crate::ticket;
 ///
 /// When a party dies that has arrived, the barrier breaks: all who wait, and all who come, get
 /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier), until somebody [resets](Barrier::reset) it.
-/// One that dies before it arrives is not known to the barrier; [`wait_timeout`](Barrier::wait_timeout)
-/// is for that. Of a barrier with more than 500 parties, the deaths of the first 500 that arrive
+/// One that dies before it arrives is not known to the barrier: when all processes that have it wait
+/// there, each with one thread, it breaks with [`Deadlock`](crate::ErrorKind::Deadlock); for all other
+/// cases there is [`wait_timeout`](Barrier::wait_timeout). Of a barrier with more than 500 parties, the deaths of the first 500 that arrive
 /// are seen.
 #[derive(Clone)]
 pub struct Barrier(Arc<Shared<engine::Barrier>>);
@@ -92,7 +94,8 @@ impl Barrier {
     ///
     /// # Errors
     /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or somebody
-    /// [aborted](Self::abort) or [reset](Self::reset) it.
+    /// [aborted](Self::abort) or [reset](Self::reset) it; [`Deadlock`](crate::ErrorKind::Deadlock)
+    /// where no process is left that could be a party.
     pub fn wait(&self) -> Result<BarrierWaitResult> {
         self.cross(None, Duration::MAX)
     }
@@ -131,11 +134,17 @@ impl Barrier {
                 Arrival::Broken => return Err(broken()),
                 Arrival::Last { index, generation } => (self.0.open(generation), index, None, true),
                 Arrival::Early { index, generation } => {
-                    (self.wait_for(generation, deadline), index, Some(generation), false)
+                    let Some(crossing) = self.wait_for(generation, index, deadline) else {
+                        self.0.give_up(generation);
+                        let what = "be the party that is missing at the barrier: each living process that has it waits \
+                             there, and has one thread";
+                        return Err(Cause::Deadlock(what).into());
+                    };
+                    (crossing, index, Some(generation), false)
                 }
                 Arrival::Busy { generation } => {
                     // The crossing before this one is about to be over.
-                    self.wait_for(generation, None);
+                    while self.0.wait(generation, None) == Crossing::Interrupted {}
                     continue;
                 }
             };
@@ -154,12 +163,23 @@ impl Barrier {
         }
     }
 
-    fn wait_for(&self, generation: u32, deadline: Option<Instant>) -> Crossing {
-        loop {
-            let crossing = self.0.wait(generation, deadline);
-            if crossing != Crossing::Interrupted {
-                return crossing;
-            }
+    /// How the wait ended; `None` for a deadlock.
+    fn wait_for(&self, generation: u32, index: u32, deadline: Option<Instant>) -> Option<Crossing> {
+        let ended =
+            |until| Some(self.0.wait(generation, until)).filter(|c| *c != Crossing::Interrupted);
+        match deadline {
+            Some(_) => Some(loop {
+                if let Some(crossing) = ended(deadline) {
+                    break crossing;
+                }
+            }),
+            None => until_done(
+                |until| ended(until).filter(|crossing| *crossing != Crossing::TimedOut),
+                |watch| {
+                    let are_all_waiting = || self.0.is_deserted(generation, index);
+                    is_deadlock_of_all(watch, || self.0.may_be_deserted(), are_all_waiting)
+                },
+            ),
         }
     }
 

@@ -7,14 +7,21 @@ use std::thread;
 use std::time::Duration;
 
 use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::sync::deadlock::is_sole_user;
 use millpond_core::sync::lock as engine;
 use millpond_core::sync::outcome::Misuse;
+use millpond_core::sync::poison::Hold;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::patience::{deadline, no_memory};
 use super::poison::{LockResult, TryLockResult, tried, waited};
+use crate::deadlock::{is_deadlock, until_done};
 use crate::error::{Cause, Error, Result};
 use crate::ticket;
+
+/// Why a wait for a lock is a deadlock.
+pub(super) const ALONE: &str =
+    "release the lock: no other living process has it, and this one has one thread";
 
 /// Lets one thread of one process at a time through, to something that is not in its care: a
 /// terminal, a file, a device. For data there is [`Mutex`](super::Mutex).
@@ -57,6 +64,18 @@ impl Lock {
         Shared::zeroed().map(Self::from).map_err(no_memory)
     }
 
+    #[inline]
+    fn hold(&self) -> Hold {
+        self.0.try_hold().or_else(|| self.hold_in_turns())
+    }
+
+    #[cold]
+    fn hold_in_turns(&self) -> Hold {
+        let is_over = |watch: &mut _| is_deadlock(watch, || is_sole_user(&**self.0));
+        let held = until_done(|until| self.0.hold(until), is_over);
+        Some(held.unwrap_or_else(|| panic!("{}", Cause::Deadlock(ALONE))))
+    }
+
     fn guard(&self) -> LockGuard<'_> {
         LockGuard { lock: self, was_panicking: thread::panicking(), stays_in_thread: PhantomData }
     }
@@ -64,11 +83,15 @@ impl Lock {
     /// Waits for the lock; it is released when the guard is dropped. A thread that holds it already
     /// waits until somebody else releases it.
     ///
+    /// # Panics
+    /// If it is certain that nobody can release it; see
+    /// [`set_deadlock_errors`](crate::set_deadlock_errors).
+    ///
     /// # Errors
     /// A [`PoisonError`](super::PoisonError) with the guard: the last holder died or panicked.
     #[inline]
     pub fn lock(&self) -> LockResult<LockGuard<'_>> {
-        waited(tried(self.0.hold(None), || self.guard()))
+        waited(tried(self.hold(), || self.guard()))
     }
 
     /// Waits for the lock, but not longer than `timeout`.
@@ -92,6 +115,9 @@ impl Lock {
 
     /// Waits for the lock and keeps it until somebody calls [`release`](Self::release).
     ///
+    /// # Panics
+    /// As by [`lock`](Self::lock).
+    ///
     /// # Errors
     /// A [`PoisonError`](super::PoisonError): the last holder died or panicked. The lock is held.
     ///
@@ -105,7 +131,7 @@ impl Lock {
     /// # }
     /// ```
     pub fn acquire(&self) -> LockResult<()> {
-        waited(tried(self.0.hold(None), || ()))
+        waited(tried(self.hold(), || ()))
     }
 
     /// Releases the lock, whoever holds it.

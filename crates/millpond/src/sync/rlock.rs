@@ -7,13 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use millpond_core::shm::shared::{Shared, SharedObject};
+use millpond_core::sync::deadlock::is_sole_user;
+use millpond_core::sync::poison::Hold;
 use millpond_core::sync::rlock as engine;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::lock::misuse;
+use super::lock::{ALONE, misuse};
 use super::patience::{deadline, no_memory};
 use super::poison::{LockResult, TryLockResult, tried, waited};
-use crate::error::Result;
+use crate::deadlock::{is_deadlock, until_done};
+use crate::error::{Cause, Result};
 use crate::ticket;
 
 /// A lock that the thread which holds it may take again, for functions that call each other. It is
@@ -47,6 +50,18 @@ impl RLock {
         Shared::zeroed().map(Self::from).map_err(no_memory)
     }
 
+    #[inline]
+    fn hold(&self) -> Hold {
+        self.0.try_hold().or_else(|| self.hold_in_turns())
+    }
+
+    #[cold]
+    fn hold_in_turns(&self) -> Hold {
+        let is_over = |watch: &mut _| is_deadlock(watch, || is_sole_user(&**self.0));
+        let held = until_done(|until| self.0.hold(until), is_over);
+        Some(held.unwrap_or_else(|| panic!("{}", Cause::Deadlock(ALONE))))
+    }
+
     fn guard(&self) -> RLockGuard<'_> {
         RLockGuard { lock: self, was_panicking: thread::panicking(), stays_in_thread: PhantomData }
     }
@@ -58,7 +73,7 @@ impl RLock {
     /// A [`PoisonError`](super::PoisonError) with the guard: the last holder died or panicked.
     #[inline]
     pub fn lock(&self) -> LockResult<RLockGuard<'_>> {
-        waited(tried(self.0.hold(None), || self.guard()))
+        waited(tried(self.hold(), || self.guard()))
     }
 
     /// Waits for the lock, but not longer than `timeout`.
@@ -86,7 +101,7 @@ impl RLock {
     /// # Errors
     /// A [`PoisonError`](super::PoisonError): the last holder died or panicked. The lock is held.
     pub fn acquire(&self) -> LockResult<()> {
-        waited(tried(self.0.hold(None), || ()))
+        waited(tried(self.hold(), || ()))
     }
 
     /// Gives the lock back once.

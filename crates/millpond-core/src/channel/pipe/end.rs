@@ -161,10 +161,31 @@ impl End {
         Some((Arc::clone(&attached.rings), attached.side))
     }
 
+    /// Says that the number of its socket leaves the engine: others may get a duplicate of it in ways
+    /// that nobody counts.
+    pub fn give_to_anybody(&self) {
+        if let Some(attached) = self.attached.get() {
+            attached.rings.give_to_anybody();
+        }
+    }
+
+    /// Whether no other process has the pipe, by either end, nor can come to have it. False where
+    /// that cannot be told.
+    #[must_use]
+    pub fn is_sole_user(&self) -> bool {
+        self.attached.get().is_some_and(|attached| attached.rings.is_sole_user())
+    }
+
     /// Gives an end that was made from a descriptor the [rings](Self::rings) that belong to it,
     /// before it is used.
     pub fn attach(&self, rings: Arc<Rings>, side: u8) {
         self.attached.set(rings, side & 1, true);
+    }
+
+    /// The same for an end that was [given](Rings::give_to_one) to this process.
+    pub fn attach_given(&self, rings: Arc<Rings>, side: u8) {
+        rings.was_given_to_one();
+        self.attach(rings, side);
     }
 }
 

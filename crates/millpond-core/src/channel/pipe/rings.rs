@@ -14,6 +14,7 @@ use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
 use crate::os::memfd;
 use crate::shm::presence::Presence;
+use crate::shm::sole_user::{Handed, is_sole_user};
 use crate::sync::robust::{RobustWord, Taken};
 
 /// How old a sender's knowledge of the other end may be. No process dies, is waited for and is
@@ -26,6 +27,7 @@ const FRESH_NS: u64 = 10_000;
 struct Layout {
     /// Changes when an end is closed somewhere.
     closings: AtomicU32,
+    handed: Handed,
     /// What end 0 sends, and what end 1 does.
     words: [Words; 2],
     records: [Records; 2],
@@ -63,7 +65,12 @@ impl Rings {
 
     fn map(fd: OwnedFd) -> io::Result<Self> {
         let map = Mapping::new(fd.as_fd(), 0, size_of::<Layout>())?;
-        let presence = Presence::enter(fd.as_fd(), map.start().addr().get(), map.length())?;
+        // SAFETY: a layout is mapped there, all of whose fields are accessed as atomics; the
+        // presence is dropped before the mapping.
+        let presence = unsafe {
+            let handed = map.start().add(offset_of!(Layout, handed)).cast();
+            Presence::enter(fd.as_fd(), map.start(), map.length(), handed)?
+        };
         Ok(Self { _presence: presence, fd, map })
     }
 
@@ -71,6 +78,27 @@ impl Rings {
         // SAFETY: mapped as long as this lives, on a page's boundary, of this size; any bytes are
         // a value, all fields are atomics.
         unsafe { self.map.start().cast::<Layout>().as_ref() }
+    }
+
+    /// The number of an end's socket, or of this memory, leaves the engine: others may get a
+    /// duplicate of it in ways that nobody counts.
+    pub fn give_to_anybody(&self) {
+        self.layout().handed.give_to_anybody();
+    }
+
+    /// An end is given to one process that is being started, together with this memory.
+    pub fn give_to_one(&self) {
+        self.layout().handed.give();
+    }
+
+    pub(super) fn was_given_to_one(&self) {
+        self.layout().handed.open();
+    }
+
+    /// Whether no other process has the pipe, by either end, nor can come to have it.
+    #[must_use]
+    pub fn is_sole_user(&self) -> bool {
+        is_sole_user(self.layout())
     }
 
     pub(super) fn lane(&self, side: u8) -> Lane<'_> {

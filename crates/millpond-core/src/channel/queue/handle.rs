@@ -9,6 +9,7 @@ use crate::channel::queue::control::{TASKS, TOKEN};
 use crate::channel::queue::memory::Memory;
 use crate::os::fifo;
 use crate::shm::slab::Slot;
+use crate::shm::sole_user::is_sole_user;
 use crate::shm::ticket::{self, Ticket, TicketError};
 
 /// A first-in first-out queue in shared memory, for any number of processes that put and take.
@@ -80,6 +81,12 @@ impl Queue {
         Ticket::new(self.memory.slot(), Self::KIND).encode()
     }
 
+    /// The same for one process that is being started.
+    #[must_use]
+    pub fn ticket_for_one(&self) -> [u8; ticket::LENGTH] {
+        Ticket::for_one(self.memory.slot(), Self::KIND).encode()
+    }
+
     /// The queue of a ticket that was sent.
     ///
     /// # Errors
@@ -131,6 +138,12 @@ impl Queue {
     #[must_use]
     pub fn identity(&self) -> u64 {
         self.memory.region().identity()
+    }
+
+    /// Whether no other process has the queue, nor can come to have it.
+    #[must_use]
+    pub fn is_sole_user(&self) -> bool {
+        is_sole_user(self.memory.control())
     }
 
     /// How many items were put and not yet taken, at this moment.

@@ -1,0 +1,48 @@
+//! Waits that nobody alive can end.
+
+use std::time::{Duration, Instant};
+
+use millpond_core::os::quiescence::has_signal_handlers;
+use millpond_core::sync::deadlock::{self, Watch};
+
+/// How long a turn of a wait without a deadline is, after which the wait is looked at.
+pub(crate) const TURN: Duration = Duration::from_millis(100);
+
+/// Chooses whether a wait that nobody alive can end is an error, in this process.
+///
+/// It is one, of the kind [`Deadlock`](crate::ErrorKind::Deadlock), unless it is switched off here or
+/// by the environment variable `MILLPOND_DEADLOCK_ERRORS=0`. An error comes only where it is certain
+/// that the wait would last for ever: every other process that had the object has ended, nobody is
+/// about to get it, and this process has no other thread and no signal handler.
+pub fn set_deadlock_errors(enabled: bool) {
+    deadlock::enable(enabled);
+}
+
+/// Whether a wait, a turn of which is over, is one that nobody can end.
+pub(crate) fn is_deadlock(watch: &mut Watch, is_sole_user: impl FnOnce() -> bool) -> bool {
+    watch.is_deadlock(is_sole_user, || has_signal_handlers(&[]))
+}
+
+/// The same for a wait of several processes for each other; see [`Watch::is_deadlock_of_all`].
+pub(crate) fn is_deadlock_of_all(
+    watch: &mut Watch,
+    may_be: impl FnOnce() -> bool,
+    are_all_waiting: impl FnOnce() -> bool,
+) -> bool {
+    watch.is_deadlock_of_all(may_be, || has_signal_handlers(&[]), are_all_waiting)
+}
+
+/// Calls `turn`, with the instant until which it waits, until it has a result; `None` if `is_over`
+/// says of a turn without one that nobody can bring one about.
+pub(crate) fn until_done<R>(
+    mut turn: impl FnMut(Option<Instant>) -> Option<R>,
+    mut is_over: impl FnMut(&mut Watch) -> bool,
+) -> Option<R> {
+    let mut watch = Watch::default();
+    loop {
+        let done = turn(Some(Instant::now() + TURN));
+        if done.is_some() || is_over(&mut watch) {
+            return done;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Waits that nobody alive can end. Each in a process of one thread, which a test is not.
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use std::cell::RefCell;
+use std::thread;
+use std::time::Duration;
+
+use millpond::sync::{Barrier, Lock};
+use millpond::{ErrorKind, Pool, Process, Queue, Sender, bounded_channel, channel, pipe};
+use watchdog::Watchdog;
+
+millpond::init_in_tests!();
+
+/// Longer than it takes to find a deadlock.
+const LATE: Duration = Duration::from_millis(1500);
+
+fn is_deadlock<T: std::fmt::Debug>(result: Result<T, millpond::Error>) {
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadlock);
+}
+
+fn nobody_else() {
+    let queue = Queue::<u32>::bounded(1).unwrap();
+    is_deadlock(queue.get());
+    queue.put(1).unwrap();
+    assert_eq!(queue.put(2).unwrap_err().kind(), ErrorKind::Deadlock);
+    assert_eq!(queue.get().unwrap(), 1);
+    let (_sender, receiver) = channel::<u32>().unwrap();
+    is_deadlock(receiver.recv());
+    let (sender, _receiver) = bounded_channel::<u32>(1).unwrap();
+    sender.send(1).unwrap();
+    assert_eq!(sender.send(2).unwrap_err().kind(), ErrorKind::Deadlock);
+    let (ours, _theirs) = pipe::<u32, u32>().unwrap();
+    is_deadlock(ours.recv());
+    let barrier = Barrier::new(2).unwrap();
+    is_deadlock(barrier.wait());
+    assert!(barrier.is_broken());
+}
+
+fn the_others_are_dead() {
+    fn crash(_sender: Sender<u32>) {
+        std::process::abort();
+    }
+
+    let (sender, receiver) = channel::<u32>().unwrap();
+    let other = Process::new(|sender: Sender<u32>| sender.send(1).unwrap());
+    other.arg(sender.clone()).start().unwrap().join().unwrap();
+    let killed = Process::new(crash).arg(sender.clone());
+    killed.start().unwrap().join().unwrap_err();
+    assert_eq!(receiver.recv().unwrap(), 1);
+    is_deadlock(receiver.recv());
+}
+
+fn parties_are_dead() {
+    fn wait(barrier: Barrier) {
+        let kind = barrier.wait().unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::Deadlock | ErrorKind::BrokenBarrier), "{kind:?}");
+    }
+
+    let barrier = Barrier::new(3).unwrap();
+    Process::new(drop::<Barrier>).arg(barrier.clone()).start().unwrap().join().unwrap();
+    let other = Process::new(wait).arg(barrier.clone()).start().unwrap();
+    wait(barrier);
+    other.join().unwrap();
+}
+
+fn somebody_lives() {
+    fn late(queue: Queue<u32>) {
+        thread::sleep(LATE);
+        queue.put(1).unwrap();
+    }
+
+    let queue = Queue::new().unwrap();
+    let process = Process::new(late).arg(queue.clone()).start().unwrap();
+    assert_eq!(queue.get().unwrap(), 1);
+    process.join().unwrap();
+    let other = queue.clone();
+    let thread = thread::spawn(move || late(other));
+    assert_eq!(queue.get().unwrap(), 1);
+    thread.join().unwrap();
+}
+
+fn on_its_way() {
+    let queue = Queue::<u32>::new().unwrap();
+    // In a message that this process alone can read: but its bytes could be anywhere.
+    let messages = Queue::new().unwrap();
+    messages.put(queue.clone()).unwrap();
+    alarm();
+    let _ = queue.get();
+}
+
+fn switched_off() {
+    millpond::set_deadlock_errors(false);
+    alarm();
+    let _ = Queue::<u32>::new().unwrap().get();
+}
+
+/// Ends the process by a signal that it does not handle.
+fn alarm() {
+    // SAFETY: it sets a timer.
+    unsafe { libc::alarm(2) };
+}
+
+fn own_lock() {
+    let lock = Lock::new().unwrap();
+    let _guard = lock.lock().unwrap();
+    std::panic::set_hook(Box::new(|_| ()));
+    let deadlock = std::panic::catch_unwind(|| drop(lock.lock()));
+    assert!(deadlock.is_err());
+}
+
+macro_rules! end_well {
+    ($($test:ident: $check:path;)*) => {$(
+        #[test]
+        fn $test() {
+            let _watchdog = Watchdog::start();
+            Process::new($check).start().unwrap().join().unwrap();
+        }
+    )*};
+}
+
+end_well! {
+    what_nobody_else_has: nobody_else;
+    what_only_the_dead_had: the_others_are_dead;
+    a_barrier_of_which_a_party_is_dead: parties_are_dead;
+    a_lock_of_the_thread_that_waits: own_lock;
+    waits_that_somebody_ends: somebody_lives;
+}
+
+#[test]
+fn waits_that_are_not_certain_go_on() {
+    let _watchdog = Watchdog::start();
+    let processes =
+        [Process::new(on_its_way).start().unwrap(), Process::new(switched_off).start().unwrap()];
+    for process in processes {
+        assert_eq!(process.join().unwrap_err().signal(), Some(libc::SIGALRM));
+    }
+}
+
+#[test]
+fn what_is_in_a_result_that_nobody_has_read() {
+    thread_local! {
+        static GIVEN: RefCell<Option<Queue<u32>>> = const { RefCell::new(None) };
+    }
+
+    fn give((): ()) -> Queue<u32> {
+        let queue = Queue::new().unwrap();
+        GIVEN.set(Some(queue.clone()));
+        queue
+    }
+
+    fn wait((): ()) -> u32 {
+        GIVEN.take().unwrap().get().unwrap()
+    }
+
+    let _watchdog = Watchdog::start();
+    let pool = Pool::new(1).unwrap();
+    let given = pool.apply_async(give, ()).unwrap();
+    let answer = pool.apply_async(wait, ()).unwrap();
+    // The worker waits, and looks several times.
+    thread::sleep(LATE);
+    given.get().unwrap().put(1).unwrap();
+    assert_eq!(answer.get().unwrap(), 1);
+}
