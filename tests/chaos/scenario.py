@@ -22,9 +22,9 @@ from chaos.stage import Fault, Hang, Role, Stage
 # What something on its way out gets.
 GRACE = 15.0
 
-# The engine keeps one slab for each of its two sizes of slots, to make small primitives from, as
+# The engine keeps one slab for each of its three sizes of slots, to make small primitives from, as
 # long as the process lives. That many regions, and bytes in use of them, are no leak.
-SLABS = 2
+SLABS = 3
 SLAB_BYTES = (64 << 10) + (256 << 10)
 REGION = "/memfd:millpond"
 

@@ -147,6 +147,10 @@ fn executing_another_program_ends_a_pool() {
                 // SAFETY: it ends this process.
                 unsafe { libc::_exit(0) }
             }
+            // A task may be done before the pool has heard of the worker that does it.
+            while pool.worker_pids().len() < 2 {
+                thread::yield_now();
+            }
             for pid in pool.worker_pids() {
                 tell.write_all(&pid.to_le_bytes()).unwrap();
             }

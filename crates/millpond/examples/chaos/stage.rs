@@ -23,8 +23,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(30);
 /// Progress that each role must make after the last kill.
 const LAST_BEATS: u64 = 20;
 const MEAN_PAUSE: f64 = 0.006;
-/// The engine keeps one slab for each of its two sizes of slots as long as the process lives.
-const SLABS: usize = 2;
+/// The engine keeps one slab for each of its three sizes of slots as long as the process lives.
+const SLABS: usize = 3;
 const SLAB_BYTES: u64 = (64 << 10) + (256 << 10);
 
 /// What a role does, and with what.
