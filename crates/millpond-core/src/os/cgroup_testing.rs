@@ -8,7 +8,8 @@ pub(crate) struct System(pub(crate) PathBuf);
 
 impl System {
     pub(crate) fn new(name: &str, cgroup: &str, mountinfo: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("millpond-{}-{name}", std::process::id()));
+        let root =
+            std::env::temp_dir().join(format!("millpond-groups-{}-{name}", std::process::id()));
         let system = Self(root);
         system.file("proc/self/cgroup", cgroup);
         system.file("proc/self/mountinfo", mountinfo);
