@@ -147,6 +147,7 @@ mod tests {
         let reader = lifeline.reader().expect("its end");
         assert!(!is_hung_up(&reader, false));
         drop(lifeline);
-        assert!(is_hung_up(&reader, false));
+        // A child that another test has just forked may be about to let go of it.
+        assert!(is_hung_up(&reader, true));
     }
 }
