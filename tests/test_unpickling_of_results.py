@@ -379,6 +379,7 @@ def test_what_does_not_unpickle_is_the_outcome(call: Call, handled: Handled) -> 
 
 def test_a_timeout_is_kept_while_a_result_is_unpickled(call: Call, gate: Gate) -> None:
     result = call(make_held, "gate")
+    assert wait_until(lambda: result._is_reached(), LONG)
     with pytest.raises((TimeoutError, millpond.TimeoutError)):
         result.result(0.05)
     assert gate.reached.wait(LONG)
@@ -396,6 +397,7 @@ def test_a_timeout_is_kept_while_a_result_is_unpickled(call: Call, gate: Gate) -
 
 def test_a_timeout_of_get_and_of_wait(pool: Pool, gate: Gate) -> None:
     result = pool.apply_async(make_held, ("gate",))
+    assert wait_until(lambda: result._is_reached(), LONG)
     result.wait(0.05)
     assert not result.ready()
     with pytest.raises(millpond.TimeoutError):
