@@ -307,7 +307,7 @@ impl PyPool {
             Ok(bytes) => (bytes.as_bytes(), self.codec.encode(arguments)),
             Err(_) => (label.as_bytes(), self.encode_carried(function, arguments)),
         };
-        let spec = JobSpec { function: bytes, label, fail_fast: false, notify: false };
+        let spec = JobSpec { function: bytes, label, fail_fast: false };
         let submitted = match encoded {
             Ok(mut encoded) => {
                 let luggage = encoded.take_luggage();
@@ -343,7 +343,7 @@ impl PyPool {
         fail_fast: bool,
     ) -> PyResult<JobId> {
         let begin = |function: &[u8]| {
-            let spec = JobSpec { function, label, fail_fast, notify: false };
+            let spec = JobSpec { function, label, fail_fast };
             self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
         };
         if let Ok(bytes) = function.cast::<PyBytes>() {

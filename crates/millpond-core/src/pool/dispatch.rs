@@ -247,7 +247,7 @@ mod tests {
         let (_commons, mut state) = state_with_one_worker();
         assert!(state.members[0].is_busy(), "it is being set up");
         state.members[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false, notify: false };
+        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         let mut task = NewTask { op: 0, items: 1, payload: Parts(&argument), luggage: None };
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn what_a_worker_damaged_is_looked_at_once() {
         let (_commons, mut state) = state_with_one_worker();
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false, notify: false };
+        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..3 {

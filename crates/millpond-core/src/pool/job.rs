@@ -13,9 +13,6 @@ pub struct JobSpec<'a> {
     pub label: &'a str,
     /// Whether the job is over as soon as one of its tasks crashes.
     pub fail_fast: bool,
-    /// Whether to say so in [`Pool::wait_notified`](crate::pool::Pool::wait_notified) when the job
-    /// is over.
-    pub notify: bool,
 }
 
 /// What to wait for.
@@ -84,7 +81,7 @@ impl Job {
         Self {
             function,
             fail_fast: spec.fail_fast,
-            notify: spec.notify,
+            notify: false,
             outcomes: VecDeque::new(),
             base: 0,
             ended: VecDeque::new(),
@@ -306,7 +303,7 @@ mod tests {
     use super::*;
 
     fn job(tasks: u64) -> Job {
-        let spec = JobSpec { function: b"", label: "", fail_fast: false, notify: false };
+        let spec = JobSpec { function: b"", label: "", fail_fast: false };
         let mut job = Job::new(1, &spec);
         for _ in 0..tasks {
             job.add();

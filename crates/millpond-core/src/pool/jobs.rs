@@ -75,7 +75,7 @@ mod tests {
     use crate::pool::task::{Outcome, Reason};
 
     fn jobs_of(count: u64) -> Jobs {
-        let spec = JobSpec { function: b"", label: "", fail_fast: false, notify: false };
+        let spec = JobSpec { function: b"", label: "", fail_fast: false };
         let mut jobs = Jobs::default();
         (0..count).for_each(|id| jobs.insert(id, Job::new(1, &spec)));
         jobs

@@ -126,7 +126,7 @@ fn without_memory(test: impl FnOnce()) {
 
 fn function_without_memory() {
     let large = vec![1; 1 << 20];
-    let spec = JobSpec { function: &large, label: "large", fail_fast: false, notify: false };
+    let spec = JobSpec { function: &large, label: "large", fail_fast: false };
     let tasks: [(Op, &[u8]); 3] = [(Op::Echo, b"a"), (Op::Echo, b"b"), (Op::Echo, b"c")];
     for workers in [1, 2] {
         let pool = pool(workers);
@@ -157,7 +157,7 @@ impl Part for Slow<'_> {
 
 fn work_during_copies() {
     let pool = pool(1);
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
     let parts: [&dyn Part; 1] = [&Slow(&pool)];
     let task = || [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
     let job = pool.submit(&spec, &mut task(), false).expect("memory");
@@ -181,7 +181,7 @@ impl<F: Fn()> Part for Meanwhile<F> {
 }
 
 fn end_during_copies() {
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
     let done = vec![Ok(vec![7; 1 << 20])];
     for (ends, is) in
         [(Pool::close as fn(&Pool) -> _, done), (Pool::terminate, vec![Err("cancelled")])]
@@ -382,7 +382,7 @@ fn a_death_breaks_a_fragile_pool() {
     assert!(outcomes(&pool, submit(&pool, &tasks)).iter().all(Result::is_ok), "ends are no deaths");
     let killed = submit(&pool, &[(Op::Die, b"")]);
     assert_eq!(outcomes(&pool, killed), [Err("crashed")]);
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::Broken(_))));
     while pool.wait_ended(None).expect("ours") != millpond_core::pool::Waited::Reached {}
 }
@@ -417,7 +417,7 @@ fn a_closed_pool_finishes_and_takes_nothing() {
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Sleep, &[5]); 20];
     let job = submit(&pool, &tasks);
     pool.close().expect("ours");
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false, notify: false };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::NotRunning)));
     assert!(outcomes(&pool, job).iter().all(Result::is_ok));
     close_and_join(&pool);

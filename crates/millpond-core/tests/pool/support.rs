@@ -145,7 +145,7 @@ pub(crate) fn submit(pool: &Pool, tasks: &[(Op, &[u8])]) -> JobId {
 }
 
 pub(crate) fn submit_with(pool: &Pool, tasks: &[(Op, &[u8])], fail_fast: bool) -> JobId {
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast, notify: false };
+    let spec = JobSpec { function: b"echo", label: "echo", fail_fast };
     submit_as(pool, &spec, tasks)
 }
 

@@ -176,7 +176,6 @@ impl Job {
                     function: &self.function.id,
                     label: self.function.label(),
                     fail_fast: self.fail_fast,
-                    notify: false,
                 };
                 engine.submit(&spec, tasks, sealed)
             }
