@@ -90,7 +90,7 @@ mod _engine {
     #[pyfunction]
     fn wait_for_arrivals(py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let deadline = crate::waiting::deadline(Some(timeout))?;
-        let wait = |until| millpond_core::shm::ticket::wait_for_arrivals(until).then_some(());
+        let wait = |until| millpond_core::shm::travelling::wait_for_arrivals(until).then_some(());
         Ok(crate::waiting::wait(py, deadline, wait)?.is_some())
     }
 

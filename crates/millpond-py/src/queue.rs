@@ -21,7 +21,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 
 use crate::acquire::Truth;
-use crate::batch::{Batch, Rest};
+use crate::batch::{Batch, Rest, tag};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
 use crate::fast::{Decoder, Encoder};
@@ -41,11 +41,6 @@ pub(crate) struct PyQueue {
     queue: PyOnceLock<Queue>,
     /// The process in which it was closed, if it was: a forked child may go on using it.
     closed_in: AtomicU32,
-}
-
-/// The tag of an item: its format, and how many parts it has.
-pub(crate) fn tag(flags: u8, parts: u32) -> u32 {
-    u32::from(flags) | parts << 8
 }
 
 impl PyQueue {

@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod draft;
+pub(crate) mod handed;
 pub mod heap;
 pub mod holdings;
 pub mod lease;
@@ -22,4 +23,5 @@ pub mod slice;
 pub(crate) mod sole_user;
 mod tables;
 pub mod ticket;
+pub mod travelling;
 pub(crate) mod window;
