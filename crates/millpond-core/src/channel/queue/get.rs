@@ -6,12 +6,13 @@ use std::time::Instant;
 use crate::channel::queue::Queue;
 use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_PRODUCERS;
+use crate::channel::queue::ends::End;
 use crate::channel::queue::error::{GetError, Trouble};
 use crate::channel::queue::layout::Holding;
-use crate::channel::queue::members::End;
 use crate::channel::queue::memory::Memory;
+use crate::channel::queue::position::Position;
 use crate::channel::queue::put::INLINE_LIMIT;
-use crate::channel::queue::segment::{Cursor, Position, Record};
+use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
@@ -150,7 +151,7 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return self.take(most, buffer, sink, deadline);
             }
-            if !slept && self.memory.await_for_a_moment() {
+            if !slept && self.memory.gathering.await_for_a_moment(|| control.length()) {
                 match self.take(most, buffer, sink, deadline) {
                     Err(GetError::Empty) => continue,
                     taken => return taken,
@@ -320,7 +321,7 @@ impl Memory {
                 return;
             }
             crash_point!("queue: segment is about to be freed");
-            self.free(at.unit());
+            self.heap().free(at.unit());
             at = next;
         }
     }

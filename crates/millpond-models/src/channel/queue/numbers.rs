@@ -2,7 +2,7 @@
 
 use loom::cell::UnsafeCell;
 
-use crate::channel::queue::segment::Position;
+use crate::channel::queue::position::Position;
 use crate::channel::queue::side::{Side, SideGuard, Standing};
 use crate::channel::queue::waiters::Waiters;
 use crate::sync::robust::SLICE;

@@ -3,7 +3,8 @@
 use std::mem::ManuallyDrop;
 
 use super::*;
-use crate::channel::queue::tally::{Kept, PLACES, Tally};
+use crate::channel::queue::layout::PLACES;
+use crate::channel::queue::tally::Kept;
 use crate::channel::queue::{DoneError, End, JoinError};
 use crate::os::identity::ProcessId;
 use crate::shm::shared::Shared;
@@ -169,7 +170,7 @@ fn any_number_of_dead_members_is_noticed() {
 #[test]
 fn beyond_the_last_place_there_is_an_error() {
     let queue = queue();
-    let tally = Tally::new(&queue.memory, Kept::Tasks);
+    let tally = queue.memory.tally(Kept::Tasks);
     let name = |n: usize| ProcessId::from_raw((n as u64 + 1) << 8).expect("a name");
     let fresh = |n: usize| tally.fresh().map(|place| place.add(name(n), 1));
     (0..PLACES).for_each(|n| fresh(n).expect("a place"));
