@@ -1,30 +1,20 @@
 //! The pool as a binding holds it.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::io;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::os::eventfd::EventFd;
 use crate::os::exit_status::ExitStatus;
-use crate::os::fork::Owner;
-use crate::os::lifeline::Lifeline;
-use crate::os::signals::SignalMask;
-use crate::pool::commons::Commons;
 use crate::pool::config::Config;
 use crate::pool::job::{Job, JobSpec, Progress};
-use crate::pool::luggage::Claim;
+use crate::pool::shared::Shared;
 use crate::pool::staged::{self, Staged};
 use crate::pool::state::{Phase, State};
 use crate::pool::stats::Stats;
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
-use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
-use crate::shm::draft::Cooling;
-use crate::shm::heap::Heap;
-use crate::sync::bell::Loudness;
+use crate::pool::zygote::client::ZygoteSource;
 use crate::trace::{Life, Timeline};
 
 /// A pool of worker processes.
@@ -33,37 +23,6 @@ use crate::trace::{Life, Timeline};
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-}
-
-/// What the threads of the owning process share.
-pub(crate) struct Shared {
-    pub(crate) owner: Owner,
-    pub(crate) commons: Commons,
-    pub(crate) watcher: EventFd,
-    lifeline: Arc<Lifeline>,
-    pub(crate) source: Box<dyn ZygoteSource>,
-    /// The signal mask of the thread that made the pool, which later zygotes begin with too.
-    pub(crate) mask: SignalMask,
-    /// The name of that thread, which later workers have too where they are forked.
-    pub(crate) thread_name: Option<CString>,
-    state: Mutex<State>,
-    zygotes: Mutex<Zygotes>,
-    newest_zygote_pid: AtomicU32,
-}
-
-/// The zygotes of a pool that are not known to be dead.
-#[derive(Default)]
-struct Zygotes {
-    /// The newest is the last.
-    living: Vec<Arc<ZygoteClient>>,
-    /// How many there have been.
-    count: u64,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("owner", &self.owner).finish_non_exhaustive()
-    }
 }
 
 /// Why a pool does not do what was asked.
@@ -101,127 +60,6 @@ pub struct WorkerInfo {
     pub load: usize,
 }
 
-/// The truth, until it is dropped. What turned out meanwhile to have arrived, or not, is settled
-/// when the lock is free again, since that may wait for other processes; and pages that are not worth
-/// keeping go back to the system then, since that takes its time.
-#[derive(Debug)]
-pub(crate) struct StateGuard<'a> {
-    // Fields are dropped in this order.
-    state: MutexGuard<'a, State>,
-    claims: Claims,
-    cooling: Cooling,
-}
-
-#[derive(Debug, Default)]
-struct Claims(Vec<Claim>);
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(Claim::settle);
-    }
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-impl Drop for StateGuard<'_> {
-    fn drop(&mut self) {
-        self.claims.0 = std::mem::take(&mut self.state.claims);
-        self.cooling = self.state.heap.cooling();
-    }
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> StateGuard<'_> {
-        // A panic under the lock is a bug; going on is better than taking the program down.
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        StateGuard { state, claims: Claims::default(), cooling: Cooling::default() }
-    }
-
-    fn lock_zygotes(&self) -> MutexGuard<'_, Zygotes> {
-        self.zygotes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All that are not known to be dead, the newest last.
-    pub(crate) fn zygotes(&self) -> Vec<Arc<ZygoteClient>> {
-        self.lock_zygotes().living.clone()
-    }
-
-    /// Whether there has been one.
-    pub(crate) fn has_had_zygotes(&self) -> bool {
-        self.lock_zygotes().count > 0
-    }
-
-    /// The one that forks workers.
-    pub(crate) fn newest_zygote(&self) -> Option<Arc<ZygoteClient>> {
-        let zygotes = self.lock_zygotes();
-        zygotes.living.last().filter(|zygote| zygote.generation == zygotes.count).cloned()
-    }
-
-    /// Makes a zygote, which is to become the newest by [`take_up`](Self::take_up). One at a time.
-    pub(crate) fn make_zygote(&self) -> io::Result<ZygoteClient> {
-        let generation = self.lock_zygotes().count + 1;
-        let (commons, watcher, lifeline) = (&self.commons, &self.watcher, &self.lifeline);
-        ZygoteClient::start(&*self.source, commons, watcher, lifeline, generation)
-    }
-
-    /// Has a zygote take the place of the newest, which ends with the last of its workers.
-    pub(crate) fn take_up(&self, zygote: ZygoteClient) -> Arc<ZygoteClient> {
-        let zygote = Arc::new(zygote);
-        let mut zygotes = self.lock_zygotes();
-        let older = zygotes.living.last().filter(|older| older.generation == zygotes.count);
-        if let Some(older) = older {
-            older.retire();
-        }
-        zygotes.count = zygote.generation;
-        self.newest_zygote_pid.store(zygote.pid(), Ordering::Relaxed);
-        zygotes.living.push(Arc::clone(&zygote));
-        zygote
-    }
-
-    /// Forgets a zygote that is dead; whether it was there.
-    pub(crate) fn forget_zygote(&self, generation: u64) -> bool {
-        let mut zygotes = self.lock_zygotes();
-        let before = zygotes.living.len();
-        zygotes.living.retain(|zygote| zygote.generation != generation);
-        zygotes.living.len() < before
-    }
-
-    /// Has the supervisor care for the workers if no thread of the program does.
-    pub(crate) fn hand_over(&self, state: &mut State) {
-        let bell = self.commons.bell();
-        if state.waiters > 0 {
-            return;
-        }
-        while state.needs_care() {
-            bell.watch();
-            // What came before the flag was set rang for nobody.
-            if !state.work() {
-                return;
-            }
-        }
-        bell.unwatch();
-    }
-
-    /// Tells waiting threads of this process to look again.
-    pub(crate) fn tell_waiters(&self, state: &State) {
-        if state.waiters > 0 && self.commons.bell().ring(Loudness::Loud) {
-            self.watcher.signal();
-        }
-    }
-}
-
 impl Pool {
     /// Makes a pool: its zygote at once, unless that is slow to make, its workers as fast as the zygote
     /// forks them.
@@ -229,22 +67,7 @@ impl Pool {
     /// # Errors
     /// The system's, when processes, descriptors or memory have run out.
     pub fn start(config: Config, source: Box<dyn ZygoteSource>) -> Result<Self, PoolError> {
-        let commons = Commons::create()?;
-        let watcher = EventFd::new()?;
-        let state = State::new(config, Heap::new(commons.segment())?);
-        let shared = Arc::new(Shared {
-            owner: Owner::current(),
-            commons,
-            watcher,
-            lifeline: supervisor::lifeline()?,
-            source,
-            mask: SignalMask::current()?,
-            // It is for those who look at processes; without it they see another name.
-            thread_name: rustix::thread::name().ok(),
-            state: Mutex::new(state),
-            zygotes: Mutex::default(),
-            newest_zygote_pid: AtomicU32::new(0),
-        });
+        let shared = Arc::new(Shared::new(config, source, supervisor::lifeline()?)?);
         if !shared.source.is_slow() {
             let zygote = shared.take_up(shared.make_zygote()?);
             let mut state = shared.state();

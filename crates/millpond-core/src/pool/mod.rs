@@ -10,6 +10,8 @@ mod jobs;
 mod lifecycle;
 pub mod luggage;
 mod member;
+mod pause;
+mod shared;
 mod staged;
 mod state;
 pub mod stats;

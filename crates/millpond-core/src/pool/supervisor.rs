@@ -25,7 +25,7 @@ use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::refused::error_of;
 use crate::os::signals;
-use crate::pool::handle::Shared;
+use crate::pool::shared::Shared;
 use crate::pool::zygote::client::{Replacement, ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
