@@ -29,6 +29,7 @@ mod outcome;
 mod pool;
 mod queue;
 mod quick;
+mod quick_locks;
 mod rlock;
 mod semaphore;
 mod template;
@@ -133,9 +134,9 @@ mod _engine {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         claim(py)?;
-        crate::acquire::quicken::<PyLock>(py)?;
-        crate::acquire::quicken::<PyRLock>(py)?;
-        crate::acquire::quicken::<PySemaphore>(py)?;
+        crate::quick_locks::quicken::<PyLock>(py)?;
+        crate::quick_locks::quicken::<PyRLock>(py)?;
+        crate::quick_locks::quicken::<PySemaphore>(py)?;
         crate::quick::install::<crate::number::AddToNumber>(py)?;
         crate::quick::install::<crate::number::AddToNumbers>(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
