@@ -4,6 +4,7 @@
 //! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
 //! by [ticket]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
 
+pub(crate) mod block;
 pub mod bytes;
 pub mod draft;
 pub(crate) mod handed;
