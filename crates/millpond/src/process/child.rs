@@ -15,7 +15,7 @@ use super::mailbox::{Attempt, Failure, Mailbox, Reply};
 use crate::error::{Cause, Error, Result, Subject};
 use crate::ticket::Sent;
 
-/// A child of this process, whatever its function returns. See [`active_children`].
+/// A child of this process, whatever its function returns. See [`active_children`](crate::active_children).
 ///
 /// Copies of it are the same child. What the function returned is only to be had from the
 /// [`ProcessHandle`](crate::ProcessHandle) that it was started with.
