@@ -11,6 +11,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::os::futex;
 use crate::os::identity::ProcessId;
 use crate::os::map::Reference;
 use crate::os::record_lock;
@@ -18,7 +19,7 @@ use crate::shm::presence::{Inode, Present, inode, reopen};
 use crate::shm::tables::{self, Tables};
 
 /// The byte of inherited locks, behind those of all processes, which have 56 bits.
-const INHERITED: u64 = 1 << 62;
+pub(super) const INHERITED: u64 = 1 << 62;
 /// In the count of what was given: nobody counts who can open the memory.
 const UNCOUNTED: u32 = 1 << 31;
 
@@ -29,7 +30,12 @@ const UNCOUNTED: u32 = 1 << 31;
 pub(crate) struct Handed {
     given: AtomicU32,
     opened: AtomicU32,
+    /// Twice how often a process became present, and whether one could not.
+    joined: AtomicU32,
 }
+
+/// In the count of those who became present: there is one who could not.
+const UNSEEN: u32 = 1;
 
 /// What [`Handed`] said at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,29 @@ impl Handed {
         if self.given.load(Ordering::Relaxed) & UNCOUNTED == 0 {
             self.given.fetch_or(UNCOUNTED, Ordering::Release);
         }
+    }
+
+    /// The calling process has become present, or could not. Whoever watches those who are present hears
+    /// of it.
+    pub(crate) fn join(&self, is_present: bool) {
+        // Release: who sees this sees the process' lock; the kernel orders those anyway.
+        match is_present {
+            true => self.joined.fetch_add(2, Ordering::Release),
+            false => self.joined.fetch_or(UNSEEN, Ordering::Release),
+        };
+        futex::wake(&self.joined, u32::MAX);
+    }
+
+    /// How often a process became present, as a word that changes, and wakes who sleeps on it, with the
+    /// next.
+    pub(crate) fn joined(&self) -> &AtomicU32 {
+        &self.joined
+    }
+
+    /// Whether every process that has used the memory is present, if this is what
+    /// [`joined`](Self::joined) says.
+    pub(crate) fn are_all_seen(joined: u32) -> bool {
+        joined & UNSEEN == 0
     }
 
     /// The counts, if all that was given was opened.
@@ -148,7 +177,7 @@ fn is_free(fd: BorrowedFd<'_>, first: u64, end: u64) -> bool {
 }
 
 impl Present {
-    fn handed(&self) -> &Handed {
+    pub(super) fn handed(&self) -> &Handed {
         // SAFETY: `enter` was given its place in the memory, which is mapped as long as this is in
         // the table. All of it is atomic, and any bits are a value.
         unsafe { self.handed.as_ref() }

@@ -7,6 +7,7 @@ use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{
     GRACE, GetError, INLINE_LIMIT, Outgoing, PutError as NotPut, Queue, Received,
 };
+use millpond_core::sync::deadline::Turns;
 use millpond_core::sync::deadlock::Watch;
 
 use super::error::PutManyError;
@@ -14,10 +15,14 @@ use super::message::{Message, decode};
 use super::scratch::{SHORT, Scratch, with_buffer};
 use super::unread::{self, message_length};
 use crate::codec::{self, CodecError};
-use crate::deadlock::{TURN, is_deadlock};
+use crate::deadlock::is_deadlock;
 use crate::error::{Cause, Error, Result};
 use crate::process;
 use crate::ticket::Listing;
+
+/// How often a wait looks for children that have ended while handles of its queue's ends are on their
+/// way to some.
+const TURN: Duration = Duration::from_millis(100);
 
 /// How long a caller is ready to wait.
 #[derive(Clone, Copy)]
@@ -137,7 +142,7 @@ fn in_turns<T, E: Unfinished>(
     let deadline = wait.deadline();
     // Without a look at the clock where there is nothing to wait for.
     let mut turn = deadline.unwrap_or_else(long_ago);
-    let (mut grace, mut watch) = (None, Watch::default());
+    let (mut grace, mut watch, mut turns) = (None, Watch::default(), Turns::default());
     loop {
         match attempt(Some(turn)) {
             Err(error) if error.is_interrupted() => {}
@@ -157,7 +162,10 @@ fn in_turns<T, E: Unfinished>(
                 if deadline.is_none() && is_deadlock(&mut watch, || queue.is_sole_user()) {
                     return Err(error);
                 }
-                turn = end.map_or(now + TURN, |end| end.min(now + TURN));
+                turn = turns.next(end);
+                if queue.is_end_travelling() {
+                    turn = turn.min(now + TURN);
+                }
             }
             done => return done,
         }

@@ -21,7 +21,8 @@ use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::robust::{RobustWord, SLICE};
+use crate::sync::deadline::RECHECK_INTERVAL;
+use crate::sync::robust::RobustWord;
 
 /// One end's members; all zero is an end that nobody has ever joined.
 #[derive(Debug, Default)]
@@ -164,7 +165,7 @@ impl Memory {
         }
         let now = monotonic_ns() / 1_000_000;
         let passed = now.wrapping_sub(members.looked.load(Ordering::Relaxed));
-        if u128::from(passed) >= SLICE.as_millis() {
+        if u128::from(passed) >= RECHECK_INTERVAL.as_millis() {
             members.looked.store(now, Ordering::Relaxed);
             self.close_if_deserted(end);
         }
@@ -224,6 +225,14 @@ impl Queue {
     #[must_use]
     pub fn has_ends(&self) -> bool {
         self.memory.control().producers.used.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether handles of an end are on their way in messages.
+    #[must_use]
+    pub fn is_end_travelling(&self) -> bool {
+        let control = self.memory.control();
+        let ends = [&control.producers, &control.consumers];
+        ends.iter().any(|end| end.travelling.load(Ordering::Relaxed) > 0)
     }
 
     /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must

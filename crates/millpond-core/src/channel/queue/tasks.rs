@@ -27,8 +27,7 @@ use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::outcome::{After, Patience};
-use crate::sync::robust::SLICE;
+use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 
 /// Counts tasks; all zero is none.
 #[derive(Debug, Default)]
@@ -172,7 +171,7 @@ impl Memory {
             return;
         }
         // Should a living one be in the way, there is the end of the next slice.
-        let Ok(get) = self.enter_get(Some(Instant::now() + SLICE)) else {
+        let Ok(get) = self.enter_get(Some(Instant::now() + RECHECK_INTERVAL)) else {
             return;
         };
         for holder in dead {
@@ -232,7 +231,7 @@ impl Queue {
     /// [`JoinError`].
     pub fn join(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
         let control = self.memory.control();
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         loop {
             if let Some(joined) = self.joined() {
                 return joined;
@@ -241,7 +240,7 @@ impl Queue {
             if let Some(joined) = self.joined() {
                 return joined;
             }
-            match patience.after(announced.sleep(patience.slice())) {
+            match announced.sleep(&mut wait) {
                 After::Look => {}
                 After::LookForDead => self.memory.look_for_lost_tasks(),
                 After::GiveUp => {
