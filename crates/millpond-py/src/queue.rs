@@ -15,6 +15,7 @@ use millpond_core::channel::queue::{
 };
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
+use millpond_core::sync::deadline::Turns;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -186,7 +187,7 @@ fn put_all(
     mut put: impl FnMut(Option<Instant>) -> Result<(), PutError>,
     done: impl Fn() -> Option<usize>,
 ) -> PyResult<()> {
-    let (mut end, mut watched) = (None, Watched::default());
+    let (mut end, mut watched, mut turns) = (None, Watched::default(), Turns::default());
     let mut next = past();
     loop {
         let busy = match put(Some(next)) {
@@ -199,8 +200,7 @@ fn put_all(
             Some(end) => end,
             none => none.insert(End::of(block, timeout).map_err(|e| with_put(py, e, done()))?),
         };
-        let slice = Instant::now() + waiting::SLICE;
-        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        let until = turns.next(end.when(busy));
         if until <= Instant::now() {
             return Err(with_put(py, full(py), done()));
         }
@@ -226,7 +226,7 @@ fn take<R: Send>(
         // Also where there is no need to wait, as in the standard library.
         waiting::refuse_nan(timeout.and_then(|t| t.extract().ok()))?;
     }
-    let (mut end, mut watched) = (None, Watched::default());
+    let (mut end, mut watched, mut turns) = (None, Watched::default(), Turns::default());
     let mut got = get(past());
     loop {
         let busy = match got {
@@ -239,8 +239,7 @@ fn take<R: Send>(
             Some(end) => end,
             none => none.insert(End::of(block, timeout)?),
         };
-        let slice = Instant::now() + waiting::SLICE;
-        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        let until = turns.next(end.when(busy));
         if until <= Instant::now() {
             return Err(empty(py));
         }

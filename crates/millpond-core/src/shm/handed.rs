@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::os::futex;
+
 /// In the count of what was given: nobody counts who can open the memory.
 const UNCOUNTED: u32 = 1 << 31;
 
@@ -12,7 +14,12 @@ const UNCOUNTED: u32 = 1 << 31;
 pub(crate) struct Handed {
     given: AtomicU32,
     opened: AtomicU32,
+    /// Twice how often a process became present, and whether one could not.
+    joined: AtomicU32,
 }
+
+/// In the count of those who became present: there is one who could not.
+const UNSEEN: u32 = 1;
 
 /// What [`Handed`] said at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,29 @@ impl Handed {
         if self.given.load(Ordering::Relaxed) & UNCOUNTED == 0 {
             self.given.fetch_or(UNCOUNTED, Ordering::Release);
         }
+    }
+
+    /// The calling process has become present, or could not. Whoever watches those who are present hears
+    /// of it.
+    pub(crate) fn join(&self, is_present: bool) {
+        // Release: who sees this sees the process' lock; the kernel orders those anyway.
+        match is_present {
+            true => self.joined.fetch_add(2, Ordering::Release),
+            false => self.joined.fetch_or(UNSEEN, Ordering::Release),
+        };
+        futex::wake(&self.joined, u32::MAX);
+    }
+
+    /// How often a process became present, as a word that changes, and wakes who sleeps on it, with the
+    /// next.
+    pub(crate) fn joined(&self) -> &AtomicU32 {
+        &self.joined
+    }
+
+    /// Whether every process that has used the memory is present, if this is what
+    /// [`joined`](Self::joined) says.
+    pub(crate) fn are_all_seen(joined: u32) -> bool {
+        joined & UNSEEN == 0
     }
 
     /// The counts, if all that was given was opened.

@@ -242,10 +242,11 @@ pub fn keep() {
 mod tests {
     use super::*;
     use crate::shm::shared::Shared;
+    use crate::sync::deadline::RECHECK_INTERVAL;
     use crate::sync::lock::Lock;
     use crate::sync::mutex::Mutex;
     use crate::sync::rlock::RLock;
-    use crate::sync::robust::{SLICE, Taken};
+    use crate::sync::robust::Taken;
     use crate::sync::semaphore::Semaphore;
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
     use std::time::Instant;
@@ -255,7 +256,7 @@ mod tests {
     }
 
     fn soon() -> Option<Instant> {
-        Some(Instant::now() + 2 * SLICE)
+        Some(Instant::now() + 2 * RECHECK_INTERVAL)
     }
 
     #[test]

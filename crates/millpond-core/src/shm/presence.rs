@@ -87,6 +87,7 @@ impl Presence {
         let claim = Arc::new(Claim::new(fd, inode)?);
         let (fd, inherited) = (fd.as_raw_fd(), Vec::new());
         let present = Present { start, length, fd, inode, claim, inherited, handed };
+        present.handed().join(true);
         PRESENT.of(&mut tables).push(present);
         drop(tables);
         Ok(Self { start })
@@ -208,7 +209,9 @@ fn claim_all() -> bool {
         }
         // SAFETY: a number which may be closed, or another file's by now: both are errors.
         let fd = unsafe { BorrowedFd::borrow_raw(present.fd) };
-        match Claim::new(fd, present.inode) {
+        let claim = Claim::new(fd, present.inode);
+        present.handed().join(claim.is_ok());
+        match claim {
             Ok(claim) => present.claim = Arc::new(claim),
             Err(_) => everywhere = false,
         }
@@ -247,6 +250,54 @@ fn look(who: ProcessId, near: usize) -> Option<bool> {
         return None;
     }
     record_lock::is_locked(fd, who.byte()).ok()
+}
+
+/// Memory that processes are present in, as one that waits there sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Members {
+    fd: RawFd,
+    /// Which memory it is.
+    pub(crate) memory: Inode,
+    /// Counts those who become present. Lies in the memory.
+    pub(crate) handed: NonNull<Handed>,
+}
+
+impl Members {
+    /// The members of the memory in which a word lies, if it is such memory.
+    pub(crate) fn around<T>(word: &T) -> Option<Self> {
+        let address = std::ptr::from_ref(word).addr();
+        let mut tables = tables::lock();
+        let present = PRESENT.of(&mut tables).iter().find(|present| present.holds(address))?;
+        Some(Self { fd: present.fd, memory: present.inode, handed: present.handed })
+    }
+
+    /// The processes that are present, but for the calling one; `None` if they cannot be known or are
+    /// more than `most`.
+    pub(crate) fn others(&self, most: usize) -> Option<Vec<ProcessId>> {
+        // SAFETY: as in `look`.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        if inode(fd).ok()? != self.memory {
+            return None;
+        }
+        let own = ProcessId::name().byte();
+        let mut others = Vec::new();
+        // The system tells one lock of a range: what is on either side of it is asked for next.
+        let mut ranges = vec![0..own, own + 1..INHERITED];
+        while let Some(range) = ranges.pop() {
+            // An empty range would be one without an end.
+            if range.is_empty() {
+                continue;
+            }
+            if let Some(byte) = record_lock::any_locked(fd, range.clone()).ok()? {
+                others.push(ProcessId::of_byte(byte)?);
+                if others.len() > most {
+                    return None;
+                }
+                ranges.extend([range.start..byte, byte + 1..range.end]);
+            }
+        }
+        Some(others)
+    }
 }
 
 /// Gives the memory in which `object` lies, which processes are present in, pages for it.

@@ -6,9 +6,10 @@ use super::*;
 use crate::os::clock::Instant;
 use crate::shm::region::Region;
 use crate::shm::shared::Shared;
+use crate::sync::deadline::RECHECK_INTERVAL;
 use crate::sync::event::Event;
 use crate::sync::lock::Lock;
-use crate::sync::robust::{SLICE, Taken};
+use crate::sync::robust::Taken;
 use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
 fn lock() -> Shared<Lock> {
@@ -17,7 +18,7 @@ fn lock() -> Shared<Lock> {
 
 /// Long enough for several looks at the holder.
 fn soon() -> Option<Instant> {
-    Some(Instant::now() + 3 * SLICE)
+    Some(Instant::now() + 3 * RECHECK_INTERVAL)
 }
 
 fn close_all() {

@@ -35,7 +35,7 @@ use crate::shm::tables::{self, Table};
 /// Where the part that users of a region may lay out begins.
 pub const HEADER: usize = 128;
 /// "millpond", and the version of the layouts of everything that lies in regions.
-const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x04");
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x05");
 
 /// The first bytes of every region. All but the counters are written once, before anybody else
 /// knows the region.

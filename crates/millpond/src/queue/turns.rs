@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::queue::{GRACE, GetError, PutError as NotPut, Queue, Received};
+use millpond_core::sync::deadline::Turns;
 use millpond_core::sync::deadlock::Watch;
 
-use crate::deadlock::{TURN, is_deadlock};
+use crate::deadlock::is_deadlock;
 use crate::error::{Cause, Error, Result};
+
+/// How often a wait looks for children that have ended while handles of its queue's ends are on their
+/// way to some.
+const TURN: Duration = Duration::from_millis(100);
 
 /// How long a caller is ready to wait.
 #[derive(Clone, Copy)]
@@ -126,7 +131,7 @@ pub(super) fn in_turns<T, E: Unfinished>(
     let deadline = wait.deadline();
     // Without a look at the clock where there is nothing to wait for.
     let mut turn = deadline.unwrap_or_else(long_ago);
-    let (mut grace, mut watch) = (None, Watch::default());
+    let (mut grace, mut watch, mut turns) = (None, Watch::default(), Turns::default());
     loop {
         match attempt(Some(turn)) {
             Err(error) if error.is_interrupted() => {}
@@ -145,7 +150,10 @@ pub(super) fn in_turns<T, E: Unfinished>(
                 if deadline.is_none() && is_deadlock(&mut watch, || queue.is_sole_user()) {
                     return Err(error);
                 }
-                turn = end.map_or(now + TURN, |end| end.min(now + TURN));
+                turn = turns.next(end);
+                if queue.is_end_travelling() {
+                    turn = turn.min(now + TURN);
+                }
             }
             done => return done,
         }

@@ -115,6 +115,13 @@ impl Queue {
         self.memory.control().producers.is_used()
     }
 
+    /// Whether handles of an end are on their way in messages.
+    #[must_use]
+    pub fn is_end_travelling(&self) -> bool {
+        let control = self.memory.control();
+        [&control.producers, &control.consumers].iter().any(|end| end.is_travelling())
+    }
+
     /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must
     /// [see to them](Self::carries_handles).
     pub fn will_carry_handles(&self) {

@@ -16,7 +16,7 @@ use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
-use crate::sync::outcome::{After, Patience};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
 
 /// How many bytes are copied while others wait for the guard, before it is given back.
@@ -138,7 +138,7 @@ impl Queue {
         deadline: Option<Instant>,
     ) -> Result<(), GetError> {
         let control = self.memory.control();
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         let mut slept = false;
         loop {
             if control.is_closed(NO_PRODUCERS) {
@@ -166,7 +166,7 @@ impl Queue {
                 if control.length() > 0 || control.is_closed(NO_PRODUCERS) {
                     return None;
                 }
-                Some(patience.after(announced.sleep(patience.slice())))
+                Some(announced.sleep(&mut wait))
             });
             match found {
                 None => {}

@@ -13,8 +13,7 @@ use crate::channel::queue::tally::{Holder, Kept, Tally};
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
-use crate::sync::outcome::{After, Patience};
-use crate::sync::robust::SLICE;
+use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 
 /// Why no task was [done](Queue::task_done).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +112,7 @@ impl Memory {
             return;
         }
         // Should a living one be in the way, there is the end of the next slice.
-        let Ok(get) = self.enter_get(Some(Instant::now() + SLICE)) else {
+        let Ok(get) = self.enter_get(Some(Instant::now() + RECHECK_INTERVAL)) else {
             return;
         };
         for holder in dead {
@@ -168,7 +167,7 @@ impl Queue {
     /// [`JoinError`].
     pub fn join(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
         let control = self.memory.control();
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         loop {
             if let Some(joined) = self.joined() {
                 return joined;
@@ -177,7 +176,7 @@ impl Queue {
             if let Some(joined) = self.joined() {
                 return joined;
             }
-            match patience.after(announced.sleep(patience.slice())) {
+            match announced.sleep(&mut wait) {
                 After::Look => {}
                 After::LookForDead => self.memory.look_for_lost_tasks(),
                 After::GiveUp => {

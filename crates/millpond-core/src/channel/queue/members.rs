@@ -18,7 +18,8 @@ use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::robust::{RobustWord, SLICE};
+use crate::sync::deadline::RECHECK_INTERVAL;
+use crate::sync::robust::RobustWord;
 
 /// One end's members; all zero is an end that nobody has ever joined.
 #[derive(Debug, Default)]
@@ -115,14 +116,19 @@ impl Members {
         }
         let now = monotonic_ns() / 1_000_000;
         let passed = now.wrapping_sub(self.looked.load(Ordering::Relaxed));
-        let is_due = u128::from(passed) >= SLICE.as_millis();
+        let is_due = u128::from(passed) >= RECHECK_INTERVAL.as_millis();
         if is_due {
             self.looked.store(now, Ordering::Relaxed);
         }
         is_due
     }
 
+    /// Whether handles are on their way in messages.
+    pub(super) fn is_travelling(&self) -> bool {
+        self.travelling.load(Ordering::Relaxed) > 0
+    }
+
     fn is_deserted(&self, tally: Tally<'_>) -> bool {
-        self.travelling.load(Ordering::Relaxed) == 0 && tally.total() == 0
+        !self.is_travelling() && tally.total() == 0
     }
 }

@@ -16,7 +16,7 @@ use crate::channel::queue::segment::{Cursor, LARGEST, large_body};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
-use crate::sync::outcome::{After, Patience};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
 
 /// Items up to this length lie in segments, longer ones in blocks of their own.
@@ -290,7 +290,7 @@ impl Queue {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return if self.has_room() { Ok(()) } else { Err(PutError::Full) };
         }
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
                 if spin.until(|| self.has_room()) {
@@ -300,7 +300,7 @@ impl Queue {
                 if self.has_room() {
                     return Ok(());
                 }
-                match patience.after(announced.sleep(patience.slice())) {
+                match announced.sleep(&mut wait) {
                     After::Look => {}
                     After::LookForDead => {
                         self.memory.close_if_deserted(End::Consumers);

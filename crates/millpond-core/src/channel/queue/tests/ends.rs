@@ -8,8 +8,8 @@ use crate::channel::queue::tally::Kept;
 use crate::channel::queue::{DoneError, End, JoinError};
 use crate::os::identity::ProcessId;
 use crate::shm::shared::Shared;
+use crate::sync::deadline::RECHECK_INTERVAL;
 use crate::sync::lock::Lock;
-use crate::sync::robust::SLICE;
 use crate::sync::testing::{Child, sleep_for_ever, until};
 
 fn with_tasks() -> Queue {
@@ -200,7 +200,7 @@ fn one_that_will_say_later_that_it_is_done_may_let_go_of_the_queue_meanwhile() {
             sleep_for_ever();
         });
         until(|| queue.is_empty());
-        let soon = Instant::now() + 4 * SLICE;
+        let soon = Instant::now() + 4 * RECHECK_INTERVAL;
         assert_eq!(queue.join(Some(soon)), Err(JoinError::TimedOut));
         if is_killed {
             child.kill();
