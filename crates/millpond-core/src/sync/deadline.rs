@@ -6,16 +6,13 @@ use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::sync::atomic::Futex;
 use crate::sync::deaths::Deaths;
-
-/// How long a waiter sleeps at most before it looks for the dead, unless it would [hear](Deaths) of a
-/// death.
-pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
+pub use crate::sync::outcome::RECHECK_INTERVAL;
 
 /// When a wait ends, and what it knows of deaths while it lasts.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     until: Option<Instant>,
-    pub(super) deaths: Deaths,
+    pub(crate) deaths: Deaths,
 }
 
 /// What a waiter does after a sleep.
@@ -54,12 +51,12 @@ impl Deadline {
         self.after(woken)
     }
 
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// What to do after a sleep that ended like this.
-    pub(super) fn after(&self, woken: Woken) -> After {
+    pub(crate) fn after(&self, woken: Woken) -> After {
         match woken {
             Woken::Changed => After::Look,
             Woken::Interrupted => After::Interrupted,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::os::clock::monotonic_ns;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::deadline::RECHECK_INTERVAL;
+
+/// How long a waiter sleeps at most before it looks for the dead, unless it would
+/// [hear](crate::sync::deaths) of a death.
+pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The caller is not the one who may do this, or it cannot be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
