@@ -2,6 +2,7 @@
 
 pub mod commons;
 pub mod config;
+mod crew;
 mod dispatch;
 mod function;
 pub mod handle;

@@ -90,7 +90,7 @@ struct Entry {
     shared: Arc<Shared>,
     /// When the zygotes are killed for not ending by themselves.
     kill_at: Option<Instant>,
-    /// When workers that could not be started are asked for again.
+    /// When workers that could not be started are asked for again, or tasks may turn out to take long.
     retry_at: Option<Instant>,
 }
 
@@ -256,7 +256,7 @@ impl Supervisor {
         }
         let next = pools.by_key.values().flat_map(|e| [e.kill_at, e.retry_at]).flatten().min();
         Some(next.map(|at| {
-            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            let left = at.saturating_duration_since(Instant::now());
             Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(left.subsec_nanos()),
@@ -308,10 +308,13 @@ impl Supervisor {
             state.recruit(&zygote);
         }
         let renewal = state.begin_renewal();
+        state.is_ticking = true;
         shared.hand_over(&mut state);
         shared.tell_waiters(&state);
+        let next_look = if state.waiters == 0 { state.next_look() } else { None };
+        state.is_ticking = next_look.is_some();
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = state.pause.end();
+            entry.retry_at = [state.pause.end(), next_look].into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends

@@ -68,7 +68,6 @@ pub struct Worker {
     spin: Spin,
     /// Tasks to go before this worker makes room for a fresh one.
     left: Option<u64>,
-    traced: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +122,6 @@ impl Worker {
             held: None,
             spin: Spin::default(),
             left: link.quota(),
-            traced: link.is_traced(),
             link,
             commons,
         })
@@ -212,7 +210,7 @@ impl Worker {
                 if !known.contains_key(&head.function) && !unread.contains_key(&head.function) {
                     return Err(damaged(Corrupt));
                 }
-                let began = if self.traced { monotonic_ns() } else { 0 };
+                let began = monotonic_ns();
                 self.held = Some(Held { task: head.task, began, loud: head.loud });
                 // Before the frame is released: see `WorkerEnd::hold`.
                 self.link.hold(Some(head.task), began);
@@ -396,7 +394,7 @@ impl Worker {
         };
         crash_point!("worker: result is written");
         let (task, began) = self.held.map_or((0, 0), |held| (held.task, held.began));
-        let ended = if self.traced { monotonic_ns() } else { 0 };
+        let ended = monotonic_ns();
         let head = ReportHead { report, status, parts: payload.count(), task, began, ended, lane };
         let frame = frame_length(lane, length);
         let fill = |out: &mut [u8]| {

@@ -1,0 +1,312 @@
+//! The workers of a pool, and which of them gets the next task: README.md, "Which worker".
+
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use crate::cpu::cpu_count;
+use crate::os::clock::monotonic_ns;
+use crate::pool::function::Functions;
+use crate::pool::member::{Estate, InFlight, Member, NotHanded, PREFETCH};
+use crate::pool::task::{CrashCause, Task, TaskId};
+use crate::shm::heap::Heap;
+
+/// How often the owner looks for workers whose task takes long, while tasks wait and workers are idle.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+const LOOK_NS: u64 = 1_000_000;
+/// Tasks that take longer than this on average are worth a wake-up each, which costs some 10 µs.
+const LONG_NS: u64 = 100_000;
+/// How many more workers may work for each one whose task takes long.
+const SPREAD: usize = 4;
+/// The average is one of about so many tasks.
+const AVERAGED: u64 = 32;
+
+/// The members of a pool. Choosing one for a task takes the same time however many there are.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    members: Vec<Member>,
+    /// Members that may send something: they have tasks, or are being set up.
+    busy: Vec<usize>,
+    /// Members without tasks, the one that worked last at the end. Some may be here no longer by right.
+    idle: Vec<usize>,
+    /// Members that may get tasks behind the one that they are at, in turn. As for `idle`.
+    open: VecDeque<usize>,
+    /// Members that have been handed tasks since the last announcement.
+    told: Vec<usize>,
+    in_flight: usize,
+    /// How many members have tasks.
+    working: usize,
+    /// How many of them have been at one task for long.
+    stuck: usize,
+    cpus: usize,
+    average_ns: u64,
+    next_look: Instant,
+}
+
+/// In which lists of its crew a member stands.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    busy: bool,
+    idle: bool,
+    open: bool,
+}
+
+impl Deref for Crew {
+    type Target = [Member];
+
+    fn deref(&self) -> &[Member] {
+        &self.members
+    }
+}
+
+impl DerefMut for Crew {
+    fn deref_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+}
+
+impl Crew {
+    pub(crate) fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            busy: Vec::new(),
+            idle: Vec::new(),
+            open: VecDeque::new(),
+            told: Vec::new(),
+            in_flight: 0,
+            working: 0,
+            stuck: 0,
+            cpus: cpu_count(),
+            average_ns: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Adds a member that is being set up. It gets its first task after those that are there.
+    pub(crate) fn add(&mut self, mut member: Member) {
+        member.listed = Listed { busy: true, idle: true, open: false };
+        self.busy.push(self.members.len());
+        self.idle.insert(0, self.members.len());
+        self.members.push(member);
+    }
+
+    /// Removes a member, whose [estate](Self::estate) was taken.
+    pub(crate) fn remove(&mut self, index: usize) -> Member {
+        let close_gap = |listed: &mut usize| {
+            let stays = *listed != index;
+            *listed -= usize::from(*listed > index);
+            stays
+        };
+        self.busy.retain_mut(close_gap);
+        self.idle.retain_mut(close_gap);
+        self.open.retain_mut(close_gap);
+        let member = self.members.remove(index);
+        self.stuck -= usize::from(member.is_stuck);
+        member
+    }
+
+    /// Whether no member has a task.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// Whether a task waits behind another one.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.in_flight > self.working
+    }
+
+    /// The member at this place in the list of those that may send something.
+    pub(crate) fn busy(&self, at: usize) -> Option<usize> {
+        self.busy.get(at).copied()
+    }
+
+    /// Takes the member at this place off that list, if it has no task and is set up.
+    pub(crate) fn rest(&mut self, at: usize) -> bool {
+        let index = self.busy[at];
+        let member = &mut self.members[index];
+        let rests = member.ready && member.load() == 0;
+        if rests {
+            self.busy.swap_remove(at);
+            member.listed.busy = false;
+            if !std::mem::replace(&mut member.listed.idle, true) {
+                self.idle.push(index);
+            }
+        }
+        rests
+    }
+
+    /// The member that is to get the next task; `None` if the task is to wait. `is_awaited` says
+    /// that the threads of this process which use the pool sleep.
+    pub(crate) fn next(&mut self, is_awaited: bool) -> Option<usize> {
+        let idle = self.next_idle();
+        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
+        if idle.is_some() && self.working < self.width(others) {
+            return idle;
+        }
+        self.next_open().or_else(|| idle.filter(|_| self.working < self.width(self.cpus)))
+    }
+
+    /// How many members may work, where `cpus` are to be had.
+    fn width(&self, cpus: usize) -> usize {
+        if self.average_ns >= LONG_NS { usize::MAX } else { cpus + SPREAD * self.stuck }
+    }
+
+    /// How many tasks a member may have: what it does until the next look, and one more.
+    fn depth(&self) -> usize {
+        let ahead = LOOK_NS / self.average_ns.max(1);
+        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, PREFETCH)
+    }
+
+    fn next_idle(&mut self) -> Option<usize> {
+        while let Some(&index) = self.idle.last() {
+            let member = &mut self.members[index];
+            if member.load() == 0 && member.accepts() {
+                return Some(index);
+            }
+            member.listed.idle = false;
+            self.idle.pop();
+        }
+        None
+    }
+
+    fn next_open(&mut self) -> Option<usize> {
+        let depth = self.depth();
+        while let Some(&index) = self.open.front() {
+            let member = &mut self.members[index];
+            let is_held_up = member.is_stuck || member.is_full;
+            if (1..depth).contains(&member.load()) && member.accepts() && !is_held_up {
+                return Some(index);
+            }
+            member.listed.open = false;
+            self.open.pop_front();
+        }
+        None
+    }
+
+    /// The member with most tasks and one without any that is to have half of them.
+    pub(crate) fn uneven(&mut self, is_awaited: bool) -> Option<(usize, usize)> {
+        if !self.has_waiting() {
+            return None;
+        }
+        let idle = self.next_idle()?;
+        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
+        let busiest = *self.busy.iter().max_by_key(|&&index| self.members[index].load())?;
+        let is_worth_it = self.working < self.width(others) && self.members[busiest].load() >= 2;
+        is_worth_it.then_some((busiest, idle))
+    }
+
+    /// Notes how long a task took.
+    pub(crate) fn took(&mut self, nanoseconds: u64) {
+        let weighed = self.average_ns * (AVERAGED - 1) + nanoseconds.min(LOOK_NS);
+        self.average_ns = weighed / AVERAGED;
+    }
+
+    /// When to [look](Self::look) next, if there is a need.
+    pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
+        let has_need = (has_pending || self.has_waiting()) && self.next_idle().is_some();
+        has_need.then_some(self.next_look)
+    }
+
+    /// Looks for members that have been at one task for long, if it is time for that; returns the tasks
+    /// that waited behind those, in order.
+    pub(crate) fn look(&mut self, has_pending: bool) -> Vec<Task> {
+        let mut waited = Vec::new();
+        if !self.has_waiting() && self.next_look(has_pending).is_none() {
+            return waited;
+        }
+        let now = Instant::now();
+        if now < self.next_look {
+            return waited;
+        }
+        self.next_look = now + LOOK_INTERVAL;
+        let now = monotonic_ns();
+        self.stuck = 0;
+        for at in 0..self.busy.len() {
+            let index = self.busy[at];
+            let member = &mut self.members[index];
+            let is_long = member.since().is_some_and(|since| now.saturating_sub(since) >= LOOK_NS);
+            member.is_stuck = member.load() > 0 && (is_long || !member.ready);
+            self.stuck += usize::from(member.is_stuck);
+            if is_long && member.load() >= 2 {
+                waited.extend(self.take_back(index, usize::MAX));
+            }
+        }
+        waited
+    }
+
+    fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Member) -> R) -> R {
+        let member = &mut self.members[index];
+        let before = member.load();
+        let result = change(member);
+        let after = member.load();
+        self.in_flight = self.in_flight + after - before;
+        self.working = self.working + usize::from(after > 0) - usize::from(before > 0);
+        result
+    }
+
+    /// See [`Member::hand`].
+    pub(crate) fn hand(
+        &mut self,
+        index: usize,
+        task: Task,
+        functions: &Functions,
+        heap: &mut Heap,
+    ) -> Result<(), NotHanded> {
+        let handed = self.change(index, |member| member.hand(task, functions, heap));
+        let member = &mut self.members[index];
+        if let Err(NotHanded::RingFull(_)) = handed {
+            member.is_full = true;
+            // Without a task it is not held up for long, but others come first.
+            if self.idle.last() == Some(&index) {
+                self.idle.rotate_right(1);
+            }
+            return handed;
+        }
+        handed?;
+        if !std::mem::replace(&mut member.listed.busy, true) {
+            self.busy.push(index);
+        }
+        if self.open.front() == Some(&index) {
+            self.open.rotate_left(1);
+        }
+        self.offer(index);
+        self.told.push(index);
+        Ok(())
+    }
+
+    fn offer(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        if member.load() > 0 && !std::mem::replace(&mut member.listed.open, true) {
+            self.open.push_back(index);
+        }
+    }
+
+    /// Wakes the members that have been handed tasks.
+    pub(crate) fn announce(&mut self) {
+        for index in self.told.drain(..) {
+            self.members[index].announce();
+        }
+    }
+
+    /// See [`Member::finished`].
+    pub(crate) fn finished(&mut self, index: usize, id: TaskId) -> Result<InFlight, CrashCause> {
+        let task = self.change(index, |member| member.finished(id))?;
+        let member = &mut self.members[index];
+        member.is_full = false;
+        self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+        self.offer(index);
+        Ok(task)
+    }
+
+    /// See [`Member::take_back`].
+    pub(crate) fn take_back(&mut self, index: usize, count: usize) -> Vec<Task> {
+        let tasks = self.change(index, |member| member.take_back(count));
+        self.offer(index);
+        tasks
+    }
+
+    /// See [`Member::estate`].
+    pub(crate) fn estate(&mut self, index: usize) -> Estate {
+        self.change(index, Member::estate)
+    }
+}
