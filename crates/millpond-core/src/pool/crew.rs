@@ -310,3 +310,120 @@ impl Crew {
         self.change(index, Member::estate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::commons::Commons;
+    use crate::pool::config::Config;
+    use crate::pool::task::Body;
+
+    /// A crew on a machine of two CPUs, and what it needs to hand tasks out.
+    struct Fixture {
+        crew: Crew,
+        functions: Functions,
+        heap: Heap,
+        _commons: Commons,
+        tasks: u64,
+    }
+
+    impl Fixture {
+        fn new(members: u32) -> Self {
+            let commons = Commons::create().expect("commons");
+            let heap = Heap::new(commons.segment()).expect("a heap");
+            let mut crew = Crew::new();
+            crew.cpus = 2;
+            let config =
+                Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+            for place in 0..members {
+                let number = u64::from(place) + 1;
+                let (mut member, _) = Member::new(number, 0, place, 1, &config).expect("a link");
+                member.ready = true;
+                crew.add(member);
+            }
+            Self { crew, functions: Functions::default(), heap, _commons: commons, tasks: 0 }
+        }
+
+        /// Hands one more task out; whom to.
+        fn hand(&mut self, is_awaited: bool) -> Option<usize> {
+            let index = self.crew.next(is_awaited)?;
+            self.tasks += 1;
+            let (id, body) = (self.tasks, Body::Inline(Vec::new()));
+            let (job, function, op, items, parts, luggage) = (1, 1, 0, 1, 1, None);
+            let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
+            self.crew.hand(index, task, &self.functions, &mut self.heap).expect("room");
+            Some(index)
+        }
+
+        fn hand_many(&mut self, count: usize, is_awaited: bool) {
+            for _ in 0..count {
+                assert!(self.hand(is_awaited).is_some());
+            }
+        }
+
+        fn finish(&mut self, index: usize) {
+            let id = self.crew[index].in_flight().next().expect("a task").id;
+            self.crew.finished(index, id).expect("its task");
+            let mut at = 0;
+            while self.crew.busy(at).is_some() {
+                at += usize::from(!self.crew.rest(at));
+            }
+        }
+
+        fn loads(&self) -> Vec<usize> {
+            self.crew.iter().map(Member::load).collect()
+        }
+    }
+
+    #[test]
+    fn short_tasks_go_to_as_many_members_as_there_are_cpus() {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(20, true);
+        assert_eq!(fixture.loads(), [10, 10, 0, 0]);
+        assert!(fixture.crew.has_waiting() && !fixture.crew.is_idle());
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(20, false);
+        assert_eq!(fixture.loads(), [20, 0, 0, 0], "the thread that submits has the other CPU");
+        fixture.hand_many(2 * PREFETCH - 20, false);
+        assert_eq!(fixture.loads(), [PREFETCH, PREFETCH, 0, 0], "but not for more than that");
+        assert_eq!(fixture.hand(false), None);
+    }
+
+    #[test]
+    fn the_member_that_worked_last_comes_first() {
+        let mut fixture = Fixture::new(4);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        fixture.finish(1);
+        fixture.finish(0);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        fixture.finish(0);
+        assert_eq!(fixture.hand(true), Some(0));
+    }
+
+    #[test]
+    fn long_tasks_go_to_everybody() {
+        let mut fixture = Fixture::new(6);
+        (0..AVERAGED).for_each(|_| fixture.crew.took(2 * LONG_NS));
+        fixture.hand_many(6, false);
+        assert_eq!(fixture.loads(), [1; 6]);
+        (0..AVERAGED).for_each(|_| fixture.crew.took(u64::MAX));
+        while fixture.hand(false).is_some() {}
+        assert!(fixture.loads().iter().all(|&load| load < 10), "not far ahead");
+    }
+
+    #[test]
+    fn members_that_come_and_go_keep_their_places_in_the_lists() {
+        let mut fixture = Fixture::new(4);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        drop(fixture.crew.estate(0));
+        fixture.crew.remove(0);
+        assert_eq!(fixture.loads(), [1, 0, 0]);
+        assert_eq!(fixture.hand(true), Some(1));
+        fixture.finish(0);
+        assert_eq!(fixture.hand(true), Some(0));
+        assert_eq!(fixture.loads(), [1, 1, 0]);
+        fixture.finish(0);
+        fixture.finish(1);
+        assert!(fixture.crew.is_idle() && !fixture.crew.has_waiting());
+    }
+}

@@ -273,8 +273,6 @@ impl State {
 
     /// Whether all that was asked for is done, and nothing more can be asked for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty()
-            && self.members.is_idle()
-            && self.jobs.are_sealed()
+        self.pending.is_empty() && self.members.is_idle() && self.jobs.are_sealed()
     }
 }
