@@ -128,6 +128,7 @@ impl Crew {
         if rests {
             self.busy.swap_remove(at);
             member.listed.busy = false;
+            self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
             if !std::mem::replace(&mut member.listed.idle, true) {
                 self.idle.push(index);
             }
@@ -138,17 +139,22 @@ impl Crew {
     /// The member that is to get the next task; `None` if the task is to wait. `is_awaited` says
     /// that the threads of this process which use the pool sleep.
     pub(crate) fn next(&mut self, is_awaited: bool) -> Option<usize> {
-        let idle = self.next_idle();
-        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
-        if idle.is_some() && self.working < self.width(others) {
-            return idle;
+        if self.may_wake(is_awaited) {
+            return self.next_idle();
         }
-        self.next_open().or_else(|| idle.filter(|_| self.working < self.width(self.cpus)))
+        self.next_open().or_else(|| if self.may_wake(true) { self.next_idle() } else { None })
     }
 
-    /// How many members may work, where `cpus` are to be had.
-    fn width(&self, cpus: usize) -> usize {
-        if self.average_ns >= LONG_NS { usize::MAX } else { cpus + SPREAD * self.stuck }
+    /// Whether there is an idle member that may work.
+    fn may_wake(&mut self, is_awaited: bool) -> bool {
+        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
+        let is_long = self.average_ns >= LONG_NS;
+        (is_long || self.working < others + SPREAD * self.stuck) && self.next_idle().is_some()
+    }
+
+    /// How many members have tasks.
+    pub(crate) fn working(&self) -> usize {
+        self.working
     }
 
     /// How many tasks a member may have: what it does until the next look, and one more.
@@ -183,16 +189,12 @@ impl Crew {
         None
     }
 
-    /// The member with most tasks and one without any that is to have half of them.
-    pub(crate) fn uneven(&mut self, is_awaited: bool) -> Option<(usize, usize)> {
-        if !self.has_waiting() {
+    /// The member with most tasks, if another one may share them.
+    pub(crate) fn busiest(&mut self, is_awaited: bool) -> Option<usize> {
+        if !self.has_waiting() || !self.may_wake(is_awaited) {
             return None;
         }
-        let idle = self.next_idle()?;
-        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
-        let busiest = *self.busy.iter().max_by_key(|&&index| self.members[index].load())?;
-        let is_worth_it = self.working < self.width(others) && self.members[busiest].load() >= 2;
-        is_worth_it.then_some((busiest, idle))
+        self.busy.iter().copied().max_by_key(|&index| self.members[index].load())
     }
 
     /// Notes how long a task took.
@@ -208,7 +210,7 @@ impl Crew {
     }
 
     /// Looks for members that have been at one task for long, if it is time for that; returns the tasks
-    /// that waited behind those, in order.
+    /// that waited behind those, in order, if another member can have them.
     pub(crate) fn look(&mut self, has_pending: bool) -> Vec<Task> {
         let mut waited = Vec::new();
         if !self.has_waiting() && self.next_look(has_pending).is_none() {
@@ -221,15 +223,19 @@ impl Crew {
         self.next_look = now + LOOK_INTERVAL;
         let now = monotonic_ns();
         self.stuck = 0;
-        for at in 0..self.busy.len() {
-            let index = self.busy[at];
+        let mut held_up = Vec::new();
+        for &index in &self.busy {
             let member = &mut self.members[index];
             let is_long = member.since().is_some_and(|since| now.saturating_sub(since) >= LOOK_NS);
             member.is_stuck = member.load() > 0 && (is_long || !member.ready);
             self.stuck += usize::from(member.is_stuck);
             if is_long && member.load() >= 2 {
-                waited.extend(self.take_back(index, usize::MAX));
+                held_up.push(index);
             }
+        }
+        if self.next_idle().or_else(|| self.next_open()).is_some() {
+            let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
+            waited.extend(behind);
         }
         waited
     }

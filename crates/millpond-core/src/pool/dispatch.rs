@@ -17,11 +17,8 @@ impl State {
     /// whether anything was taken in.
     pub(crate) fn work(&mut self) -> bool {
         let took = self.drain();
-        for task in self.members.look(!self.pending.is_empty()).into_iter().rev() {
-            self.own_again(&task);
-            self.stats.moved += 1;
-            self.pending.push_front(task);
-        }
+        let held_up = self.members.look(!self.pending.is_empty());
+        self.wait_again(held_up);
         self.dispatch();
         self.balance();
         self.dismiss_when_done();
@@ -168,28 +165,28 @@ impl State {
         self.end_task(task.job, task.index, outcome);
     }
 
-    /// Moves tasks that nobody has begun from the busiest workers to those that have none.
+    /// Has idle workers share what waits behind the busiest, if others may work.
     fn balance(&mut self) {
         while self.pending.is_empty()
-            && let Some((busiest, idle)) = self.members.uneven(self.waiters > 0)
+            && let Some(busiest) = self.members.busiest(self.waiters > 0)
         {
-            let half = self.members[busiest].load() / 2;
-            let tasks = self.members.take_back(busiest, half);
-            let mut is_done = tasks.is_empty();
-            for task in tasks {
-                self.own_again(&task);
-                match self.members.hand(idle, task, &self.functions, &mut self.heap) {
-                    Ok(()) => self.stats.moved += 1,
-                    Err(NotHanded::RingFull(task)) => self.pending.push_back(task),
-                    Err(NotHanded::NoMemory(task, _)) => {
-                        self.hand_back(busiest, task);
-                        is_done = true;
-                    }
-                }
-            }
-            if is_done {
+            let working = self.members.working();
+            let waiting = self.members[busiest].load() - 1;
+            let tasks = self.members.take_back(busiest, waiting);
+            self.wait_again(tasks);
+            self.dispatch();
+            if self.members.working() == working {
                 return;
             }
+        }
+    }
+
+    /// Puts tasks that were taken back in front of those that wait.
+    fn wait_again(&mut self, tasks: Vec<Task>) {
+        self.stats.moved += tasks.len() as u64;
+        for task in tasks.into_iter().rev() {
+            self.own_again(&task);
+            self.pending.push_front(task);
         }
     }
 

@@ -11,8 +11,9 @@ use crate::pool::supervisor;
 use crate::pool::task::JobId;
 use crate::sync::spin::Spin;
 
-/// How long a wait lasts at most before the binding may look for signals.
-const SLICE: Duration = Duration::from_millis(100);
+/// How long a wait lasts at most before the binding may look for signals that came while it began, and
+/// before the thread looks again whatever workers have done to the bell. Deaths are the supervisor's.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 thread_local! {
     static SPIN: RefCell<Spin> = RefCell::default();
@@ -137,7 +138,7 @@ impl Pool {
     ) -> Result<Waited, PoolError> {
         let shared = self.shared()?;
         let bell = shared.commons.bell();
-        let slice = Instant::now() + SLICE;
+        let slice = Instant::now() + RECHECK_INTERVAL;
         let until = deadline.map_or(slice, |d| d.min(slice));
         let mut entered = false;
         let mut doze = false;

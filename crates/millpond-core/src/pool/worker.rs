@@ -25,8 +25,9 @@ use crate::shm::lease::{self, Importer};
 use crate::sync::bell::Loudness;
 use crate::sync::spin::Spin;
 
-/// How long a worker sleeps before the binding may look for signals that came while it fell asleep.
-const NAP: Duration = Duration::from_secs(1);
+/// How long a worker sleeps at first before the binding may look for signals that came while it fell
+/// asleep. Each further sleep is twice as long, so that an idle worker soon uses no CPU.
+const SHORTEST_NAP: Duration = Duration::from_secs(1);
 /// How many blocks of results that were large an idle worker looks at in each nap.
 const IDLE_LOOKS: usize = 1024;
 /// How long it waits when too many descriptors are in sockets.
@@ -66,6 +67,7 @@ pub struct Worker {
     forgotten: Vec<FunctionId>,
     held: Option<Held>,
     spin: Spin,
+    nap: Duration,
     /// Tasks to go before this worker makes room for a fresh one.
     left: Option<u64>,
 }
@@ -121,6 +123,7 @@ impl Worker {
             forgotten: Vec::new(),
             held: None,
             spin: Spin::default(),
+            nap: SHORTEST_NAP,
             left: link.quota(),
             link,
             commons,
@@ -181,13 +184,18 @@ impl Worker {
                 return Ok(Next::Leave);
             }
             if let Some(next) = self.poll()? {
+                self.nap = SHORTEST_NAP;
                 return Ok(next);
             }
-            match self.link.bell().wait(seen, &mut self.spin, Some(NAP)) {
+            match self.link.bell().wait(seen, &mut self.spin, Some(self.nap)) {
                 Woken::Changed => {}
                 Woken::TimedOut | Woken::Interrupted => {
                     self.results.look_around(IDLE_LOOKS);
                     drop(self.results.cooling());
+                    // No event tells of a block that comes back, whose pages are to go.
+                    let may_come_back = self.results.has_lent();
+                    self.nap =
+                        if may_come_back { SHORTEST_NAP } else { self.nap.saturating_mul(2) };
                     return Ok(Next::Interrupted);
                 }
             }
@@ -430,7 +438,7 @@ impl Worker {
             self.watcher.signal();
         }
         if !self.link.results.has_room_for(frame) {
-            self.link.bell().wait(seen, &mut self.spin, Some(NAP));
+            self.link.bell().wait(seen, &mut self.spin, Some(SHORTEST_NAP));
         }
         self.link.block(false);
         true
