@@ -1,31 +1,19 @@
 //! The pool as a binding holds it.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::io;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crate::os::eventfd::EventFd;
-use crate::os::exit_status::ExitStatus;
-use crate::os::fork::Owner;
-use crate::os::lifeline::Lifeline;
-use crate::os::signals::SignalMask;
 use crate::pool::commons::Commons;
 use crate::pool::config::Config;
-use crate::pool::job::{Job, JobSpec, Progress};
-use crate::pool::luggage::Claim;
+use crate::pool::job::{Job, JobSpec};
+use crate::pool::shared::Shared;
 use crate::pool::staged::{self, Staged};
 use crate::pool::state::{Phase, State};
-use crate::pool::stats::Stats;
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
-use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
-use crate::shm::draft::Cooling;
+use crate::pool::zygote::client::ZygoteSource;
 use crate::shm::heap::Heap;
-use crate::sync::bell::Loudness;
-use crate::trace::{Life, Timeline};
 
 /// A pool of worker processes.
 ///
@@ -33,37 +21,6 @@ use crate::trace::{Life, Timeline};
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-}
-
-/// What the threads of the owning process share.
-pub(crate) struct Shared {
-    pub(crate) owner: Owner,
-    pub(crate) commons: Commons,
-    pub(crate) watcher: EventFd,
-    lifeline: Arc<Lifeline>,
-    pub(crate) source: Box<dyn ZygoteSource>,
-    /// The signal mask of the thread that made the pool, which later zygotes begin with too.
-    pub(crate) mask: SignalMask,
-    /// The name of that thread, which later workers have too where they are forked.
-    pub(crate) thread_name: Option<CString>,
-    state: Mutex<State>,
-    zygotes: Mutex<Zygotes>,
-    newest_zygote_pid: AtomicU32,
-}
-
-/// The zygotes of a pool that are not known to be dead.
-#[derive(Default)]
-struct Zygotes {
-    /// The newest is the last.
-    living: Vec<Arc<ZygoteClient>>,
-    /// How many there have been.
-    count: u64,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("owner", &self.owner).finish_non_exhaustive()
-    }
 }
 
 /// Why a pool does not do what was asked.
@@ -88,143 +45,6 @@ impl From<io::Error> for PoolError {
     }
 }
 
-/// A worker, as the pool sees it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// Counted from 1 within the pool, never used again.
-    pub number: u64,
-    /// What the binding calls it: see [`ZygoteSource::replace`]. 0 for one of the first.
-    pub tag: u64,
-    /// Its pid; `None` while it is being forked.
-    pub pid: Option<u32>,
-    /// Tasks that it has, running one included.
-    pub load: usize,
-}
-
-/// The truth, until it is dropped. What turned out meanwhile to have arrived, or not, is settled
-/// when the lock is free again, since that may wait for other processes; and pages that are not worth
-/// keeping go back to the system then, since that takes its time.
-#[derive(Debug)]
-pub(crate) struct StateGuard<'a> {
-    // Fields are dropped in this order.
-    state: MutexGuard<'a, State>,
-    claims: Claims,
-    cooling: Cooling,
-}
-
-#[derive(Debug, Default)]
-struct Claims(Vec<Claim>);
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(Claim::settle);
-    }
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-impl Drop for StateGuard<'_> {
-    fn drop(&mut self) {
-        self.claims.0 = std::mem::take(&mut self.state.claims);
-        self.cooling = self.state.heap.cooling();
-    }
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> StateGuard<'_> {
-        // A panic under the lock is a bug; going on is better than taking the program down.
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        StateGuard { state, claims: Claims::default(), cooling: Cooling::default() }
-    }
-
-    fn lock_zygotes(&self) -> MutexGuard<'_, Zygotes> {
-        self.zygotes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All that are not known to be dead, the newest last.
-    pub(crate) fn zygotes(&self) -> Vec<Arc<ZygoteClient>> {
-        self.lock_zygotes().living.clone()
-    }
-
-    /// Whether there has been one.
-    pub(crate) fn has_had_zygotes(&self) -> bool {
-        self.lock_zygotes().count > 0
-    }
-
-    /// The one that forks workers.
-    pub(crate) fn newest_zygote(&self) -> Option<Arc<ZygoteClient>> {
-        let zygotes = self.lock_zygotes();
-        zygotes.living.last().filter(|zygote| zygote.generation == zygotes.count).cloned()
-    }
-
-    /// Makes a zygote, which is to become the newest by [`take_up`](Self::take_up). One at a time.
-    pub(crate) fn make_zygote(&self) -> io::Result<ZygoteClient> {
-        let generation = self.lock_zygotes().count + 1;
-        let (commons, watcher, lifeline) = (&self.commons, &self.watcher, &self.lifeline);
-        ZygoteClient::start(&*self.source, commons, watcher, lifeline, generation)
-    }
-
-    /// Has a zygote take the place of the newest, which ends with the last of its workers.
-    pub(crate) fn take_up(&self, zygote: ZygoteClient) -> Arc<ZygoteClient> {
-        let zygote = Arc::new(zygote);
-        let mut zygotes = self.lock_zygotes();
-        let older = zygotes.living.last().filter(|older| older.generation == zygotes.count);
-        if let Some(older) = older {
-            older.retire();
-        }
-        zygotes.count = zygote.generation;
-        self.newest_zygote_pid.store(zygote.pid(), Ordering::Relaxed);
-        zygotes.living.push(Arc::clone(&zygote));
-        zygote
-    }
-
-    /// Forgets a zygote that is dead; whether it was there.
-    pub(crate) fn forget_zygote(&self, generation: u64) -> bool {
-        let mut zygotes = self.lock_zygotes();
-        let before = zygotes.living.len();
-        zygotes.living.retain(|zygote| zygote.generation != generation);
-        zygotes.living.len() < before
-    }
-
-    /// Has the supervisor care for the workers if no thread of the program does.
-    pub(crate) fn hand_over(&self, state: &mut State) {
-        let bell = self.commons.bell();
-        if state.waiters > 0 {
-            return;
-        }
-        while state.needs_care() {
-            bell.watch();
-            // What came before the flag was set rang for nobody.
-            if !state.work() {
-                if state.next_look().is_some() && !std::mem::replace(&mut state.is_ticking, true) {
-                    self.watcher.signal();
-                }
-                return;
-            }
-        }
-        bell.unwatch();
-    }
-
-    /// Tells waiting threads of this process to look again.
-    pub(crate) fn tell_waiters(&self, state: &State) {
-        if state.waiters > 0 && self.commons.bell().ring(Loudness::Loud) {
-            self.watcher.signal();
-        }
-    }
-}
-
 impl Pool {
     /// Makes a pool: its zygote at once, unless that is slow to make, its workers as fast as the zygote
     /// forks them.
@@ -233,21 +53,8 @@ impl Pool {
     /// The system's, when processes, descriptors or memory have run out.
     pub fn start(config: Config, source: Box<dyn ZygoteSource>) -> Result<Self, PoolError> {
         let commons = Commons::create()?;
-        let watcher = EventFd::new()?;
         let state = State::new(config, Heap::new(commons.segment())?);
-        let shared = Arc::new(Shared {
-            owner: Owner::current(),
-            commons,
-            watcher,
-            lifeline: supervisor::lifeline()?,
-            source,
-            mask: SignalMask::current()?,
-            // It is for those who look at processes; without it they see another name.
-            thread_name: rustix::thread::name().ok(),
-            state: Mutex::new(state),
-            zygotes: Mutex::default(),
-            newest_zygote_pid: AtomicU32::new(0),
-        });
+        let shared = Arc::new(Shared::new(commons, source, state)?);
         if !shared.source.is_slow() {
             let zygote = shared.take_up(shared.make_zygote()?);
             let mut state = shared.state();
@@ -363,135 +170,6 @@ impl Pool {
         Ok(staged.failure?)
     }
 
-    /// Takes the outcome of one task of a job.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take(&self, job: JobId, index: u64) -> Result<Option<Outcome>, PoolError> {
-        Ok(self.shared()?.state().jobs.change(job, |job| job.take(index)).flatten())
-    }
-
-    /// Takes the outcome of the task of a job that ended first, with its index.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take_next(&self, job: JobId) -> Result<Option<(u64, Outcome)>, PoolError> {
-        Ok(self.shared()?.state().jobs.change(job, Job::take_next).flatten())
-    }
-
-    /// Takes all outcomes of a job that is over, in the order of its tasks; `None` for tasks that
-    /// had not ended when the job failed.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take_all(&self, job: JobId) -> Result<Vec<Option<Outcome>>, PoolError> {
-        let mut state = self.shared()?.state();
-        Ok(state.jobs.change(job, Job::take_all).unwrap_or_default())
-    }
-
-    /// Takes all outcomes of a job that is over, to be decoded by one thread, like
-    /// [`take_all`](Self::take_all); `None` if the job is gone, or not over, or another thread has
-    /// them, or `may` refuses one. Call [`end_decoding`](Self::end_decoding), or
-    /// [`abandon`](Self::abandon) the job, when that is done.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn begin_decoding(
-        &self,
-        job: JobId,
-        may: impl Fn(&Outcome) -> bool,
-    ) -> Result<Option<Vec<Option<Outcome>>>, PoolError> {
-        let mut state = self.shared()?.state();
-        Ok(state.jobs.change(job, |job| job.begin_decoding(may)).flatten())
-    }
-
-    /// Decoding was interrupted: gives back the outcomes that are left, in their places, for the
-    /// thread that asks next.
-    pub fn end_decoding(&self, job: JobId, mut rest: Vec<Option<Outcome>>) {
-        // In a forked child the job was somebody else's.
-        let Ok(shared) = self.shared() else { return };
-        let mut state = shared.state();
-        state.jobs.change(job, |job| job.end_decoding(&mut rest));
-        state.job_may_be_over(job);
-        shared.tell_waiters(&state);
-        drop(state);
-        // What is left if the job is gone is dropped without the lock.
-        drop(rest);
-    }
-
-    /// Gives back the outcome of one task that was [taken](Self::take), in its place: decoding it
-    /// was interrupted.
-    pub fn put_back(&self, job: JobId, index: u64, outcome: Outcome) {
-        let mut outcome = Some(outcome);
-        if let Ok(shared) = self.shared() {
-            let put_back = |job: &mut Job| {
-                outcome.take().into_iter().for_each(|outcome| job.put_back(index, outcome));
-            };
-            shared.state().jobs.change(job, put_back);
-        }
-        // Of a job that is gone, it is dropped without the lock.
-        drop(outcome);
-    }
-
-    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
-    pub fn abandon(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
-        if let Ok(shared) = self.shared() {
-            let mut state = shared.state();
-            state.abandon(job);
-            if !state.notified.is_empty() {
-                shared.tell_waiters(&state);
-            }
-        }
-    }
-
-    /// Nobody will ask for the outcomes of this job any more; they are dropped as they come. Tasks
-    /// may still be added to it.
-    pub fn discard(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
-        if let Ok(shared) = self.shared() {
-            shared.state().discard(job);
-        }
-    }
-
-    /// How far a job is; `None` if it is gone.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn progress(&self, job: JobId) -> Result<Option<Progress>, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.jobs.get(job).map(Job::progress))
-    }
-
-    /// The jobs that are not over, and how many tasks wait for room at a worker.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn backlog(&self) -> Result<(Vec<JobId>, usize), PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        let mut jobs: Vec<_> =
-            state.jobs.iter().filter(|(_, job)| !job.is_over()).map(|(id, _)| id).collect();
-        jobs.sort_unstable();
-        Ok((jobs, state.pending.len()))
-    }
-
-    /// Why the pool runs no tasks any more, if that is so.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn refusal(&self) -> Result<Option<Reason>, PoolError> {
-        let state = self.shared()?.state();
-        Ok(state.refuses_work().then(|| state.reason()))
-    }
-
     /// Keeps the tasks of some jobs, or of all, that no worker has begun from running, and returns
     /// how many those are. The cost grows with the number of tasks that wait, not with the number
     /// of jobs.
@@ -536,24 +214,6 @@ impl Pool {
         Ok(gives_up)
     }
 
-    /// Whether any task of a job that is not over was handed to a worker.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn is_handed(&self, job: JobId) -> Result<bool, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        let unfinished = match state.jobs.get(job) {
-            Some(job) if !job.is_over() => job.unfinished(),
-            _ => return Ok(false),
-        };
-        let waiting = state.pending.iter().filter(|task| task.job == job).count();
-        Ok(usize::try_from(unfinished).is_ok_and(|unfinished| waiting < unfinished))
-    }
-
     /// Takes no new jobs; when those that it has are over, the pool ends.
     ///
     /// # Errors
@@ -589,83 +249,10 @@ impl Pool {
         Ok(())
     }
 
-    /// The workers that the pool has now, in the order of their places.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn workers(&self) -> Result<Vec<WorkerInfo>, PoolError> {
-        let state = self.shared()?.state();
-        let mut members: Vec<_> = state.members.iter().collect();
-        members.sort_by_key(|m| m.place);
-        let info = |m: &&super::member::Member| WorkerInfo {
-            number: m.number,
-            tag: m.tag,
-            pid: m.pid,
-            load: m.load(),
-        };
-        Ok(members.iter().map(info).collect())
-    }
-
-    /// How the worker of this number ended, if it did. Of workers that ended long ago it is no
-    /// longer known how.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn end_of(&self, worker: u64) -> Result<Option<ExitStatus>, PoolError> {
-        let state = self.shared()?.state();
-        let gone = worker <= state.last_worker && state.members.iter().all(|m| m.number != worker);
-        let known = state.stats.end_of(worker);
-        Ok(known.or_else(|| gone.then_some(ExitStatus::Unknown)))
-    }
-
     /// The pid of the newest zygote.
     #[must_use]
     pub fn zygote_pid(&self) -> u32 {
-        self.shared.newest_zygote_pid.load(Ordering::Relaxed)
-    }
-
-    /// What the pool has done so far.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn stats(&self) -> Result<Stats, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.stats.clone())
-    }
-
-    /// Which worker did what, and when, if that was to be kept.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn timeline(&self) -> Result<Option<Timeline>, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.timeline.clone().map(|mut timeline| {
-            timeline.lives.extend(state.members.iter().map(|m| Life {
-                worker: m.place,
-                pid: m.pid.unwrap_or(0),
-                start_ns: m.started_ns,
-                end_ns: None,
-                end: None,
-            }));
-            timeline
-        }))
-    }
-
-    /// Whether it takes new jobs.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn is_running(&self) -> Result<bool, PoolError> {
-        let state = self.shared()?.state();
-        Ok(matches!(state.phase, Phase::Running) && !state.ended)
+        self.shared.newest_zygote_pid()
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use crate::pool::INLINE_LIMIT;
-use crate::pool::handle::Shared;
 use crate::pool::payload::Parts;
+use crate::pool::shared::Shared;
 use crate::pool::task::NewTask;
 use crate::shm::draft::{Draft, Filled};
 
