@@ -170,7 +170,8 @@ impl Pool {
                     // Rings for this thread too, which looks once more.
                     shared.tell_waiters(&state);
                 }
-                // With plenty to do and no other job in between, the last result of the job is
+                // The row "map with chunk size 1" needs it: without dozing a task takes a tenth more
+                // CPU time. With plenty to do and no other job in between, the last result of the job is
                 // the last of its worker, which is loud.
                 let is_alone = state.waiters == 1 && state.jobs.active() == 1;
                 (bulk && is_alone && state.needs_care(), state.next_look())
