@@ -5,7 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use crate::interpreter::Rejection;
 use crate::root::Lack;
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -21,7 +20,7 @@ pub(crate) enum Error {
     /// A program ended with another status than 0.
     Status { program: String, status: ExitStatus },
     /// No usable interpreter was found, or not the one that was asked for.
-    NoInterpreter { rejections: Vec<Rejection> },
+    NoInterpreter { rejections: Vec<String> },
     /// A supported interpreter is neither installed nor in the root.
     Absent { minor: u32 },
     /// This machine cannot have the root of interpreters.
@@ -32,6 +31,8 @@ pub(crate) enum Error {
     Builds { directory: PathBuf, number: usize },
     /// There is no such benchmark.
     NoBenchmark { name: String, existing: Vec<String> },
+    /// A file is not Rust.
+    Parse { path: PathBuf, source: syn::Error },
     /// A mutant of the models could not be made.
     Mutant { why: &'static str },
     /// Something failed that the command has reported in full already.
@@ -90,6 +91,9 @@ impl fmt::Display for Error {
             Self::NoBenchmark { name, existing } => {
                 write!(f, "no benchmark `{name}`: there are {}", existing.join(", "))
             }
+            Self::Parse { path, source } => {
+                write!(f, "failed to parse {}: {source}", path.display())
+            }
             Self::Mutant { why } => write!(f, "failed to break the source: {why}"),
             Self::Reported => f.write_str("see above"),
         }
@@ -100,6 +104,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { source, .. } | Self::Start { source, .. } => Some(source),
+            Self::Parse { source, .. } => Some(source),
             _ => None,
         }
     }

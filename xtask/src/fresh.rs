@@ -7,6 +7,7 @@ use std::process::{self, Command};
 
 use crate::error::{Error, Result};
 use crate::interpreter::Interpreter;
+use crate::place::Place;
 use crate::project::Project;
 use crate::pytest;
 use crate::run::Run;
@@ -60,7 +61,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Runs some of the project's tests, out of a copy.
-    pub(crate) fn tests(&self) -> Result<Tally> {
+    pub(crate) fn tests(&self, place: Place) -> Result<Tally> {
         let pins = self.project.path("tools/requirements-test.txt");
         self.pip().args(["--require-hashes", "--requirement"]).arg(pins).run_quietly()?;
         let mut copy = Command::new("cp");
@@ -71,7 +72,10 @@ impl<'a> Fresh<'a> {
             fs::copy(&from, to).map_err(Error::file("copy", &from))?;
         }
         let report = self.directory.join("report.xml");
-        pytest::run_with(self.python(), &report, &TESTS, |mut command| command.status_of())
+        let name = format!("fresh-{}", self.interpreter.version);
+        pytest::run_with(self.python(), &report, &TESTS, |command| {
+            place.run(self.project, &name, command)
+        })
     }
 
     fn python(&self) -> Command {

@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod circles;
 mod commands;
 mod error;
 mod fresh;
@@ -16,6 +17,7 @@ mod sanitizer;
 mod search;
 mod setup;
 mod tally;
+mod uses;
 mod venv;
 mod wheel;
 

@@ -17,7 +17,8 @@ const ENTER: &str = "mount -t tmpfs tmpfs /dev/shm && exec setpriv --pdeathsig I
 const UNSHARE: [&str; 6] = ["--mount", "--propagation", "private", "sh", "-c", ENTER];
 
 /// How many runs of tests are side by side where that is possible.
-const SIDE_BY_SIDE: usize = 2;
+/// More than there are cores: tests wait for each other's processes most of the time.
+const SIDE_BY_SIDE: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -44,6 +45,20 @@ impl Place {
     ) -> Result<ExitStatus> {
         match self {
             Self::Here => command.status_of(),
+            Self::Apart => Ok(run_apart(project, name, &command)?.0),
+        }
+    }
+
+    /// Runs a program to its end, and returns what it has written, which is shown, too; the name is
+    /// that of the run.
+    pub(crate) fn output_of(
+        self,
+        project: &Project,
+        name: &str,
+        mut command: Command,
+    ) -> Result<(ExitStatus, String)> {
+        match self {
+            Self::Here => command.output_of(),
             Self::Apart => run_apart(project, name, &command),
         }
     }
@@ -65,7 +80,7 @@ impl Place {
     }
 }
 
-fn run_apart(project: &Project, name: &str, command: &Command) -> Result<ExitStatus> {
+fn run_apart(project: &Project, name: &str, command: &Command) -> Result<(ExitStatus, String)> {
     let reports = project.target("reports");
     fs::create_dir_all(&reports).map_err(Error::file("make", &reports))?;
     // A file, which what a run leaves behind does not keep this program from reading.
@@ -75,8 +90,9 @@ fn run_apart(project: &Project, name: &str, command: &Command) -> Result<ExitSta
     let mut apart = apart(command);
     let status = apart.stdin(Stdio::null()).stdout(log).stderr(duplicate).status_of()?;
     let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
-    print!("{}", String::from_utf8_lossy(&bytes));
-    Ok(status)
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    print!("{text}");
+    Ok((status, text))
 }
 
 /// The same command, apart from others.

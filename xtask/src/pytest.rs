@@ -10,16 +10,17 @@ use crate::project::Project;
 use crate::tally::Tally;
 use crate::venv::Venv;
 
-/// Runs the tests with an environment's interpreter and reads their report.
+/// Runs the tests with an environment's interpreter and reads their report, which has the name.
 pub(crate) fn run(
     project: &Project,
     venv: &Venv<'_>,
+    name: &str,
     arguments: &[&str],
     place: Place,
 ) -> Result<Tally> {
     let reports = project.target("reports");
     fs::create_dir_all(&reports).map_err(Error::file("make", &reports))?;
-    let name = format!("pytest-{}", venv.interpreter().version);
+    let name = format!("pytest-{name}");
     let report = reports.join(format!("{name}.xml"));
     if report.exists() {
         fs::remove_file(&report).map_err(Error::file("remove", &report))?;

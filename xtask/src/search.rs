@@ -18,9 +18,9 @@ pub(crate) fn default_interpreter(project: &Project) -> Result<Interpreter> {
             Ok(found) => return Ok(found),
             // Somebody who names an interpreter does not want another one.
             Err(rejection) if is_chosen(&path) => {
-                return Err(Error::NoInterpreter { rejections: vec![rejection] });
+                return Err(Error::NoInterpreter { rejections: vec![rejection.to_string()] });
             }
-            Err(rejection) => rejections.push(rejection),
+            Err(rejection) => rejections.push(rejection.to_string()),
         }
     }
     Err(Error::NoInterpreter { rejections })

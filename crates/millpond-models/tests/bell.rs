@@ -7,7 +7,7 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use millpond_models::model::{Model, Process};
 use millpond_models::os::clock::Instant;
 use millpond_models::sync::bell::{Bell, Loudness};
-use millpond_models::sync::robust::SLICE;
+use millpond_models::sync::deadline::RECHECK_INTERVAL;
 use millpond_models::sync::spin::Spin;
 
 #[derive(Default)]
@@ -105,7 +105,7 @@ fn a_dozer_hears_a_loud_ring_whenever_it_nodded() {
         };
         house.bell.nod();
         if house.news.load(Ordering::Relaxed) < 2 {
-            house.bell.doze(Instant::now() + SLICE);
+            house.bell.doze(Instant::now() + RECHECK_INTERVAL);
         }
         assert_eq!(ringer.join(), Some(()));
     });

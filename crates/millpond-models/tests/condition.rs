@@ -6,8 +6,8 @@ use loom::cell::UnsafeCell;
 use millpond_models::model::{Model, Process};
 use millpond_models::os::clock::Instant;
 use millpond_models::sync::condition::{Condition, Notified};
+use millpond_models::sync::deadline::RECHECK_INTERVAL;
 use millpond_models::sync::lock::Lock;
-use millpond_models::sync::robust::SLICE;
 
 #[derive(Default)]
 struct Shop {
@@ -211,7 +211,7 @@ fn no_notification_is_lost_to_one_that_dies_before_it_leaves() {
             let condition = Arc::clone(&condition);
             Process::dies_at("condition: before leaving", 2, move || {
                 let place = condition.register();
-                let until = Instant::now() + 1000 * SLICE;
+                let until = Instant::now() + 1000 * RECHECK_INTERVAL;
                 assert_eq!(condition.wait_a_while(&place, until), Notified::Yes);
                 condition.leave(&place)
             })

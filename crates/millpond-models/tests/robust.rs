@@ -8,9 +8,10 @@ use millpond_models::model::{Model, Process, die};
 use millpond_models::os::clock::Instant;
 use millpond_models::os::identity::ProcessId;
 use millpond_models::shm::shared::Holdable;
+use millpond_models::sync::deadline::RECHECK_INTERVAL;
 use millpond_models::sync::lock::Lock;
 use millpond_models::sync::rlock::RLock;
-use millpond_models::sync::robust::{RobustWord, SLICE, Taken};
+use millpond_models::sync::robust::{RobustWord, Taken};
 use millpond_models::sync::spin::Spin;
 
 /// A number that only the holder of the word may touch; loom tells if two could at once, or if one
@@ -138,7 +139,7 @@ fn a_word_that_was_kept_is_not_taken_from_the_dead() {
         let waiter = {
             let guarded = Arc::clone(&guarded);
             Process::run(3, move || {
-                let deadline = Instant::now() + SLICE + SLICE;
+                let deadline = Instant::now() + RECHECK_INTERVAL + RECHECK_INTERVAL;
                 let me = ProcessId::current();
                 let taken = guarded.word.take(me, &mut Spin::default(), Some(deadline));
                 if taken == Taken::Clean {
@@ -186,7 +187,7 @@ fn what_the_holder_of_a_kept_word_wrote_is_seen_by_the_next() {
             })
         };
         let me = ProcessId::current();
-        let deadline = Some(Instant::now() + SLICE);
+        let deadline = Some(Instant::now() + RECHECK_INTERVAL);
         if guarded.word.take(me, &mut Spin::default(), deadline) == Taken::Clean {
             // SAFETY: the word is held.
             guarded.number.with_mut(|number| unsafe { *number += 1 });
@@ -266,7 +267,7 @@ fn one_who_starved_and_gave_up_bars_nobody() {
             let word = Arc::clone(&word);
             Process::run(2, move || {
                 let me = ProcessId::current();
-                let deadline = Instant::now() + SLICE + SLICE;
+                let deadline = Instant::now() + RECHECK_INTERVAL + RECHECK_INTERVAL;
                 let taken = word.take(me, &mut Spin::default(), Some(deadline));
                 if taken != Taken::TimedOut {
                     word.release(me);

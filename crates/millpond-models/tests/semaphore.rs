@@ -7,7 +7,8 @@ use millpond_models::model::{Model, Process, die};
 use millpond_models::os::clock::Instant;
 use millpond_models::os::identity::ProcessId;
 use millpond_models::shm::shared::Holdable;
-use millpond_models::sync::robust::{SLICE, Taken};
+use millpond_models::sync::deadline::RECHECK_INTERVAL;
+use millpond_models::sync::robust::Taken;
 use millpond_models::sync::semaphore::{MOST_PERMITS, Semaphore};
 
 fn semaphore(permits: u32) -> Arc<Semaphore> {
@@ -238,7 +239,7 @@ fn keeps(point: &'static str, takes_first: bool) {
         assert_eq!(keeper.join(), None);
         // Two are kept for good, whatever is found out about the dead.
         assert_eq!(semaphore.acquire(None), Taken::Clean);
-        let soon = Some(Instant::now() + SLICE);
+        let soon = Some(Instant::now() + RECHECK_INTERVAL);
         assert_eq!(semaphore.acquire(soon), Taken::TimedOut);
         assert_eq!((semaphore.value(), semaphore.held_here()), (0, 1));
         (0..3).for_each(|_| semaphore.release().expect("taken"));

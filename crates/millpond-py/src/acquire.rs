@@ -1,8 +1,5 @@
 //! What the locks and the semaphores have in common: how they are acquired, and how they refuse.
 
-use std::ffi::CStr;
-use std::marker::PhantomData;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use millpond_core::os::identity::ProcessId;
@@ -13,18 +10,12 @@ use millpond_core::sync::outcome::Misuse;
 use millpond_core::sync::rlock::RLock;
 use millpond_core::sync::robust::Taken;
 use millpond_core::sync::semaphore::Semaphore;
-use pyo3::PyClass;
 use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
 
 use crate::deadlock::{WaitFor, Watched};
-use crate::lock::PyLock;
 use crate::once::once;
-use crate::quick::{Answer, Arguments, Kept, QuickMethod, install};
-use crate::rlock::PyRLock;
-use crate::semaphore::PySemaphore;
 use crate::waiting;
 
 /// A lock or a semaphore.
@@ -106,85 +97,6 @@ impl Acquire for Semaphore {
     fn awaited(&self) -> WaitFor {
         WaitFor::Permit
     }
-}
-
-/// A class whose objects are acquired and released by [quick](crate::quick) calls.
-pub(crate) trait Acquirable: PyClass<Frozen = True> + Sync {
-    type Primitive: Acquire;
-
-    fn primitive(&self) -> &Self::Primitive;
-
-    /// Where PyO3's methods are kept.
-    fn kept() -> &'static [OnceLock<Kept>; 4];
-}
-
-macro_rules! acquirable {
-    ($($class:ty: $primitive:ty;)*) => {$(
-        impl Acquirable for $class {
-            type Primitive = $primitive;
-
-            #[inline]
-            fn primitive(&self) -> &Self::Primitive {
-                &self.0
-            }
-
-            fn kept() -> &'static [OnceLock<Kept>; 4] {
-                static KEPT: [OnceLock<Kept>; 4] = [const { OnceLock::new() }; 4];
-                &KEPT
-            }
-        }
-    )*};
-}
-
-acquirable! {
-    PyLock: Lock;
-    PyRLock: RLock;
-    PySemaphore: Semaphore;
-}
-
-/// Makes the calls of a class quick.
-pub(crate) fn quicken<C: Acquirable>(py: Python<'_>) -> PyResult<()> {
-    install::<AcquireOf<C>>(py)?;
-    install::<ReleaseOf<C>>(py)?;
-    install::<EnterOf<C>>(py)?;
-    install::<ExitOf<C>>(py)
-}
-
-macro_rules! quick_methods {
-    ($($method:ident $name:literal at $place:literal: $at_once:expr;)*) => {$(
-        struct $method<C>(PhantomData<C>);
-
-        impl<C: Acquirable> QuickMethod for $method<C> {
-            type Class = C;
-            const NAME: &'static CStr = $name;
-
-            #[inline]
-            fn at_once(this: &C, arguments: Arguments<'_>) -> Option<Answer> {
-                $at_once(this.primitive(), arguments)
-            }
-
-            fn kept() -> &'static OnceLock<Kept> {
-                &C::kept()[$place]
-            }
-        }
-    )*};
-}
-
-quick_methods! {
-    AcquireOf c"acquire" at 0: |what: &C::Primitive, arguments: Arguments<'_>| {
-        let is_plain = arguments.count() == 0 || arguments.is_bool();
-        (is_plain && what.try_acquire()).then_some(Answer::True)
-    };
-    ReleaseOf c"release" at 1: |what: &C::Primitive, arguments: Arguments<'_>| {
-        (arguments.count() == 0 && what.release_at_once().is_some_and(|done| done.is_ok())).then_some(Answer::None)
-    };
-    EnterOf c"__enter__" at 2: |what: &C::Primitive, arguments: Arguments<'_>| {
-        (arguments.count() == 0 && what.try_acquire()).then_some(Answer::True)
-    };
-    // What a `with` statement's end passes does not matter.
-    ExitOf c"__exit__" at 3: |what: &C::Primitive, arguments: Arguments<'_>| {
-        (arguments.count() <= 3 && what.release_at_once().is_some_and(|done| done.is_ok())).then_some(Answer::None)
-    };
 }
 
 /// A truth value, of an object of any type.

@@ -8,7 +8,11 @@ use pyo3::prelude::*;
 
 use crate::codec::{Codec, Encoded, FAST};
 use crate::fast::Encoder;
-use crate::queue::tag;
+
+/// The tag of an item: its format, and how many parts it has.
+pub(crate) fn tag(flags: u8, parts: u32) -> u32 {
+    u32::from(flags) | parts << 8
+}
 
 /// Encoded values: what is small lies side by side.
 pub(crate) struct Batch<'py> {

@@ -18,10 +18,12 @@ use crate::attachments::PyAttachments;
 use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
 use crate::once::once;
-use crate::outcome::UNSENT;
 
 /// Set in a task's `op` and in a result's `status` when the payload is in the fast lane's format.
 pub(crate) const FAST: u8 = 0x80;
+/// The status of a task whose arguments could not be sent; its payload is the number under which
+/// the exception is kept here.
+pub(crate) const UNSENT: u8 = 2;
 
 /// How this process turns values into bytes and back, beyond the fast lane.
 #[derive(Debug)]

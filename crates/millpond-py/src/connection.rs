@@ -12,6 +12,7 @@ use millpond_core::channel::pipe::{End, LARGEST_PACKET, Message, Outgoing, Recei
 use millpond_core::os::inherited::adopt;
 use millpond_core::os::ready::{Waited, any_readable};
 use millpond_core::pool::payload::{Part, Parts, Payload};
+use millpond_core::sync::deadline::Turns;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -75,12 +76,6 @@ fn with_buffer<R>(receive: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     result
 }
 
-/// A slice's end, and the deadline itself if that comes first.
-fn slice(deadline: Option<Instant>) -> Option<Instant> {
-    let slice = Instant::now() + SLICE;
-    Some(deadline.map_or(slice, |deadline| deadline.min(slice)))
-}
-
 fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
@@ -141,8 +136,10 @@ impl PyConnection {
         if end.try_send(&mut message).map_err(|e| os_error(&e))? {
             return Ok(());
         }
+        let mut turns = Turns::default();
         loop {
-            let sent = py.detach(|| end.send(&mut message, slice(None)));
+            let until = turns.next(None);
+            let sent = py.detach(|| end.send(&mut message, Some(until)));
             if sent.map_err(|e| os_error(&e))? == Waited::Done(()) {
                 return Ok(());
             }
@@ -160,12 +157,13 @@ impl PyConnection {
         with_buffer(|buffer| {
             // Giving the interpreter away costs more than taking what is there.
             let mut arrival = end.take_at_hand(buffer).map_err(receive_error)?;
-            let mut watched = Watched::default();
+            let (mut watched, mut turns) = (Watched::default(), Turns::default());
             let arrival = loop {
                 if let Some(arrival) = arrival {
                     break arrival;
                 }
-                arrival = match py.detach(|| end.take(buffer, slice(None))) {
+                let until = turns.next(None);
+                arrival = match py.detach(|| end.take(buffer, Some(until))) {
                     Ok(Waited::Done(arrival)) => Some(arrival),
                     Ok(Waited::TimedOut | Waited::Interrupted) => {
                         self.between_slices(py)?;
@@ -604,7 +602,8 @@ fn wait_sliced(
                 // Another receiver is about to take the message.
                 thread::sleep(FALSE_ALARM);
             }
-            any_readable(&fds, slice(deadline), spin)
+            let slice = Instant::now() + SLICE;
+            any_readable(&fds, Some(deadline.map_or(slice, |end| end.min(slice))), spin)
         });
         spin = false;
     }

@@ -29,6 +29,7 @@ mod outcome;
 mod pool;
 mod queue;
 mod quick;
+mod quick_locks;
 mod rlock;
 mod semaphore;
 mod template;
@@ -90,7 +91,7 @@ mod _engine {
     #[pyfunction]
     fn wait_for_arrivals(py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let deadline = crate::waiting::deadline(Some(timeout))?;
-        let wait = |until| millpond_core::shm::ticket::wait_for_arrivals(until).then_some(());
+        let wait = |until| millpond_core::shm::travelling::wait_for_arrivals(until).then_some(());
         Ok(crate::waiting::wait(py, deadline, wait)?.is_some())
     }
 
@@ -133,9 +134,9 @@ mod _engine {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         claim(py)?;
-        crate::acquire::quicken::<PyLock>(py)?;
-        crate::acquire::quicken::<PyRLock>(py)?;
-        crate::acquire::quicken::<PySemaphore>(py)?;
+        crate::quick_locks::quicken::<PyLock>(py)?;
+        crate::quick_locks::quicken::<PyRLock>(py)?;
+        crate::quick_locks::quicken::<PySemaphore>(py)?;
         crate::quick::install::<crate::number::AddToNumber>(py)?;
         crate::quick::install::<crate::number::AddToNumbers>(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))

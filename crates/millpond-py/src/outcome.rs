@@ -10,16 +10,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::codec::{Codec, FAST};
+use crate::codec::{Codec, FAST, UNSENT};
 use crate::fast::Decoder;
 use crate::once::once;
 use crate::os_error::{os_error, os_error_in};
 
 /// The status of a task that failed; its payload is an account and a pickled exception.
 pub(crate) const FAILED: u8 = 1;
-/// The status of a task whose arguments could not be sent; its payload is the number under which
-/// the exception is kept here.
-pub(crate) const UNSENT: u8 = 2;
 
 /// Builds the exception for a failure; see `millpond._pool.errors`.
 fn failures<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {

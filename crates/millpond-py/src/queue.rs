@@ -15,13 +15,14 @@ use millpond_core::channel::queue::{
 };
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
+use millpond_core::sync::deadline::Turns;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 
 use crate::acquire::Truth;
-use crate::batch::{Batch, Rest};
+use crate::batch::{Batch, Rest, tag};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
 use crate::fast::{Decoder, Encoder};
@@ -41,11 +42,6 @@ pub(crate) struct PyQueue {
     queue: PyOnceLock<Queue>,
     /// The process in which it was closed, if it was: a forked child may go on using it.
     closed_in: AtomicU32,
-}
-
-/// The tag of an item: its format, and how many parts it has.
-pub(crate) fn tag(flags: u8, parts: u32) -> u32 {
-    u32::from(flags) | parts << 8
 }
 
 impl PyQueue {
@@ -191,7 +187,7 @@ fn put_all(
     mut put: impl FnMut(Option<Instant>) -> Result<(), PutError>,
     done: impl Fn() -> Option<usize>,
 ) -> PyResult<()> {
-    let (mut end, mut watched) = (None, Watched::default());
+    let (mut end, mut watched, mut turns) = (None, Watched::default(), Turns::default());
     let mut next = past();
     loop {
         let busy = match put(Some(next)) {
@@ -204,8 +200,7 @@ fn put_all(
             Some(end) => end,
             none => none.insert(End::of(block, timeout).map_err(|e| with_put(py, e, done()))?),
         };
-        let slice = Instant::now() + waiting::SLICE;
-        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        let until = turns.next(end.when(busy));
         if until <= Instant::now() {
             return Err(with_put(py, full(py), done()));
         }
@@ -231,7 +226,7 @@ fn take<R: Send>(
         // Also where there is no need to wait, as in the standard library.
         waiting::refuse_nan(timeout.and_then(|t| t.extract().ok()))?;
     }
-    let (mut end, mut watched) = (None, Watched::default());
+    let (mut end, mut watched, mut turns) = (None, Watched::default(), Turns::default());
     let mut got = get(past());
     loop {
         let busy = match got {
@@ -244,8 +239,7 @@ fn take<R: Send>(
             Some(end) => end,
             none => none.insert(End::of(block, timeout)?),
         };
-        let slice = Instant::now() + waiting::SLICE;
-        let until = end.when(busy).map_or(slice, |end| end.min(slice));
+        let until = turns.next(end.when(busy));
         if until <= Instant::now() {
             return Err(empty(py));
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use millpond_core::sync::deadline::Turns;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -9,8 +10,8 @@ use crate::deadlock::Watched;
 
 /// A timeout of this many seconds or more is no limit.
 const LONGEST: f64 = 1e9;
-/// How long the engine waits before the interpreter looks for signals. A signal during the wait
-/// ends it at once; the slice is for signals that come just before the wait begins.
+/// How long a lock of the standard library is waited for before the interpreter looks for signals, of
+/// which one may have come just before the wait.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
 /// The instant at which a wait with this timeout, in seconds, ends; `None` without a limit.
@@ -58,10 +59,9 @@ pub(crate) fn wait_watched<T: Send>(
     mut turn: impl FnMut(Instant) -> Option<T> + Send,
     mut look: impl FnMut(&mut Watched) -> PyResult<()>,
 ) -> PyResult<Option<T>> {
-    let mut watched = Watched::default();
+    let (mut watched, mut turns) = (Watched::default(), Turns::default());
     loop {
-        let slice = Instant::now() + SLICE;
-        let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+        let until = turns.next(deadline);
         if let Some(result) = py.detach(|| turn(until)) {
             return Ok(Some(result));
         }

@@ -1,12 +1,10 @@
 //! Waits that nobody alive can end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use millpond_core::os::quiescence::has_signal_handlers;
+use millpond_core::sync::deadline::Turns;
 use millpond_core::sync::deadlock::{self, Watch};
-
-/// How long a turn of a wait without a deadline is, after which the wait is looked at.
-pub(crate) const TURN: Duration = Duration::from_millis(100);
 
 /// Chooses whether a wait that nobody alive can end is an error, in this process.
 ///
@@ -38,9 +36,9 @@ pub(crate) fn until_done<R>(
     mut turn: impl FnMut(Option<Instant>) -> Option<R>,
     mut is_over: impl FnMut(&mut Watch) -> bool,
 ) -> Option<R> {
-    let mut watch = Watch::default();
+    let (mut watch, mut turns) = (Watch::default(), Turns::default());
     loop {
-        let done = turn(Some(Instant::now() + TURN));
+        let done = turn(Some(turns.next(None)));
         if done.is_some() || is_over(&mut watch) {
             return done;
         }

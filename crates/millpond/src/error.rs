@@ -1,12 +1,14 @@
 //! The one error of this crate.
 
 mod cause;
+mod kind;
 
 use std::{fmt, io};
 
 use millpond_core::os::exit_status::{ExitStatus, signal_name};
 
-pub(crate) use cause::{Cause, Loss, Subject};
+pub(crate) use cause::{Cause, Loss, Poisoned, Subject};
+pub use kind::ErrorKind;
 
 use crate::panic::PanicReport;
 
@@ -42,58 +44,6 @@ struct Report {
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// The sort of an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The function panicked; see [`Error::panic_message`] and [`Error::backtrace`].
-    Panicked,
-    /// The process ended before the function returned: killed by a [signal](Error::signal), or by
-    /// calling [exit](Error::exit_code).
-    Crashed,
-    /// What was waited for did not come in time. It may still come.
-    TimedOut,
-    /// It was closed or terminated, and takes nothing more.
-    Closed,
-    /// The pool was terminated before the task ended.
-    Terminated,
-    /// No worker of the pool can be set up, for instance because its initializer panics.
-    Broken,
-    /// An argument or a result could not be encoded or decoded.
-    Codec,
-    /// [`millpond::init`](crate::init) was not called first in `main`.
-    NotInitialized,
-    /// An argument makes no sense; the message says what would.
-    InvalidInput,
-    /// It belongs to another process: this one is a `fork` of that.
-    ForkedChild,
-    /// The child runs another build of the program.
-    BuildMismatch,
-    /// The last holder of a lock died or panicked while it held it; see
-    /// [`PoisonError`](crate::sync::PoisonError).
-    Poisoned,
-    /// A party of a [`Barrier`](crate::sync::Barrier) died or gave up, or it was aborted or reset.
-    BrokenBarrier,
-    /// The call would wait for ever: every other process that had the object has ended, and this one
-    /// has no other thread. [`set_deadlock_errors`](crate::set_deadlock_errors) switches it off.
-    Deadlock,
-    /// What was to be released is not held, or not by the caller.
-    NotHeld,
-    /// A [bounded semaphore](crate::sync::Semaphore::bounded) has all of its permits already.
-    TooManyReleases,
-    /// The queue or channel is full.
-    Full,
-    /// The queue or channel is empty.
-    Empty,
-    /// The other end of the channel is gone: all of its handles are dropped, or their processes
-    /// have died.
-    Disconnected,
-    /// The memory of a queue or channel makes no sense: some process wrote over it.
-    Corrupt,
-    /// The operating system refused; see [`source`](std::error::Error::source).
-    Io,
-}
 
 impl Error {
     /// The sort of error.

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
-use crate::process::call::arguments_arrived;
 use crate::ticket;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
@@ -60,9 +59,9 @@ functions_of!(a: A, b: B, c: C, d: D);
 functions_of!(a: A, b: B, c: C, d: D, e: E);
 functions_of!(a: A, b: B, c: C, d: D, e: E, f: F);
 
-/// Takes encoded arguments and adds the encoded result to a buffer. A panic of the function passes
-/// through.
-pub(crate) type EntryPoint = fn(Cow<'_, [u8]>, &mut Vec<u8>) -> Result<(), CodecError>;
+/// Takes encoded arguments, says when they are decoded, and adds the encoded result to a buffer. A
+/// panic of the function passes through.
+pub(crate) type EntryPoint = fn(Cow<'_, [u8]>, &dyn Fn(), &mut Vec<u8>) -> Result<(), CodecError>;
 
 /// A function by its place in the program.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -118,6 +117,7 @@ impl FunctionId {
 #[inline(never)]
 fn millpond_entry_point<F, Args>(
     arguments: Cow<'_, [u8]>,
+    arrived: &dyn Fn(),
     result: &mut Vec<u8>,
 ) -> Result<(), CodecError>
 where
@@ -126,7 +126,7 @@ where
     Args: DeserializeOwned + 'static,
 {
     let arguments = ticket::in_arguments(|| codec::decode(arguments))?;
-    arguments_arrived();
+    arrived();
     let value = materialise::<F>().call(arguments);
     ticket::in_result(|| codec::append(value, result))
 }
@@ -167,7 +167,7 @@ mod tests {
         let id = FunctionId::of(function).unwrap();
         let entry = id.find(Image::of_this_program().build_id()).unwrap();
         let mut result = Vec::new();
-        entry(Cow::Owned(codec::encode(args).unwrap()), &mut result).unwrap();
+        entry(Cow::Owned(codec::encode(args).unwrap()), &|| {}, &mut result).unwrap();
         codec::decode(Cow::Owned(result)).unwrap()
     }
 
@@ -192,6 +192,6 @@ mod tests {
     fn arguments_that_do_not_decode_are_an_error() {
         let id = FunctionId::of(add).unwrap();
         let entry = id.find(Image::of_this_program().build_id()).unwrap();
-        assert!(entry(Cow::Borrowed(&[1]), &mut Vec::new()).is_err());
+        assert!(entry(Cow::Borrowed(&[1]), &|| {}, &mut Vec::new()).is_err());
     }
 }

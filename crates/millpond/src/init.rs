@@ -6,12 +6,9 @@ use std::{env, fs, process};
 use crate::error::{Cause, Error};
 use crate::pool::zygote;
 use crate::process::call;
-use crate::role::{self, Role};
+use crate::role::{self, NOT_RUN, Role};
 
 static CALLED: AtomicBool = AtomicBool::new(false);
-
-/// The exit code of a child that could not take its role: `EX_SOFTWARE` of `sysexits.h`.
-pub(crate) const NOT_RUN: i32 = 70;
 
 /// Prepares the program for having children. Call it first in `main`.
 ///

@@ -9,6 +9,9 @@ use rustix::io::FdFlags;
 /// The environment variable that tells a child its role.
 pub(crate) const VARIABLE: &str = "MILLPOND_CHILD";
 
+/// The exit code of a child that could not take its role: `EX_SOFTWARE` of `sysexits.h`.
+pub(crate) const NOT_RUN: i32 = 70;
+
 /// What a child does in place of the rest of `main`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {

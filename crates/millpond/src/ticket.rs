@@ -16,8 +16,6 @@ use millpond_core::shm::ticket::{Ticket, TicketError};
 use serde::de::{self, Visitor};
 use serde::{Deserializer, Serializer};
 
-use crate::queue::unread;
-
 thread_local! {
     /// Why the last handle was refused.
     static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -264,16 +262,18 @@ pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
 pub(crate) struct Listing {
     /// Of the message that this one is encoded in the midst of.
     outer: Message,
+    /// Takes the tickets of a message back that does not come about.
+    recall: fn(&[u8]),
 }
 
 impl Listing {
     #[inline]
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(recall: fn(&[u8])) -> Self {
         let outer = IN_MESSAGE.replace(Message::Plain);
         if outer == Message::WithHandles {
             put_aside();
         }
-        Self { outer }
+        Self { outer, recall }
     }
 
     /// The tickets, if there are any.
@@ -291,7 +291,7 @@ impl Drop for Listing {
     fn drop(&mut self) {
         if IN_MESSAGE.replace(self.outer) == Message::WithHandles {
             // The encoding has panicked.
-            unread::recall(&take_listed());
+            (self.recall)(&take_listed());
         }
         if self.outer == Message::WithHandles {
             take_up_again();

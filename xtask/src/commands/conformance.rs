@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
+use crate::place::Place;
 use crate::project::Project;
 use crate::run::{Run, say};
 use crate::search::all_interpreters;
@@ -48,13 +49,13 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
 }
 
 /// The quick part, on millpond alone: the suite of fork, and of the default start method.
-pub(crate) fn quick(project: &Project, venv: &Venv<'_>) -> Result<Tally> {
+pub(crate) fn quick(project: &Project, venv: &Venv<'_>, place: Place) -> Result<Tally> {
     let version = venv.interpreter().version;
     let methods: &[&str] = if version.minor < 14 { &["fork"] } else { &["fork", "forkserver"] };
     say(format_args!("CPython {version}'s own tests under {}", methods.join(" and ")));
     let mut command = command(project, venv);
     command.args(methods).arg("--candidate-only");
-    let (status, output) = command.output_of()?;
+    let (status, output) = place.output_of(project, &format!("conformance-{version}"), command)?;
     let mut tally = output.lines().last().and_then(Tally::parse).unwrap_or_default();
     tally.blame(status.success());
     Ok(tally)

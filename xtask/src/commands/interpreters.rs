@@ -36,8 +36,9 @@ pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
         }
     }
     for program in root.programs() {
-        let found = Interpreter::probe(&program)
-            .map_err(|rejection| Error::NoInterpreter { rejections: vec![rejection] })?;
+        let found = Interpreter::probe(&program).map_err(|rejection| Error::NoInterpreter {
+            rejections: vec![rejection.to_string()],
+        })?;
         println!("CPython {:<8} {}", found.version, program.display());
     }
     Ok(())

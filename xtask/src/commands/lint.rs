@@ -3,6 +3,7 @@
 use std::env;
 use std::process::Command;
 
+use crate::circles;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::run::{Run, say};
@@ -11,10 +12,10 @@ use crate::venv::Venv;
 
 /// Check format, lints, types, documentation and licences of all code.
 ///
-/// Rust: rustfmt, clippy and rustdoc, warnings being errors. Python: ruff, mypy, and stubtest,
-/// which compares millpond/_engine.pyi with the compiled engine. Dependencies: cargo-deny where
-/// it is installed, without its advisories, which it would have to download. All checks run,
-/// whatever fails.
+/// Rust: rustfmt, clippy and rustdoc, warnings being errors, and that no files of a crate use each
+/// other in a circle. Python: ruff, mypy, and stubtest, which compares millpond/_engine.pyi with the
+/// compiled engine. Dependencies: cargo-deny where it is installed, without its advisories, which it
+/// would have to download. All checks run, whatever fails.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -36,6 +37,7 @@ pub(crate) fn execute(project: &Project, Args {}: &Args) -> Result<()> {
         check("clippy", &mut clippy(project, &["--workspace"]))?,
         check("clippy of crash points", &mut clippy(project, &CRASH_POINTS))?,
         check("rustdoc", &mut rustdoc(project))?,
+        circles(project)?,
         check("ruff check", tool(&venv, "ruff").arg("check"))?,
         check("ruff format", tool(&venv, "ruff").args(["format", "--check"]))?,
         check("mypy", &mut tool(&venv, "mypy"))?,
@@ -58,6 +60,13 @@ fn rustdoc(project: &Project) -> Command {
     let mut command = project.cargo();
     command.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings");
     command
+}
+
+fn circles(project: &Project) -> Result<Check> {
+    const NAME: &str = "circles";
+    say(NAME);
+    let is_well = circles::check(project)?;
+    Ok(Check { name: NAME, outcome: if is_well { Outcome::Passed } else { Outcome::Failed } })
 }
 
 fn stubtest(project: &Project, venv: &Venv<'_>) -> Result<Check> {

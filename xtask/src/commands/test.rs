@@ -23,11 +23,11 @@ use crate::{libtest, pytest};
 /// Builds and runs the unit, integration and documentation tests of the workspace and builds its
 /// examples; then builds the wheel once, installs it for each supported CPython that is found, and
 /// runs tests/: all of them with the default interpreter and the newest, and those marked `names` and not
-/// `slow` with the others. Two interpreters run them side by side where mount namespaces are
-/// permitted, as they are to root. Then, with the default and the newest,
-/// CPython's own tests run, under fork, and from 3.14 on under forkserver, its default; and the wheel,
-/// in a fresh environment outside of the project, passes tests/wheels/smoke.py and some of the tests. All
-/// of it runs, whatever fails; the last lines are what failed, and the sum.
+/// `slow` with the others. With the default and the newest, CPython's own tests run, too, under fork,
+/// and from 3.14 on under forkserver, its default; and the wheel, in a fresh environment outside of
+/// the project, passes tests/wheels/smoke.py and some of the tests. Several of these runs are made
+/// side by side where mount namespaces are permitted, as they are to root. All of it runs, whatever
+/// fails; the last lines are what failed, and the sum.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the other interpreters, and the Python tests marked slow.
@@ -54,39 +54,54 @@ enum Outcome {
     LeftOut(String),
 }
 
+/// The tests of tests/ take longest, so they are two runs; these are the arguments that choose them.
+const PARTS: [(&str, &[&str]); 2] =
+    [(", faults", &["tests/faults"]), ("", &["tests", "--ignore=tests/faults"])];
+
+type Job<'a> = Box<dyn FnOnce() -> Vec<Row> + Send + 'a>;
+
 pub(crate) fn execute(project: &Project, args: &Args) -> Result<()> {
     let setup = set_up(project)?;
     setup.add_programs()?;
     let default = setup.venv.interpreter();
-    let mut rows = vec![
-        row("cargo test", || rust_tests(project)),
-        row("crash points", || crash_point_tests(project)),
-    ];
     let matrix = Matrix::of(default, all_interpreters(project));
-    let mut runs = vec![(&setup.venv, Extent::Whole)];
+    let mut venvs = vec![(&setup.venv, Extent::Whole)];
     let others: Vec<_> = if args.quick { &[][..] } else { &matrix.others }
         .iter()
         .map(|interpreter| (interpreter, setup.set_up_other(project, interpreter.clone())))
         .collect();
     for (interpreter, venv) in &others {
         if let Ok(venv) = venv {
-            runs.push((venv, matrix.extent(default, interpreter, args.thorough)));
+            venvs.push((venv, matrix.extent(default, interpreter, args.thorough)));
         }
     }
+    let place = Place::find();
     // The long ones first.
-    runs.sort_by_key(|(_, extent)| *extent != Extent::Whole);
-    let place = if runs.len() > 1 { Place::find() } else { Place::Here };
-    let job = |(venv, extent): &(&Venv<'_>, Extent)| {
-        row(name_of(venv.interpreter()), || python_tests(project, venv, *extent, args, place))
-    };
-    rows.extend(place.run_all(runs.iter().map(|run| Box::new(|| job(run)) as Box<_>).collect()));
-    for (venv, _) in runs.iter().filter(|(_, extent)| args.thorough || *extent != Extent::Names) {
-        let interpreter = venv.interpreter();
-        rows.push(row(name_of_own(interpreter), || conformance::quick(project, venv)));
-        rows.push(row(name_of_installed(interpreter), || {
-            installed(project, &setup.wheel, interpreter)
-        }));
+    venvs.sort_by_key(|(_, extent)| *extent != Extent::Whole);
+    let mut jobs: Vec<Job<'_>> = vec![Box::new(|| rust_tests(project))];
+    for &(venv, extent) in &venvs {
+        let parts = if extent == Extent::Whole { &PARTS[..] } else { &PARTS[1..] };
+        for (part, chosen) in parts {
+            jobs.push(Box::new(move || {
+                let run = || python_tests(project, venv, extent, (part, chosen), args, place);
+                vec![row(name_of(venv.interpreter()) + part, run)]
+            }));
+        }
     }
+    for &(venv, extent) in &venvs {
+        if args.thorough || extent != Extent::Names {
+            let (interpreter, wheel) = (venv.interpreter(), &setup.wheel);
+            jobs.push(Box::new(move || {
+                let name = format!("{}'s own tests", name_of(interpreter));
+                vec![row(name, || conformance::quick(project, venv, place))]
+            }));
+            jobs.push(Box::new(move || {
+                let name = format!("{}, fresh install", name_of(interpreter));
+                vec![row(name, || installed(project, wheel, interpreter, place))]
+            }));
+        }
+    }
+    let mut rows: Vec<_> = place.run_all(jobs).into_iter().flatten().collect();
     for (interpreter, venv) in others {
         if let Err(error) = venv {
             rows.push(failed(name_of(interpreter), error));
@@ -115,22 +130,27 @@ fn absent(project: &Project, minor: u32, args: &Args) -> Row {
     }
 }
 
-fn rust_tests(project: &Project) -> Result<Tally> {
-    say("testing the Rust workspace");
-    libtest::run(project.cargo().args(["test", "--workspace", "--no-fail-fast"]))
+/// Rust's tests, one after the other, since cargo builds for one of them at a time.
+fn rust_tests(project: &Project) -> Vec<Row> {
+    let workspace = || {
+        say("testing the Rust workspace");
+        libtest::run(project.cargo().args(["test", "--workspace", "--no-fail-fast"]))
+    };
+    // They need a build in which processes can be told where to die.
+    let crash_points = || {
+        say("testing death at every step of the protocol");
+        let arguments = ["test", "-p", "millpond-core", "--features", "crash-points"];
+        libtest::run(project.cargo().args(arguments).args(["--test", "*crash_points"]))
+    };
+    vec![row("cargo test", workspace), row("crash points", crash_points)]
 }
 
-/// The tests that need a build in which processes can be told where to die.
-fn crash_point_tests(project: &Project) -> Result<Tally> {
-    say("testing death at every step of the protocol");
-    let arguments = ["test", "-p", "millpond-core", "--features", "crash-points"];
-    libtest::run(project.cargo().args(arguments).args(["--test", "*crash_points"]))
-}
-
+/// One of the `PARTS` of what an interpreter is to run.
 fn python_tests(
     project: &Project,
     venv: &Venv<'_>,
     extent: Extent,
+    (part, paths): (&str, &[&str]),
     args: &Args,
     place: Place,
 ) -> Result<Tally> {
@@ -140,30 +160,28 @@ fn python_tests(
         Extent::Version => ("what depends on the version", &["-m", "version and not slow"]),
         Extent::Names => ("what looks at the interpreter", &["-m", "names and not slow"]),
     };
-    say(format_args!("{}: {what}", name_of(venv.interpreter())));
-    pytest::run(project, venv, chosen, place)
+    say(format_args!("{}{part}: {what}", name_of(venv.interpreter())));
+    let paths = if extent == Extent::Whole { paths } else { &[] };
+    let name = format!("{}{}", venv.interpreter().version, part.replace(", ", "-"));
+    pytest::run(project, venv, &name, &[paths, chosen].concat(), place)
 }
 
 /// The wheel in a fresh environment outside of the project: the smoke set, and a part of the tests.
-fn installed(project: &Project, wheel: &Path, interpreter: &Interpreter) -> Result<Tally> {
+fn installed(
+    project: &Project,
+    wheel: &Path,
+    interpreter: &Interpreter,
+    place: Place,
+) -> Result<Tally> {
     say(format_args!("{}: the wheel in a fresh environment", name_of(interpreter)));
     let fresh = Fresh::with(project, interpreter, wheel)?;
     let mut tally = fresh.smoke()?;
-    tally += fresh.tests()?;
+    tally += fresh.tests(place)?;
     Ok(tally)
-}
-
-fn name_of_installed(interpreter: &Interpreter) -> String {
-    format!("{}, fresh install", name_of(interpreter))
 }
 
 fn name_of(interpreter: &Interpreter) -> String {
     format!("CPython {}", interpreter.version)
-}
-
-/// The name of the row for the tests that come with an interpreter.
-fn name_of_own(interpreter: &Interpreter) -> String {
-    format!("{}'s own tests", name_of(interpreter))
 }
 
 /// Runs something and measures it.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::fresh::Fresh;
 use crate::interpreter::Interpreter;
 use crate::matrix::Matrix;
+use crate::place::Place;
 use crate::project::Project;
 use crate::search::all_interpreters;
 use crate::setup::set_up;
@@ -70,7 +71,7 @@ fn test(project: &Project, name: &str, distribution: &Path, interpreter: &Interp
     };
     let smoke = row(format!("{name}: smoke"), &mut smoke);
     let tests = match &fresh {
-        Some(fresh) => row(format!("{name}: tests"), || fresh.tests()),
+        Some(fresh) => row(format!("{name}: tests"), || fresh.tests(Place::Here)),
         None => left_out(format!("{name}: tests"), "it was not installed"),
     };
     [smoke, tests]

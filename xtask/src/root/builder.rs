@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
-use super::apt::{self, Apt, Lack, SUITE};
+use super::apt::{self, Apt};
+use super::lack::{Lack, SUITE};
 use super::place::{MINORS, Root};
 use super::{entry, mounts};
 use crate::error::{Error, Result};

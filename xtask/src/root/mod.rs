@@ -8,10 +8,11 @@
 mod apt;
 mod builder;
 mod entry;
+mod lack;
 mod mounts;
 mod place;
 
-pub(crate) use apt::Lack;
 pub(crate) use builder::{Builder, is_made};
+pub(crate) use lack::Lack;
 pub(crate) use mounts::remove;
 pub(crate) use place::Root;

@@ -1,10 +1,14 @@
 //! Futexes that work between processes.
 
+use std::io;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::thread::futex::{self, Flags, Timespec};
+use rustix::thread::ClockId;
+use rustix::thread::futex::{self, Flags, Timespec, Wait, WaitFlags, WaitPtr, WaitvFlags};
+
+use crate::os::clock::monotonic_ns;
 
 /// Why a [`wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,35 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken
         Err(Errno::TIMEDOUT) => Woken::TimedOut,
         Err(Errno::INTR) => Woken::Interrupted,
         _ => Woken::Changed,
+    }
+}
+
+/// Sleeps while each of `words` holds what is expected of it, for at most `timeout`. The handler of a signal
+/// that has `SA_RESTART` does not end it.
+///
+/// # Errors
+/// The system's where it has no such wait (before Linux 5.16, or behind a filter of system calls).
+pub fn wait_for_any<const N: usize>(
+    words: [(&AtomicU32, u32); N],
+    timeout: Duration,
+) -> io::Result<Woken> {
+    let waits = words.map(|(word, expected)| {
+        let mut wait = Wait::new();
+        wait.val = expected.into();
+        wait.uaddr = WaitPtr::new(word.as_ptr().cast());
+        wait.flags = WaitFlags::SIZE_U32;
+        wait
+    });
+    let end = Duration::from_nanos(monotonic_ns()).saturating_add(timeout);
+    let end = Timespec {
+        tv_sec: i64::try_from(end.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(end.subsec_nanos()),
+    };
+    match futex::waitv(&waits, WaitvFlags::empty(), Some(&end), ClockId::Monotonic) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(Woken::Changed),
+        Err(Errno::TIMEDOUT) => Ok(Woken::TimedOut),
+        Err(Errno::INTR) => Ok(Woken::Interrupted),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -134,9 +134,27 @@ impl ProcessId {
         (self.0 & !ON_TRUST) >> SPARE_BITS
     }
 
+    /// The process that shows by this byte that it is there.
+    pub(crate) fn of_byte(byte: u64) -> Option<Self> {
+        Self::from_raw(byte << SPARE_BITS)
+    }
+
     /// Whether it may live though its byte is not locked.
     pub(crate) fn is_on_trust(self) -> bool {
         self.0 & ON_TRUST != 0
+    }
+
+    /// A reference to the process, by its number; `None` where that does not tell it from others, or it is
+    /// gone.
+    pub(crate) fn open(self) -> Option<PidFd> {
+        let (known, mine) = (self.0 & !ON_TRUST, Self::name().0);
+        if (known | mine) & RANDOM != 0 || known >> 56 != mine >> 56 || !shows_this_namespace() {
+            return None;
+        }
+        let process = PidFd::open(self.pid()).ok()?;
+        // In this order: the number stays the process' as long as that is not reaped.
+        let start = start_of(self.pid())?;
+        (Self::new(self.pid(), (mine >> 56) as u8, start).0 == known).then_some(process)
     }
 
     /// Whether the process has not ended, as far as its number tells. One that waits to be reaped

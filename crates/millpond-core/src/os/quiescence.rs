@@ -1,25 +1,90 @@
 //! Whether anything but the calling thread can act in this process.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 
 /// Signals of a thread's own faults. A thread that waits makes none, and their handlers (the Rust
 /// library's that reports stack overflows, Python's `faulthandler`) end the process.
 const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
 
-/// Whether the calling thread is the only one of its process, and nobody traces it. False where
-/// procfs does not tell.
+/// Whether the calling thread is the only one of its process but for the engine's [`helper`], and nobody
+/// traces it. False where procfs does not tell.
 #[must_use]
 pub fn is_alone() -> bool {
     is_only_thread() == Some(true) && is_traced() == Some(false)
 }
 
 fn is_only_thread() -> Option<bool> {
-    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let mut tasks = fs::read_dir("/proc/self/task").ok()?;
-    let first = tasks.next()?.ok()?.file_name();
-    // Were it another's number, this would be the procfs of another namespace, or none.
-    Some(first.as_bytes() == own.as_bytes() && tasks.next().is_none())
+    let mut is_here = false;
+    for task in fs::read_dir("/proc/self/task").ok()? {
+        let number = task.ok()?.file_name().to_str()?.parse().ok()?;
+        if number == rustix::thread::gettid().as_raw_nonzero().get() {
+            is_here = true;
+        } else if !helper::is(number) {
+            return Some(false);
+        }
+    }
+    // Without the own number, this is the procfs of another namespace.
+    Some(is_here)
+}
+
+/// The one thread of the engine that does nothing but wake those who wait, and so does not count.
+pub(crate) mod helper {
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    /// Its number, 0 while there is none.
+    static NUMBER: AtomicI32 = AtomicI32::new(0);
+    /// The same, and that of the last one while there is none: its end may not be over.
+    static LAST: AtomicI32 = AtomicI32::new(0);
+    /// How often to look whether one is gone that has nothing left to do.
+    const LOOKS: u32 = 100_000;
+
+    // Relaxed, here and below: the numbers stand for themselves.
+    pub(super) fn is(number: i32) -> bool {
+        NUMBER.load(Ordering::Relaxed) == number
+    }
+
+    /// Forgets the one before.
+    pub(crate) fn is_about_to_start() {
+        NUMBER.store(0, Ordering::Relaxed);
+        LAST.store(0, Ordering::Relaxed);
+    }
+
+    /// The calling thread is it.
+    pub(crate) fn begins() {
+        let number = rustix::thread::gettid().as_raw_nonzero().get();
+        NUMBER.store(number, Ordering::Relaxed);
+        LAST.store(number, Ordering::Relaxed);
+    }
+
+    /// The calling thread is it no longer, and ends.
+    pub(crate) fn ends() {
+        let number = rustix::thread::gettid().as_raw_nonzero().get();
+        // Another one may have begun.
+        let _ = NUMBER.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Waits until a thread that was started says that it is it.
+    pub(crate) fn wait_until_begun() {
+        while LAST.load(Ordering::Relaxed) == 0 {
+            rustix::thread::sched_yield();
+        }
+    }
+
+    /// Waits until the last one, which has been told to end, is no thread of this process any more. Its
+    /// number may be another thread's by then, so that there is a limit.
+    pub(crate) fn wait_until_gone() {
+        let last = LAST.swap(0, Ordering::Relaxed);
+        let process = std::process::id().cast_signed();
+        for _ in 0..LOOKS {
+            // SAFETY: no signal is sent, only asked whether one could be.
+            let is_there =
+                last != 0 && unsafe { libc::syscall(libc::SYS_tgkill, process, last, 0) } == 0;
+            if !is_there {
+                return;
+            }
+            rustix::thread::sched_yield();
+        }
+    }
 }
 
 fn is_traced() -> Option<bool> {

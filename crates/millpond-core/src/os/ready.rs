@@ -82,6 +82,25 @@ pub fn until(
     }
 }
 
+/// Sleeps until `fd` is readable, or until `other` is, which counts as the end of the time.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn until_readable_or(
+    fd: BorrowedFd<'_>,
+    other: Option<BorrowedFd<'_>>,
+    timeout: Duration,
+) -> io::Result<Waited<()>> {
+    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut polled = [readable(fd), readable(other.unwrap_or(fd))];
+    match poll(&mut polled, left(Some(Instant::now() + timeout)).as_ref()) {
+        Ok(_) if !polled[0].revents().is_empty() => Ok(Waited::Done(())),
+        Ok(_) => Ok(Waited::TimedOut),
+        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Waits until one at least of `fds` can be read, has come to its end, or is no open descriptor;
 /// returns for each whether it is so. Spins before it sleeps if told to.
 ///

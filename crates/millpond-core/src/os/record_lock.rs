@@ -38,10 +38,19 @@ pub(crate) fn is_locked(fd: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
 /// # Errors
 /// The system's.
 pub(crate) fn is_any_locked(fd: BorrowedFd<'_>, bytes: Range<u64>) -> io::Result<bool> {
+    Ok(any_locked(fd, bytes)?.is_some())
+}
+
+/// One of several bytes that another process, or an open file description, has locked.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn any_locked(fd: BorrowedFd<'_>, bytes: Range<u64>) -> io::Result<Option<u64>> {
     // A shared lock is in the way of an exclusive one.
     let mut lock = of_bytes(bytes, libc::F_WRLCK)?;
     call(fd, libc::F_GETLK, &mut lock)?;
-    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    let is_locked = i32::from(lock.l_type) != libc::F_UNLCK;
+    Ok(is_locked.then_some(lock.l_start.cast_unsigned()))
 }
 
 fn of_byte(byte: u64, kind: i32) -> io::Result<libc::flock> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cpu::cpu_count;
 use crate::os::clock::monotonic_ns;
 use crate::pool::function::Functions;
-use crate::pool::member::{Estate, InFlight, Member, NotHanded, PREFETCH};
+use crate::pool::member::{Estate, InFlight, Listed, Member, NotHanded, PREFETCH};
 use crate::pool::task::{CrashCause, Task, TaskId};
 use crate::shm::heap::Heap;
 
@@ -41,14 +41,6 @@ pub(crate) struct Crew {
     cpus: usize,
     average_ns: u64,
     next_look: Instant,
-}
-
-/// In which lists of its crew a member stands.
-#[derive(Debug, Default)]
-pub(crate) struct Listed {
-    busy: bool,
-    idle: bool,
-    open: bool,
 }
 
 impl Deref for Crew {

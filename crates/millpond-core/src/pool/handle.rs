@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::pool::commons::Commons;
 use crate::pool::config::Config;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::shared::Shared;
@@ -13,7 +13,6 @@ use crate::pool::state::{Phase, State};
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
 use crate::pool::zygote::client::ZygoteSource;
-use crate::shm::heap::Heap;
 
 /// A pool of worker processes.
 ///
@@ -52,9 +51,7 @@ impl Pool {
     /// # Errors
     /// The system's, when processes, descriptors or memory have run out.
     pub fn start(config: Config, source: Box<dyn ZygoteSource>) -> Result<Self, PoolError> {
-        let commons = Commons::create()?;
-        let state = State::new(config, Heap::new(commons.segment())?);
-        let shared = Arc::new(Shared::new(commons, source, state)?);
+        let shared = Arc::new(Shared::new(config, source, supervisor::lifeline()?)?);
         if !shared.source.is_slow() {
             let zygote = shared.take_up(shared.make_zygote()?);
             let mut state = shared.state();
@@ -252,7 +249,7 @@ impl Pool {
     /// The pid of the newest zygote.
     #[must_use]
     pub fn zygote_pid(&self) -> u32 {
-        self.shared.newest_zygote_pid()
+        self.shared.newest_zygote_pid.load(Ordering::Relaxed)
     }
 }
 

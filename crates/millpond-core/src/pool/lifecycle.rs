@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -11,6 +10,7 @@ use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
 use crate::pool::luggage::Arrived;
 use crate::pool::member::{Estate, Member};
+use crate::pool::pause::Pause;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
@@ -21,8 +21,6 @@ use crate::trace::{self, Life};
 const MOST_STARTING: usize = 32;
 /// So many zygotes in a row that end before they have forked a worker mean that none ever will.
 const MOST_FRUITLESS: u32 = 5;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So many workers in a row that end by themselves before they are ready mean that none will ever
 /// be. One that is killed counts less: that may be somebody else's doing.
 const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
@@ -32,29 +30,6 @@ const KILLED_COUNTS: u32 = 20;
 /// each place of the pool, the next is asked for after a pause: whatever ends them must not make the
 /// pool fork as fast as the system can.
 const MOST_USELESS: usize = 16;
-
-/// How long to wait before the next worker is asked for, after one could not be started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pause {
-    until: Option<Instant>,
-    length: Duration,
-}
-
-impl Pause {
-    fn lengthen(&mut self) {
-        self.length = (self.length * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        self.until = Some(Instant::now() + self.length);
-    }
-
-    fn lasts(self) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// When it is over, if there is one.
-    pub(crate) fn end(self) -> Option<Instant> {
-        self.until
-    }
-}
 
 fn kill(member: &Member) {
     if let Some(pidfd) = &member.pidfd {
@@ -154,7 +129,7 @@ impl State {
     /// No zygote could be made for workers that take others' places. By the time that this is known the
     /// last of the others may have died too, so a pool without workers is broken the second time only.
     pub(crate) fn cannot_renew(&mut self, error: io::Error) {
-        if self.pause.until.is_some() {
+        if self.pause.end().is_some() {
             self.cannot_start(error);
         } else {
             self.pause.lengthen();

@@ -19,7 +19,6 @@
 use std::fmt;
 
 use crate::channel::attachments::Attachments;
-use crate::pool::task::Outcome;
 
 /// How much of a task's luggage has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +48,6 @@ pub trait Luggage: fmt::Debug + Send {
 pub struct Kept(pub Attachments);
 
 impl Luggage for Kept {
-    fn settle(self: Box<Self>, _: Arrived) {}
-}
-
-/// What nobody will ask for: the handles in it are settled as it is dropped.
-#[derive(Debug)]
-pub(crate) struct Unwanted(
-    #[expect(dead_code, reason = "it is dropped, not used")] pub(crate) Outcome,
-);
-
-impl Luggage for Unwanted {
     fn settle(self: Box<Self>, _: Arrived) {}
 }
 

@@ -10,7 +10,6 @@ use crate::os::clock::monotonic_ns;
 use crate::os::socket::{Received, Socket};
 use crate::pool::INLINE_LIMIT;
 use crate::pool::config::Config;
-use crate::pool::crew::Listed;
 use crate::pool::function::Functions;
 use crate::pool::luggage::Luggage;
 use crate::pool::payload::Payload;
@@ -64,6 +63,14 @@ pub(crate) struct Member {
     pub(crate) is_full: bool,
     /// Why the pool killed it, if it did.
     pub(crate) condemned: Option<CrashCause>,
+}
+
+/// In which lists of its crew a member stands.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) busy: bool,
+    pub(crate) idle: bool,
+    pub(crate) open: bool,
 }
 
 /// A task that was handed to a worker.

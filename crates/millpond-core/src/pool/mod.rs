@@ -13,6 +13,7 @@ mod lifecycle;
 pub mod luggage;
 mod member;
 mod outcomes;
+mod pause;
 mod renewal;
 mod shared;
 mod staged;

@@ -1,4 +1,5 @@
-//! What the threads of a pool's owner share: its state, its zygotes, and what wakes them.
+//! What the threads of a pool's owner share: the state behind its lock, the zygotes, and what wakes
+//! who waits.
 
 use std::ffi::CString;
 use std::io;
@@ -11,11 +12,12 @@ use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::signals::SignalMask;
 use crate::pool::commons::Commons;
+use crate::pool::config::Config;
 use crate::pool::luggage::Claim;
 use crate::pool::state::State;
-use crate::pool::supervisor;
 use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
 use crate::shm::draft::Cooling;
+use crate::shm::heap::Heap;
 use crate::sync::bell::Loudness;
 
 /// What the threads of the owning process share.
@@ -31,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) thread_name: Option<CString>,
     state: Mutex<State>,
     zygotes: Mutex<Zygotes>,
-    newest_zygote_pid: AtomicU32,
+    pub(crate) newest_zygote_pid: AtomicU32,
 }
 
 /// The zygotes of a pool that are not known to be dead.
@@ -91,17 +93,19 @@ impl Drop for StateGuard<'_> {
 }
 
 impl Shared {
-    /// A pool's share, without a zygote.
+    /// What there is before the first zygote.
     pub(crate) fn new(
-        commons: Commons,
+        config: Config,
         source: Box<dyn ZygoteSource>,
-        state: State,
+        lifeline: Arc<Lifeline>,
     ) -> io::Result<Self> {
+        let commons = Commons::create()?;
+        let state = State::new(config, Heap::new(commons.segment())?);
         Ok(Self {
             owner: Owner::current(),
             commons,
             watcher: EventFd::new()?,
-            lifeline: supervisor::lifeline()?,
+            lifeline,
             source,
             mask: SignalMask::current()?,
             // It is for those who look at processes; without it they see another name.
@@ -110,11 +114,6 @@ impl Shared {
             zygotes: Mutex::default(),
             newest_zygote_pid: AtomicU32::new(0),
         })
-    }
-
-    /// The pid of the newest zygote, 0 if there was none.
-    pub(crate) fn newest_zygote_pid(&self) -> u32 {
-        self.newest_zygote_pid.load(Ordering::Relaxed)
     }
 
     pub(crate) fn state(&self) -> StateGuard<'_> {

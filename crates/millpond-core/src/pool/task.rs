@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::os::exit_status::ExitStatus;
-use crate::pool::luggage::Luggage;
+use crate::pool::luggage::{Arrived, Luggage};
 use crate::pool::payload::{Parts, Payload};
 use crate::shm::heap::BlockRef;
 
@@ -75,6 +75,16 @@ pub enum Outcome {
         /// The system's error.
         error: std::io::Error,
     },
+}
+
+/// What nobody will ask for: the handles in it are settled as it is dropped.
+#[derive(Debug)]
+pub(crate) struct Unwanted(
+    #[expect(dead_code, reason = "it is dropped, not used")] pub(crate) Outcome,
+);
+
+impl Luggage for Unwanted {
+    fn settle(self: Box<Self>, _: Arrived) {}
 }
 
 /// What the memory was wanted for that the pool's owner does not have.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::os::map::Mapping;
 use crate::os::memfd;
-use crate::shm::heap::{BLOCK_HEADER, BlockRef, LENT};
+use crate::shm::block::{BLOCK_HEADER, BlockRef, LENT};
 
 /// Blocks begin at pages, and have whole ones.
 const PAGE: u64 = 4096;

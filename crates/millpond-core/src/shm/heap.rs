@@ -24,31 +24,17 @@ use std::sync::{Arc, PoisonError};
 
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::block::has_come_back;
+pub use crate::shm::block::{BLOCK_HEADER, BlockRef};
+pub(crate) use crate::shm::block::{COLD, FREE, LENT, class_of, is_free, state};
 use crate::shm::draft::{Cooling, Draft, Filled, Returns};
 use crate::shm::segment::{HEAP_START, Segment};
 use crate::shm::window::Window;
 
-/// Bytes before the payload; the payload is aligned to as much.
-pub const BLOCK_HEADER: usize = 64;
-const SMALLEST_CLASS: usize = 64 << 10;
 /// Free blocks keep at most this many bytes of warm memory in all.
 pub(crate) const WARM_LIMIT: u64 = 64 << 20;
 /// How many lent blocks are looked at for each that is lent, and for each that has come back.
 const LOOKS: usize = 8;
-
-pub(crate) const FREE: u32 = 0;
-pub(crate) const LENT: u32 = 1;
-/// Beside one of the others: pages of the block are gone.
-pub(crate) const COLD: u32 = 2;
-
-/// Where a payload lies in a segment's heap, as it is written into a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockRef {
-    /// The block's offset in the segment.
-    pub offset: u64,
-    /// The payload's length in bytes.
-    pub length: u64,
-}
 
 /// Who holds a lent block: a worker's number, or [`NOBODY`] while the owner itself does.
 pub type Holder = u64;
@@ -104,36 +90,6 @@ struct OwnedBlock {
 unsafe impl Send for OwnedBlock {}
 // SAFETY: as above.
 unsafe impl Sync for OwnedBlock {}
-
-/// The size of the blocks that payloads of `length` bytes travel in.
-pub(crate) fn class_of(length: usize) -> Option<usize> {
-    let class = length.checked_add(BLOCK_HEADER)?.checked_next_power_of_two()?;
-    Some(class.max(SMALLEST_CLASS))
-}
-
-/// The shared state word of a block that is all of a mapping.
-pub(crate) fn state(map: &Mapping) -> &AtomicU32 {
-    // SAFETY: a block is at least SMALLEST_CLASS long and page-aligned, its first word is used as
-    // an atomic by every process, and any bits are a valid u32.
-    unsafe { map.start().cast::<AtomicU32>().as_ref() }
-}
-
-/// Whether a block is free for its owner, who has noted in `warm` how many bytes of it have pages.
-pub(crate) fn is_free(map: &Mapping, warm: &mut u64) -> bool {
-    has_come_back(state(map), warm)
-}
-
-fn has_come_back(state: &AtomicU32, warm: &mut u64) -> bool {
-    // Acquire: the receiver's last reads come before whatever is done with the block next.
-    match state.load(Ordering::Acquire) {
-        FREE => true,
-        COLD => {
-            *warm = 0;
-            true
-        }
-        _ => false,
-    }
-}
 
 impl OwnedBlock {
     /// The shared state word, of a block that has pages: reading it would give it some.

@@ -19,16 +19,27 @@ use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
 use crate::shm::presence::Claim;
 use crate::shm::region::Region;
-use crate::shm::shared::{Holdable, SharedObject};
 use crate::shm::slab::Slot;
-use crate::shm::tables;
+use crate::shm::tables::{self, Table};
 
 /// How many objects without a handle a process remembers: each keeps the memory around it.
 const MOST_LEFT: usize = 128;
 
-/// The part of the tables of a process that says what it may hold.
+/// An object that a process can hold, and [keeps](keep) when it ends normally.
+pub trait Holdable: Sync {
+    /// Whether the process holds it.
+    fn is_held_by(&self, who: ProcessId) -> bool;
+
+    /// Keeps for good what the caller, who is about to end, holds of it. Does nothing if that is
+    /// nothing.
+    fn keep(&self, me: ProcessId);
+}
+
+/// What this process may hold.
+static OWN: Table<Holdings> = Table::new();
+
 #[derive(Default)]
-pub(crate) struct Holdings {
+struct Holdings {
     handles: Vec<Option<(Weak<Region>, Object)>>,
     /// Where `handles` has room.
     vacant: Vec<usize>,
@@ -41,17 +52,14 @@ pub(crate) struct Holdings {
 #[derive(Clone, Copy, Debug)]
 struct Object {
     start: NonNull<u8>,
-    view: unsafe fn(NonNull<u8>) -> Option<NonNull<dyn Holdable>>,
+    view: View,
 }
 
-/// Views what lies there as an object that can be held.
-///
-/// # Safety
-/// A T lies there.
-unsafe fn view<T: SharedObject>(start: NonNull<u8>) -> Option<NonNull<dyn Holdable>> {
-    // SAFETY: the caller's promise; nobody has a reference to a shared object that is not shared.
-    unsafe { start.cast::<T>().as_ref() }.as_holdable().map(NonNull::from)
-}
+/// Views what lies there as an object that can be held, if it is one.
+type View = unsafe fn(NonNull<u8>) -> Option<NonNull<dyn Holdable>>;
+
+// SAFETY: an object that can be held is `Sync` and lies in shared memory, which is of no thread.
+unsafe impl Send for Object {}
 
 impl Object {
     /// # Safety
@@ -115,14 +123,14 @@ impl HeldSlot {
     /// Enters a slot.
     ///
     /// # Safety
-    /// It begins with a T.
-    pub(crate) unsafe fn new<T: SharedObject>(slot: Slot) -> Self {
-        let object = Object { start: slot.start(), view: view::<T> };
+    /// It begins with what `view` views.
+    pub(crate) unsafe fn new(slot: Slot, view: View) -> Self {
+        let object = Object { start: slot.start(), view };
         // SAFETY: the slot is mapped.
         let can_be_held = unsafe { object.get() }.is_some();
         let entry = can_be_held.then(|| {
             let region = Arc::downgrade(slot.region());
-            (tables::lock().holdings.enter(region, object), object)
+            (OWN.of(&mut tables::lock()).enter(region, object), object)
         });
         Self { slot: ManuallyDrop::new(slot), entry }
     }
@@ -144,7 +152,7 @@ impl Drop for HeldSlot {
         let Some((entry, object)) = self.entry else {
             return;
         };
-        tables::lock().holdings.strike(entry);
+        OWN.of(&mut tables::lock()).strike(entry);
         let me = ProcessId::current();
         // SAFETY: the slot is mapped.
         let Some(held) = unsafe { object.get() }.filter(|object| object.is_held_by(me)) else {
@@ -156,7 +164,7 @@ impl Drop for HeldSlot {
         }
         match Left::map(&slot, object) {
             Ok(left) => {
-                let displaced = tables::lock().holdings.leave(Arc::new(left), me);
+                let displaced = OWN.of(&mut tables::lock()).leave(Arc::new(left), me);
                 // Nothing happens to those that were released since.
                 displaced.iter().filter_map(|left| left.get()).for_each(|object| object.keep(me));
             }
@@ -215,10 +223,11 @@ impl LastAct for Keep {
 pub fn keep() {
     let me = ProcessId::current();
     let (of_handles, left) = {
-        let tables = tables::lock();
-        let handles = tables.holdings.handles.iter().flatten();
+        let mut tables = tables::lock();
+        let holdings = OWN.of(&mut tables);
+        let handles = holdings.handles.iter().flatten();
         let mapped = handles.filter_map(|(region, object)| Some((region.upgrade()?, *object)));
-        (mapped.collect::<Vec<_>>(), tables.holdings.left.clone())
+        (mapped.collect::<Vec<_>>(), holdings.left.clone())
     };
     for (_region, object) in &of_handles {
         // SAFETY: the region stays mapped for as long.
@@ -233,10 +242,11 @@ pub fn keep() {
 mod tests {
     use super::*;
     use crate::shm::shared::Shared;
+    use crate::sync::deadline::RECHECK_INTERVAL;
     use crate::sync::lock::Lock;
     use crate::sync::mutex::Mutex;
     use crate::sync::rlock::RLock;
-    use crate::sync::robust::{SLICE, Taken};
+    use crate::sync::robust::Taken;
     use crate::sync::semaphore::Semaphore;
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
     use std::time::Instant;
@@ -246,7 +256,7 @@ mod tests {
     }
 
     fn soon() -> Option<Instant> {
-        Some(Instant::now() + 2 * SLICE)
+        Some(Instant::now() + 2 * RECHECK_INTERVAL)
     }
 
     #[test]
@@ -326,7 +336,7 @@ mod tests {
     }
 
     fn left() -> usize {
-        tables::lock().holdings.left.len()
+        OWN.of(&mut tables::lock()).left.len()
     }
 
     /// A child that says by a lock that all is well.

@@ -4,8 +4,10 @@
 //! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
 //! by [ticket]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
 
+pub(crate) mod block;
 pub mod bytes;
 pub mod draft;
+pub(crate) mod handed;
 pub mod heap;
 pub mod holdings;
 pub mod lease;
@@ -22,4 +24,5 @@ pub mod slice;
 pub(crate) mod sole_user;
 mod tables;
 pub mod ticket;
+pub mod travelling;
 pub(crate) mod window;

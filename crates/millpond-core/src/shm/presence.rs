@@ -5,6 +5,7 @@
 //! and when it executes another program; it shows locks across pid namespaces, and needs no table.
 //! See README.md for the protocol.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -17,11 +18,19 @@ use crate::os::identity::{self, ProcessId};
 use crate::os::map::Reference;
 use crate::os::memfd;
 use crate::os::record_lock;
-use crate::shm::sole_user::Handed;
-use crate::shm::tables;
+use crate::shm::handed::Handed;
+use crate::shm::tables::{self, Guard, Table};
 
 /// What tells files apart.
 pub(crate) type Inode = (u64, u64);
+
+/// The byte of inherited locks, behind those of all processes, which have 56 bits.
+pub(super) const INHERITED: u64 = 1 << 62;
+
+/// Memory that this process is present in.
+pub(super) static PRESENT: Table<Vec<Present>> = Table::new();
+/// What keeps it present in memory that need not be mapped.
+static STAYING: Table<HashMap<Inode, Arc<Claim>>> = Table::new();
 
 /// The calling process' lock on its byte of a file.
 #[derive(Debug)]
@@ -43,8 +52,11 @@ pub(crate) struct Present {
     /// What shows that children live which inherited the memory from this process and have not used
     /// it yet, and what showed that of this one; see `sole_user.rs`.
     pub(super) inherited: Vec<Reference>,
-    pub(super) handed: NonNull<Handed>,
+    handed: NonNull<Handed>,
 }
+
+// SAFETY: what `handed` points to is all atomic and lies in shared memory, which is of no thread.
+unsafe impl Send for Present {}
 
 /// Enters memory in the table of what processes are present in, until it is dropped.
 #[derive(Debug)]
@@ -71,27 +83,32 @@ impl Presence {
         // No fork happens while the tables are locked: a child must not inherit the descriptor.
         let mut tables = tables::lock();
         identity::before_first_use(claim_all);
+        tables.before_forks(before_fork);
         let claim = Arc::new(Claim::new(fd, inode)?);
         let (fd, inherited) = (fd.as_raw_fd(), Vec::new());
-        tables.present.push(Present { start, length, fd, inode, claim, inherited, handed });
+        let present = Present { start, length, fd, inode, claim, inherited, handed };
+        present.handed().join(true);
+        PRESENT.of(&mut tables).push(present);
         drop(tables);
         Ok(Self { start })
     }
 
     /// What keeps the calling process present although it unmaps the memory.
     pub(crate) fn claim(&self) -> Option<Arc<Claim>> {
-        let tables = tables::lock();
-        tables.present.iter().find(|p| p.start == self.start).map(|p| Arc::clone(&p.claim))
+        let mut tables = tables::lock();
+        let mut presents = PRESENT.of(&mut tables).iter();
+        presents.find(|p| p.start == self.start).map(|p| Arc::clone(&p.claim))
     }
 
     /// Has the calling process stay present until it ends, though it unmaps the memory.
     pub(crate) fn stay(&self) {
         let mut tables = tables::lock();
-        let Some(present) = tables.present.iter().find(|p| p.start == self.start) else {
+        let mut presents = PRESENT.of(&mut tables).iter();
+        let Some(present) = presents.find(|p| p.start == self.start) else {
             return;
         };
         let (inode, claim) = (present.inode, Arc::clone(&present.claim));
-        tables.staying.insert(inode, claim);
+        STAYING.of(&mut tables).insert(inode, claim);
     }
 
     /// Whether the lock would end with any descriptor of the file that this process closes.
@@ -109,13 +126,20 @@ impl Present {
     pub(super) fn is_claimed_by_mapping(&self) -> bool {
         self.claim.process == ProcessId::name() && self.claim.reference.is_some()
     }
+
+    pub(super) fn handed(&self) -> &Handed {
+        // SAFETY: `enter` was given its place in the memory, which is mapped as long as this is in
+        // the table. All of it is atomic, and any bits are a value.
+        unsafe { self.handed.as_ref() }
+    }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
         let mut tables = tables::lock();
-        let place = tables.present.iter().position(|p| p.start == self.start);
-        let gone = place.map(|place| tables.present.swap_remove(place));
+        let presents = PRESENT.of(&mut tables);
+        let place = presents.iter().position(|p| p.start == self.start);
+        let gone = place.map(|place| presents.swap_remove(place));
         drop(tables);
         drop(gone);
     }
@@ -162,7 +186,7 @@ impl Drop for Claim {
 }
 
 /// Another open file description of the file, which no process inherits.
-pub(super) fn reopen(fd: BorrowedFd<'_>, file: Inode) -> rustix::io::Result<OwnedFd> {
+fn reopen(fd: BorrowedFd<'_>, file: Inode) -> rustix::io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let own = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stat = rustix::fs::fstat(&own)?;
@@ -179,18 +203,40 @@ pub(super) fn inode(fd: BorrowedFd<'_>) -> io::Result<Inode> {
 fn claim_all() -> bool {
     let mut tables = tables::lock();
     let mut everywhere = true;
-    for present in &mut tables.present {
+    for present in PRESENT.of(&mut tables) {
         if present.claim.process == ProcessId::name() {
             continue;
         }
         // SAFETY: a number which may be closed, or another file's by now: both are errors.
         let fd = unsafe { BorrowedFd::borrow_raw(present.fd) };
-        match Claim::new(fd, present.inode) {
+        let claim = Claim::new(fd, present.inode);
+        present.handed().join(claim.is_ok());
+        match claim {
             Ok(claim) => present.claim = Arc::new(claim),
             Err(_) => everywhere = false,
         }
     }
     everywhere
+}
+
+/// Sees to it that the child which is about to be forked holds inherited locks. The tables are locked.
+fn before_fork(tables: &mut Guard) {
+    let presents = PRESENT.of(tables).iter_mut();
+    for present in presents.filter(|present| present.inherited.is_empty()) {
+        // SAFETY: a number which may be closed, or another file's by now: both are errors.
+        let fd = unsafe { BorrowedFd::borrow_raw(present.fd) };
+        match inherited(fd, present.inode) {
+            Some(reference) => present.inherited.push(reference),
+            // The child cannot be seen.
+            None => present.handed().give_to_anybody(),
+        }
+    }
+}
+
+fn inherited(fd: BorrowedFd<'_>, file: Inode) -> Option<Reference> {
+    let own = reopen(fd, file).ok()?;
+    record_lock::lock_for_description(own.as_fd(), INHERITED).ok()?;
+    Reference::inherited(own.as_fd()).ok()
 }
 
 /// Whether a process lives, as far as the memory can tell in which `near` lies: `None` if it is no
@@ -204,6 +250,54 @@ fn look(who: ProcessId, near: usize) -> Option<bool> {
         return None;
     }
     record_lock::is_locked(fd, who.byte()).ok()
+}
+
+/// Memory that processes are present in, as one that waits there sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Members {
+    fd: RawFd,
+    /// Which memory it is.
+    pub(crate) memory: Inode,
+    /// Counts those who become present. Lies in the memory.
+    pub(crate) handed: NonNull<Handed>,
+}
+
+impl Members {
+    /// The members of the memory in which a word lies, if it is such memory.
+    pub(crate) fn around<T>(word: &T) -> Option<Self> {
+        let address = std::ptr::from_ref(word).addr();
+        let mut tables = tables::lock();
+        let present = PRESENT.of(&mut tables).iter().find(|present| present.holds(address))?;
+        Some(Self { fd: present.fd, memory: present.inode, handed: present.handed })
+    }
+
+    /// The processes that are present, but for the calling one; `None` if they cannot be known or are
+    /// more than `most`.
+    pub(crate) fn others(&self, most: usize) -> Option<Vec<ProcessId>> {
+        // SAFETY: as in `look`.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        if inode(fd).ok()? != self.memory {
+            return None;
+        }
+        let own = ProcessId::name().byte();
+        let mut others = Vec::new();
+        // The system tells one lock of a range: what is on either side of it is asked for next.
+        let mut ranges = vec![0..own, own + 1..INHERITED];
+        while let Some(range) = ranges.pop() {
+            // An empty range would be one without an end.
+            if range.is_empty() {
+                continue;
+            }
+            if let Some(byte) = record_lock::any_locked(fd, range.clone()).ok()? {
+                others.push(ProcessId::of_byte(byte)?);
+                if others.len() > most {
+                    return None;
+                }
+                ranges.extend([range.start..byte, byte + 1..range.end]);
+            }
+        }
+        Some(others)
+    }
 }
 
 /// Gives the memory in which `object` lies, which processes are present in, pages for it.
@@ -226,9 +320,8 @@ pub(crate) fn reserve<T>(object: &T) -> io::Result<()> {
 /// The memory around an address that processes are present in: its descriptor and file, and where in
 /// that the address is.
 fn memory_around(address: usize) -> Option<(RawFd, Inode, usize)> {
-    let tables = tables::lock();
-    let holds = |p: &&Present| address.wrapping_sub(p.start) < p.length;
-    let present = tables.present.iter().find(holds)?;
+    let mut tables = tables::lock();
+    let present = PRESENT.of(&mut tables).iter().find(|present| present.holds(address))?;
     Some((present.fd, present.inode, address - present.start))
 }
 

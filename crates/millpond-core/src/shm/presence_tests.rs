@@ -6,9 +6,10 @@ use super::*;
 use crate::os::clock::Instant;
 use crate::shm::region::Region;
 use crate::shm::shared::Shared;
+use crate::sync::deadline::RECHECK_INTERVAL;
 use crate::sync::event::Event;
 use crate::sync::lock::Lock;
-use crate::sync::robust::{SLICE, Taken};
+use crate::sync::robust::Taken;
 use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
 fn lock() -> Shared<Lock> {
@@ -17,7 +18,7 @@ fn lock() -> Shared<Lock> {
 
 /// Long enough for several looks at the holder.
 fn soon() -> Option<Instant> {
-    Some(Instant::now() + 3 * SLICE)
+    Some(Instant::now() + 3 * RECHECK_INTERVAL)
 }
 
 fn close_all() {
@@ -162,7 +163,7 @@ fn three_hundred_are_present_at_once() {
 
 #[test]
 fn a_region_that_is_let_go_leaves_nothing_behind() {
-    let present = || tables::lock().present.len();
+    let present = || PRESENT.of(&mut tables::lock()).len();
     // Other tests come and go at the same time.
     let tries = (0..100).any(|_| {
         let before = present();

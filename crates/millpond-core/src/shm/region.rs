@@ -15,26 +15,27 @@
 //! with a [`Ticket`](crate::shm::ticket::Ticket). The kernel counts who has it: when the last
 //! process lets go or dies, the memory is gone.
 
+use std::collections::HashMap;
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use rustix::fs::{FileType, Stat};
 
 use crate::os::fork::Owner;
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::handed::Handed;
 use crate::shm::presence::Presence;
-use crate::shm::sole_user::Handed;
-use crate::shm::tables;
+use crate::shm::tables::{self, Table};
 
 /// Where the part that users of a region may lay out begins.
 pub const HEADER: usize = 128;
 /// "millpond", and the version of the layouts of everything that lies in regions.
-const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x04");
+const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x05");
 
 /// The first bytes of every region. All but the counters are written once, before anybody else
 /// knows the region.
@@ -77,6 +78,9 @@ pub(crate) fn first_slot(size: usize, length: usize) -> Option<usize> {
     let records = length.checked_div(size)?.checked_mul(size_of::<SlotRecord>())?;
     records.checked_add(HEADER)?.checked_next_multiple_of(size)
 }
+
+/// All regions that are mapped here, by identity.
+static MAPPED: Table<HashMap<u64, Weak<Region>>> = Table::new();
 
 /// Anonymous shared memory, mapped from its beginning.
 #[derive(Debug)]
@@ -147,7 +151,7 @@ impl Region {
         region.header().slot_size.store(slot as u64, Ordering::Relaxed);
         region.header().magic.store(MAGIC, Ordering::Relaxed);
         let region = Arc::new(region);
-        tables::lock().regions.insert(identity, Arc::downgrade(&region));
+        MAPPED.of(&mut tables::lock()).insert(identity, Arc::downgrade(&region));
         Ok(region)
     }
 
@@ -175,19 +179,20 @@ impl Region {
         }
         let region = Arc::new(region);
         let mut tables = tables::lock();
-        if let Some(known) = tables.regions.get(&identity).and_then(std::sync::Weak::upgrade) {
+        let mapped = MAPPED.of(&mut tables);
+        if let Some(known) = mapped.get(&identity).and_then(Weak::upgrade) {
             // Another thread was faster.
             drop(tables);
             return Ok(known);
         }
-        tables.regions.insert(identity, Arc::downgrade(&region));
+        mapped.insert(identity, Arc::downgrade(&region));
         drop(tables);
         Ok(region)
     }
 
     /// The region of this identity, if this process has it mapped.
     pub(crate) fn known(identity: u64) -> Option<Arc<Self>> {
-        tables::lock().regions.get(&identity).and_then(std::sync::Weak::upgrade)
+        MAPPED.of(&mut tables::lock()).get(&identity).and_then(Weak::upgrade)
     }
 
     fn header(&self) -> &Header {
@@ -342,9 +347,10 @@ impl Drop for Region {
             drop(unsafe { OwnedFd::from_raw_fd(companion) });
         }
         let mut tables = tables::lock();
+        let mapped = MAPPED.of(&mut tables);
         // A newer mapping of the same region may have taken the place.
-        if tables.regions.get(&self.identity).is_some_and(|known| known.strong_count() == 0) {
-            tables.regions.remove(&self.identity);
+        if mapped.get(&self.identity).is_some_and(|known| known.strong_count() == 0) {
+            mapped.remove(&self.identity);
         }
     }
 }

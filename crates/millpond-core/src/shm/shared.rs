@@ -5,9 +5,10 @@ use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
 
-use crate::os::identity::ProcessId;
 use crate::shm::holdings::HeldSlot;
+pub use crate::shm::holdings::Holdable;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::{Ticket, TicketError};
 
@@ -30,20 +31,19 @@ pub unsafe trait SharedObject: Sync + Sized + 'static {
     }
 }
 
-/// An object that a process can hold, and [keeps](crate::shm::holdings::keep) when it ends normally.
-pub trait Holdable: Sync {
-    /// Whether the process holds it.
-    fn is_held_by(&self, who: ProcessId) -> bool;
-
-    /// Keeps for good what the caller, who is about to end, holds of it. Does nothing if that is
-    /// nothing.
-    fn keep(&self, me: ProcessId);
-}
-
 /// A handle to an object in shared memory. Forked children inherit it; others open a ticket.
 pub struct Shared<T> {
     slot: HeldSlot,
     of: PhantomData<T>,
+}
+
+/// Views what lies there as an object that can be held.
+///
+/// # Safety
+/// A T lies there.
+pub(crate) unsafe fn view<T: SharedObject>(start: NonNull<u8>) -> Option<NonNull<dyn Holdable>> {
+    // SAFETY: the caller's promise; nobody has a reference to a shared object that is not shared.
+    unsafe { start.cast::<T>().as_ref() }.as_holdable().map(NonNull::from)
 }
 
 impl<T: SharedObject> Shared<T> {
@@ -59,7 +59,7 @@ impl<T: SharedObject> Shared<T> {
     /// The object in a slot of its length.
     fn over(slot: Slot) -> Self {
         // SAFETY: the slot is as long as T, aligned to 64, and any bytes are a valid T.
-        Self { slot: unsafe { HeldSlot::new::<T>(slot) }, of: PhantomData }
+        Self { slot: unsafe { HeldSlot::new(slot, view::<T>) }, of: PhantomData }
     }
 
     /// A ticket that leads to the object. Some process must use it; see [`Ticket::send`].

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::os::fork::Owner;
 use crate::os::memfd;
 use crate::shm::region::{HEADER, Region, first_slot};
-use crate::shm::{tables, ticket};
+use crate::shm::tables::{self, OwnTable};
+use crate::shm::travelling;
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
 const SIZES: [usize; 3] = [256, 4096, 32 << 10];
@@ -24,9 +25,12 @@ const SLABS: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
 /// Slots of this size and more get pages as they are given out.
 const LAZY: usize = 32 << 10;
 
+/// Slabs that this process made and that have room, one of each slot size.
+static OWN: OwnTable<Slab> = OwnTable::new();
+
 /// A slab that this process allocates from.
 #[derive(Debug)]
-pub(crate) struct Slab {
+struct Slab {
     region: Arc<Region>,
     size: usize,
     /// The offset of the first slot that was never given out.
@@ -91,7 +95,7 @@ impl Slot {
             }
             None => {
                 // Who needs much is the one to look whether something can go.
-                ticket::let_go_of_arrived();
+                travelling::let_go_of_arrived();
                 let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
                 Ok(Self::new(create("millpond", whole)?, HEADER, length, length))
             }
@@ -99,7 +103,7 @@ impl Slot {
     }
 
     fn from_slab(length: usize, size: usize, slab_length: usize) -> io::Result<Self> {
-        if let Some((region, offset, reserved)) = take(&mut tables::lock().slabs, size) {
+        if let Some((region, offset, reserved)) = take(OWN.of(&mut tables::lock()), size) {
             return Ok(Self::new(region, offset, length, reserved));
         }
         // Creating a region locks the tables.
@@ -108,11 +112,12 @@ impl Slot {
         let region = Region::create_slab("millpond-slab", slab_length, reserved, size)?;
         let slab = Slab { region: Arc::clone(&region), size, next: first + size, free: Vec::new() };
         let mut tables = tables::lock();
-        let full = match tables.slabs.iter().position(|slab| slab.size == size) {
+        let slabs = OWN.of(&mut tables);
+        let full = match slabs.iter().position(|slab| slab.size == size) {
             // The full one, or one that another thread made meanwhile: its room is not missed.
-            Some(index) => Some(std::mem::replace(&mut tables.slabs[index], slab)),
+            Some(index) => Some(std::mem::replace(&mut slabs[index], slab)),
             None => {
-                tables.slabs.push(slab);
+                slabs.push(slab);
                 None
             }
         };
@@ -210,7 +215,7 @@ fn fresh(size: usize) -> usize {
 impl Drop for Slot {
     fn drop(&mut self) {
         // Its region may have been kept for somebody who has it by now.
-        ticket::let_go_of_arrived();
+        travelling::let_go_of_arrived();
         if !self.is_private() {
             return;
         }
@@ -220,7 +225,7 @@ impl Drop for Slot {
             return;
         }
         let same = |slab: &&mut Slab| Arc::ptr_eq(&slab.region, &self.region);
-        if let Some(slab) = tables.slabs.iter_mut().find(same) {
+        if let Some(slab) = OWN.of(&mut tables).iter_mut().find(same) {
             // What lies behind has no pages: an object that reserves those is known to others.
             //
             // SAFETY: the slot lies within the mapping, no other process knows it, and this one

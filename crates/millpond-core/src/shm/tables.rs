@@ -1,53 +1,65 @@
-//! What a process knows of its own shared memory: regions by identity, slabs with room, what it may
-//! hold.
+//! Tables of what a process knows of its own shared memory. Each lies in the file that it is about;
+//! there is one lock for all of them.
 //!
-//! A fork may happen at any time, in any thread; its child must find these tables whole and
-//! unlocked. So their lock is taken before every fork and released after it on both sides.
+//! A fork may happen at any time, in any thread; its child must find the tables whole and unlocked. So
+//! their lock is taken before every fork and released after it on both sides.
 
 use std::cell::UnsafeCell;
-use std::collections::HashMap;
-use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
+use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use crate::os::fork::around_forks;
-use crate::shm::holdings::Holdings;
-use crate::shm::presence::{Claim, Present};
-use crate::shm::region::Region;
-use crate::shm::slab::Slab;
-use crate::shm::sole_user;
 
-/// The tables, behind their lock.
-#[derive(Default)]
-pub(crate) struct Tables {
-    /// All regions that are mapped here.
-    pub(crate) regions: HashMap<u64, Weak<Region>>,
-    /// Slabs that this process made and that have room, one of each slot size.
-    pub(crate) slabs: Vec<Slab>,
-    /// Regions kept for those who were sent a ticket.
-    pub(crate) travelling: Vec<Arc<Region>>,
-    /// Memory that this process is present in, and what it is present in though it is not mapped.
-    pub(crate) present: Vec<Present>,
-    pub(crate) staying: HashMap<(u64, u64), Arc<Claim>>,
-    /// What has to be looked at when this process ends.
-    pub(crate) holdings: Holdings,
-}
-
-struct Locked {
-    held: AtomicBool,
-    tables: UnsafeCell<Option<Tables>>,
-}
-
-// SAFETY: the cell is accessed by whoever holds `held` alone.
-unsafe impl Sync for Locked {}
-
-static LOCKED: Locked = Locked { held: AtomicBool::new(false), tables: UnsafeCell::new(None) };
+static HELD: AtomicBool = AtomicBool::new(false);
 static FORKS_ARE_SEEN: AtomicBool = AtomicBool::new(false);
+/// How often this process has forked.
 static FORKS: AtomicU64 = AtomicU64::new(0);
+/// How many forks lie between this process and its oldest ancestor.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static BEFORE_FORKS: Table<Option<fn(&mut Guard)>> = Table::new();
 
-/// The tables, until it is dropped. Nothing that may fork, wait or drop a [`Region`] happens
-/// meanwhile.
+/// A table that forked children inherit.
+pub(crate) struct Table<T>(UnsafeCell<Option<T>>);
+
+// SAFETY: the cell is accessed by whoever holds the lock alone.
+unsafe impl<T: Send> Sync for Table<T> {}
+
+impl<T: Default> Table<T> {
+    pub(crate) const fn new() -> Self {
+        Self(UnsafeCell::new(None))
+    }
+
+    /// Its content.
+    pub(crate) fn of<'a>(&'static self, _: &'a mut Guard) -> &'a mut T {
+        // SAFETY: there is one guard at a time, and it is borrowed mutably as long as the content.
+        unsafe { (*self.0.get()).get_or_insert_default() }
+    }
+}
+
+/// A table of what the process itself has made; a forked child finds it empty.
+pub(crate) struct OwnTable<T>(Table<(u64, Vec<T>)>);
+
+impl<T> OwnTable<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Table::new())
+    }
+
+    /// Its content.
+    pub(crate) fn of<'a>(&'static self, guard: &'a mut Guard) -> &'a mut Vec<T> {
+        let (generation, content) = self.0.of(guard);
+        // Relaxed: only the thread that survived a fork, and its successors, see another one.
+        let here = GENERATION.load(Ordering::Relaxed);
+        if mem::replace(generation, here) != here {
+            // Leaked, not dropped: dropping a region takes the lock that is held here, and the memory
+            // stays mapped for whoever inherited it anyway.
+            mem::take(content).into_iter().for_each(mem::forget);
+        }
+        content
+    }
+}
+
+/// Access to the tables, until it is dropped. Nothing that may fork, wait or drop a
+/// [`Region`](crate::shm::region::Region) happens meanwhile.
 pub(crate) struct Guard(());
 
 /// Locks the tables.
@@ -61,6 +73,19 @@ pub(crate) fn lock() -> Guard {
     Guard(())
 }
 
+impl Guard {
+    /// Has `act` done before each fork, while the tables are locked.
+    pub(crate) fn before_forks(&mut self, act: fn(&mut Self)) {
+        *BEFORE_FORKS.of(self) = Some(act);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        release();
+    }
+}
+
 /// How often this process has forked. What was made at one count and is used at another may have
 /// been inherited by a child.
 pub(crate) fn forks() -> u64 {
@@ -69,13 +94,13 @@ pub(crate) fn forks() -> u64 {
 
 fn acquire() {
     // Acquire and release: what one holder wrote to the tables is visible to the next.
-    while LOCKED.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    while HELD.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
         rustix::thread::sched_yield();
     }
 }
 
 fn release() {
-    LOCKED.held.store(false, Ordering::Release);
+    HELD.store(false, Ordering::Release);
 }
 
 extern "C" fn before_fork() {
@@ -83,7 +108,9 @@ extern "C" fn before_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     // Not dropped: `after_fork` and `in_child` release the tables.
     let mut guard = ManuallyDrop::new(Guard(()));
-    sole_user::before_fork(&mut guard);
+    if let Some(act) = *BEFORE_FORKS.of(&mut guard) {
+        act(&mut guard);
+    }
 }
 
 extern "C" fn after_fork() {
@@ -91,46 +118,6 @@ extern "C" fn after_fork() {
 }
 
 extern "C" fn in_child() {
-    // The slabs are the parent's to allocate from, and so are the tickets that it sent. They are
-    // dropped at the next use; see `Tables::disown`.
-    INHERITED.store(true, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     release();
-}
-
-static INHERITED: AtomicBool = AtomicBool::new(false);
-
-impl Deref for Guard {
-    type Target = Tables;
-
-    fn deref(&self) -> &Tables {
-        // SAFETY: this guard holds the lock, and the cell is filled by `deref_mut` below.
-        unsafe { (*LOCKED.tables.get()).get_or_insert_default() }
-    }
-}
-
-impl DerefMut for Guard {
-    fn deref_mut(&mut self) -> &mut Tables {
-        // SAFETY: this guard holds the lock, and is borrowed mutably.
-        let tables = unsafe { (*LOCKED.tables.get()).get_or_insert_default() };
-        // Relaxed: only the thread that survived the fork, and its successors, see it set.
-        if INHERITED.swap(false, Ordering::Relaxed) {
-            tables.disown();
-        }
-        tables
-    }
-}
-
-impl Tables {
-    /// Forgets what the parent of this process owned. Leaked, not dropped: dropping a region takes
-    /// the lock that is held here, and the memory stays mapped for whoever inherited it anyway.
-    fn disown(&mut self) {
-        std::mem::take(&mut self.slabs).into_iter().for_each(std::mem::forget);
-        std::mem::take(&mut self.travelling).into_iter().for_each(std::mem::forget);
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        release();
-    }
 }

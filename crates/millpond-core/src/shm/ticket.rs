@@ -19,7 +19,6 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
@@ -27,7 +26,7 @@ use crate::os::foreign::Foreign;
 use crate::os::identity::ProcessId;
 use crate::shm::region::Region;
 use crate::shm::slab::Slot;
-use crate::shm::tables;
+use crate::shm::travelling;
 
 /// Names a piece of a region, in bytes that can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,19 +121,15 @@ impl Ticket {
         let region = slot.region();
         region.handed().give();
         region.note_sent();
-        let_go_of_arrived();
-        let mut tables = tables::lock();
-        if !tables.travelling.iter().any(|kept| Arc::ptr_eq(kept, region)) {
-            tables.travelling.push(Arc::clone(region));
-        }
-        drop(tables);
+        travelling::let_go_of_arrived();
+        travelling::keep(region);
         Self { awaited: true, is_for_one: true, ..Self::of(slot, kind) }
     }
 
     /// Says that a ticket which was [sent](Self::send) for something in `region` will not be used.
     pub fn take_back(region: &Region) {
         region.note_used();
-        let_go_of_arrived();
+        travelling::let_go_of_arrived();
     }
 
     /// A ticket for `slot` that may be opened any number of times while the caller keeps the region,
@@ -363,36 +358,6 @@ impl Ticket {
             return Err(self.sender_gone());
         }
         file.open().map_err(TicketError::System)
-    }
-}
-
-/// Lets go of the regions that were kept for tickets which have arrived by now; returns whether
-/// all have.
-pub fn let_go_of_arrived() -> bool {
-    let mut tables = tables::lock();
-    let arrived: Vec<_> = tables.travelling.extract_if(.., |r| !r.is_travelling()).collect();
-    let all = tables.travelling.is_empty();
-    // Dropping a region locks the tables.
-    drop(tables);
-    drop(arrived);
-    all
-}
-
-/// Waits until all that this process made and sent has arrived, but not beyond `deadline`; returns
-/// whether it has. For a process that is about to end, with which all that nobody else has will go.
-pub fn wait_for_arrivals(deadline: Instant) -> bool {
-    let mut pause = Duration::from_micros(100);
-    loop {
-        let_go_of_arrived();
-        if !tables::lock().travelling.iter().any(|region| region.is_made_here()) {
-            return true;
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(Duration::from_millis(5));
     }
 }
 

@@ -26,30 +26,34 @@ pub fn fence_behind_exchange() {
     }
 }
 
-/// The half of a word that the kernel compares: the low one, which comes first in memory.
-fn low(word: &AtomicU64) -> &AtomicU32 {
-    const { assert!(cfg!(target_endian = "little")) };
-    // SAFETY: the reference covers half of the word's bytes, at an address that is aligned for
-    // both, and is only handed to the kernel, which reads it atomically.
-    unsafe { &*std::ptr::from_ref(word).cast::<AtomicU32>() }
+/// A word on which threads can sleep.
+pub trait Futex {
+    /// What the kernel compares.
+    fn futex(&self) -> &AtomicU32;
 }
 
-/// Sleeps while the low half of `word` holds `expected`, for at most `timeout`.
-pub fn wait_low(word: &AtomicU64, expected: u32, timeout: Option<Duration>) -> Woken {
-    futex::wait(low(word), expected, timeout)
+impl Futex for AtomicU32 {
+    fn futex(&self) -> &AtomicU32 {
+        self
+    }
 }
 
-/// Wakes up to `count` that sleep on the low half of `word`; returns how many.
-pub fn wake_low(word: &AtomicU64, count: u32) -> u32 {
-    futex::wake(low(word), count)
+/// The low half, which comes first in memory.
+impl Futex for AtomicU64 {
+    fn futex(&self) -> &AtomicU32 {
+        const { assert!(cfg!(target_endian = "little")) };
+        // SAFETY: the reference covers half of the word's bytes, at an address that is aligned for
+        // both, and is only handed to the kernel, which reads it atomically.
+        unsafe { &*std::ptr::from_ref(self).cast::<AtomicU32>() }
+    }
 }
 
 /// Sleeps while `word` holds `expected`, for at most `timeout`.
-pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken {
-    futex::wait(word, expected, timeout)
+pub fn wait(word: &impl Futex, expected: u32, timeout: Option<Duration>) -> Woken {
+    futex::wait(word.futex(), expected, timeout)
 }
 
 /// Wakes up to `count` that sleep on `word`; returns how many.
-pub fn wake(word: &AtomicU32, count: u32) -> u32 {
-    futex::wake(word, count)
+pub fn wake(word: &impl Futex, count: u32) -> u32 {
+    futex::wake(word.futex(), count)
 }

@@ -22,8 +22,8 @@ use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::shm::shared::SharedObject;
 use crate::shm::sole_user::only_these_use;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
-use crate::sync::outcome::{After, Patience};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wake};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::robust::RobustWord;
 use crate::sync::sizes::{MEMBERS, fits};
 use crate::sync::spin::with_thread_spin;
@@ -202,7 +202,7 @@ impl Barrier {
         let old = self.update(next);
         crash_point!("barrier: opened, before wake");
         if old & SLEEPERS != 0 {
-            wake_low(&self.word, u32::MAX);
+            wake(&self.word, u32::MAX);
         }
     }
 
@@ -210,7 +210,7 @@ impl Barrier {
         let old = self.update(|word| (word | BROKEN) & !SLEEPERS);
         crash_point!("barrier: broken, before wake");
         if old & SLEEPERS != 0 {
-            wake_low(&self.word, u32::MAX);
+            wake(&self.word, u32::MAX);
         }
     }
 
@@ -259,7 +259,7 @@ impl Barrier {
 
     /// Waits until the generation is over.
     pub fn wait(&self, of: u32, deadline: Option<Instant>) -> Crossing {
-        let patience = Patience::until(deadline);
+        let mut deadline = Deadline::new(deadline);
         // Acquire: pairs with `update`.
         let look = || self.word.load(Ordering::Acquire);
         let over = |word: u64| generation(word) != of || word & BROKEN != 0;
@@ -281,12 +281,13 @@ impl Barrier {
                 }
                 crash_point!("barrier: before sleep");
                 // The low half, which holds generation and flags.
-                let woken = wait_low(&self.word, asleep as u32, Some(patience.slice()));
-                match patience.after(woken) {
+                match deadline.sleep(&self.word, asleep as u32) {
                     After::Look => {}
                     After::LookForDead => {
-                        self.look_for_dead(of, next);
-                        next += LOOKED_AT;
+                        // Who looks often looks at a few at a time, and who looks after a death at all.
+                        let some = if deadline.hears_of_deaths() { MEMBERS } else { LOOKED_AT };
+                        self.look_for_dead(of, next, some);
+                        next += some;
                     }
                     After::GiveUp => {
                         let word = look();
@@ -307,13 +308,13 @@ impl Barrier {
     }
 
     /// Breaks the barrier if somebody who has arrived is dead.
-    fn look_for_dead(&self, of: u32, first: usize) {
+    fn look_for_dead(&self, of: u32, first: usize, some: usize) {
         let is_dead =
             |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !lives(process, self));
         // Acquire: pairs with `update`, so that the name of each that has arrived is its own and not
         // that of one who came in its place before, and may be dead.
         let here = (arrived(self.word.load(Ordering::Acquire)) as usize).min(MEMBERS);
-        let some = (0..here.min(LOOKED_AT)).map(|n| &self.members[(first + n) % here]);
+        let some = (0..here.min(some)).map(|n| &self.members[(first + n) % here]);
         let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)))
             || self.guard.holder().is_some_and(|holder| !lives(holder, self));
         if !dead {

@@ -95,20 +95,32 @@ impl Bell {
     /// Waits until the bell is rung after `seen`: spins as `spin` thinks fit, then sleeps for at
     /// most `timeout`.
     pub fn wait(&self, seen: Count, spin: &mut Spin, timeout: Option<Duration>) -> Woken {
+        self.wait_with(seen, spin, Woken::Changed, |word, value| wait(word, value, timeout))
+    }
+
+    /// The same; `sleep` is to sleep while the word has the value, and its result is that of this, which
+    /// is `rung` if there is nothing to sleep for.
+    pub fn wait_with<R>(
+        &self,
+        seen: Count,
+        spin: &mut Spin,
+        rung: R,
+        sleep: impl FnOnce(&AtomicU32, u32) -> R,
+    ) -> R {
         if spin.until(|| self.rung_since(seen)) {
-            return Woken::Changed;
+            return rung;
         }
         let word = self.0.load(Ordering::Relaxed);
         if word & !FLAGS != seen.0 {
-            return Woken::Changed;
+            return rung;
         }
         let asleep = word | SLEEPER;
         // Relaxed: a failed exchange goes back to `listen`, which acquires.
         if self.0.compare_exchange(word, asleep, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return Woken::Changed;
+            return rung;
         }
         crash_point!("bell: before sleep");
-        wait(&self.0, asleep, timeout)
+        sleep(&self.0, asleep)
     }
 
     /// Says that the caller is about to [`doze`](Self::doze). Look for news between the two.

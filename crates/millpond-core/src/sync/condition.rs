@@ -32,8 +32,8 @@ use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::shm::shared::SharedObject;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wait_low, wake_low};
-use crate::sync::outcome::{After, Patience};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wake};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::robust::RobustWord;
 pub use crate::sync::sizes::RECORDS;
 use crate::sync::sizes::fits;
@@ -211,7 +211,7 @@ impl Condition {
     }
 
     fn wait_at(&self, record: &Record, deadline: Option<Instant>, leaves: bool) -> Notified {
-        let patience = Patience::until(deadline);
+        let mut deadline = Deadline::new(deadline);
         let granted = || record.word.load(Ordering::Relaxed) & GRANTED != 0;
         with_thread_spin(|spin| {
             loop {
@@ -228,8 +228,7 @@ impl Condition {
                 }
                 crash_point!("condition: before sleep");
                 // The low half, which holds the state.
-                let woken = wait_low(&record.word, asleep as u32, Some(patience.slice()));
-                match patience.after(woken) {
+                match deadline.sleep(&record.word, asleep as u32) {
                     After::Look => {}
                     After::Interrupted => return Notified::Interrupted,
                     After::LookForDead => self.inherit(record),
@@ -243,13 +242,13 @@ impl Condition {
     }
 
     fn wait_in_crowd(&self, seen: Admissions, deadline: Option<Instant>) -> Notified {
-        let patience = Patience::until(deadline);
+        let mut deadline = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
                 if self.crowd.listen() != seen {
                     return Notified::Yes;
                 }
-                match patience.after(self.crowd.wait(seen, spin, patience.slice())) {
+                match self.crowd.wait(seen, spin, &mut deadline) {
                     After::Look | After::LookForDead => {}
                     After::GiveUp => return Notified::TimedOut,
                     After::Interrupted => return Notified::Interrupted,
@@ -327,7 +326,7 @@ impl Condition {
             }
         });
         for index in (0..RECORDS).filter(|i| chosen[i / 64] & 1 << (i % 64) != 0) {
-            wake_low(&self.records[index].word, 1);
+            wake(&self.records[index].word, 1);
         }
         self.crowd.admit(u32::MAX);
         notified

@@ -8,14 +8,15 @@
 //! One word, and no handshake: setting it counts up, clears SLEEPERS and wakes all. A waiter is
 //! through when the flag is set or the count is another than when it came, so a setting that is
 //! cleared at once still lets everybody through who waited. A setter that dies between the store
-//! and the wake is made up for by the sleepers' slices.
+//! and the wake is made up for by the sleepers, who hear of its death.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::futex::Woken;
+use crate::os::identity::ProcessId;
 use crate::shm::shared::SharedObject;
-use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
-use crate::sync::outcome::{After, Patience};
+use crate::sync::atomic::{AtomicU32, Ordering, wake};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
 
 const SLEEPERS: u32 = 1;
@@ -46,6 +47,8 @@ impl Event {
 
     /// Sets it and lets everybody through.
     pub fn set(&self) {
+        // Whoever sleeps hears of the death of this process only if it is present.
+        let _ = ProcessId::current();
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
             if word & SET != 0 {
@@ -102,7 +105,7 @@ impl Event {
         if self.is_set() {
             return Ok(true);
         }
-        let patience = Patience::until(deadline);
+        let mut deadline = Deadline::new(deadline);
         // Acquire: as in `is_set`.
         let word = || self.0.load(Ordering::Acquire);
         let through = |word: u32| word & SET != 0 || word & !(SLEEPERS | SET) != came;
@@ -121,7 +124,7 @@ impl Event {
                     continue;
                 }
                 crash_point!("event: before sleep");
-                match patience.after(wait(&self.0, asleep, Some(patience.slice()))) {
+                match deadline.sleep(&self.0, asleep) {
                     After::Look | After::LookForDead => {}
                     After::GiveUp => return Ok(through(word())),
                     After::Interrupted => return Err(Woken::Interrupted),

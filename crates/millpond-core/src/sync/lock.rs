@@ -94,6 +94,11 @@ impl Lock {
         taken
     }
 
+    #[cfg(test)]
+    pub(crate) fn word(&self) -> &RobustWord {
+        &self.word
+    }
+
     #[inline]
     fn note_thread(&self, me: ProcessId) {
         crash_point!("lock: taken");

@@ -24,6 +24,7 @@ use std::time::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::holdings::HeldSlot;
 use crate::shm::plain::{Payload, Plain};
+use crate::shm::shared::view;
 use crate::shm::slab::Slot;
 use crate::shm::ticket::TicketError;
 use crate::sync::lock::Lock;
@@ -90,7 +91,7 @@ impl<T: ?Sized + Payload> Mutex<T> {
 
     fn of(slot: Slot) -> Self {
         // SAFETY: the slot begins with a lock; see `lock_word`.
-        Self { slot: unsafe { HeldSlot::new::<Lock>(slot) }, of: PhantomData }
+        Self { slot: unsafe { HeldSlot::new(slot, view::<Lock>) }, of: PhantomData }
     }
 
     /// The mutex that lies in a slot that a ticket of [this kind](Self::KIND) led to.

@@ -17,11 +17,11 @@
 //! takes the bar away; should that one have died after it was woken, newcomers sleep a slice. Who
 //! does not wait at all takes any free word.
 //!
-//! **Deaths.** A holder that dies leaves its name in the word. Sleepers wake every [`SLICE`] and
-//! ask whether the holder lives; the first that finds it dead puts its own name there in one
+//! **Deaths.** A holder that dies leaves its name in the word. Sleepers hear of the death, or wake every
+//! [`RECHECK_INTERVAL`](crate::sync::deadline::RECHECK_INTERVAL), and ask whether the holder lives; the first that finds it dead puts its own name there in one
 //! exchange, so exactly one learns of the death. A sleeper that dies leaves flags that cost one
 //! futile wake. A woken sleeper that dies before it took the word leaves it free with the others
-//! asleep: their slice ends and they take it. Nobody needs a thread or a list that survives.
+//! asleep: they hear of that death, too, and take it. Nobody needs a thread or a list that survives.
 //!
 //! **Normal ends.** A holder that ends without having failed sets KEPT on its way out, and so keeps
 //! the word: its death is not one that others take over from.
@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
-use crate::os::futex::Woken;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
-use crate::sync::atomic::{AtomicU64, Ordering, wait_low, wake_low};
+use crate::sync::atomic::{AtomicU64, Ordering, wake};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::outcome::Misuse;
 use crate::sync::spin::Spin;
 
@@ -43,8 +43,6 @@ const FLAGS: u64 = SLEEPERS | STARVED;
 /// Beside a holder: its death does not free the word.
 const KEPT: u64 = 4;
 
-/// How long a sleeper sleeps before it looks whether the holder lives.
-pub const SLICE: Duration = Duration::from_millis(50);
 /// How long others may overtake a waiter.
 const PATIENCE: Duration = Duration::from_millis(1);
 
@@ -127,6 +125,7 @@ impl RobustWord {
     #[cold]
     fn take_slowly(&self, me: ProcessId, spin: &mut Spin, deadline: Option<Instant>) -> Taken {
         let started = Instant::now();
+        let mut deadline = Deadline::new(deadline);
         // What the caller leaves in the word with its name: it cannot know who else sleeps.
         let mut inherited = 0;
         let mut slept = false;
@@ -135,7 +134,6 @@ impl RobustWord {
                 |word: u64| ProcessId::from_raw(word).is_none() && (slept || word & STARVED == 0);
             spin.until(|| is_mine_to_take(self.0.load(Ordering::Relaxed)));
             let word = self.0.load(Ordering::Relaxed);
-            let holder = ProcessId::from_raw(word);
             if is_mine_to_take(word) {
                 // STARVED ends with the first sleeper that gets the word.
                 let mine = me.raw() | (word & SLEEPERS) | inherited;
@@ -150,23 +148,23 @@ impl RobustWord {
                 continue;
             }
             crash_point!("robust word: before sleep");
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let woken =
-                wait_low(&self.0, asleep as u32, Some(left.map_or(SLICE, |l| l.min(SLICE))));
+            let after = deadline.sleep(&self.0, asleep as u32);
             slept = true;
             inherited = SLEEPERS;
-            match woken {
-                Woken::Changed => {}
-                Woken::Interrupted => return Taken::Interrupted,
-                Woken::TimedOut => {
-                    if let Some(dead) =
-                        holder.filter(|&holder| !is_kept(word) && !lives(holder, self))
+            match after {
+                After::Look => {}
+                After::Interrupted => return Taken::Interrupted,
+                After::LookForDead | After::GiveUp => {
+                    // Whoever holds it now: it may have been given back and taken since.
+                    let word = self.0.load(Ordering::Relaxed);
+                    let holder = ProcessId::from_raw(word).filter(|_| !is_kept(word));
+                    if let Some(dead) = holder.filter(|&holder| !lives(holder, self))
                         && self.take_from(Some(dead), me)
                     {
                         crash_point!("robust word: taken from the dead");
                         return Taken::OwnerDied(dead);
                     }
-                    if deadline.is_some_and(|d| d <= Instant::now()) {
+                    if after == After::GiveUp {
                         let free = self.take_from(None, me);
                         return if free { Taken::Clean } else { Taken::TimedOut };
                     }
@@ -240,11 +238,11 @@ impl RobustWord {
         if word & SLEEPERS == 0 {
             return Ok(());
         }
-        let nobody_slept = wake_low(&self.0, 1) == 0;
+        let nobody_slept = wake(&self.0, 1) == 0;
         if nobody_slept && word & STARVED != 0 && self.mark(FLAGS, 0) {
             crash_point!("robust word: bar taken away, before wake");
             // A newcomer may have fallen asleep over the flags between the two.
-            wake_low(&self.0, 1);
+            wake(&self.0, 1);
         }
         Ok(())
     }
@@ -272,6 +270,15 @@ impl RobustWord {
         self.0.store(0, Ordering::Relaxed);
     }
 
+    /// Gives the word from one process to another, as no process could but one that is named so: for
+    /// tests of what sleepers hear of.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, from: ProcessId, to: ProcessId) {
+        let word = self.0.load(Ordering::Relaxed);
+        assert_eq!(ProcessId::from_raw(word), Some(from));
+        self.0.store(to.raw() | (word & FLAGS), Ordering::Relaxed);
+    }
+
     /// Who holds the word, at this moment.
     #[must_use]
     pub fn holder(&self) -> Option<ProcessId> {
@@ -290,6 +297,7 @@ mod tests {
     use crate::os::map::Mapping;
     use crate::os::memfd;
     use crate::os::pidfd::PidFd;
+    use crate::sync::deadline::RECHECK_INTERVAL;
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicBool;
 
@@ -380,7 +388,7 @@ mod tests {
         let dead = word.holder().expect("kept");
         assert_eq!(dead.pid(), child);
         assert_eq!(word.take_from_dead(me), Taken::TimedOut);
-        let soon = Some(Instant::now() + 3 * SLICE);
+        let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
         assert_eq!(word.take(me, &mut Spin::default(), soon), Taken::TimedOut);
         word.release_of(dead).expect("its");
         assert_eq!(word.take(me, &mut Spin::default(), None), Taken::Clean);
@@ -398,7 +406,7 @@ mod tests {
         assert!(word.try_take(me));
         // It starves from its second sleep on, which may begin too late on a busy machine.
         while word.0.load(Ordering::Relaxed) & FLAGS != FLAGS {
-            let soon = Some(Instant::now() + 3 * SLICE);
+            let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
             assert_eq!(word.take(me, &mut Spin::default(), soon), Taken::TimedOut);
         }
         word.release(me);

@@ -42,9 +42,10 @@ use crate::os::identity::ProcessId;
 use crate::shm::presence::{lives, reserve};
 use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::outcome::{After, LastLook, Misuse, Patience};
+use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
+use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::permits::{MOST_HELD, Permits};
-use crate::sync::robust::{RobustWord, SLICE, Taken};
+use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::sizes::{HOLDERS, fits};
 use crate::sync::spin::{Spin, with_thread_spin};
 use crate::sync::turnstile::Turnstile;
@@ -54,7 +55,7 @@ pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
 
 /// How long those wait for the guard who need not enter it. Whoever is in it leaves within moments,
 /// but may have to wait for a core: for the next period of a quota, which is 100 ms.
-const GRACE: Duration = SLICE.saturating_mul(4);
+const GRACE: Duration = RECHECK_INTERVAL.saturating_mul(4);
 
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -380,7 +381,7 @@ impl Semaphore {
         }
         let me = ProcessId::current();
         with_thread_spin(|spin| {
-            let patience = Patience::until(deadline);
+            let mut wait = Deadline::new(deadline);
             let mut slept = false;
             loop {
                 let seen = self.waiting.listen();
@@ -391,8 +392,13 @@ impl Semaphore {
                 // Under the guard: one that has slept must not leave the word quick for who still does.
                 let guard = match self.guard.take(me, spin, deadline) {
                     Taken::Clean | Taken::OwnerDied(_) => self.entered(me),
-                    // Should it have been admitted, others look when their slice ends.
-                    not => return not,
+                    not => {
+                        if slept {
+                            // It may have been admitted, for what others can take.
+                            self.waiting.admit(1);
+                        }
+                        return not;
+                    }
                 };
                 if let Some(left) = self.take(&guard) {
                     if slept && left > 0 {
@@ -402,9 +408,9 @@ impl Semaphore {
                 }
                 drop(guard);
                 crash_point!("semaphore: before sleep");
-                let woken = self.waiting.wait(seen, spin, patience.slice());
+                let after = self.waiting.wait(seen, spin, &mut wait);
                 slept = true;
-                match patience.after(woken) {
+                match after {
                     After::Look => {}
                     After::LookForDead => {
                         self.give_back();
@@ -592,7 +598,7 @@ mod tests {
         semaphore.release().expect("a message");
         until(|| semaphore.value() == 0);
         consumer.kill();
-        let soon = Some(Instant::now() + 3 * SLICE);
+        let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
         assert_eq!(semaphore.acquire(soon), Taken::TimedOut);
     }
 

@@ -7,7 +7,7 @@ use crate::os::fork::{Forked, exit_now, fork};
 use crate::os::pidfd::PidFd;
 
 /// A forked child of a test, killed and reaped when dropped.
-pub(crate) struct Child(PidFd);
+pub(crate) struct Child(PidFd, u32);
 
 impl Child {
     /// Forks a child that calls `run` and ends. It must only touch shared memory and the system:
@@ -19,23 +19,32 @@ impl Child {
                 run();
                 exit_now(0);
             }
-            Forked::Parent(pid) => Self(PidFd::open(pid).expect("child")),
+            Forked::Parent(pid) => Self(PidFd::open(pid).expect("child"), pid),
         }
     }
 
     /// Forks a child that calls `check`, of one thread; fails if that panics.
     pub(crate) fn check(check: impl FnOnce()) {
-        // SAFETY: as above.
-        match unsafe { fork() }.expect("fork") {
-            Forked::Child => {
-                let checked = catch_unwind(AssertUnwindSafe(check));
-                exit_now(i32::from(checked.is_err()));
-            }
-            Forked::Parent(pid) => {
-                let status = PidFd::open(pid).expect("child").reap().expect("status");
-                assert!(status.success(), "{status}");
-            }
-        }
+        Self::run_checked(check).succeed();
+    }
+
+    /// The same, which the caller waits for with [`succeed`](Self::succeed).
+    pub(crate) fn run_checked(check: impl FnOnce()) -> Self {
+        Self::run(|| {
+            let checked = catch_unwind(AssertUnwindSafe(check));
+            exit_now(i32::from(checked.is_err()));
+        })
+    }
+
+    /// Waits until it has ended; fails if its check has.
+    pub(crate) fn succeed(self) {
+        self.0.wait_readable(None).expect("poll");
+        let status = self.0.reap().expect("status");
+        assert!(status.success(), "{status}");
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.1
     }
 
     /// Kills it and waits until it is dead, but does not reap it.

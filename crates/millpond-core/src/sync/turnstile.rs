@@ -20,11 +20,9 @@
 //! A waiter that is woken and dies takes that knowledge with it: then
 //! the others find what there is when their slice ends.
 
-use std::time::Duration;
-
 use crate::crash::crash_point;
-use crate::os::futex::Woken;
-use crate::sync::atomic::{AtomicU32, Ordering, wait, wake};
+use crate::sync::atomic::{AtomicU32, Ordering, wake};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::Spin;
 
 const SLEEPERS: u32 = 1;
@@ -48,19 +46,19 @@ impl Turnstile {
         Admissions(self.0.load(Ordering::Acquire) & !SLEEPERS)
     }
 
-    /// Waits for an admission after `seen`: spins as `spin` thinks fit, then sleeps for at most
-    /// `timeout`.
-    pub fn wait(&self, seen: Admissions, spin: &mut Spin, timeout: Duration) -> Woken {
+    /// Waits for an admission after `seen`: spins as `spin` thinks fit, then sleeps as
+    /// `deadline` says.
+    pub(crate) fn wait(&self, seen: Admissions, spin: &mut Spin, deadline: &mut Deadline) -> After {
         if spin.until(|| self.listen() != seen) {
-            return Woken::Changed;
+            return After::Look;
         }
         let asleep = seen.0 | SLEEPERS;
         // Relaxed: a failed exchange goes back to `listen`, which acquires.
         match self.0.compare_exchange(seen.0, asleep, Ordering::Relaxed, Ordering::Relaxed) {
-            Err(now) if now != asleep => Woken::Changed,
+            Err(now) if now != asleep => After::Look,
             _ => {
                 crash_point!("turnstile: before sleep");
-                wait(&self.0, asleep, Some(timeout))
+                deadline.sleep(&self.0, asleep)
             }
         }
     }

@@ -8,16 +8,10 @@ use crate::trace::incident::{Incident, incidents};
 use crate::trace::lane::{Lane, lanes};
 use crate::trace::lane_drawing::{self, LaneSize};
 use crate::trace::markup::Escaped;
-use crate::trace::scale::Scale;
+use crate::trace::scale::{GUTTER, MARGIN, Scale, WIDTH};
 use crate::trace::summary::Summary;
 use crate::trace::timeline::Timeline;
 use crate::trace::units::{counted, duration};
-
-pub(super) const WIDTH: f64 = 1200.0;
-/// Free space at the left and the right edge.
-pub(super) const MARGIN: f64 = 24.0;
-/// Where the names of the lanes end and the lanes begin.
-pub(super) const GUTTER: f64 = 156.0;
 
 const FOOTER: f64 = 46.0;
 const UPPER_AXIS: f64 = 16.0;
@@ -36,6 +30,14 @@ pub(super) struct Chart<'a> {
     pub(super) incidents: Vec<Incident<'a>>,
     pub(super) scale: Scale,
     pub(super) lanes: Vec<Lane<'a>>,
+}
+
+impl Timeline {
+    /// The picture as one SVG file, which embeds in other documents.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        Chart::of(self).to_string()
+    }
 }
 
 impl<'a> Chart<'a> {
@@ -104,7 +106,8 @@ impl fmt::Display for Chart<'_> {
         writeln!(f, "<style>{}</style>", include_str!("chart.css"))?;
         writeln!(f, "<defs>{HATCH}</defs>")?;
         writeln!(f, r#"<rect class="paper" width="{WIDTH}" height="{height}" rx="10"/>"#)?;
-        header::draw(self, f)?;
+        let has_lost = self.incidents.iter().any(|incident| incident.lost.is_some());
+        header::draw(f, self.timeline.heading(), &self.summary, &self.lanes, has_lost)?;
         if !self.lanes.is_empty() {
             self.draw_axis(f, top, bottom)?;
         }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::trace::chart::{Chart, MARGIN, WIDTH};
+use crate::trace::lane::Lane;
 use crate::trace::markup::{Escaped, shortened};
+use crate::trace::scale::{MARGIN, WIDTH};
+use crate::trace::summary::Summary;
 use crate::trace::symbol::Symbol;
 use crate::trace::units::{count, duration, percent};
 
@@ -15,15 +17,21 @@ const TILE_HEIGHT: f64 = 56.0;
 const TILE_GAP: f64 = 10.0;
 const LEGEND_BASELINE: f64 = 149.0;
 
-pub(super) fn draw(chart: &Chart<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let title = shortened(chart.timeline.heading(), 80);
+/// `has_lost` says whether a task was lost in a crash.
+pub(super) fn draw(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    summary: &Summary,
+    lanes: &[Lane<'_>],
+    has_lost: bool,
+) -> fmt::Result {
+    let title = shortened(title, 80);
     writeln!(f, r#"<text class="ink title" x="{MARGIN}" y="42">{}</text>"#, Escaped(title))?;
-    tiles(chart, f)?;
-    legend(chart, f)
+    tiles(f, summary)?;
+    legend(f, summary, lanes, has_lost)
 }
 
-fn tiles(chart: &Chart<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let summary = &chart.summary;
+fn tiles(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
     let alarm = |number: u64, class: &'static str| if number > 0 { class } else { "ink" };
     let crashes = summary.crashes as u64;
     let mut tiles = vec![
@@ -54,13 +62,16 @@ fn tiles(chart: &Chart<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Explains what there is to see in this picture, and only that.
-fn legend(chart: &Chart<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Chart { lanes, summary, .. } = chart;
+fn legend(
+    f: &mut fmt::Formatter<'_>,
+    summary: &Summary,
+    lanes: &[Lane<'_>],
+    has_lost: bool,
+) -> fmt::Result {
     if lanes.is_empty() {
         return Ok(());
     }
     let has_cells = lanes.iter().any(|lane| !lane.cells.is_empty());
-    let has_lost = chart.incidents.iter().any(|i| i.lost.is_some());
     let cells: String = (0..5).map(|n| swatch("done", 4.0 * f64::from(n), 2.4)).collect();
     let entries = [
         (true, swatch("done", 0.0, 20.0), "task done"),

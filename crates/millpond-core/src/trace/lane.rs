@@ -9,6 +9,7 @@ use crate::trace::scale::Scale;
 use crate::trace::span::Span;
 use crate::trace::timeline::Timeline;
 use crate::trace::tooltip;
+use crate::trace::units::{count, counted, duration};
 
 /// Marks of one kind that are nearer to each other than this many pixels become one.
 const MARK_DISTANCE: f64 = 12.0;
@@ -34,6 +35,37 @@ pub(super) struct Mark {
     pub(super) tooltip: String,
     /// How many more of its kind it stands for.
     pub(super) more: u64,
+}
+
+impl Lane<'_> {
+    /// What is said of it when one points at it.
+    pub(super) fn words(&self) -> String {
+        const SHOWN: usize = 8;
+        let mut pids: Vec<String> = self.lives.iter().map(|life| life.pid.to_string()).collect();
+        if pids.len() > SHOWN {
+            let hidden = pids.len() - SHOWN;
+            pids.truncate(SHOWN);
+            pids.push(format!("{} more", count(hidden as u64)));
+        }
+        let who =
+            if pids.is_empty() { String::new() } else { format!("\npid {}", pids.join(", ")) };
+        format!(
+            "worker {}: {} in {}{who}",
+            self.worker,
+            counted(self.tasks, "task"),
+            duration(self.busy_ns)
+        )
+    }
+}
+
+impl Mark {
+    /// What is said of it when one points at it.
+    pub(super) fn words(&self) -> String {
+        match self.more {
+            0 => self.tooltip.clone(),
+            more => format!("{}\nand {} more about then", self.tooltip, count(more)),
+        }
+    }
 }
 
 /// The lanes of a run, in the order of the workers' places.

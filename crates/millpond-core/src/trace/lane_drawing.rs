@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use crate::trace::chart::{GUTTER, MARGIN};
 use crate::trace::density::{CELL, Cell};
 use crate::trace::lane::Lane;
 use crate::trace::markup::Escaped;
-use crate::trace::scale::Scale;
+use crate::trace::scale::{GUTTER, MARGIN, Scale};
 use crate::trace::span::{Outcome, Span};
 use crate::trace::symbol::Symbol;
 use crate::trace::tooltip;
@@ -65,10 +64,10 @@ pub(super) fn draw(
     for mark in &lane.crashes {
         let (x, bottom) = (mark.x, y + size.bar);
         writeln!(f, r#"<path class="cut" d="M{x:.1} {y}V{bottom}"/>"#)?;
-        Symbol::Crash.draw(f, x, y, Some(&tooltip::of_mark(mark)))?;
+        Symbol::Crash.draw(f, x, y, Some(&mark.words()))?;
     }
     for mark in &lane.replacements {
-        Symbol::Replacement.draw(f, mark.x, y + size.bar, Some(&tooltip::of_mark(mark)))?;
+        Symbol::Replacement.draw(f, mark.x, y + size.bar, Some(&mark.words()))?;
     }
     writeln!(f, "</g>")
 }
@@ -76,7 +75,7 @@ pub(super) fn draw(
 fn name(f: &mut fmt::Formatter<'_>, lane: &Lane<'_>, scale: &Scale, size: LaneSize) -> fmt::Result {
     let middle = size.pitch / 2.0;
     let worker = lane.worker;
-    write!(f, r#"<g><title>{}</title>"#, Escaped(tooltip::of_lane(lane)))?;
+    write!(f, r#"<g><title>{}</title>"#, Escaped(lane.words()))?;
     write!(
         f,
         r#"<rect class="paper" x="{MARGIN}" y="0" width="{:.1}" height="{}"/>"#,

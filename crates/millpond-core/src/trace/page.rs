@@ -1,6 +1,7 @@
 //! The picture as a page of its own.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs, io};
 
 use crate::trace::chart::Chart;
 use crate::trace::incident::Incident;
@@ -16,6 +17,26 @@ const MOST_ROWS: usize = 200;
 #[derive(Clone, Debug)]
 pub(super) struct Page<'a> {
     chart: Chart<'a>,
+}
+
+impl Timeline {
+    /// The picture as one HTML page, with tooltips and a table of the crashes.
+    ///
+    /// The page needs nothing from elsewhere. It is well-formed XML too.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        Page::of(self).to_string()
+    }
+
+    /// Writes the picture to a file: as SVG if the path ends in `.svg`, else as HTML.
+    ///
+    /// # Errors
+    /// Those of [`std::fs::write`].
+    pub fn save(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        let is_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+        fs::write(path, if is_svg { self.to_svg() } else { self.to_html() })
+    }
 }
 
 impl<'a> Page<'a> {

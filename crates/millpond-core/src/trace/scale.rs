@@ -1,5 +1,12 @@
 //! From moments to places in the picture.
 
+/// How wide the picture is, in pixels.
+pub(super) const WIDTH: f64 = 1200.0;
+/// Free space at the left and the right edge.
+pub(super) const MARGIN: f64 = 24.0;
+/// Where the names of the lanes end and the lanes begin.
+pub(super) const GUTTER: f64 = 156.0;
+
 /// Maps the time of a run to horizontal positions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {

@@ -27,6 +27,14 @@ pub struct Summary {
     pub replacements: usize,
 }
 
+impl Timeline {
+    /// The run in figures.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of(self)
+    }
+}
+
 impl Summary {
     pub(super) fn of(timeline: &Timeline) -> Self {
         let Timeline { spans, lives, .. } = timeline;

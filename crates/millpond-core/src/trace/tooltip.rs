@@ -2,7 +2,6 @@
 
 use crate::trace::density::Cell;
 use crate::trace::incident::Incident;
-use crate::trace::lane::{Lane, Mark};
 use crate::trace::life::Life;
 use crate::trace::scale::Scale;
 use crate::trace::span::{Outcome, Span};
@@ -46,23 +45,6 @@ pub(super) fn of_cell(cell: &Cell<'_>, scale: &Scale) -> String {
     )
 }
 
-pub(super) fn of_lane(lane: &Lane<'_>) -> String {
-    const SHOWN: usize = 8;
-    let mut pids: Vec<String> = lane.lives.iter().map(|life| life.pid.to_string()).collect();
-    if pids.len() > SHOWN {
-        let hidden = pids.len() - SHOWN;
-        pids.truncate(SHOWN);
-        pids.push(format!("{} more", count(hidden as u64)));
-    }
-    let who = if pids.is_empty() { String::new() } else { format!("\npid {}", pids.join(", ")) };
-    format!(
-        "worker {}: {} in {}{who}",
-        lane.worker,
-        counted(lane.tasks, "task"),
-        duration(lane.busy_ns)
-    )
-}
-
 pub(super) fn of_crash(incident: &Incident<'_>, scale: &Scale) -> String {
     let lost = incident.lost.map_or(String::new(), |span| {
         let items = counted(u64::from(span.items), "item");
@@ -97,11 +79,4 @@ pub(super) fn of_replacement(
         predecessor.pid,
         duration(scale.since_start(life.start_ns)),
     )
-}
-
-pub(super) fn of_mark(mark: &Mark) -> String {
-    match mark.more {
-        0 => mark.tooltip.clone(),
-        more => format!("{}\nand {} more about then", mark.tooltip, count(more)),
-    }
 }

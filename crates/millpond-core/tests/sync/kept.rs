@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use millpond_core::shm::holdings;
+use millpond_core::sync::deadline::RECHECK_INTERVAL;
 use millpond_core::sync::lock::Lock;
 use millpond_core::sync::rlock::RLock;
-use millpond_core::sync::robust::{SLICE, Taken};
+use millpond_core::sync::robust::Taken;
 use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
 
 use crate::support::{Case, Child, far, now, shared, until};
@@ -37,7 +38,7 @@ fn owner(point: &'static str) {
         (0..2).for_each(|_| assert_eq!(lock.acquire(far()), Taken::Clean));
         holdings::keep();
     });
-    assert_eq!(lock.acquire(Some(Instant::now() + 2 * SLICE)), Taken::TimedOut);
+    assert_eq!(lock.acquire(Some(Instant::now() + 2 * RECHECK_INTERVAL)), Taken::TimedOut);
     assert!(lock.holder().is_some());
 }
 
@@ -48,7 +49,7 @@ fn owner_of_two(point: &'static str) {
         locks.iter().for_each(|lock| assert!(lock.try_acquire()));
         holdings::keep();
     });
-    let soon = Some(Instant::now() + 2 * SLICE);
+    let soon = Some(Instant::now() + 2 * RECHECK_INTERVAL);
     let taken = locks.each_ref().map(|lock| lock.acquire(soon));
     let deaths = taken.iter().filter(|taken| matches!(taken, Taken::OwnerDied(_))).count();
     assert!(deaths == 1 && taken.contains(&Taken::TimedOut), "{taken:?}");
@@ -64,7 +65,7 @@ fn assert_kept(semaphore: &Semaphore, kept: u32, left: u32) {
     for _ in 0..left {
         assert_eq!(semaphore.acquire(far()), Taken::Clean);
     }
-    let soon = Some(Instant::now() + 2 * SLICE);
+    let soon = Some(Instant::now() + 2 * RECHECK_INTERVAL);
     assert_eq!(semaphore.acquire(soon), Taken::TimedOut);
     assert_eq!(semaphore.value(), 0);
     for _ in 0..kept + left {

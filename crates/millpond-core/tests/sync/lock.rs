@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use millpond_core::sync::deadline::RECHECK_INTERVAL;
 use millpond_core::sync::event::Event;
 use millpond_core::sync::lock::Lock;
 use millpond_core::sync::rlock::RLock;
-use millpond_core::sync::robust::{SLICE, Taken};
+use millpond_core::sync::robust::Taken;
 
 use crate::support::{Case, Child, far, shared, until};
 
@@ -104,7 +105,7 @@ fn unbarrer(point: &'static str) {
         lock.release().expect("held");
     });
     until(|| lock.holder().is_some());
-    let soon = Some(Instant::now() + 3 * SLICE);
+    let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
     assert_eq!(lock.acquire(soon), Taken::TimedOut);
     gave_up.set();
     owner.has_died();

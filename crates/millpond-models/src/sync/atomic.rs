@@ -101,22 +101,30 @@ fn place<T>(word: &T) -> usize {
     std::ptr::from_ref(word).addr()
 }
 
-/// Sleeps while the low half of `word` holds `expected`, for at most `timeout`.
-pub fn wait_low(word: &AtomicU64, expected: u32, timeout: Option<Duration>) -> Woken {
-    world::sleep(place(word), timeout, || word.load(Ordering::Relaxed) as u32 == expected)
+/// A word on which threads can sleep.
+pub trait Futex {
+    /// Whether the half that is compared, which is the low one, is this.
+    fn holds(&self, expected: u32) -> bool;
 }
 
-/// Wakes up to `count` that sleep on the low half of `word`; returns how many.
-pub fn wake_low(word: &AtomicU64, count: u32) -> u32 {
-    world::wake(place(word), count)
+impl Futex for AtomicU32 {
+    fn holds(&self, expected: u32) -> bool {
+        self.load(Ordering::Relaxed) == expected
+    }
+}
+
+impl Futex for AtomicU64 {
+    fn holds(&self, expected: u32) -> bool {
+        self.load(Ordering::Relaxed) as u32 == expected
+    }
 }
 
 /// Sleeps while `word` holds `expected`, for at most `timeout`.
-pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken {
-    world::sleep(place(word), timeout, || word.load(Ordering::Relaxed) == expected)
+pub fn wait(word: &impl Futex, expected: u32, timeout: Option<Duration>) -> Woken {
+    world::sleep(place(word), timeout, || word.holds(expected))
 }
 
 /// Wakes up to `count` that sleep on `word`; returns how many.
-pub fn wake(word: &AtomicU32, count: u32) -> u32 {
+pub fn wake(word: &impl Futex, count: u32) -> u32 {
     world::wake(place(word), count)
 }

@@ -1,6 +1,7 @@
 //! The engine's primitives on the foundations of models.
 
 pub mod atomic;
+pub mod deaths;
 pub mod in_place;
 pub mod sizes;
 pub mod spin;
@@ -12,6 +13,8 @@ pub mod barrier;
 pub mod bell;
 #[path = "../../../millpond-core/src/sync/condition.rs"]
 pub mod condition;
+#[path = "../../../millpond-core/src/sync/deadline.rs"]
+pub mod deadline;
 #[path = "../../../millpond-core/src/sync/event.rs"]
 pub mod event;
 #[path = "../../../millpond-core/src/sync/lock.rs"]

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_core::channel::queue::{End, Queue as Engine};
 use millpond_core::os::identity::ProcessId;
-use millpond_core::shm::slab::Slot;
 use serde::{Deserializer, Serializer};
 
-use crate::queue::unread;
+use crate::queue::unread::{self, kind, recall_end};
 use crate::ticket;
 
 /// An end of a channel, counted for this process as long as it lives.
@@ -62,7 +61,7 @@ impl Membership {
         }
         self.engine.send_end(self.end);
         let (engine, end) = (self.engine.clone(), self.end);
-        ticket::on_recall(move || recall(&engine, end));
+        ticket::on_recall(move || recall_end(&engine, end));
         Ok(sent)
     }
 
@@ -72,38 +71,12 @@ impl Membership {
             if ticket::is_copy() {
                 engine.join_end(end)?;
             } else {
-                engine.arrive_at_end(end).inspect_err(|_| recall(&engine, end))?;
+                engine.arrive_at_end(end).inspect_err(|_| recall_end(&engine, end))?;
             }
             Ok(engine)
         };
         let engine = ticket::receive(kind(end), from, arrive)?;
         Ok(Self { engine, end, counted: AtomicU64::new(ProcessId::current().raw()) })
-    }
-}
-
-/// A handle that was sent will not arrive.
-fn recall(engine: &Engine, end: End) {
-    if engine.recall_end(end) && end == End::Consumers {
-        unread::discard(engine);
-    }
-}
-
-/// Recalls the handle that a ticket of this kind was for, if it is that of an end.
-pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
-    let end = [End::Producers, End::Consumers].into_iter().find(|&end| found == kind(end));
-    if let Some(end) = end
-        && let Ok(engine) = Engine::in_slot(slot)
-    {
-        recall(&engine, end);
-    }
-}
-
-/// What tells the ends from each other and from queues in a ticket: the high byte, the others being
-/// those of queues.
-fn kind(end: End) -> u32 {
-    match end {
-        End::Producers => u32::from_le_bytes(*b"ques"),
-        End::Consumers => u32::from_le_bytes(*b"quer"),
     }
 }
 

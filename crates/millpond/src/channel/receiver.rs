@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::membership::Membership;
 use crate::error::{ErrorKind, Result};
-use crate::queue::transfer::{self, Wait};
+use crate::queue::transfer;
+use crate::queue::turns::Wait;
 use crate::queue::{Iter, Message, TryIter};
 
 /// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.

@@ -8,7 +8,8 @@ use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::membership::Membership;
-use crate::queue::transfer::{self, Wait};
+use crate::queue::transfer;
+use crate::queue::turns::Wait;
 use crate::queue::{Message, PutError, PutManyError};
 
 /// The end of a [`channel`](crate::channel()) that sends.

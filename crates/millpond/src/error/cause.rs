@@ -5,11 +5,11 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use millpond_core::os::exit_status::ExitStatus;
+use millpond_core::sync::poison;
 
-use super::ErrorKind;
+use super::kind::ErrorKind;
 use crate::codec::CodecError;
 use crate::panic::PanicReport;
-use crate::sync::Poisoned;
 
 /// What went wrong. Its message follows the name of a [`Subject`], as in "process 'x' *panicked*",
 /// or stands alone.
@@ -109,6 +109,33 @@ impl Cause {
             Self::Codec(source) => Some(source),
             _ => None,
         }
+    }
+}
+
+/// What became of the last holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Poisoned(pub(crate) poison::Poisoned);
+
+impl Poisoned {
+    pub(crate) fn pid(self) -> u32 {
+        match self.0 {
+            poison::Poisoned::Died(who) | poison::Poisoned::Panicked(who) => who.pid(),
+        }
+    }
+}
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whose, end) = match self.0 {
+            poison::Poisoned::Died(_) => ("", "died"),
+            poison::Poisoned::Panicked(_) => ("a thread of ", "panicked"),
+        };
+        let pid = self.pid();
+        write!(
+            f,
+            "{whose}process {pid} {end} while it held the lock; what the lock guards may be half \
+             changed"
+        )
     }
 }
 

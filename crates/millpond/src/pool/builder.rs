@@ -209,6 +209,21 @@ impl PoolBuilder {
     }
 }
 
+impl Pool {
+    /// A pool of so many workers.
+    ///
+    /// # Errors
+    /// As [`PoolBuilder::build`].
+    pub fn new(processes: usize) -> Result<Self> {
+        Self::builder().processes(processes).build()
+    }
+
+    /// Settings for a pool; without any it has one worker for each CPU.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+}
+
 fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
     let invalid = |message: String| Err(Cause::InvalidInput(message).into());
     if processes == 0 {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use millpond_core::pool::stats::Stats;
 use millpond_core::trace::Timeline;
 
-use super::builder::PoolBuilder;
 use super::shared::{Shared, State};
 use crate::error::{Cause, Result};
 
@@ -72,19 +71,6 @@ impl Pool {
         Self { shared }
     }
 
-    /// A pool of so many workers.
-    ///
-    /// # Errors
-    /// As [`PoolBuilder::build`].
-    pub fn new(processes: usize) -> Result<Self> {
-        Self::builder().processes(processes).build()
-    }
-
-    /// Settings for a pool; without any it has one worker for each CPU.
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::default()
-    }
-
     /// How many workers it keeps.
     #[must_use]
     pub fn processes(&self) -> usize {
@@ -142,7 +128,7 @@ impl Pool {
         self.shared.engine.stats().unwrap_or_default()
     }
 
-    /// Which worker did what, and when, if that was to be [kept](PoolBuilder::trace).
+    /// Which worker did what, and when, if that was to be [kept](crate::PoolBuilder::trace).
     ///
     /// ```
     /// fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -9,8 +9,8 @@ use millpond_core::pool::task::JobId;
 use millpond_core::pool::{PoolError, Waited};
 
 use super::reply;
-use crate::channel::membership::recall_of_kind;
 use crate::error::{Cause, Error, Result, Subject};
+use crate::queue::unread::recall_of_kind;
 
 const RUNNING: u8 = 0;
 const CLOSED: u8 = 1;

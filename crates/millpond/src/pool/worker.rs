@@ -14,8 +14,8 @@ use super::frame::{self, Frames};
 use super::reply::{FAILED, Failure, RETURNED, What};
 use crate::codec;
 use crate::function::{EntryPoint, FunctionId};
-use crate::init::NOT_RUN;
 use crate::panic;
+use crate::role::NOT_RUN;
 use crate::ticket;
 
 /// A buffer for results that has grown beyond this is not kept.
@@ -120,7 +120,7 @@ fn perform(worker: &Worker, task: &Assignment, briefing: &Briefing, result: &mut
 /// Calls a function; adds its result, or nothing, to `out`.
 fn call(entry: EntryPoint, arguments: Cow<'_, [u8]>, out: &mut Vec<u8>) -> Result<(), What> {
     let before = out.len();
-    match panic::catch(AssertUnwindSafe(|| entry(arguments, out))) {
+    match panic::catch(AssertUnwindSafe(|| entry(arguments, &|| {}, out))) {
         Ok(encoded) => encoded.map_err(What::Codec),
         Err(report) => {
             // It may be the encoding of the result that panicked.

@@ -12,10 +12,9 @@ use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 use super::briefing::Briefing;
 use super::worker;
 use crate::image::Image;
-use crate::init::NOT_RUN;
 use crate::panic;
 use crate::process::identity::{Identity, Parent};
-use crate::role::{self, Role, adopt, leave_stdin};
+use crate::role::{self, NOT_RUN, Role, adopt, leave_stdin};
 use crate::ticket::Kept;
 
 /// Starts zygotes for one pool.

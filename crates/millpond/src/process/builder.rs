@@ -2,27 +2,23 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
 
-use millpond_core::os::exec::{Exec, Started};
 use millpond_core::os::fork;
-use millpond_core::os::pidfd::PidFd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::child::Child;
 use super::handle::ProcessHandle;
 use super::identity::Identity;
-use super::mailbox::{Call, Mailbox};
+use super::launch::Launch;
+use super::mailbox::Call;
 use super::registry::Registry;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
-use crate::role::{self, Role};
 use crate::ticket;
 
 /// A function that is to run in a process of its own.
@@ -231,7 +227,9 @@ impl<F, Args, State> Process<F, Args, State> {
             started.map(|started| (launch, started))
         }
         .map_err(|error| failed(io("be started")(error)))?;
-        let child = Child::new(name, self.daemon, function, started, launch.mailbox, sent);
+        let (daemon, mailbox, reaped) = (self.daemon, launch.mailbox, Registry::forget);
+        let child = Child::new(name, daemon, function, started, mailbox, sent, reaped);
+        registry.add(child.clone());
         Ok(ProcessHandle::new(child))
     }
 }
@@ -239,33 +237,6 @@ impl<F, Args, State> Process<F, Args, State> {
 fn default_name(lineage: &[u64]) -> String {
     let numbers: Vec<String> = lineage.iter().map(u64::to_string).collect();
     format!("Process-{}", numbers.join(":"))
-}
-
-/// A call that is written down, ready for a child to be started.
-#[derive(Debug)]
-pub(super) struct Launch {
-    mailbox: Mailbox,
-    /// This process, for the child to watch.
-    parent: PidFd,
-    daemon: bool,
-}
-
-impl Launch {
-    fn new(call: &Call, arguments: &[u8]) -> io::Result<Self> {
-        let mailbox = Mailbox::new(call, arguments)?;
-        Ok(Self { mailbox, parent: PidFd::current()?, daemon: call.daemon })
-    }
-
-    /// Starts the child. It ends with the thread that calls this, if it is a daemon.
-    pub(super) fn start(&self) -> io::Result<Started> {
-        let (mailbox, parent) = (self.mailbox.as_fd(), self.parent.as_fd());
-        let role = Role::Process { mailbox: mailbox.as_raw_fd(), parent: parent.as_raw_fd() };
-        let exec = Exec::this_program()
-            .variable(role::VARIABLE, &role.to_text())
-            .inherit(mailbox)
-            .inherit(parent);
-        if self.daemon { exec.death_signal(libc::SIGKILL).start() } else { exec.start() }
-    }
 }
 
 impl<F, Args, State: fmt::Debug> fmt::Debug for Process<F, Args, State> {

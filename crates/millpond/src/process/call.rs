@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::panic::AssertUnwindSafe;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, process};
 
 use millpond_core::os::fork::{self, Owner};
@@ -12,9 +10,8 @@ use millpond_core::os::pidfd::PidFd;
 
 use super::identity::{Identity, Parent};
 use super::mailbox::{Attempt, Call, Failure, Mailbox, Reply};
-use crate::init::NOT_RUN;
 use crate::panic;
-use crate::role::{adopt, leave_stdin};
+use crate::role::{NOT_RUN, adopt, leave_stdin};
 
 /// The exit code after a panic, as that of a `main` that panics.
 const PANICKED: i32 = 101;
@@ -37,22 +34,7 @@ fn open(mailbox: RawFd, parent: RawFd) -> io::Result<(&'static Mailbox, PidFd)> 
     let mailbox = Mailbox::open(adopt(mailbox)?)?;
     // It serves for as long as the process lives, also the hook for panics.
     let mailbox: &'static Mailbox = Box::leak(Box::new(mailbox));
-    let _ = OWN.set(mailbox);
     Ok((mailbox, PidFd::from(adopt(parent)?)))
-}
-
-/// The mailbox with the call that this process was started for.
-static OWN: OnceLock<&'static Mailbox> = OnceLock::new();
-static ARRIVED: AtomicBool = AtomicBool::new(false);
-
-/// The arguments of some call were decoded: of this process' own one, if it is the first time.
-pub(crate) fn arguments_arrived() {
-    // Relaxed: the first time is in the thread that made the call, before there are others.
-    if let Some(mailbox) = OWN.get()
-        && !ARRIVED.swap(true, Ordering::Relaxed)
-    {
-        mailbox.arguments_arrived();
-    }
 }
 
 /// Makes the call and answers it; gives the code to exit with.
@@ -107,7 +89,8 @@ fn make(mailbox: &Mailbox, parent: PidFd) -> Result<Result<Vec<u8>, Failure>, pa
     .assume();
     panic::catch(AssertUnwindSafe(|| {
         let mut result = Vec::new();
-        entry(Cow::Owned(arguments), &mut result).map_err(Failure::Codec)?;
+        let arrived = || mailbox.arguments_arrived();
+        entry(Cow::Owned(arguments), &arrived, &mut result).map_err(Failure::Codec)?;
         Ok(result)
     }))
 }

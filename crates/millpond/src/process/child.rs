@@ -12,7 +12,6 @@ use millpond_core::os::fork::Owner;
 use millpond_core::os::pidfd::PidFd;
 
 use super::mailbox::{Attempt, Failure, Mailbox, Reply};
-use super::registry::Registry;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::ticket::Sent;
 
@@ -32,6 +31,8 @@ struct Shared {
     pidfd: PidFd,
     mailbox: Mailbox,
     end: Mutex<End>,
+    /// Is told when it has been reaped.
+    reaped: fn(&Child),
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ struct End {
 }
 
 impl Child {
-    /// A child that has been started, known to the registry from now on.
+    /// A child that has been started; `reaped` is told when it has been reaped.
     pub(super) fn new(
         name: String,
         daemon: bool,
@@ -51,8 +52,9 @@ impl Child {
         started: Started,
         mailbox: Mailbox,
         sent: Sent,
+        reaped: fn(&Self),
     ) -> Self {
-        let child = Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             name,
             pid: started.pid,
             daemon,
@@ -61,9 +63,8 @@ impl Child {
             pidfd: started.pidfd,
             mailbox,
             end: Mutex::new(End { status: None, sent: Some(sent) }),
-        }));
-        Registry::current().add(child.clone());
-        child
+            reaped,
+        }))
     }
 
     /// Its name.
@@ -88,7 +89,7 @@ impl Child {
     /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        if self.0.owner.is_current() {
+        if self.is_own() {
             // Only a kernel without pidfds could fail here, and that could not have started it.
             self.ended().is_ok_and(|ended| ended.is_none())
         } else {
@@ -99,7 +100,7 @@ impl Child {
     /// How it ended; `None` while it runs, and in a `fork` of the process that started it.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
-        if self.0.owner.is_current() { self.ended().ok().flatten() } else { None }
+        if self.is_own() { self.ended().ok().flatten() } else { None }
     }
 
     /// Asks it to end, by `SIGTERM`. Does nothing if it has ended.
@@ -133,7 +134,7 @@ impl Child {
 
     /// Waits until it has ended, for so long.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> Result<()> {
-        if !self.0.owner.is_current() {
+        if !self.is_own() {
             return Err(self.error(Cause::ForkedChild(self.0.owner.pid())));
         }
         let ended = self.0.pidfd.wait_readable(timeout).map_err(|error| self.io(error))?;
@@ -161,20 +162,14 @@ impl Child {
         Error::from(cause).about(Subject::Process { name: name.clone(), pid: Some(*pid), function })
     }
 
+    /// Whether it is this process' child, and not that of one that this one is a fork of.
+    pub(super) fn is_own(&self) -> bool {
+        self.0.owner.is_current()
+    }
+
     /// Whether both are the same child.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Sees to it that the child is reaped although nobody may ask for it any more.
-    pub(super) fn abandon(&self) {
-        if self.0.owner.is_current()
-            && self.is_alive()
-            && let Ok(keeper) = Registry::current().keeper()
-        {
-            keeper.reap(self.clone());
-        }
-        // Without a keeper it is reaped when the next child is started, or at the next look.
     }
 
     fn send_signal(&self, signal: i32) -> Result<()> {
@@ -203,7 +198,7 @@ impl Child {
         if end.status.is_none() {
             end.status = reap(&self.0.pidfd)?;
             if end.status.is_some() {
-                Registry::current().remove(self);
+                (self.0.reaped)(self);
                 let mut sent = end.sent.take();
                 if let Some(sent) = sent.as_mut()
                     && self.0.mailbox.was_taken()
@@ -261,30 +256,4 @@ impl fmt::Debug for Child {
             .field("exit_status", &self.exit_status())
             .finish()
     }
-}
-
-/// The children of this process that still run, in the order in which they were started.
-///
-/// As a side effect it reaps those that have ended.
-///
-/// ```
-/// use millpond::{Process, active_children};
-///
-/// fn wait() {
-///     std::thread::sleep(std::time::Duration::from_secs(60));
-/// }
-///
-/// fn main() -> Result<(), millpond::Error> {
-///     millpond::init();
-///     let child = Process::new(wait).name("patient").start()?;
-///     assert_eq!(active_children()[0].name(), "patient");
-///     child.kill()?;
-///     assert!(child.join().is_err());
-///     assert!(active_children().is_empty());
-///     Ok(())
-/// }
-/// ```
-#[must_use]
-pub fn active_children() -> Vec<Child> {
-    Registry::current().sweep()
 }

@@ -11,6 +11,7 @@ use millpond_core::os::exit_status::ExitStatus;
 use serde::de::DeserializeOwned;
 
 use super::child::{Child, Outcome};
+use super::registry::Registry;
 use crate::codec;
 use crate::error::{Cause, Result};
 
@@ -157,7 +158,7 @@ impl<R: DeserializeOwned + 'static> ProcessHandle<R> {
 
 impl<R> Drop for ProcessHandle<R> {
     fn drop(&mut self) {
-        self.child.abandon();
+        Registry::abandon(&self.child);
     }
 }
 

@@ -14,8 +14,8 @@ use millpond_core::os::exec::Started;
 use millpond_core::os::signals;
 use rustix::event::{PollFd, PollFlags};
 
-use super::builder::Launch;
 use super::child::Child;
+use super::launch::Launch;
 
 /// What the thread can be asked for.
 #[derive(Debug)]

@@ -6,15 +6,17 @@ mod child;
 mod handle;
 pub(crate) mod identity;
 mod keeper;
+mod launch;
 mod mailbox;
 mod registry;
 
 use millpond_core::channel::queue::Queue;
 
 pub use builder::{Given, Missing, Process, Ready};
-pub use child::{Child, active_children};
+pub use child::Child;
 pub use handle::ProcessHandle;
 pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
+pub use registry::active_children;
 
 /// Channels that this process has sent handles through which were not yet read; see
 /// [`queue::unread`](crate::queue::unread). What `use_it` does takes no time.

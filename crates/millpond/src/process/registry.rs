@@ -69,8 +69,19 @@ impl Registry {
     }
 
     /// Forgets a child that has been reaped.
-    pub(super) fn remove(&self, child: &Child) {
-        self.children().retain(|other| !other.is(child));
+    pub(super) fn forget(child: &Child) {
+        Self::current().children().retain(|other| !other.is(child));
+    }
+
+    /// Sees to it that a child is reaped although nobody may ask for it any more.
+    pub(super) fn abandon(child: &Child) {
+        if child.is_own()
+            && child.is_alive()
+            && let Ok(keeper) = Self::current().keeper()
+        {
+            keeper.reap(child.clone());
+        }
+        // Without a keeper it is reaped when the next child is started, or at the next look.
     }
 
     /// Reaps those that have ended; gives the others.
@@ -99,4 +110,30 @@ impl Registry {
         // A panic cannot leave a list of children half-changed.
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The children of this process that still run, in the order in which they were started.
+///
+/// As a side effect it reaps those that have ended.
+///
+/// ```
+/// use millpond::{Process, active_children};
+///
+/// fn wait() {
+///     std::thread::sleep(std::time::Duration::from_secs(60));
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let child = Process::new(wait).name("patient").start()?;
+///     assert_eq!(active_children()[0].name(), "patient");
+///     child.kill()?;
+///     assert!(child.join().is_err());
+///     assert!(active_children().is_empty());
+///     Ok(())
+/// }
+/// ```
+#[must_use]
+pub fn active_children() -> Vec<Child> {
+    Registry::current().sweep()
 }

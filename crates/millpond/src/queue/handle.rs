@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::error::{PutError, PutManyError};
 use super::iter::{Iter, TryIter};
 use super::message::Message;
-use super::transfer::{self, Wait};
+use super::transfer;
+use super::turns::Wait;
 use crate::error::{Cause, Result};
 use crate::ticket;
 

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use millpond_core::channel::queue::Queue as Engine;
 
 use super::message::Message;
-use super::transfer::{self, Wait};
+use super::transfer;
+use super::turns::Wait;
 use crate::error::{ErrorKind, Result};
 
 /// Takes values and waits for each; ends when the channel is disconnected, which a queue never is.

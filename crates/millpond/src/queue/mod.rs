@@ -6,6 +6,7 @@ mod iter;
 mod message;
 mod scratch;
 pub(crate) mod transfer;
+pub(crate) mod turns;
 pub(crate) mod unread;
 
 pub use error::{PutError, PutManyError};

@@ -18,10 +18,10 @@
 //! may still use it, so what is in it may be read as long as any process has it.
 
 use millpond_core::channel::queue::{End, Queue as Engine};
+use millpond_core::shm::slab::Slot;
 use millpond_core::shm::ticket::{LENGTH, Ticket};
 
-use super::transfer::{Wait, bytes_of, take};
-use crate::channel::membership::recall_of_kind;
+use super::turns::{Wait, bytes_of, take};
 use crate::process;
 
 /// How many bytes a message with this tag has without the tickets behind it.
@@ -47,11 +47,37 @@ pub(crate) fn recall(tickets: &[u8]) {
     }
 }
 
+/// A handle that was sent will not arrive.
+pub(crate) fn recall_end(engine: &Engine, end: End) {
+    if engine.recall_end(end) && end == End::Consumers {
+        discard(engine);
+    }
+}
+
+/// Recalls the handle that a ticket of this kind was for, if it is that of an end.
+pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
+    let end = [End::Producers, End::Consumers].into_iter().find(|&end| found == kind(end));
+    if let Some(end) = end
+        && let Ok(engine) = Engine::in_slot(slot)
+    {
+        recall_end(&engine, end);
+    }
+}
+
+/// What tells the ends from each other and from queues in a ticket: the high byte, the others being
+/// those of queues.
+pub(crate) fn kind(end: End) -> u32 {
+    match end {
+        End::Producers => u32::from_le_bytes(*b"ques"),
+        End::Consumers => u32::from_le_bytes(*b"quer"),
+    }
+}
+
 /// Empties a channel that has no receivers any more.
 pub(crate) fn discard(channel: &Engine) {
     let mut buffer = Vec::new();
     while channel.carries_handles() {
-        let Ok(received) = take(channel, &mut buffer, Wait::Not) else { return };
+        let Ok(received) = take(channel, &mut buffer, Wait::Not, look_around) else { return };
         let bytes = bytes_of(&buffer, &received);
         recall(&bytes[message_length(received.tag, bytes.len())..]);
     }
@@ -86,4 +112,11 @@ pub(crate) fn settle() {
     });
     let left: Vec<_> = left.collect();
     process::with_unread(|channels| channels.extend(left));
+}
+
+/// What a wait for a queue or channel does after each turn: what was on its way to a child that has
+/// ended, or to receivers that are gone, must not keep the other end of a channel waiting.
+pub(super) fn look_around() {
+    process::notice_ended();
+    settle();
 }

@@ -90,7 +90,6 @@ pub use lock::{Lock, LockGuard};
 pub use millpond_core::shm::plain::{Payload, Plain};
 pub use millpond_core::shm::slice::Number;
 pub use mutex::{Mutex, MutexGuard};
-pub(crate) use poison::Poisoned;
 pub use poison::{LockResult, PoisonError, TryLockError, TryLockResult};
 pub use rlock::{RLock, RLockGuard};
 pub use semaphore::{Permit, Semaphore};

@@ -4,34 +4,7 @@ use std::fmt;
 
 use millpond_core::sync::poison::{self, Hold};
 
-use crate::error::{Cause, Error};
-
-/// What became of the last holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Poisoned(pub(super) poison::Poisoned);
-
-impl Poisoned {
-    pub(crate) fn pid(self) -> u32 {
-        match self.0 {
-            poison::Poisoned::Died(who) | poison::Poisoned::Panicked(who) => who.pid(),
-        }
-    }
-}
-
-impl fmt::Display for Poisoned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whose, end) = match self.0 {
-            poison::Poisoned::Died(_) => ("", "died"),
-            poison::Poisoned::Panicked(_) => ("a thread of ", "panicked"),
-        };
-        let pid = self.pid();
-        write!(
-            f,
-            "{whose}process {pid} {end} while it held the lock; what the lock guards may be half \
-             changed"
-        )
-    }
-}
+use crate::error::{Cause, Error, Poisoned};
 
 /// The last holder of a lock died, or panicked, while it held it.
 ///

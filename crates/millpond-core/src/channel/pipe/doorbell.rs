@@ -49,7 +49,8 @@ use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
-use crate::sync::robust::{RobustWord, SLICE, Taken};
+use crate::sync::deadline::RECHECK_INTERVAL;
+use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::Spin;
 
 /// The words of one direction; all zero is a new one.
@@ -199,7 +200,7 @@ impl Doorbell {
     ) -> bool {
         let is_settled = || !is_empty() || senders.holder().is_none();
         if !Spin::default().until(is_settled) {
-            let deadline = Instant::now() + SLICE;
+            let deadline = Instant::now() + RECHECK_INTERVAL;
             loop {
                 match senders.take(me, &mut Spin::default(), Some(deadline)) {
                     // What the dead one had left unsaid is settled here, as the ring is empty.
@@ -234,7 +235,7 @@ impl Doorbell {
         is_gone: impl Fn() -> bool,
     ) {
         // In the senders' guard: outside of it a number may belong to a packet that is being sent.
-        let deadline = Instant::now() + SLICE;
+        let deadline = Instant::now() + RECHECK_INTERVAL;
         loop {
             match senders.take(me, &mut Spin::default(), Some(deadline)) {
                 Taken::Clean | Taken::OwnerDied(_) => break,

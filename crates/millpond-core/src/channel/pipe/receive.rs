@@ -1,7 +1,7 @@
 //! Receiving.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::end::{Arrival, End};
 use super::error::ReceiveError;
@@ -15,12 +15,9 @@ use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::os::ready::{self, Interest, Waited};
 use crate::pool::payload::Payload;
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::robust::Taken;
 use crate::sync::spin::{Spin, with_thread_spin};
-
-/// How long a receiver sleeps before it looks at the ring unasked: a sender may have died between
-/// its commit and the bell.
-const SLICE: Duration = Duration::from_millis(100);
 
 impl From<Corrupt> for ReceiveError {
     fn from(_: Corrupt) -> Self {
@@ -140,7 +137,7 @@ impl End {
         deadline: Option<Instant>,
     ) -> Result<Waited<Arrival>, ReceiveError> {
         let (me, receivers) = (ProcessId::current(), attached.incoming().receivers());
-        let mut is_readable = false;
+        let (mut is_readable, mut wait) = (false, Deadline::new(deadline));
         with_thread_spin(|spin| {
             loop {
                 match receivers.take(me, spin, deadline) {
@@ -163,16 +160,13 @@ impl End {
                 if let Some(arrival) = taken? {
                     return Ok(Waited::Done(arrival));
                 }
-                let slice = Instant::now() + SLICE;
-                let slice = deadline.map_or(slice, |deadline| deadline.min(slice));
-                let slept = ready::until(self.as_fd(), Interest::Readable, Some(slice));
+                let slept = wait.sleep_until_readable(self.as_fd(), receivers);
                 match slept.map_err(ReceiveError::System)? {
-                    Waited::Done(()) => is_readable = true,
-                    Waited::Interrupted => return Ok(Waited::Interrupted),
-                    Waited::TimedOut if deadline.is_some_and(|d| d <= Instant::now()) => {
-                        return Ok(Waited::TimedOut);
-                    }
-                    Waited::TimedOut => is_readable = false,
+                    After::Look => is_readable = true,
+                    // A sender may have died between its commit and the bell.
+                    After::LookForDead => is_readable = false,
+                    After::Interrupted => return Ok(Waited::Interrupted),
+                    After::GiveUp => return Ok(Waited::TimedOut),
                 }
             }
         })

@@ -13,8 +13,9 @@ use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
 use crate::os::memfd;
+use crate::shm::handed::Handed;
 use crate::shm::presence::Presence;
-use crate::shm::sole_user::{Handed, is_sole_user};
+use crate::shm::sole_user::is_sole_user;
 use crate::sync::robust::{RobustWord, Taken};
 
 /// How old a sender's knowledge of the other end may be. No process dies, is waited for and is

@@ -12,10 +12,10 @@ use super::outgoing::Outgoing;
 use super::packet::Prefix;
 use super::rings::{Attached, enter_now};
 use crate::crash::crash_point;
-use crate::os::futex::Woken;
 use crate::os::identity::ProcessId;
 use crate::os::ready::{self, Interest, Waited};
-use crate::sync::robust::{SLICE, Taken};
+use crate::sync::deadline::{After, Deadline};
+use crate::sync::robust::Taken;
 use crate::sync::spin::with_thread_spin;
 
 /// How long to wait when too many descriptors are in flight, which no event ends.
@@ -129,6 +129,7 @@ impl End {
         deadline: Option<Instant>,
     ) -> io::Result<Waited<()>> {
         let (me, lane) = (ProcessId::current(), attached.outgoing());
+        let mut wait = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
                 let room = lane.room().listen();
@@ -143,11 +144,10 @@ impl End {
                 let waited = match tried? {
                     Tried::Sent => return Ok(Waited::Done(())),
                     Tried::RingIsFull => {
-                        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-                        let slice = left.map_or(SLICE, |left| left.min(SLICE));
-                        match lane.room().wait(room, spin, Some(slice)) {
-                            Woken::Interrupted => Waited::Interrupted,
-                            Woken::Changed | Woken::TimedOut => Waited::Done(()),
+                        let sleep = |word: &_, value| wait.sleep(word, value);
+                        match lane.room().wait_with(room, spin, After::Look, sleep) {
+                            After::Interrupted => Waited::Interrupted,
+                            After::Look | After::LookForDead | After::GiveUp => Waited::Done(()),
                         }
                     }
                     // The kernel wakes whoever waits here when nobody will ever make room.

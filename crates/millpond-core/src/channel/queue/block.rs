@@ -44,14 +44,14 @@ impl Block {
     ) -> Result<Self, Trouble> {
         let units = length.div_ceil(UNIT).max(1);
         let holding = Holding::Owned(ProcessId::current().raw());
-        let unit = match memory.allocate(units, holding, deadline) {
+        let unit = match memory.heap().allocate(units, holding, deadline) {
             // What the dead held may be enough.
             Err(Trouble::NoMemory(_)) if memory.sweep_the_dead() => {
-                memory.allocate(units, holding, deadline)?
+                memory.heap().allocate(units, holding, deadline)?
             }
             allocated => allocated?,
         };
-        let place = memory.place(unit, units).inspect_err(|_| memory.free(unit))?;
+        let place = memory.place(unit, units).inspect_err(|_| memory.heap().free(unit))?;
         Ok(Self::at(memory, place, unit, length, true))
     }
 
@@ -150,7 +150,7 @@ impl Drop for Block {
             Some(loan) => loan.end(share_again) == State::Lent,
         };
         if is_lent {
-            self.memory.free(self.unit);
+            self.memory.heap().free(self.unit);
         }
     }
 }

@@ -20,9 +20,10 @@ impl Queue {
     #[doc(hidden)]
     #[must_use]
     pub fn blocks_in_use(&self) -> usize {
-        let _heap = self.memory.enter_heap(None);
+        let heap = self.memory.heap();
+        let _guard = heap.enter(None);
         let mut blocks = 0;
-        self.memory.each_unit(|_, holding, _| blocks += usize::from(holding != Holding::Free));
+        heap.each_unit(|_, holding, _| blocks += usize::from(holding != Holding::Free));
         blocks
     }
 

@@ -13,8 +13,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::channel::queue::memory::Memory;
-
 /// So many futile looks are worth a try.
 const FUTILE: u32 = 16;
 /// The pause that is tried first, in spins of some 20 ns.
@@ -37,15 +35,13 @@ pub(super) struct Gathering {
     futile: AtomicU32,
 }
 
-#[cfg(test)]
+// Relaxed: guesses, each of which stands for itself.
 impl Gathering {
+    #[cfg(test)]
     pub(super) fn pause(&self) -> u32 {
         self.pause.load(Ordering::Relaxed)
     }
-}
 
-// Relaxed: guesses, each of which stands for itself.
-impl Memory {
     /// Whether `available` items are so few that the caller had better let more
     /// [gather](Self::gather).
     #[inline]
@@ -53,7 +49,7 @@ impl Memory {
         if available >= PLENTY / 4 {
             return false;
         }
-        let Gathering { pause, futile } = &self.gathering;
+        let Self { pause, futile } = self;
         if pause.load(Ordering::Relaxed) > 0 {
             return true;
         }
@@ -65,30 +61,30 @@ impl Memory {
         false
     }
 
-    /// Pauses. Not to be called in a guard.
+    /// Pauses, where `length` counts the items. Not to be called in a guard.
     #[cold]
-    pub(super) fn gather(&self) {
-        let pause = self.gathering.pause.load(Ordering::Relaxed);
-        let before = self.control().length();
+    pub(super) fn gather(&self, length: impl Fn() -> u64) {
+        let pause = self.pause.load(Ordering::Relaxed);
+        let before = length();
         for _ in 0..pause {
             std::hint::spin_loop();
         }
-        let gathered = self.control().length().saturating_sub(before);
+        let gathered = length().saturating_sub(before);
         let next = match gathered {
             _ if gathered * 2 < u64::from(pause) => pause / 2,
             0..PLENTY => (pause * 2).min(LONGEST),
             _ => pause,
         };
-        self.gathering.pause.store(next, Ordering::Relaxed);
+        self.pause.store(next, Ordering::Relaxed);
     }
 
     /// Looks for items for a moment, about as long as going to sleep and being woken takes a core;
     /// whether there are some.
-    pub(super) fn await_for_a_moment(&self) -> bool {
+    pub(super) fn await_for_a_moment(&self, length: impl Fn() -> u64) -> bool {
         for looks in 0..LOOKS {
-            if self.control().length() > 0 {
+            if length() > 0 {
                 if looks <= FAST {
-                    self.gathering.pause.fetch_max(SHORTEST, Ordering::Relaxed);
+                    self.pause.fetch_max(SHORTEST, Ordering::Relaxed);
                 }
                 return true;
             }

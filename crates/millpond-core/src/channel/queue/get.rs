@@ -6,16 +6,17 @@ use std::time::Instant;
 use crate::channel::queue::Queue;
 use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_PRODUCERS;
+use crate::channel::queue::ends::End;
 use crate::channel::queue::error::{GetError, Trouble};
 use crate::channel::queue::layout::Holding;
-use crate::channel::queue::members::End;
 use crate::channel::queue::memory::Memory;
+use crate::channel::queue::position::Position;
 use crate::channel::queue::put::INLINE_LIMIT;
-use crate::channel::queue::segment::{Cursor, Position, Record};
+use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
-use crate::sync::outcome::{After, Patience};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
 
 /// How many bytes are copied while others wait for the guard, before it is given back.
@@ -137,7 +138,7 @@ impl Queue {
         deadline: Option<Instant>,
     ) -> Result<(), GetError> {
         let control = self.memory.control();
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         let mut slept = false;
         loop {
             if control.is_closed(NO_PRODUCERS) {
@@ -150,7 +151,7 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return self.take(most, buffer, sink, deadline);
             }
-            if !slept && self.memory.await_for_a_moment() {
+            if !slept && self.memory.gathering.await_for_a_moment(|| control.length()) {
                 match self.take(most, buffer, sink, deadline) {
                     Err(GetError::Empty) => continue,
                     taken => return taken,
@@ -165,7 +166,7 @@ impl Queue {
                 if control.length() > 0 || control.is_closed(NO_PRODUCERS) {
                     return None;
                 }
-                Some(patience.after(announced.sleep(patience.slice())))
+                Some(announced.sleep(&mut wait))
             });
             match found {
                 None => {}
@@ -320,7 +321,7 @@ impl Memory {
                 return;
             }
             crash_point!("queue: segment is about to be freed");
-            self.free(at.unit());
+            self.heap().free(at.unit());
             at = next;
         }
     }

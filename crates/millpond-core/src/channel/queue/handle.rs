@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::channel::queue::control::{TASKS, TOKEN};
+use crate::channel::queue::layout::UNIT;
 use crate::channel::queue::memory::Memory;
 use crate::os::fifo;
 use crate::shm::slab::Slot;
@@ -168,6 +169,39 @@ impl Queue {
     #[must_use]
     pub fn capacity(&self) -> Option<u32> {
         self.memory.control().capacity().map(|capacity| u32::try_from(capacity).unwrap_or(u32::MAX))
+    }
+
+    /// A descriptor that is readable while the queue has items, if it was created with
+    /// [`Options::token`](crate::channel::queue::Options::token). Only wait for it, as with `poll`:
+    /// what can be read from it is none of the caller's business.
+    #[must_use]
+    pub fn watch(&self) -> Option<BorrowedFd<'_>> {
+        let (token, control) = (self.token()?, self.memory.control());
+        control.token.watch(token, || control.length() > 0);
+        Some(token)
+    }
+
+    /// The descriptor as it is passed to others, without watching it.
+    #[must_use]
+    pub fn token(&self) -> Option<BorrowedFd<'_>> {
+        if self.has_token { self.memory.region().companion() } else { None }
+    }
+
+    /// Keeps the token true after a commit.
+    #[inline]
+    pub(super) fn committed_for_watchers(&self) {
+        if let Some(token) = self.token() {
+            let control = self.memory.control();
+            control.token.committed(token, || control.length() > 0);
+        }
+    }
+
+    /// Waits a moment, before an item of `length` bytes is put, for memory that consumers are about
+    /// to give back: only if fresh pages would be needed, if items enough are on their way, and no
+    /// longer than these pages would cost. For producers that nothing else holds up.
+    pub fn await_reuse(&self, length: usize) {
+        let (control, units) = (self.memory.control(), length.div_ceil(UNIT) as u64);
+        self.memory.reuse.wait(units, || control.heap.warm(), || control.length());
     }
 
     /// How many bytes of memory it has at this moment, in use or kept for use.

@@ -8,12 +8,13 @@
 //! What a block is used for changes without the guard: that is a matter between the side whose
 //! guard the caller holds and the block.
 
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::grace::GracedWord;
-use crate::channel::queue::layout::{Holding, MAP_START, PAGE, UNIT, UNITS, Unit, WINDOW};
-use crate::channel::queue::memory::{Memory, file_offset};
+use crate::channel::queue::layout::{
+    Holding, MAP_START, PAGE, UNIT, UNITS, Unit, WINDOW, file_offset,
+};
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
@@ -54,6 +55,14 @@ impl HeapState {
     }
 }
 
+/// The heap of a queue: the state of it, the map of its units, and the file that they lie in.
+#[derive(Clone, Copy)]
+pub(super) struct Heap<'a> {
+    pub(super) state: &'a HeapState,
+    pub(super) map: &'a [Unit],
+    pub(super) file: BorrowedFd<'a>,
+}
+
 /// The right to change the map; given back when dropped.
 pub(super) struct HeapGuard<'a>(&'a HeapState, ProcessId);
 
@@ -64,28 +73,23 @@ impl Drop for HeapGuard<'_> {
 }
 
 // Relaxed throughout: the guard's acquire and release order what happens under it.
-impl Memory {
-    fn heap(&self) -> &HeapState {
-        &self.control().heap
-    }
-
+impl<'a> Heap<'a> {
     /// Enters the heap, for which the caller waits until `deadline`, for ever without one. Who holds
     /// it enters nothing else.
-    pub(super) fn enter_heap(&self, deadline: Option<Instant>) -> Result<HeapGuard<'_>, Trouble> {
+    pub(super) fn enter(&self, deadline: Option<Instant>) -> Result<HeapGuard<'a>, Trouble> {
         let me = ProcessId::current();
-        self.entered(me, self.heap().guard.take(me, deadline))
+        self.entered(me, self.state.guard.take(me, deadline))
     }
 
     /// Enters the heap for what may be left undone: `None` if somebody in it stands still.
-    pub(super) fn enter_heap_in_time(&self) -> Option<HeapGuard<'_>> {
+    pub(super) fn enter_in_time(&self) -> Option<HeapGuard<'a>> {
         let me = ProcessId::current();
-        self.entered(me, self.heap().guard.take_in_time(me)).ok()
+        self.entered(me, self.state.guard.take_in_time(me)).ok()
     }
 
-    fn entered(&self, me: ProcessId, taken: Taken) -> Result<HeapGuard<'_>, Trouble> {
-        let heap = self.heap();
+    fn entered(&self, me: ProcessId, taken: Taken) -> Result<HeapGuard<'a>, Trouble> {
         let guard = match taken {
-            Taken::Clean | Taken::OwnerDied(_) => HeapGuard(heap, me),
+            Taken::Clean | Taken::OwnerDied(_) => HeapGuard(self.state, me),
             Taken::TimedOut => return Err(Trouble::Busy),
             Taken::Interrupted => return Err(Trouble::Interrupted),
         };
@@ -93,23 +97,23 @@ impl Memory {
             let mut warm = 0;
             self.each_unit(|unit, holding, units| {
                 if holding == Holding::Free {
-                    let free = &self.map()[unit..unit + units];
+                    let free = &self.map[unit..unit + units];
                     warm += free.iter().filter(|unit| unit.is_warm()).count() as u64;
                 }
             });
-            heap.warm.store(warm, Ordering::Relaxed);
+            self.state.warm.store(warm, Ordering::Relaxed);
         }
         Ok(guard)
     }
 
     fn top(&self) -> usize {
-        (self.heap().top.load(Ordering::Relaxed) as usize).min(UNITS)
+        (self.state.top.load(Ordering::Relaxed) as usize).min(UNITS)
     }
 
     /// Calls `visit` with the first unit, the state and the length of each block, free units one
     /// by one. The caller is in the heap. Stops where the map makes no sense.
     pub(super) fn each_unit(&self, mut visit: impl FnMut(usize, Holding, usize)) {
-        let (map, top) = (self.map(), self.top());
+        let (map, top) = (self.map, self.top());
         let mut unit = 0;
         while unit < top {
             let holding = map[unit].holding();
@@ -147,8 +151,8 @@ impl Memory {
         holding: Holding,
         deadline: Option<Instant>,
     ) -> Result<usize, Trouble> {
-        let heap = self.heap();
-        let guard = self.enter_heap(deadline)?;
+        let heap = self.state;
+        let guard = self.enter(deadline)?;
         let hint = (heap.hint.load(Ordering::Relaxed) as usize).min(UNITS);
         let unit = self.find(hint, units)?;
         let end = unit + units;
@@ -156,7 +160,7 @@ impl Memory {
             self.reserve_map(self.top(), end)?;
         }
         crash_point!("queue: units are found");
-        let block = &self.map()[unit..end];
+        let block = &self.map[unit..end];
         block[0].set_units(units);
         let warm = block.iter().filter(|unit| unit.is_warm()).count() as u64;
         let left = heap.warm.load(Ordering::Relaxed).saturating_sub(warm);
@@ -176,7 +180,7 @@ impl Memory {
     /// The first run of free units that is long enough and lies in one window, if a window holds
     /// so many.
     fn find(&self, hint: usize, units: usize) -> Result<usize, Trouble> {
-        let (map, top) = (self.map(), self.top());
+        let (map, top) = (self.map, self.top());
         let mut start = hint;
         let mut end = hint;
         loop {
@@ -211,16 +215,16 @@ impl Memory {
         let offset = |unit: usize| MAP_START + unit * size_of::<Unit>();
         let start = offset(from) / PAGE * PAGE;
         let length = offset(to).next_multiple_of(PAGE) - start;
-        Ok(memfd::reserve(self.region().as_fd(), start as u64, length as u64)?)
+        Ok(memfd::reserve(self.file, start as u64, length as u64)?)
     }
 
     /// Gives the units of a block of the caller pages where they have none.
     fn reserve(&self, unit: usize, units: usize) -> std::io::Result<()> {
         let mut at = unit;
-        for run in self.map()[unit..unit + units].chunk_by(|a, b| a.is_warm() == b.is_warm()) {
+        for run in self.map[unit..unit + units].chunk_by(|a, b| a.is_warm() == b.is_warm()) {
             if !run[0].is_warm() {
                 let length = (run.len() * UNIT) as u64;
-                memfd::reserve(self.region().as_fd(), file_offset(at), length)?;
+                memfd::reserve(self.file, file_offset(at), length)?;
                 run.iter().for_each(|unit| unit.set_warm(true));
             }
             at += run.len();
@@ -230,35 +234,35 @@ impl Memory {
 
     /// Frees a block that the caller holds, or that nobody will ever use.
     pub(super) fn free(&self, unit: usize) {
-        let units = self.map()[unit].units();
+        let units = self.map[unit].units();
         if units == 0 || units > UNITS - unit {
             return;
         }
         // Before the guard: it takes its time, and the block is still the caller's.
-        if self.heap().warm.load(Ordering::Relaxed).saturating_add(units as u64) > WARM_LIMIT {
+        if self.state.warm.load(Ordering::Relaxed).saturating_add(units as u64) > WARM_LIMIT {
             self.cool(unit, units);
         }
         crash_point!("queue: block is about to be freed");
-        match self.enter_heap_in_time() {
+        match self.enter_in_time() {
             Some(guard) => self.free_entered(&guard, unit, units),
             // That takes no guard: whoever sweeps next frees what the dead hold, or nobody.
-            None => self.map()[unit].hold(Holding::Owned(NOBODY)),
+            None => self.map[unit].hold(Holding::Owned(NOBODY)),
         }
     }
 
     /// Gives the pages of a block back to the system.
     fn cool(&self, unit: usize, units: usize) {
         // Cold first: a unit that is taken for cold is reserved again, whatever is true.
-        self.map()[unit..unit + units].iter().for_each(|unit| unit.set_warm(false));
+        self.map[unit..unit + units].iter().for_each(|unit| unit.set_warm(false));
         let length = (units * UNIT) as u64;
         // It fails for want of kernel memory; then the pages stay until the unit's next turn.
-        let _ = memfd::discard(self.region().as_fd(), file_offset(unit), length);
+        let _ = memfd::discard(self.file, file_offset(unit), length);
     }
 
     /// Frees a block, in the heap already.
     pub(super) fn free_entered(&self, guard: &HeapGuard<'_>, unit: usize, units: usize) {
         let heap = guard.0;
-        let block = &self.map()[unit..unit + units];
+        let block = &self.map[unit..unit + units];
         // Lower first: nothing free may lie below the hint, whenever the caller dies.
         if heap.hint.load(Ordering::Relaxed) > unit as u64 {
             heap.hint.store(unit as u64, Ordering::Relaxed);

@@ -11,7 +11,6 @@
 //! that takes, so nobody needs to agree on growing it, and a limit on the size of files bounds what
 //! is used.
 
-use crate::channel::queue::tally::PLACES_LENGTH;
 use crate::shm::region::HEADER;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +27,10 @@ pub(super) const MAP_START: usize = 8 << 10;
 pub(super) const TALLY_START: usize = MAP_START + UNITS * size_of::<Unit>();
 /// How many bytes every process maps.
 pub(super) const MAPPED: usize = TALLY_START + 3 * PLACES_LENGTH;
+/// How many processes a tally can tell apart.
+pub(super) const PLACES: usize = 1 << 16;
+/// How many bytes the places of a tally have.
+pub(super) const PLACES_LENGTH: usize = PLACES * 16;
 /// Where the heap begins in the file.
 pub(super) const HEAP_START: u64 = 64 << 20;
 /// How long the file can become.
@@ -36,6 +39,11 @@ pub(super) const LENGTH: u64 = HEAP_START + (UNITS * UNIT) as u64;
 pub(super) const CONTROL: usize = MAP_START - HEADER;
 
 const _: () = assert!(MAPPED as u64 <= HEAP_START);
+
+/// Where a unit of the heap lies in the file.
+pub(super) fn file_offset(unit: usize) -> u64 {
+    HEAP_START + (unit * UNIT) as u64
+}
 
 /// What the map says of one unit. The words of the first unit of a block speak for the block.
 #[derive(Debug, Default)]

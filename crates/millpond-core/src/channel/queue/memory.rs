@@ -9,11 +9,13 @@ use std::sync::{Arc, OnceLock};
 use crate::channel::queue::control::{Control, TASKS};
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::gathering::Gathering;
+use crate::channel::queue::heap::Heap;
 use crate::channel::queue::layout::{
-    CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, TALLY_START, UNIT, UNITS, Unit, WINDOW,
+    CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, PLACES, PLACES_LENGTH, TALLY_START, UNIT,
+    UNITS, Unit, WINDOW, file_offset,
 };
 use crate::channel::queue::reuse::Reuse;
-use crate::channel::queue::tally::{Holder, Kept, PLACES, PLACES_LENGTH, Tally};
+use crate::channel::queue::tally::{Holder, Kept, Tally};
 use crate::os::identity::ProcessId;
 use crate::os::map::{Mapping, Sharing, copy_pages, map_over};
 use crate::shm::loans::{self, Lender, Part};
@@ -102,15 +104,28 @@ impl Memory {
         }
     }
 
-    /// The places of a tally, of which its own words say how many have pages.
-    pub(super) fn places(&self, kept: Kept) -> &[Holder] {
+    /// A tally, of whose places its own words say how many have pages.
+    pub(super) fn tally(&self, kept: Kept) -> Tally<'_> {
+        let control = self.control();
+        let state = match kept {
+            Kept::Producers => &control.producers.tally,
+            Kept::Consumers => &control.consumers.tally,
+            Kept::Tasks => &control.tasks.tally,
+        };
+        let start = TALLY_START + kept as usize * PLACES_LENGTH;
         // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each tally from
         // TALLY_START on. Holders are atomics, of which any bits are valid.
-        unsafe {
-            let offset = TALLY_START + kept as usize * PLACES_LENGTH;
-            let start = self.region().start().add(offset).cast::<Holder>();
-            std::slice::from_raw_parts(start.as_ptr(), PLACES)
-        }
+        let places = unsafe {
+            let first = self.region().start().add(start).cast::<Holder>();
+            std::slice::from_raw_parts(first.as_ptr(), PLACES)
+        };
+        Tally { state, places, file: self.region().as_fd(), start }
+    }
+
+    /// The heap of the queue.
+    pub(super) fn heap(&self) -> Heap<'_> {
+        let state = &self.control().heap;
+        Heap { state, map: self.map(), file: self.region().as_fd() }
     }
 
     /// Where `units` units from `unit` on are mapped; `None` if they lie in several windows.
@@ -198,7 +213,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // It may open the queue again and say that they are done.
-        if self.control().has(TASKS) && Tally::new(self, Kept::Tasks).has(ProcessId::current()) {
+        if self.control().has(TASKS) && self.tally(Kept::Tasks).has(ProcessId::current()) {
             self.region().presence().stay();
         }
     }
@@ -213,7 +228,7 @@ impl Lender for Memory {
         // SAFETY: it is mapped, from the start of a unit on. The block stays as it is where there is
         // no memory for the copy.
         if unsafe { copy_pages(part.start, part.length) }.is_ok() {
-            self.free(part.block);
+            self.heap().free(part.block);
         }
         true
     }
@@ -267,11 +282,6 @@ impl Windows {
             Err(theirs) => NonNull::new(theirs).ok_or(Trouble::Corrupt),
         }
     }
-}
-
-/// Where a unit lies in the file.
-pub(super) fn file_offset(unit: usize) -> u64 {
-    HEAP_START + (unit * UNIT) as u64
 }
 
 impl Drop for Windows {

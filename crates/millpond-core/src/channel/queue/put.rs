@@ -7,15 +7,16 @@ use crate::channel::payload::Parts;
 use crate::channel::queue::Queue;
 use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_CONSUMERS;
+use crate::channel::queue::ends::End;
 use crate::channel::queue::error::{PutError, Trouble};
 use crate::channel::queue::layout::Holding;
-use crate::channel::queue::members::End;
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::segment::{Cursor, LARGEST, Position, large_body};
+use crate::channel::queue::position::Position;
+use crate::channel::queue::segment::{Cursor, LARGEST, large_body};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
-use crate::sync::outcome::{After, Patience};
+use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
 
 /// Items up to this length lie in segments, longer ones in blocks of their own.
@@ -267,7 +268,7 @@ impl Queue {
         self.wait_for_room(deadline)?;
         drop(self.enter_put(deadline)?);
         // Memory may be what was wanting.
-        Ok(self.memory.enter_heap(deadline).map(drop)?)
+        Ok(self.memory.heap().enter(deadline).map(drop)?)
     }
 
     fn enter_put(&self, deadline: Option<Instant>) -> Result<SideGuard<'_>, PutError> {
@@ -289,7 +290,7 @@ impl Queue {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return if self.has_room() { Ok(()) } else { Err(PutError::Full) };
         }
-        let patience = Patience::until(deadline);
+        let mut wait = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
                 if spin.until(|| self.has_room()) {
@@ -299,7 +300,7 @@ impl Queue {
                 if self.has_room() {
                     return Ok(());
                 }
-                match patience.after(announced.sleep(patience.slice())) {
+                match announced.sleep(&mut wait) {
                     After::Look => {}
                     After::LookForDead => {
                         self.memory.close_if_deserted(End::Consumers);
@@ -371,7 +372,7 @@ impl Memory {
         };
         // Who never waits for room would not notice that nobody will take what it puts.
         self.close_if_deserted(End::Consumers);
-        let unit = self.allocate(1 << order, Holding::Segment(item), deadline)?;
+        let unit = self.heap().allocate(1 << order, Holding::Segment(item), deadline)?;
         crash_point!("queue: segment is allocated");
         let next = Position::start_of(unit, order);
         let cursor = Cursor::at(self, next)?;

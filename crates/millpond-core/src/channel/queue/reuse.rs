@@ -14,9 +14,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::channel::queue::Queue;
-use crate::channel::queue::layout::UNIT;
-
 /// So many items on their way keep consumers busy.
 const ENOUGH: u64 = 2;
 /// What fresh pages for a unit take (measured): the kernel finds and zeroes them, and each is met
@@ -35,23 +32,18 @@ pub(super) struct Reuse {
     next: AtomicU32,
 }
 
-#[cfg(test)]
 impl Reuse {
+    #[cfg(test)]
     pub(super) fn rarity(&self) -> u32 {
         self.next.load(Ordering::Relaxed)
     }
-}
 
-impl Queue {
-    /// Waits a moment, before an item of `length` bytes is put, for memory that consumers are about
-    /// to give back: only if fresh pages would be needed, if items enough are on their way, and no
-    /// longer than these pages would cost. For producers that nothing else holds up.
-    pub fn await_reuse(&self, length: usize) {
-        let units = length.div_ceil(UNIT) as u64;
-        let control = self.memory.control();
-        let is_due = || control.heap.warm() < units && control.length() >= ENOUGH;
+    /// Waits a moment for memory of so many units, of which `warm` counts those that are free and
+    /// have pages, and `items` what is on its way.
+    pub(super) fn wait(&self, units: u64, warm: impl Fn() -> u64, items: impl Fn() -> u64) {
+        let is_due = || warm() < units && items() >= ENOUGH;
         // Relaxed: guesses of this process, each of which stands for itself.
-        let Reuse { skip, next } = &self.memory.reuse;
+        let Self { skip, next } = self;
         if !is_due() {
             return;
         }

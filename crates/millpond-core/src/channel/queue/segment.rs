@@ -17,60 +17,15 @@ use std::ptr::NonNull;
 use crate::channel::queue::error::Trouble;
 use crate::channel::queue::layout::{UNIT, WINDOW};
 use crate::channel::queue::memory::Memory;
+use crate::channel::queue::position::{Position, START};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes before the first record.
-const START: usize = 64;
 const HEADER: usize = 8;
 const LARGE_BODY: usize = 16;
 const END: u32 = u32::MAX;
 const LARGE: u32 = u32::MAX - 1;
 /// Segments have up to this power of two of units.
 pub(super) const LARGEST: u32 = 4;
-
-/// Where a side stands: in no segment yet (all zero), or in one of 2^order units.
-///
-/// ```text
-/// 63      32 31     24 23      0
-/// │ unit     │ order   │ offset │
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position(u64);
-
-impl Position {
-    pub(super) fn from_raw(raw: u64) -> Self {
-        Self(raw)
-    }
-
-    pub(super) fn raw(self) -> u64 {
-        self.0
-    }
-
-    /// The beginning of a segment.
-    pub(super) fn start_of(unit: usize, order: u32) -> Self {
-        Self((unit as u64) << 32 | u64::from(order) << 24 | START as u64)
-    }
-
-    pub(super) fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) fn unit(self) -> usize {
-        (self.0 >> 32) as usize
-    }
-
-    pub(super) fn order(self) -> u32 {
-        (self.0 >> 24 & 0xff) as u32
-    }
-
-    fn offset(self) -> usize {
-        (self.0 & 0xff_ffff) as usize
-    }
-
-    pub(super) fn is_in(self, unit: usize) -> bool {
-        !self.is_none() && self.unit() == unit
-    }
-}
 
 /// A checked position, mapped.
 #[derive(Clone, Copy)]
@@ -109,7 +64,7 @@ impl Cursor {
     /// Where it stands.
     #[inline]
     pub(super) fn position(&self) -> Position {
-        Position(self.position.0 & !0xff_ffff | self.offset as u64)
+        self.position.at(self.offset)
     }
 
     /// Whether a record with so many bytes, and an END behind it, fit here.
@@ -200,7 +155,7 @@ impl Cursor {
 
     /// The beginning of the first segment, as noted in the control page.
     pub(super) fn first(memory: &Memory, position: u64) -> Result<Self, Trouble> {
-        let first = Self::at(memory, Position(position))?;
+        let first = Self::at(memory, Position::from_raw(position))?;
         if first.offset == START { Ok(first) } else { Err(Trouble::Corrupt) }
     }
 
@@ -211,7 +166,7 @@ impl Cursor {
 
     /// Where the segment behind this one begins.
     pub(super) fn next(&self) -> Position {
-        Position(self.word(0).load(Ordering::Relaxed))
+        Position::from_raw(self.word(0).load(Ordering::Relaxed))
     }
 }
 

@@ -9,7 +9,7 @@
 //! Whoever holds the guard writes the new position where the old parity does not point, then the
 //! word. So a holder that dies leaves the state before, or the state after.
 
-use crate::channel::queue::segment::Position;
+use crate::channel::queue::position::Position;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;

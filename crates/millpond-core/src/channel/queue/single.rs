@@ -98,11 +98,11 @@ impl Memory {
             return Some((get, standing));
         }
         let available = get.look(&control.put).saturating_sub(standing.count);
-        if !self.lets_gather(available) {
+        if !self.gathering.lets_gather(available) {
             return (available > 0).then_some((get, standing));
         }
         drop(get);
-        self.gather();
+        self.gathering.gather(|| control.length());
         let get = control.get.enter_at_once()?;
         let standing = get.standing();
         let is_there = get.seen() > standing.count || get.look(&control.put) > standing.count;

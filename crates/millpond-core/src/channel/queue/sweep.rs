@@ -51,10 +51,11 @@ impl Memory {
     pub(super) fn sweep_the_dead(&self) -> bool {
         let mut owners = Vec::new();
         // Whether processes live is asked for outside of the guard.
-        let Some(guard) = self.enter_heap_in_time() else {
+        let heap = self.heap();
+        let Some(guard) = heap.enter_in_time() else {
             return false;
         };
-        self.each_unit(|_, holding, _| {
+        heap.each_unit(|_, holding, _| {
             if let Holding::Owned(owner) = holding
                 && !owners.contains(&owner)
             {
@@ -83,15 +84,16 @@ impl Memory {
     }
 
     fn sweep(&self, is_garbage: impl Fn(usize, Holding) -> bool) -> bool {
-        let Some(guard) = self.enter_heap_in_time() else {
+        let heap = self.heap();
+        let Some(guard) = heap.enter_in_time() else {
             return false;
         };
         let mut found = false;
-        self.each_unit(|unit, holding, units| {
+        heap.each_unit(|unit, holding, units| {
             if is_garbage(unit, holding) {
                 found = true;
                 crash_point!("queue: garbage is found");
-                self.free_entered(&guard, unit, units);
+                heap.free_entered(&guard, unit, units);
             }
         });
         found

@@ -4,18 +4,12 @@
 //! map and get pages as they are used, so that there are more of them than a machine has processes.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
-use crate::channel::queue::layout::{PAGE, TALLY_START};
-use crate::channel::queue::memory::Memory;
+use crate::channel::queue::layout::{PAGE, PLACES, PLACES_LENGTH};
 use crate::os::identity::ProcessId;
 use crate::os::memfd;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// How many processes a tally can tell apart.
-pub(super) const PLACES: usize = 1 << 16;
-/// How many bytes the places of a tally have.
-pub(super) const PLACES_LENGTH: usize = PLACES * size_of::<Holder>();
 
 /// The part of a tally that lies in the control page; all zero is an empty one.
 #[derive(Debug, Default)]
@@ -34,6 +28,8 @@ pub(super) struct Holder {
     count: AtomicU64,
 }
 
+const _: () = assert!(PLACES * size_of::<Holder>() == PLACES_LENGTH);
+
 /// Which of the tallies of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kept {
@@ -45,26 +41,19 @@ pub(super) enum Kept {
 /// A tally with its places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tally<'a> {
-    memory: &'a Memory,
-    kept: Kept,
-    state: &'a TallyState,
+    pub(super) state: &'a TallyState,
+    /// All that there can be.
+    pub(super) places: &'a [Holder],
+    /// The file that they lie in, and where.
+    pub(super) file: BorrowedFd<'a>,
+    pub(super) start: usize,
 }
 
 // Relaxed throughout: the guard orders what happens under it.
 impl<'a> Tally<'a> {
-    pub(super) fn new(memory: &'a Memory, kept: Kept) -> Self {
-        let control = memory.control();
-        let state = match kept {
-            Kept::Producers => &control.producers.tally,
-            Kept::Consumers => &control.consumers.tally,
-            Kept::Tasks => &control.tasks.tally,
-        };
-        Self { memory, kept, state }
-    }
-
     fn known(&self) -> &'a [Holder] {
         let known = self.state.places.load(Ordering::Relaxed) as usize;
-        &self.memory.places(self.kept)[..known.min(PLACES)]
+        &self.places[..known.min(PLACES)]
     }
 
     fn of(&self, who: ProcessId) -> impl Iterator<Item = &'a Holder> {
@@ -89,14 +78,13 @@ impl<'a> Tally<'a> {
     #[cold]
     pub(super) fn fresh(&self) -> io::Result<&'a Holder> {
         let known = self.known().len();
-        let Some(fresh) = self.memory.places(self.kept).get(known) else {
+        let Some(fresh) = self.places.get(known) else {
             let text = format!("{PLACES} processes use the queue, and it can tell no more apart");
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
         };
         let offset = size_of_val(self.known());
         if offset.is_multiple_of(PAGE) {
-            let start = TALLY_START + self.kept as usize * PLACES_LENGTH + offset;
-            memfd::reserve(self.memory.region().as_fd(), start as u64, PAGE as u64)?;
+            memfd::reserve(self.file, (self.start + offset) as u64, PAGE as u64)?;
         }
         self.state.places.store(known as u32 + 1, Ordering::Relaxed);
         Ok(fresh)

@@ -1,7 +1,7 @@
 //! A descriptor that is readable while there are items, for `select` and its like.
 //!
 //! It is a FIFO with one byte in it, or none, and accompanies the queue's region. Keeping the byte true costs system calls, so that
-//! begins when somebody first [watches](Queue::watch): from then on everybody who commits compares
+//! begins when somebody first [watches](TokenState::watch): from then on everybody who commits compares
 //! the byte with the queue, under a guard of its own.
 //!
 //! ```text
@@ -21,7 +21,6 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::channel::queue::Queue;
 use crate::channel::queue::grace::GracedWord;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
@@ -42,72 +41,54 @@ impl TokenState {
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }
-}
 
-impl Queue {
-    /// A descriptor that is readable while the queue has items, if it was created with
-    /// [`Options::token`](crate::channel::queue::Options::token). Only wait for it, as with `poll`:
-    /// what can be read from it is none of the caller's business.
-    #[must_use]
-    pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        let token = self.token()?;
-        self.memory.control().token.watched.store(1, Ordering::Relaxed);
+    /// Begins to keep the byte true to whether there `are_items`.
+    pub(super) fn watch(&self, token: BorrowedFd<'_>, are_items: impl Fn() -> bool) {
+        self.watched.store(1, Ordering::Relaxed);
         // See the module.
         fence(Ordering::SeqCst);
-        self.settle_token(token);
-        Some(token)
+        self.settle(token, are_items);
     }
 
-    /// The descriptor as it is passed to others, without watching it.
-    #[must_use]
-    pub fn token(&self) -> Option<BorrowedFd<'_>> {
-        if self.has_token { self.memory.region().companion() } else { None }
-    }
-
-    /// Keeps the token true after a commit.
+    /// Keeps the byte true after a commit.
     #[inline]
-    pub(super) fn committed_for_watchers(&self) {
-        let Some(token) = self.token() else {
-            return;
-        };
+    pub(super) fn committed(&self, token: BorrowedFd<'_>, are_items: impl Fn() -> bool) {
         // See the module.
         fence(Ordering::SeqCst);
-        if self.memory.control().token.watched.load(Ordering::Relaxed) != 0 {
-            self.settle_token(token);
+        if self.watched.load(Ordering::Relaxed) != 0 {
+            self.settle(token, are_items);
         }
     }
 
     #[cold]
-    fn settle_token(&self, token: BorrowedFd<'_>) {
-        let state = &self.memory.control().token;
+    fn settle(&self, token: BorrowedFd<'_>, are_items: impl Fn() -> bool) {
         let me = ProcessId::current();
-        let wanted = || u32::from(self.memory.control().length() > 0);
+        let wanted = || u32::from(are_items());
         loop {
-            match state.guard.take_in_time(me) {
+            match self.guard.take_in_time(me) {
                 Taken::Clean => {}
                 Taken::OwnerDied(_) => {
                     while rustix::io::read(token, &mut [0_u8; 8]).is_ok_and(|read| read > 0) {}
-                    state.byte.store(0, Ordering::Relaxed);
+                    self.byte.store(0, Ordering::Relaxed);
                 }
                 // The holder will look again.
                 Taken::TimedOut | Taken::Interrupted => return,
             }
             self.settle_entered(token, wanted);
-            state.guard.release(me);
+            self.guard.release(me);
             // See the module.
             fence(Ordering::SeqCst);
-            if state.byte.load(Ordering::Relaxed) == wanted() {
+            if self.byte.load(Ordering::Relaxed) == wanted() {
                 return;
             }
         }
     }
 
     fn settle_entered(&self, token: BorrowedFd<'_>, wanted: impl Fn() -> u32) {
-        let state = &self.memory.control().token;
         // Relaxed: the guard orders the note of the byte.
         loop {
             let wanted = wanted();
-            if state.byte.load(Ordering::Relaxed) == wanted {
+            if self.byte.load(Ordering::Relaxed) == wanted {
                 break;
             }
             crash_point!("queue: token is about to be moved");
@@ -118,7 +99,7 @@ impl Queue {
             };
             crash_point!("queue: token is moved");
             // It fails if somebody else read or filled the FIFO; what is noted is what is there.
-            state.byte.store(wanted, Ordering::Relaxed);
+            self.byte.store(wanted, Ordering::Relaxed);
             if !moved {
                 break;
             }

@@ -19,15 +19,13 @@
 //! finds the word changed by the waker.
 //!
 //! **Deaths.** A waiter that dies leaves SLEEPERS, which costs one futile wake. A waker that dies
-//! before it woke, or a woken one that dies before it took, leaves others asleep for what remains
-//! of their slice.
-
-use std::time::Duration;
+//! before it woke, or a woken one that dies before it took, leaves others asleep until they hear of its
+//! death.
 
 use crate::channel::queue::side::SideGuard;
 use crate::crash::crash_point;
-use crate::os::futex::Woken;
-use crate::sync::atomic::{AtomicU32, Ordering, fence, fence_behind_exchange, wait, wake};
+use crate::sync::atomic::{AtomicU32, Ordering, fence, fence_behind_exchange, wake};
+use crate::sync::deadline::{After, Deadline};
 
 const SLEEPERS: u32 = 1;
 const CHANGE: u32 = 2;
@@ -102,9 +100,9 @@ impl Waiters {
 }
 
 impl Announced<'_> {
-    /// Sleeps until a commit, for at most `timeout`.
-    pub(super) fn sleep(self, timeout: Duration) -> Woken {
+    /// Sleeps until a commit, or as `deadline` says.
+    pub(super) fn sleep(self, deadline: &mut Deadline) -> After {
         crash_point!("queue: before sleep");
-        wait(self.word, self.value, Some(timeout))
+        deadline.sleep(self.word, self.value)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::markup_check::assert_well_formed;
 use super::runs::{BEGIN, MS, ended, life, of_short_tasks, span, with_a_crash};
-use crate::trace::chart::{Chart, GUTTER, MARGIN, WIDTH};
+use crate::trace::chart::Chart;
+use crate::trace::scale::{GUTTER, MARGIN, WIDTH};
 use crate::trace::{Outcome, Timeline};
 
 /// Where the symbols of this name are, from left to right.

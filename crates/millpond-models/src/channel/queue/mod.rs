@@ -2,7 +2,7 @@
 //! made of them in the way of the engine's `put.rs` and `get.rs`.
 
 pub mod numbers;
-mod segment;
+mod position;
 #[expect(dead_code, reason = "the engine's queue uses more of it")]
 #[path = "../../../../millpond-core/src/channel/queue/side.rs"]
 mod side;

@@ -2,10 +2,10 @@
 
 use loom::cell::UnsafeCell;
 
-use crate::channel::queue::segment::Position;
+use crate::channel::queue::position::Position;
 use crate::channel::queue::side::{Side, SideGuard, Standing};
 use crate::channel::queue::waiters::Waiters;
-use crate::sync::robust::SLICE;
+use crate::sync::deadline::Deadline;
 
 /// As many numbers as any model puts.
 const CELLS: usize = 4;
@@ -75,7 +75,7 @@ impl Numbers {
 
     /// Waits for a number and takes it.
     pub fn take(&self) -> u32 {
-        let mut slept = false;
+        let (mut wait, mut slept) = (Deadline::new(None), false);
         loop {
             if let Some(number) = self.try_take() {
                 if slept && self.length() > 0 {
@@ -85,7 +85,7 @@ impl Numbers {
             }
             let announced = self.not_empty.announce();
             if self.length() == 0 {
-                announced.sleep(SLICE);
+                announced.sleep(&mut wait);
                 slept = true;
             }
         }

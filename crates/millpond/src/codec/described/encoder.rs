@@ -96,7 +96,7 @@ impl<'a> Encoder<'a> {
 
     fn enter(&mut self) -> Result<(), Error> {
         self.depth += 1;
-        if self.depth > DEPTH_LIMIT { Err(Error::too_deep()) } else { Ok(()) }
+        if self.depth > DEPTH_LIMIT { Err(Error::too_deep(DEPTH_LIMIT)) } else { Ok(()) }
     }
 
     fn parts<'x>(&'x mut self) -> Parts<'x, 'a> {

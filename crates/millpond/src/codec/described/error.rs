@@ -53,11 +53,8 @@ impl Error {
     }
 
     #[cold]
-    pub(super) fn too_deep() -> Self {
-        Self::new(format!(
-            "its parts lie more than {} deep in each other",
-            super::token::DEPTH_LIMIT
-        ))
+    pub(super) fn too_deep(limit: u32) -> Self {
+        Self::new(format!("its parts lie more than {limit} deep in each other"))
     }
 
     /// The error of a part that is this step away.

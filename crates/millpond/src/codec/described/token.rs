@@ -196,7 +196,7 @@ impl<'de> Reader<'de> {
     /// Goes one part deeper, until [`leave`](Self::leave).
     pub(super) fn enter(&mut self) -> Result<(), Error> {
         self.depth += 1;
-        if self.depth > DEPTH_LIMIT { Err(Error::too_deep()) } else { Ok(()) }
+        if self.depth > DEPTH_LIMIT { Err(Error::too_deep(DEPTH_LIMIT)) } else { Ok(()) }
     }
 
     pub(super) fn leave(&mut self) {

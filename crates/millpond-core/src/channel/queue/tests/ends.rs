@@ -3,12 +3,13 @@
 use std::mem::ManuallyDrop;
 
 use super::*;
-use crate::channel::queue::tally::{Kept, PLACES, Tally};
+use crate::channel::queue::layout::PLACES;
+use crate::channel::queue::tally::Kept;
 use crate::channel::queue::{DoneError, End, JoinError};
 use crate::os::identity::ProcessId;
 use crate::shm::shared::Shared;
+use crate::sync::deadline::RECHECK_INTERVAL;
 use crate::sync::lock::Lock;
-use crate::sync::robust::SLICE;
 use crate::sync::testing::{Child, sleep_for_ever, until};
 
 fn with_tasks() -> Queue {
@@ -169,7 +170,7 @@ fn any_number_of_dead_members_is_noticed() {
 #[test]
 fn beyond_the_last_place_there_is_an_error() {
     let queue = queue();
-    let tally = Tally::new(&queue.memory, Kept::Tasks);
+    let tally = queue.memory.tally(Kept::Tasks);
     let name = |n: usize| ProcessId::from_raw((n as u64 + 1) << 8).expect("a name");
     let fresh = |n: usize| tally.fresh().map(|place| place.add(name(n), 1));
     (0..PLACES).for_each(|n| fresh(n).expect("a place"));
@@ -199,7 +200,7 @@ fn one_that_will_say_later_that_it_is_done_may_let_go_of_the_queue_meanwhile() {
             sleep_for_ever();
         });
         until(|| queue.is_empty());
-        let soon = Instant::now() + 4 * SLICE;
+        let soon = Instant::now() + 4 * RECHECK_INTERVAL;
         assert_eq!(queue.join(Some(soon)), Err(JoinError::TimedOut));
         if is_killed {
             child.kill();

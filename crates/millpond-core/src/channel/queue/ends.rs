@@ -1,0 +1,143 @@
+//! The ends of a queue that is a channel, and who has handles of them.
+
+use std::io;
+
+use crate::channel::queue::Queue;
+use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
+use crate::channel::queue::members::Members;
+use crate::channel::queue::memory::Memory;
+use crate::channel::queue::tally::{Kept, Tally};
+use crate::crash::crash_point;
+use crate::sync::atomic::Ordering;
+
+/// An end of a queue that is a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Those who put.
+    Producers,
+    /// Those who take.
+    Consumers,
+}
+
+impl End {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Producers => NO_PRODUCERS,
+            Self::Consumers => NO_CONSUMERS,
+        }
+    }
+}
+
+impl Memory {
+    fn members(&self, end: End) -> &Members {
+        match end {
+            End::Producers => &self.control().producers,
+            End::Consumers => &self.control().consumers,
+        }
+    }
+
+    fn tally_of(&self, end: End) -> Tally<'_> {
+        self.tally(match end {
+            End::Producers => Kept::Producers,
+            End::Consumers => Kept::Consumers,
+        })
+    }
+
+    /// Closes an end whose members are all gone; whether it is closed.
+    pub(super) fn close_if_deserted(&self, end: End) -> bool {
+        if !self.control().is_closed(end.flag()) && self.members(end).look(self.tally_of(end)) {
+            self.control().close(end.flag());
+        }
+        self.control().is_closed(end.flag())
+    }
+
+    /// The same, if nobody has looked lately: for those who never wait, so that what nobody will
+    /// take does not fill the memory.
+    pub(super) fn close_if_deserted_lately(&self, end: End) {
+        if self.members(end).is_due() {
+            self.close_if_deserted(end);
+        }
+    }
+}
+
+impl Queue {
+    /// The calling process has one more handle of this end.
+    ///
+    /// # Errors
+    /// The system's, if the process has no other and memory has run out.
+    pub fn join_end(&self, end: End) -> io::Result<()> {
+        self.memory.members(end).join(self.memory.tally_of(end), false)
+    }
+
+    /// The calling process has one more handle of this end, which [was sent](Self::send_end) to it.
+    ///
+    /// # Errors
+    /// The system's, if the process has no other and memory has run out.
+    pub fn arrive_at_end(&self, end: End) -> io::Result<()> {
+        self.memory.members(end).join(self.memory.tally_of(end), true)
+    }
+
+    /// A handle of this end is sent to some process.
+    pub fn send_end(&self, end: End) {
+        self.memory.members(end).send();
+    }
+
+    /// A handle of this end that [was sent](Self::send_end) will not arrive: its receiver is dead.
+    /// If there is no other, the end is closed; returns whether it was.
+    pub fn recall_end(&self, end: End) -> bool {
+        let deserted = self.memory.members(end).recall(self.memory.tally_of(end));
+        if deserted {
+            self.memory.control().close(end.flag());
+        }
+        deserted
+    }
+
+    /// The calling process has one handle less of this end. The last one closes it; returns whether
+    /// this was that one.
+    pub fn leave_end(&self, end: End) -> bool {
+        let deserted = self.memory.members(end).leave(self.memory.tally_of(end));
+        if deserted {
+            crash_point!("queue: end is about to be closed");
+            self.memory.control().close(end.flag());
+        }
+        deserted
+    }
+
+    /// Whether an end is closed, or is now since all its members are dead.
+    #[must_use]
+    pub fn is_deserted(&self, end: End) -> bool {
+        self.memory.close_if_deserted(end)
+    }
+
+    /// Whether it is a channel, whose ends know who has them.
+    #[must_use]
+    pub fn has_ends(&self) -> bool {
+        self.memory.control().producers.is_used()
+    }
+
+    /// Whether handles of an end are on their way in messages.
+    #[must_use]
+    pub fn is_end_travelling(&self) -> bool {
+        let control = self.memory.control();
+        [&control.producers, &control.consumers].iter().any(|end| end.is_travelling())
+    }
+
+    /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must
+    /// [see to them](Self::carries_handles).
+    pub fn will_carry_handles(&self) {
+        // Relaxed: the commit of the item comes behind it, and publishes it.
+        self.memory.control().handles.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether there may be handles in the items that are left.
+    #[must_use]
+    pub fn carries_handles(&self) -> bool {
+        !self.is_empty() && self.memory.control().handles.load(Ordering::Relaxed) != 0
+    }
+
+    /// Closes an end for everybody: nothing is put any more (the consumers are gone), or nothing
+    /// but what is left is taken (the producers are).
+    pub fn close_end(&self, end: End) {
+        self.memory.control().close(end.flag());
+    }
+}

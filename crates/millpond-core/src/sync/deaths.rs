@@ -1,0 +1,210 @@
+//! How a wait hears of deaths at once. README.md has the argument.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::os::futex::{self, Woken};
+use crate::os::ready::{self, Waited};
+use crate::shm::handed::Handed;
+use crate::shm::presence::Members;
+use crate::sync::atomic::Futex;
+use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
+use crate::sync::death_watch::{self, DEATHS, Subscription};
+
+/// How long a wait sleeps before it subscribes: short ones are not to pay for it.
+const SHORT: Duration = Duration::from_millis(10);
+/// When a wait that hears of deaths looks for the dead nevertheless: a process may have executed another
+/// program.
+const RARELY: Duration = Duration::from_secs(1);
+
+/// Set once the kernel has refused to wait for several words.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// What one wait knows of deaths. All its sleeps are in the same memory.
+#[derive(Debug, Default)]
+pub(crate) struct Deaths {
+    /// How many slices it slept without hearing of any.
+    slices: u32,
+    heard: Option<Heard>,
+}
+
+/// A wait in memory of which all members are watched.
+#[derive(Debug)]
+struct Heard {
+    subscription: Subscription,
+    handed: NonNull<Handed>,
+    joined: u32,
+    deaths: u32,
+}
+
+impl Deaths {
+    /// Whether it hears of all of them.
+    pub(crate) fn are_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Sleeps while `word` holds `expected`, for at most `left`. [`Woken::TimedOut`] says that it is time
+    /// to look for the dead.
+    pub(crate) fn sleep(
+        &mut self,
+        word: &impl Futex,
+        expected: u32,
+        left: Option<Duration>,
+    ) -> Woken {
+        let word = word.futex();
+        if let Some(heard) = &self.heard {
+            let members = (heard.handed(word).joined(), heard.joined);
+            let words = [(word, expected), members, (&DEATHS, heard.deaths)];
+            match futex::wait_for_any(words, at_most(rarely(), left)) {
+                Ok(woken) => return self.after_hearing(woken, word),
+                Err(_) => {
+                    IS_REFUSED.store(true, Ordering::Relaxed);
+                    self.heard = None;
+                }
+            }
+        }
+        let slice = self.slice(left);
+        let woken = futex::wait(word, expected, Some(slice));
+        self.after_slice(woken == Woken::TimedOut && left != Some(slice), word);
+        woken
+    }
+
+    fn slice(&self, left: Option<Duration>) -> Duration {
+        at_most(if self.slices == 0 { SHORT } else { RECHECK_INTERVAL }, left)
+    }
+
+    /// Subscribes once the wait has lasted for a while. What could not be had is asked for ever more
+    /// rarely.
+    fn after_slice<T>(&mut self, is_over: bool, near: &T) {
+        self.slices += u32::from(is_over);
+        if is_over && self.slices.is_power_of_two() {
+            self.subscribe(near);
+        }
+    }
+
+    /// After a sleep that would have been ended by a death: how it ended for the caller.
+    fn after_hearing<T>(&mut self, woken: Woken, near: &T) -> Woken {
+        match &self.heard {
+            // For whoever is interrupted, a death that it heard of ends the next sleep at once.
+            Some(heard) if woken != Woken::Interrupted && !heard.is_up_to_date(near) => {
+                self.subscribe(near);
+                // What was waited for may have come, too: who looks for the dead looks for that as well.
+                Woken::TimedOut
+            }
+            _ => woken,
+        }
+    }
+
+    /// Hears of what happens from now on. What happened before is to be looked for after this.
+    fn subscribe<T>(&mut self, near: &T) {
+        self.heard = Heard::new(near);
+        if self.heard.is_some() {
+            self.slices = 1;
+        }
+    }
+}
+
+impl Heard {
+    /// Subscribes to the deaths of all members of the memory in which `near` lies; `None` where that
+    /// cannot be.
+    #[cold]
+    fn new<T>(near: &T) -> Option<Self> {
+        if IS_REFUSED.load(Ordering::Relaxed) {
+            return None;
+        }
+        let members = Members::around(near)?;
+        // Acquire: who is not counted yet will be counted, and who is counted is present or has died.
+        let deaths = DEATHS.load(Ordering::Acquire);
+        // SAFETY: as in `handed`.
+        let joined = unsafe { members.handed.as_ref() }.joined().load(Ordering::Acquire);
+        if !Handed::are_all_seen(joined) {
+            return None;
+        }
+        let subscription = death_watch::subscribe(&members, joined)?;
+        Some(Self { subscription, handed: members.handed, joined, deaths })
+    }
+
+    fn handed<T>(&self, _near: &T) -> &Handed {
+        // SAFETY: it lies in the memory of `near`, which is mapped as long as the caller refers to that.
+        // All of it is atomic, and any bits are a value.
+        unsafe { self.handed.as_ref() }
+    }
+
+    /// Whether nobody has died or joined since.
+    fn is_up_to_date<T>(&self, near: &T) -> bool {
+        // Acquire, both: who has joined holds its lock, and who has died has lost it, for what follows.
+        DEATHS.load(Ordering::Acquire) == self.deaths
+            && self.handed(near).joined().load(Ordering::Acquire) == self.joined
+    }
+}
+
+impl Deadline {
+    /// Sleeps until `fd` is readable; hears of deaths in the memory where `near` lies.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn sleep_until_readable<T>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        near: &T,
+    ) -> io::Result<After> {
+        let (left, deaths) = (self.left(), &mut self.deaths);
+        let heard = deaths.heard.as_ref();
+        // Of what happened before this descriptor was had, `is_up_to_date` tells.
+        let next_death = heard.and_then(|heard| heard.subscription.next_death());
+        let is_late = heard.is_some_and(|heard| next_death.is_none() || !heard.is_up_to_date(near));
+        let slice = if is_late {
+            Duration::ZERO
+        } else {
+            match heard {
+                Some(_) => at_most(rarely(), left),
+                None => deaths.slice(left),
+            }
+        };
+        let waited = ready::until_readable_or(fd, next_death.as_deref().map(AsFd::as_fd), slice)?;
+        let woken = match waited {
+            Waited::Done(()) => Woken::Changed,
+            Waited::TimedOut => Woken::TimedOut,
+            Waited::Interrupted => Woken::Interrupted,
+        };
+        let woken = if heard.is_some() {
+            deaths.after_hearing(woken, near)
+        } else {
+            deaths.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
+            woken
+        };
+        Ok(self.after(woken))
+    }
+}
+
+fn at_most(slice: Duration, left: Option<Duration>) -> Duration {
+    left.map_or(slice, |left| left.min(slice))
+}
+
+#[cfg(not(any(test, feature = "crash-points")))]
+fn rarely() -> Duration {
+    RARELY
+}
+
+/// With `MILLPOND_RECHECK=never`, only a death that is heard of ends a sleep: for tests.
+#[cfg(any(test, feature = "crash-points"))]
+fn rarely() -> Duration {
+    let never = std::env::var_os("MILLPOND_RECHECK").is_some_and(|value| value == "never");
+    if never || NEVER.load(Ordering::Relaxed) { Duration::from_secs(1 << 20) } else { RARELY }
+}
+
+#[cfg(any(test, feature = "crash-points"))]
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Has no wait of this process look for the dead that hears of deaths, until it hears of one.
+#[cfg(any(test, feature = "crash-points"))]
+pub fn never_recheck() {
+    NEVER.store(true, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+#[path = "deaths_tests.rs"]
+mod tests;
