@@ -22,7 +22,7 @@ class Stats(NamedTuple):
     replacements: int
     """Workers whose place another one had to take."""
     moved: int
-    """Tasks that were moved from a busy worker to an idle one before they began."""
+    """Tasks that were taken back from a busy worker, as another one was idle, before they began."""
 
 
 class Timeline:

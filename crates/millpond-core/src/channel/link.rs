@@ -21,7 +21,7 @@ const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
 /// a worker was at when it wiped its link must not look as if nobody had begun it.
 const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// The largest frame body that a link carries inline.
 pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
@@ -30,8 +30,6 @@ pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
 #[repr(C)]
 struct Header {
     layout: AtomicU32,
-    /// 1 while times are kept.
-    traced: AtomicU32,
     /// 1 when the pool ends now.
     ending: AtomicU32,
     /// The worker's quota of tasks, 0 for none.
@@ -57,7 +55,7 @@ pub struct Activity {
     arrived: AtomicU64,
     /// 1 while it waits for room in the result ring.
     blocked: AtomicU32,
-    /// When it began the task, in monotonic nanoseconds; 0 while times are not kept.
+    /// When it began the task, in monotonic nanoseconds.
     began: AtomicU64,
 }
 
@@ -131,19 +129,17 @@ fn ring(segment: &Segment, index: usize) -> NonNull<u8> {
 
 impl PoolEnd {
     /// A link in new memory, for a worker yet to be started. It takes `quota` tasks in its life, if
-    /// that is limited, and notes when tasks begin and end if they are `traced`: what a worker is told
-    /// lies where no other can write.
+    /// that is limited: what a worker is told lies where no other can write.
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create(quota: Option<u64>, traced: bool) -> io::Result<Self> {
+    pub fn create(quota: Option<u64>) -> io::Result<Self> {
         let segment = Segment::create("millpond-link", FIXED_BYTES)?;
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory that no other process knows of yet.
         let told = unsafe { header.as_ref() };
         // Relaxed: the worker is started, and so synchronised with, afterwards.
         told.layout.store(LAYOUT, Ordering::Relaxed);
-        told.traced.store(traced.into(), Ordering::Relaxed);
         told.quota.store(quota.unwrap_or(0), Ordering::Relaxed);
         told.activity.0.task.store(NO_TASK, Ordering::Relaxed);
         let (tasks, results) = cursors(header);
@@ -243,12 +239,6 @@ impl WorkerEnd {
     #[must_use]
     pub fn quota(&self) -> Option<u64> {
         Some(self.header().quota.load(Ordering::Relaxed)).filter(|&n| n > 0)
-    }
-
-    /// Whether the worker notes when tasks begin and end.
-    #[must_use]
-    pub fn is_traced(&self) -> bool {
-        self.header().traced.load(Ordering::Relaxed) != 0
     }
 
     /// Whether the pool ends now, so that a worker which survives SIGTERM takes no more tasks.

@@ -17,17 +17,21 @@ impl State {
     /// whether anything was taken in.
     pub(crate) fn work(&mut self) -> bool {
         let took = self.drain();
+        let held_up = self.members.look(!self.pending.is_empty());
+        self.wait_again(held_up);
         self.dispatch();
         self.balance();
         self.dismiss_when_done();
-        self.members.iter_mut().for_each(Member::announce);
+        self.members.announce();
         took
     }
 
     fn drain(&mut self) -> bool {
         let mut took = false;
-        for index in 0..self.members.len() {
+        let mut at = 0;
+        while let Some(index) = self.members.busy(at) {
             took |= self.drain_member(index);
+            at += usize::from(!self.members.rest(at));
         }
         took
     }
@@ -76,7 +80,8 @@ impl State {
                 self.unfit(head.status, payload);
             }
             Report::Finished => {
-                let mut task = member.finished(head.task)?;
+                let mut task = self.members.finished(index, head.task)?;
+                self.members.took(head.ended.saturating_sub(head.began));
                 if let Body::Block(block) = task.body {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
@@ -124,35 +129,26 @@ impl State {
     }
 
     fn dispatch(&mut self) {
-        // Workers that can take no more now.
-        let mut full = Vec::new();
+        let mut refusals = 0;
         while let Some(task) = self.pending.pop_front() {
-            // The least loaded; among equals the one that was busy last, which may still be awake.
-            let accepting =
-                self.members.iter_mut().filter(|m| m.accepts() && !full.contains(&m.number));
-            let best = accepting.min_by_key(|m| (m.load(), std::cmp::Reverse(m.used)));
-            let Some(member) = best else {
+            let next = self.members.next(self.waiters > 0);
+            let Some(index) = next.filter(|_| refusals <= self.members.len()) else {
                 self.pending.push_front(task);
                 return;
             };
-            if member.load() == 0 {
-                member.used = Some(Instant::now());
-            }
-            let number = member.number;
-            match member.hand(task, &self.functions, &mut self.heap) {
+            match self.members.hand(index, task, &self.functions, &mut self.heap) {
                 Ok(()) => {}
                 Err(NotHanded::RingFull(task)) => {
-                    full.push(number);
+                    refusals += 1;
                     self.pending.push_front(task);
                 }
                 Err(NotHanded::NoMemory(task, error)) => {
-                    full.push(number);
-                    let mut others = self.members.iter().filter(|m| !full.contains(&m.number));
-                    if others.any(|m| m.accepts() && m.knows(task.function)) {
-                        self.pending.push_front(task);
-                    } else {
-                        full.pop();
-                        self.fail_for_want_of_memory(task, error);
+                    let can = |m: &Member| m.accepts() && m.knows(task.function);
+                    match self.members.iter().position(can) {
+                        Some(knowing) => {
+                            refusals += usize::from(!self.hand_back(knowing, task));
+                        }
+                        None => self.fail_for_want_of_memory(task, error),
                     }
                 }
             }
@@ -169,51 +165,59 @@ impl State {
         self.end_task(task.job, task.index, outcome);
     }
 
-    /// Moves tasks that nobody has begun from the busiest workers to those that have none.
+    /// Has idle workers share what waits behind the busiest, if others may work.
     fn balance(&mut self) {
-        if !self.pending.is_empty() {
-            return;
-        }
-        for idle in 0..self.members.len() {
-            if self.members[idle].load() > 0 || !self.members[idle].accepts() {
-                continue;
-            }
-            let busiest = (0..self.members.len()).max_by_key(|&i| self.members[i].load());
-            let Some(busiest) = busiest.filter(|&i| self.members[i].load() >= 2) else {
+        while self.pending.is_empty()
+            && let Some(busiest) = self.members.busiest(self.waiters > 0)
+        {
+            let working = self.members.working();
+            let waiting = self.members[busiest].load() - 1;
+            let tasks = self.members.take_back(busiest, waiting);
+            self.wait_again(tasks);
+            self.dispatch();
+            if self.members.working() == working {
                 return;
-            };
-            let half = self.members[busiest].load() / 2;
-            for task in self.members[busiest].take_back(half) {
-                self.own_again(&task);
-                match self.members[idle].hand(task, &self.functions, &mut self.heap) {
-                    Ok(()) => self.stats.moved += 1,
-                    Err(NotHanded::RingFull(task)) => self.pending.push_back(task),
-                    Err(NotHanded::NoMemory(task, _)) => self.hand_back(busiest, task),
-                }
             }
         }
     }
 
-    /// Gives a task to the worker again that it was taken from, which knows its function.
-    fn hand_back(&mut self, index: usize, task: Task) {
-        if let Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) =
-            self.members[index].hand(task, &self.functions, &mut self.heap)
-        {
-            self.pending.push_back(task);
+    /// Puts tasks that were taken back in front of those that wait.
+    fn wait_again(&mut self, tasks: Vec<Task>) {
+        self.stats.moved += tasks.len() as u64;
+        for task in tasks.into_iter().rev() {
+            self.own_again(&task);
+            self.pending.push_front(task);
+        }
+    }
+
+    /// Gives a task to a worker that knows its function; false if it waits instead.
+    fn hand_back(&mut self, index: usize, task: Task) -> bool {
+        match self.members.hand(index, task, &self.functions, &mut self.heap) {
+            Ok(()) => true,
+            Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) => {
+                self.pending.push_front(task);
+                false
+            }
         }
     }
 
     fn dismiss_when_done(&mut self) {
         if matches!(self.phase, Phase::Closing) && self.is_idle() {
-            for member in &mut self.members {
+            for member in &mut *self.members {
                 member.dismiss();
+                member.announce();
             }
         }
     }
 
+    /// When somebody is to look whether tasks take long, if that matters.
+    pub(crate) fn next_look(&mut self) -> Option<Instant> {
+        self.members.next_look(!self.pending.is_empty())
+    }
+
     /// Whether workers will need somebody of this process before long.
     pub(crate) fn needs_care(&self) -> bool {
-        !self.pending.is_empty() || self.members.iter().any(|m| m.load() >= 2)
+        !self.pending.is_empty() || self.members.has_waiting()
     }
 }
 
@@ -238,7 +242,7 @@ mod tests {
         let heap = Heap::new(commons.segment()).expect("a heap");
         let (member, _) = Member::new(1, 0, 0, 1, &config).expect("a link");
         let mut state = State::new(config, heap);
-        state.members.push(member);
+        state.members.add(member);
         (commons, state)
     }
 
@@ -307,7 +311,7 @@ mod tests {
                 .zygote_said(ZygoteEvent::Exited { worker: number, status: ExitStatus::Exited(0) });
             number += 1;
             let (next, _) = Member::new(number, 0, 0, 1, &state.config).expect("a link");
-            state.members.push(next);
+            state.members.add(next);
             let (pid, pidfd) = (1, None);
             state.zygote_said(ZygoteEvent::Started { worker: number, pid, pidfd });
         };

@@ -5,17 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::os::exit_status::ExitStatus;
 use crate::pool::config::Config;
-use crate::pool::job::{Job, JobSpec, Progress};
+use crate::pool::job::{Job, JobSpec};
 use crate::pool::shared::Shared;
 use crate::pool::staged::{self, Staged};
 use crate::pool::state::{Phase, State};
-use crate::pool::stats::Stats;
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
 use crate::pool::zygote::client::ZygoteSource;
-use crate::trace::{Life, Timeline};
 
 /// A pool of worker processes.
 ///
@@ -45,19 +42,6 @@ impl From<io::Error> for PoolError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
-}
-
-/// A worker, as the pool sees it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// Counted from 1 within the pool, never used again.
-    pub number: u64,
-    /// What the binding calls it: see [`ZygoteSource::replace`]. 0 for one of the first.
-    pub tag: u64,
-    /// Its pid; `None` while it is being forked.
-    pub pid: Option<u32>,
-    /// Tasks that it has, running one included.
-    pub load: usize,
 }
 
 impl Pool {
@@ -183,135 +167,6 @@ impl Pool {
         Ok(staged.failure?)
     }
 
-    /// Takes the outcome of one task of a job.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take(&self, job: JobId, index: u64) -> Result<Option<Outcome>, PoolError> {
-        Ok(self.shared()?.state().jobs.change(job, |job| job.take(index)).flatten())
-    }
-
-    /// Takes the outcome of the task of a job that ended first, with its index.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take_next(&self, job: JobId) -> Result<Option<(u64, Outcome)>, PoolError> {
-        Ok(self.shared()?.state().jobs.change(job, Job::take_next).flatten())
-    }
-
-    /// Takes all outcomes of a job that is over, in the order of its tasks; `None` for tasks that
-    /// had not ended when the job failed.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn take_all(&self, job: JobId) -> Result<Vec<Option<Outcome>>, PoolError> {
-        let mut state = self.shared()?.state();
-        Ok(state.jobs.change(job, Job::take_all).unwrap_or_default())
-    }
-
-    /// Takes all outcomes of a job that is over, to be decoded by one thread, like
-    /// [`take_all`](Self::take_all); `None` if the job is gone, or not over, or another thread has
-    /// them, or `may` refuses one. Call [`end_decoding`](Self::end_decoding), or
-    /// [`abandon`](Self::abandon) the job, when that is done.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn begin_decoding(
-        &self,
-        job: JobId,
-        may: impl Fn(&Outcome) -> bool,
-    ) -> Result<Option<Vec<Option<Outcome>>>, PoolError> {
-        let mut state = self.shared()?.state();
-        Ok(state.jobs.change(job, |job| job.begin_decoding(may)).flatten())
-    }
-
-    /// Decoding was interrupted: gives back the outcomes that are left, in their places, for the
-    /// thread that asks next.
-    pub fn end_decoding(&self, job: JobId, mut rest: Vec<Option<Outcome>>) {
-        // In a forked child the job was somebody else's.
-        let Ok(shared) = self.shared() else { return };
-        let mut state = shared.state();
-        state.jobs.change(job, |job| job.end_decoding(&mut rest));
-        state.job_may_be_over(job);
-        shared.tell_waiters(&state);
-        drop(state);
-        // What is left if the job is gone is dropped without the lock.
-        drop(rest);
-    }
-
-    /// Gives back the outcome of one task that was [taken](Self::take), in its place: decoding it
-    /// was interrupted.
-    pub fn put_back(&self, job: JobId, index: u64, outcome: Outcome) {
-        let mut outcome = Some(outcome);
-        if let Ok(shared) = self.shared() {
-            let put_back = |job: &mut Job| {
-                outcome.take().into_iter().for_each(|outcome| job.put_back(index, outcome));
-            };
-            shared.state().jobs.change(job, put_back);
-        }
-        // Of a job that is gone, it is dropped without the lock.
-        drop(outcome);
-    }
-
-    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
-    pub fn abandon(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
-        if let Ok(shared) = self.shared() {
-            let mut state = shared.state();
-            state.abandon(job);
-            if !state.notified.is_empty() {
-                shared.tell_waiters(&state);
-            }
-        }
-    }
-
-    /// Nobody will ask for the outcomes of this job any more; they are dropped as they come. Tasks
-    /// may still be added to it.
-    pub fn discard(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
-        if let Ok(shared) = self.shared() {
-            shared.state().discard(job);
-        }
-    }
-
-    /// How far a job is; `None` if it is gone.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn progress(&self, job: JobId) -> Result<Option<Progress>, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.jobs.get(job).map(Job::progress))
-    }
-
-    /// The jobs that are not over, and how many tasks wait for room at a worker.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn backlog(&self) -> Result<(Vec<JobId>, usize), PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        let mut jobs: Vec<_> =
-            state.jobs.iter().filter(|(_, job)| !job.is_over()).map(|(id, _)| id).collect();
-        jobs.sort_unstable();
-        Ok((jobs, state.pending.len()))
-    }
-
-    /// Why the pool runs no tasks any more, if that is so.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn refusal(&self) -> Result<Option<Reason>, PoolError> {
-        let state = self.shared()?.state();
-        Ok(state.refuses_work().then(|| state.reason()))
-    }
-
     /// Keeps the tasks of some jobs, or of all, that no worker has begun from running, and returns
     /// how many those are. The cost grows with the number of tasks that wait, not with the number
     /// of jobs.
@@ -356,24 +211,6 @@ impl Pool {
         Ok(gives_up)
     }
 
-    /// Whether any task of a job that is not over was handed to a worker.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn is_handed(&self, job: JobId) -> Result<bool, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        let unfinished = match state.jobs.get(job) {
-            Some(job) if !job.is_over() => job.unfinished(),
-            _ => return Ok(false),
-        };
-        let waiting = state.pending.iter().filter(|task| task.job == job).count();
-        Ok(usize::try_from(unfinished).is_ok_and(|unfinished| waiting < unfinished))
-    }
-
     /// Takes no new jobs; when those that it has are over, the pool ends.
     ///
     /// # Errors
@@ -409,83 +246,10 @@ impl Pool {
         Ok(())
     }
 
-    /// The workers that the pool has now, in the order of their places.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn workers(&self) -> Result<Vec<WorkerInfo>, PoolError> {
-        let state = self.shared()?.state();
-        let mut members: Vec<_> = state.members.iter().collect();
-        members.sort_by_key(|m| m.place);
-        let info = |m: &&super::member::Member| WorkerInfo {
-            number: m.number,
-            tag: m.tag,
-            pid: m.pid,
-            load: m.load(),
-        };
-        Ok(members.iter().map(info).collect())
-    }
-
-    /// How the worker of this number ended, if it did. Of workers that ended long ago it is no
-    /// longer known how.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn end_of(&self, worker: u64) -> Result<Option<ExitStatus>, PoolError> {
-        let state = self.shared()?.state();
-        let gone = worker <= state.last_worker && state.members.iter().all(|m| m.number != worker);
-        let known = state.stats.end_of(worker);
-        Ok(known.or_else(|| gone.then_some(ExitStatus::Unknown)))
-    }
-
     /// The pid of the newest zygote.
     #[must_use]
     pub fn zygote_pid(&self) -> u32 {
         self.shared.newest_zygote_pid.load(Ordering::Relaxed)
-    }
-
-    /// What the pool has done so far.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn stats(&self) -> Result<Stats, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.stats.clone())
-    }
-
-    /// Which worker did what, and when, if that was to be kept.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn timeline(&self) -> Result<Option<Timeline>, PoolError> {
-        let shared = self.shared()?;
-        let mut state = shared.state();
-        if state.work() {
-            shared.tell_waiters(&state);
-        }
-        Ok(state.timeline.clone().map(|mut timeline| {
-            timeline.lives.extend(state.members.iter().map(|m| Life {
-                worker: m.place,
-                pid: m.pid.unwrap_or(0),
-                start_ns: m.started_ns,
-                end_ns: None,
-                end: None,
-            }));
-            timeline
-        }))
-    }
-
-    /// Whether it takes new jobs.
-    ///
-    /// # Errors
-    /// [`PoolError::ForeignProcess`].
-    pub fn is_running(&self) -> Result<bool, PoolError> {
-        let state = self.shared()?.state();
-        Ok(matches!(state.phase, Phase::Running) && !state.ended)
     }
 }
 

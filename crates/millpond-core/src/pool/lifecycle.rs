@@ -42,7 +42,7 @@ impl State {
     /// When the pool ends: sends SIGTERM to workers that run a task or are being set up. Idle ones
     /// end by themselves, so that what they hold is not given back.
     pub(crate) fn interrupt_busy(&self) {
-        for member in &self.members {
+        for member in &*self.members {
             if let Some(pidfd) = member.pidfd.as_ref().filter(|_| member.is_busy()) {
                 // It may be dead; and where this is not allowed, the zygote does it later.
                 let _ = pidfd_send_signal(pidfd, Signal::TERM);
@@ -85,7 +85,7 @@ impl State {
                 Ok(member)
             });
             match started {
-                Ok(member) => self.members.push(member),
+                Ok(member) => self.members.add(member),
                 // EPIPE: the zygote is gone, which the supervisor is about to learn.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
                 Err(error) => return self.cannot_start(error),
@@ -190,7 +190,7 @@ impl State {
         let Some(index) = find(self) else {
             return;
         };
-        let Estate { begun, untouched, last, is_damaged } = self.members[index].estate();
+        let Estate { begun, untouched, last, is_damaged } = self.members.estate(index);
         let member_pid = self.members[index].pid.unwrap_or(0);
         let now = monotonic_ns();
         let cause = match self.members[index].condemned {

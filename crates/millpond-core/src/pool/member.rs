@@ -3,7 +3,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 use crate::channel::link::{LARGEST_FRAME, LastActivity, PoolEnd};
 use crate::channel::ring::Corrupt;
@@ -43,8 +42,6 @@ pub(crate) struct Member {
     /// It was told to leave, or will leave by itself after the tasks that it has.
     pub(crate) leaving: bool,
     pub(crate) started_ns: u64,
-    /// When a task was handed to it last; ties among the least loaded go to the latest.
-    pub(crate) used: Option<Instant>,
     link: PoolEnd,
     /// Brings the bundles of its results that have handles.
     bundles: Socket,
@@ -59,8 +56,21 @@ pub(crate) struct Member {
     /// Tasks that it takes in its life, if that is limited.
     quota: Option<u64>,
     news: bool,
+    pub(crate) listed: Listed,
+    /// It has been at one task for long, or takes long to be set up.
+    pub(crate) is_stuck: bool,
+    /// Its ring had no room for a task; it gets no more behind others before it has finished one.
+    pub(crate) is_full: bool,
     /// Why the pool killed it, if it did.
     pub(crate) condemned: Option<CrashCause>,
+}
+
+/// In which lists of its crew a member stands.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) busy: bool,
+    pub(crate) idle: bool,
+    pub(crate) open: bool,
 }
 
 /// A task that was handed to a worker.
@@ -119,7 +129,7 @@ impl Member {
         config: &Config,
     ) -> io::Result<(Self, OwnedFd)> {
         let quota = config.tasks_per_worker;
-        let link = PoolEnd::create(quota, config.traced)?;
+        let link = PoolEnd::create(quota)?;
         let (bundles, theirs) = Socket::pair()?;
         let member = Self {
             number,
@@ -131,7 +141,6 @@ impl Member {
             ready: false,
             leaving: false,
             started_ns: monotonic_ns(),
-            used: None,
             link,
             bundles,
             results: Importer::default(),
@@ -142,6 +151,9 @@ impl Member {
             last_finished: 0,
             quota,
             news: false,
+            listed: Listed::default(),
+            is_stuck: false,
+            is_full: false,
             condemned: None,
         };
         Ok((member, theirs.into()))
@@ -165,6 +177,12 @@ impl Member {
     pub(crate) fn is_busy(&self) -> bool {
         let task = self.link.last_activity().task;
         !self.ready || self.in_flight.iter().any(|held| Some(held.id) == task)
+    }
+
+    /// When it began the task that it runs, if it says that it runs one.
+    pub(crate) fn since(&self) -> Option<u64> {
+        let last = self.link.last_activity();
+        last.task.map(|_| last.began)
     }
 
     /// Whether it takes one more task.

@@ -2,7 +2,9 @@
 
 pub mod commons;
 pub mod config;
+mod crew;
 mod dispatch;
+mod ears;
 mod function;
 pub mod handle;
 pub mod job;
@@ -10,13 +12,16 @@ mod jobs;
 mod lifecycle;
 pub mod luggage;
 mod member;
+mod outcomes;
 mod pause;
+mod renewal;
 mod shared;
 mod staged;
 mod state;
 pub mod stats;
 mod supervisor;
 pub mod task;
+mod view;
 pub mod waiting;
 pub mod wire;
 pub mod worker;
@@ -24,7 +29,8 @@ pub mod zygote;
 
 pub use crate::channel::payload;
 pub use config::Config;
-pub use handle::{Pool, PoolError, WorkerInfo};
+pub use handle::{Pool, PoolError};
+pub use view::WorkerInfo;
 pub use waiting::Waited;
 
 /// Payloads up to this length travel in the rings, longer ones in blocks.

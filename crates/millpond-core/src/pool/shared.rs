@@ -181,6 +181,9 @@ impl Shared {
             bell.watch();
             // What came before the flag was set rang for nobody.
             if !state.work() {
+                if state.next_look().is_some() && !std::mem::replace(&mut state.is_ticking, true) {
+                    self.watcher.signal();
+                }
                 return;
             }
         }

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::pool::config::Config;
+use crate::pool::crew::Crew;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
 use crate::pool::luggage::{Arrived, Claim, Luggage};
-use crate::pool::member::Member;
 use crate::pool::pause::Pause;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
@@ -36,7 +36,7 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) config: Config,
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Crew,
     pub(crate) pending: VecDeque<Task>,
     pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
@@ -62,6 +62,8 @@ pub(crate) struct State {
     pub(crate) fruitless_zygotes: u32,
     /// Before the next worker is asked for.
     pub(crate) pause: Pause,
+    /// Whether the supervisor wakes by itself for the next look at workers.
+    pub(crate) is_ticking: bool,
     /// No process is left, and none will come.
     pub(crate) ended: bool,
     last_task: TaskId,
@@ -75,7 +77,7 @@ impl State {
         Self {
             phase: Phase::Running,
             config,
-            members: Vec::new(),
+            members: Crew::new(),
             pending: VecDeque::new(),
             jobs: Jobs::default(),
             functions: Functions::default(),
@@ -91,6 +93,7 @@ impl State {
             renewing: false,
             fruitless_zygotes: 0,
             pause: Pause::default(),
+            is_ticking: false,
             ended: false,
             last_task: 0,
             last_job: 0,
@@ -189,7 +192,7 @@ impl State {
         let mut cancelled = 0;
         for index in 0..self.members.len() {
             let mut kept = Vec::new();
-            for task in self.members[index].take_back(usize::MAX) {
+            for task in self.members.take_back(index, usize::MAX) {
                 self.own_again(&task);
                 kept.push(task);
             }
@@ -270,8 +273,6 @@ impl State {
 
     /// Whether all that was asked for is done, and nothing more can be asked for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty()
-            && self.members.iter().all(|m| m.load() == 0)
-            && self.jobs.are_sealed()
+        self.pending.is_empty() && self.members.is_idle() && self.jobs.are_sealed()
     }
 }

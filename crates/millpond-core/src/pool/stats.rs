@@ -20,7 +20,7 @@ pub struct Stats {
     pub workers_started: u64,
     /// Workers whose place another one had to take.
     pub replacements: u64,
-    /// Tasks that were moved from a busy worker to an idle one before they began.
+    /// Tasks that were taken back from a busy worker before they began, since another one was idle.
     pub moved: u64,
     ends: VecDeque<(u64, ExitStatus)>,
 }

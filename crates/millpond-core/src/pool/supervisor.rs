@@ -7,9 +7,9 @@
 //! child's first pool starts one of its own and the copied bookkeeping is left alone.
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -18,15 +18,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::epoll;
 
-use crate::os::eventfd::EventFd;
 use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
-use crate::os::refused::error_of;
 use crate::os::signals;
+use crate::pool::ears::{Ears, Source};
 use crate::pool::shared::Shared;
-use crate::pool::zygote::client::{Replacement, ZygoteClient, ZygoteEvent, kill_and_wait};
+use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,89 +36,29 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 static CURRENT: AtomicPtr<Supervisor> = AtomicPtr::new(ptr::null_mut());
 
-struct Supervisor {
+pub(super) struct Supervisor {
     owner: Owner,
     pools: Mutex<Pools>,
 }
 
 #[derive(Default)]
-struct Pools {
-    by_key: HashMap<u64, Entry>,
+pub(super) struct Pools {
+    pub(super) by_key: HashMap<u64, Entry>,
     last_key: u64,
     /// What the thread sleeps on, while there is a thread.
-    ears: Option<Arc<Ears>>,
+    pub(super) ears: Option<Arc<Ears>>,
     /// The lifeline of this process, as long as a pool holds it.
     lifeline: Weak<Lifeline>,
     /// The last thread that was started, until somebody has seen it off.
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the supervisor's thread sleeps on.
-struct Ears {
-    epoll: OwnedFd,
-    /// Readable when the thread is to look at the list of pools again.
-    wake: EventFd,
-}
-
-impl Ears {
-    fn new() -> io::Result<Self> {
-        let ears = Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC).map_err(error_of("epoll_create1"))?,
-            wake: EventFd::new()?,
-        };
-        ears.watch(ears.wake.as_fd(), Source::Wake)?;
-        Ok(ears)
-    }
-
-    fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, source.data(), EventFlags::IN)?)
-    }
-
-    fn watch_zygote(&self, zygote: &ZygoteClient, key: u64) -> io::Result<()> {
-        self.watch(zygote.as_fd(), Source::Zygote(key))?;
-        self.watch(zygote.pidfd(), Source::Zygote(key))
-    }
-
-    fn forget(&self, fd: BorrowedFd<'_>) {
-        // Descriptors may be shared with forked children, so closing them is not enough.
-        let _ = epoll::delete(&self.epoll, fd);
-    }
-}
-
-struct Entry {
+pub(super) struct Entry {
     shared: Arc<Shared>,
     /// When the zygotes are killed for not ending by themselves.
-    kill_at: Option<Instant>,
-    /// When workers that could not be started are asked for again.
+    pub(super) kill_at: Option<Instant>,
+    /// When workers that could not be started are asked for again, or tasks may turn out to take long.
     retry_at: Option<Instant>,
-}
-
-/// What an epoll event is about.
-#[derive(Clone, Copy)]
-enum Source {
-    Wake,
-    /// A worker wants more tasks and nobody else is there, or the pool was told to end.
-    Watcher(u64),
-    /// A zygote said something, or died.
-    Zygote(u64),
-}
-
-impl Source {
-    fn data(self) -> EventData {
-        EventData::new_u64(match self {
-            Self::Wake => 0,
-            Self::Watcher(key) => key * 2,
-            Self::Zygote(key) => key * 2 + 1,
-        })
-    }
-
-    fn from_data(data: EventData) -> Self {
-        match data.u64() {
-            0 => Self::Wake,
-            n if n % 2 == 0 => Self::Watcher(n / 2),
-            n => Self::Zygote(n / 2),
-        }
-    }
 }
 
 /// Has the supervisor of this process care for a pool until it has ended.
@@ -184,14 +123,6 @@ pub(crate) fn see_off() {
     }
 }
 
-/// How large the stack of a main thread is, or may become.
-fn main_stack_size() -> usize {
-    const USUAL: u64 = 8 << 20;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
-    // The memory is reserved, not used; more than that is for those who ask for "no limit".
-    usize::try_from(limit.unwrap_or(USUAL).clamp(1 << 20, 64 << 20)).unwrap_or(1 << 20)
-}
-
 /// The supervisor of the calling process.
 fn current() -> &'static Supervisor {
     let known = CURRENT.load(Ordering::Acquire);
@@ -217,7 +148,7 @@ fn current() -> &'static Supervisor {
 }
 
 impl Supervisor {
-    fn pools(&self) -> MutexGuard<'_, Pools> {
+    pub(super) fn pools(&self) -> MutexGuard<'_, Pools> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -256,7 +187,7 @@ impl Supervisor {
         }
         let next = pools.by_key.values().flat_map(|e| [e.kill_at, e.retry_at]).flatten().min();
         Some(next.map(|at| {
-            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            let left = at.saturating_duration_since(Instant::now());
             Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(left.subsec_nanos()),
@@ -298,7 +229,7 @@ impl Supervisor {
     }
 
     /// Does what a pool needs: takes in, hands out, starts workers, ends the zygotes.
-    fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
+    pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
         if let Some(zygote) = shared.newest_zygote() {
@@ -308,10 +239,13 @@ impl Supervisor {
             state.recruit(&zygote);
         }
         let renewal = state.begin_renewal();
+        state.is_ticking = true;
         shared.hand_over(&mut state);
         shared.tell_waiters(&state);
+        let next_look = if state.waiters == 0 { state.next_look() } else { None };
+        state.is_ticking = next_look.is_some();
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = state.pause.end();
+            entry.retry_at = [state.pause.end(), next_look].into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends
@@ -399,87 +333,6 @@ impl Supervisor {
         }
     }
 
-    /// Has a thread prepare for workers that take the places of others: the binding may have to wait for a
-    /// lock of its own.
-    fn renew(&'static self, key: u64, shared: &Arc<Shared>, count: usize) {
-        let for_thread = Arc::clone(shared);
-        // Where zygotes are forked, this is the main thread of their workers.
-        let thread = thread::Builder::new().stack_size(main_stack_size());
-        let spawned = thread.spawn(move || {
-            let shared = for_thread;
-            if let Some(name) = &shared.thread_name {
-                let _ = rustix::thread::set_name(name);
-            }
-            let prepare = || shared.mask.restore().and_then(|()| Self::prepare(&shared, count));
-            let renewed = panic::catch_unwind(AssertUnwindSafe(prepare));
-            let renewed = renewed.unwrap_or_else(|panic| {
-                Err(io::Error::other(format!("a panic: {}", message_of(&*panic))))
-            });
-            self.renewed(key, &shared, renewed);
-        });
-        if let Err(error) = spawned {
-            self.renewed(key, shared, Err(error));
-        }
-    }
-
-    /// Gets workers' tags, and a zygote unless the newest will do.
-    fn prepare(shared: &Shared, count: usize) -> io::Result<(VecDeque<u64>, Option<ZygoteClient>)> {
-        let replacement = if shared.has_had_zygotes() {
-            shared.source.replace(count)?
-        } else {
-            Replacement { tags: Vec::new(), outdated: true }
-        };
-        let mut tags = VecDeque::from(replacement.tags);
-        tags.resize(count, 0);
-        let is_wanted = replacement.outdated || shared.newest_zygote().is_none();
-        let zygote = is_wanted.then(|| shared.make_zygote()).transpose()?;
-        Ok((tags, zygote))
-    }
-
-    fn renewed(
-        &'static self,
-        key: u64,
-        shared: &Arc<Shared>,
-        renewed: io::Result<(VecDeque<u64>, Option<ZygoteClient>)>,
-    ) {
-        let watched = renewed.and_then(|(tags, zygote)| {
-            if let Some(zygote) = zygote {
-                let zygote = shared.take_up(zygote);
-                let mut pools = self.pools();
-                let Some(entry) = pools.by_key.get_mut(&key) else {
-                    // A panic ended the pool meanwhile.
-                    drop(pools);
-                    shared.forget_zygote(zygote.generation);
-                    zygote.kill();
-                    zygote.reap();
-                    return Ok(tags);
-                };
-                // If the pool ends meanwhile, this zygote is to be told so too.
-                entry.kill_at = None;
-                if let Some(ears) = &pools.ears {
-                    ears.watch_zygote(&zygote, key)?;
-                }
-            }
-            Ok(tags)
-        });
-        {
-            let mut state = shared.state();
-            state.renewing = false;
-            match watched {
-                Ok(tags) if shared.newest_zygote().is_some() => state.grants = tags,
-                // It has died by now: the next look finds that workers are missing.
-                Ok(_) => {}
-                Err(error) if shared.zygotes().is_empty() => state.orphan(error),
-                Err(error) => state.cannot_renew(error),
-            }
-        }
-        self.tend(key, shared);
-        // This is another thread: the supervisor's may have to wake earlier than it knows.
-        if let Some(ears) = &self.pools().ears {
-            ears.wake.signal();
-        }
-    }
-
     /// Kills zygotes that did not end in time.
     fn enforce(&'static self, ears: &Ears) {
         let now = Instant::now();
@@ -505,7 +358,7 @@ impl Supervisor {
     }
 }
 
-fn message_of(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn message_of(panic: &(dyn Any + Send)) -> &str {
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
     panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("a panic")
 }

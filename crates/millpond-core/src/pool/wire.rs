@@ -69,7 +69,7 @@ pub struct ReportHead {
     pub parts: u32,
     /// The task.
     pub task: u64,
-    /// When the task began, in monotonic nanoseconds; 0 while times are not kept.
+    /// When the task began, in monotonic nanoseconds.
     pub began: u64,
     /// When it ended.
     pub ended: u64,

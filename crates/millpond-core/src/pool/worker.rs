@@ -25,8 +25,9 @@ use crate::shm::lease::{self, Importer};
 use crate::sync::bell::Loudness;
 use crate::sync::spin::Spin;
 
-/// How long a worker sleeps before the binding may look for signals that came while it fell asleep.
-const NAP: Duration = Duration::from_secs(1);
+/// How long a worker sleeps at first before the binding may look for signals that came while it fell
+/// asleep. Each further sleep is twice as long, so that an idle worker soon uses no CPU.
+const SHORTEST_NAP: Duration = Duration::from_secs(1);
 /// How many blocks of results that were large an idle worker looks at in each nap.
 const IDLE_LOOKS: usize = 1024;
 /// How long it waits when too many descriptors are in sockets.
@@ -66,9 +67,9 @@ pub struct Worker {
     forgotten: Vec<FunctionId>,
     held: Option<Held>,
     spin: Spin,
+    nap: Duration,
     /// Tasks to go before this worker makes room for a fresh one.
     left: Option<u64>,
-    traced: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,8 +123,8 @@ impl Worker {
             forgotten: Vec::new(),
             held: None,
             spin: Spin::default(),
+            nap: SHORTEST_NAP,
             left: link.quota(),
-            traced: link.is_traced(),
             link,
             commons,
         })
@@ -183,13 +184,18 @@ impl Worker {
                 return Ok(Next::Leave);
             }
             if let Some(next) = self.poll()? {
+                self.nap = SHORTEST_NAP;
                 return Ok(next);
             }
-            match self.link.bell().wait(seen, &mut self.spin, Some(NAP)) {
+            match self.link.bell().wait(seen, &mut self.spin, Some(self.nap)) {
                 Woken::Changed => {}
                 Woken::TimedOut | Woken::Interrupted => {
                     self.results.look_around(IDLE_LOOKS);
                     drop(self.results.cooling());
+                    // No event tells of a block that comes back, whose pages are to go.
+                    let may_come_back = self.results.has_lent();
+                    self.nap =
+                        if may_come_back { SHORTEST_NAP } else { self.nap.saturating_mul(2) };
                     return Ok(Next::Interrupted);
                 }
             }
@@ -212,7 +218,7 @@ impl Worker {
                 if !known.contains_key(&head.function) && !unread.contains_key(&head.function) {
                     return Err(damaged(Corrupt));
                 }
-                let began = if self.traced { monotonic_ns() } else { 0 };
+                let began = monotonic_ns();
                 self.held = Some(Held { task: head.task, began, loud: head.loud });
                 // Before the frame is released: see `WorkerEnd::hold`.
                 self.link.hold(Some(head.task), began);
@@ -396,7 +402,7 @@ impl Worker {
         };
         crash_point!("worker: result is written");
         let (task, began) = self.held.map_or((0, 0), |held| (held.task, held.began));
-        let ended = if self.traced { monotonic_ns() } else { 0 };
+        let ended = monotonic_ns();
         let head = ReportHead { report, status, parts: payload.count(), task, began, ended, lane };
         let frame = frame_length(lane, length);
         let fill = |out: &mut [u8]| {
@@ -432,7 +438,7 @@ impl Worker {
             self.watcher.signal();
         }
         if !self.link.results.has_room_for(frame) {
-            self.link.bell().wait(seen, &mut self.spin, Some(NAP));
+            self.link.bell().wait(seen, &mut self.spin, Some(SHORTEST_NAP));
         }
         self.link.block(false);
         true

@@ -299,6 +299,12 @@ impl Heap {
         }
     }
 
+    /// Whether blocks are lent that may come back.
+    #[must_use]
+    pub fn has_lent(&self) -> bool {
+        !self.handed.is_empty()
+    }
+
     fn has_free(&self, class: usize) -> bool {
         self.free.get(&class).is_some_and(|free| !free.is_empty())
     }

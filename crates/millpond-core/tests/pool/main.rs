@@ -39,6 +39,11 @@ fn main() {
             "a_long_task_does_not_hold_up_those_behind_it",
             a_long_task_does_not_hold_up_those_behind_it,
         ),
+        (
+            "a_long_task_does_not_hold_up_those_behind_it_while_others_come",
+            a_long_task_does_not_hold_up_those_behind_it_while_others_come,
+        ),
+        ("tasks_that_wait_for_each_other_all_run", tasks_that_wait_for_each_other_all_run),
         ("work_goes_on_while_nobody_waits", work_goes_on_while_nobody_waits),
         ("workers_make_room_after_their_quota", workers_make_room_after_their_quota),
         ("what_nobody_has_begun_can_be_cancelled", what_nobody_has_begun_can_be_cancelled),
@@ -306,6 +311,49 @@ fn a_long_task_does_not_hold_up_those_behind_it() {
     close_and_join(&pool);
 }
 
+fn a_long_task_does_not_hold_up_those_behind_it_while_others_come() {
+    let (pool, gate) = (pool(2), Note::new());
+    // Short tasks, as far as the pool knows.
+    outcomes(&pool, submit(&pool, &[(Op::Echo, &b"short"[..]); 100]));
+    let mut tasks: Vec<(Op, &[u8])> = vec![(Op::Echo, b"short"); 60];
+    tasks[0] = (Op::Hold, gate.name());
+    let job = submit(&pool, &tasks);
+    let is_done = |index| pool.is_reached(job, Target::Index(index)).expect("ours");
+    // No worker is ever without tasks.
+    let mut others = std::collections::VecDeque::new();
+    while !(1..60).all(is_done) {
+        others.push_back(submit(&pool, &[(Op::Echo, &b"other"[..]); 200]));
+        if others.len() > 3 {
+            outcomes(&pool, others.pop_front().expect("a job"));
+        }
+    }
+    assert!(!is_done(0), "the long one runs on");
+    gate.make();
+    others.into_iter().for_each(|other| drop(outcomes(&pool, other)));
+    outcomes(&pool, job);
+    close_and_join(&pool);
+}
+
+fn tasks_that_wait_for_each_other_all_run() {
+    const COUNT: u8 = 24;
+    let pool = pool(COUNT.into());
+    for is_awaited in [true, false] {
+        // Short tasks, as far as the pool knows.
+        outcomes(&pool, submit(&pool, &[(Op::Echo, &b"short"[..]); 500]));
+        let note = Note::new();
+        let meeting = [&[COUNT], note.name()].concat();
+        let jobs: Vec<_> =
+            (0..COUNT / 4).map(|_| submit(&pool, &[(Op::Meet, &meeting[..]); 4])).collect();
+        while !is_awaited && note.length() < COUNT.into() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for job in jobs {
+            assert!(outcomes(&pool, job).iter().all(Result::is_ok));
+        }
+    }
+    close_and_join(&pool);
+}
+
 fn work_goes_on_while_nobody_waits() {
     let (pool, note) = (pool(2), Note::new());
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Note, note.name()); 300];
@@ -390,11 +438,24 @@ fn a_death_breaks_a_fragile_pool() {
 fn a_panic_of_the_supervisor_costs_one_pool() {
     // It is never there.
     let gate = Note::new();
-    let tasks = [(Op::Hold, gate.name()), (Op::Hold, gate.name()), (Op::Echo, b"x")];
+    let tasks: [(Op, &[u8]); 3] = [(Op::Hold, gate.name()); 3];
     let (broken, switch) = faulty_pool(2);
     let sound = pool(2);
-    let job = submit(&broken, &tasks);
     let idle = pids(&sound);
+    let both_work = || broken.workers().expect("ours").iter().all(|worker| worker.load > 0);
+    let wait_for_both = || {
+        while !both_work() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // Both workers are set up, and both hold a task: the supervisor has no reason to look.
+    let begin = Note::new();
+    let job = submit(&broken, &[(Op::Hold, begin.name()), (Op::Hold, begin.name())]);
+    wait_for_both();
+    begin.make();
+    outcomes(&broken, job);
+    let job = submit(&broken, &tasks);
+    wait_for_both();
     switch.store(true, Ordering::Relaxed);
     broken.terminate().expect("ours");
     assert!(outcomes(&broken, job).into_iter().all(|outcome| outcome == Err("cancelled")));
@@ -404,7 +465,8 @@ fn a_panic_of_the_supervisor_costs_one_pool() {
     let job = submit(&next, &tasks);
     switch.store(true, Ordering::Relaxed);
     kill(doomed);
-    assert!(outcomes(&next, job).into_iter().any(|outcome| outcome == Err("cancelled")));
+    let ends = outcomes(&next, job);
+    assert!(ends.contains(&Err("cancelled")), "{ends:?}");
     close_and_join(&next);
     idle.into_iter().for_each(kill);
     let job = submit(&sound, &[(Op::Echo, b"still there")]);

@@ -41,6 +41,9 @@ pub(crate) enum Op {
     Note = 5,
     /// Waits until the file that it names exists.
     Hold = 6,
+    /// Adds a byte to a file, and waits until that has as many bytes as the first byte says. The others
+    /// name the file.
+    Meet = 7,
 }
 
 struct ThisProgram;
@@ -117,6 +120,13 @@ fn work(mut worker: Worker) {
                     5 => add_byte(Path::new(OsStr::from_bytes(bytes))).expect("a file"),
                     6 => {
                         while !Path::new(OsStr::from_bytes(bytes)).exists() {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                    }
+                    7 => {
+                        let path = Path::new(OsStr::from_bytes(&bytes[1..]));
+                        add_byte(path).expect("a file");
+                        while path.metadata().expect("the file").len() < bytes[0].into() {
                             std::thread::sleep(Duration::from_millis(1));
                         }
                     }

@@ -3,6 +3,8 @@
 //! Both steps are those of [`put`](super::put) and [`get`](super::get), for one record that needs
 //! no new segment, no block and no repair. Whatever else there is (somebody in the guard, dead or
 //! alive; no room, no item; an end) is answered with "not so", and the caller goes the long way.
+//!
+//! The row `queue_ints` needs it: without it a number takes nearly three times as much CPU time.
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_CONSUMERS;

@@ -1,0 +1,427 @@
+//! The workers of a pool, and which of them gets the next task: README.md, "Which worker".
+
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use crate::cpu::cpu_count;
+use crate::os::clock::monotonic_ns;
+use crate::pool::function::Functions;
+use crate::pool::member::{Estate, InFlight, Listed, Member, NotHanded, PREFETCH};
+use crate::pool::task::{CrashCause, Task, TaskId};
+use crate::shm::heap::Heap;
+
+/// How often the owner looks for workers whose task takes long, while tasks wait and workers are idle.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+const LOOK_NS: u64 = 1_000_000;
+/// Tasks that take longer than this on average are worth a wake-up each, which costs some 10 µs.
+const LONG_NS: u64 = 100_000;
+/// How many more workers may work for each one whose task takes long.
+const SPREAD: usize = 4;
+/// The average is one of about so many tasks.
+const AVERAGED: u64 = 32;
+
+/// The members of a pool. Choosing one for a task takes the same time however many there are.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    members: Vec<Member>,
+    /// Members that may send something: they have tasks, or are being set up.
+    busy: Vec<usize>,
+    /// Members without tasks, the one that worked last at the end. Some may be here no longer by right.
+    idle: Vec<usize>,
+    /// Members that may get tasks behind the one that they are at, in turn. As for `idle`.
+    open: VecDeque<usize>,
+    /// Members that have been handed tasks since the last announcement.
+    told: Vec<usize>,
+    in_flight: usize,
+    /// How many members have tasks.
+    working: usize,
+    /// How many of them have been at one task for long.
+    stuck: usize,
+    cpus: usize,
+    average_ns: u64,
+    next_look: Instant,
+}
+
+impl Deref for Crew {
+    type Target = [Member];
+
+    fn deref(&self) -> &[Member] {
+        &self.members
+    }
+}
+
+impl DerefMut for Crew {
+    fn deref_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+}
+
+impl Crew {
+    pub(crate) fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            busy: Vec::new(),
+            idle: Vec::new(),
+            open: VecDeque::new(),
+            told: Vec::new(),
+            in_flight: 0,
+            working: 0,
+            stuck: 0,
+            cpus: cpu_count(),
+            average_ns: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Adds a member that is being set up. It gets its first task after those that are there.
+    pub(crate) fn add(&mut self, mut member: Member) {
+        member.listed = Listed { busy: true, idle: true, open: false };
+        self.busy.push(self.members.len());
+        self.idle.insert(0, self.members.len());
+        self.members.push(member);
+    }
+
+    /// Removes a member, whose [estate](Self::estate) was taken.
+    pub(crate) fn remove(&mut self, index: usize) -> Member {
+        let close_gap = |listed: &mut usize| {
+            let stays = *listed != index;
+            *listed -= usize::from(*listed > index);
+            stays
+        };
+        self.busy.retain_mut(close_gap);
+        self.idle.retain_mut(close_gap);
+        self.open.retain_mut(close_gap);
+        let member = self.members.remove(index);
+        self.stuck -= usize::from(member.is_stuck);
+        member
+    }
+
+    /// Whether no member has a task.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// Whether a task waits behind another one.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.in_flight > self.working
+    }
+
+    /// The member at this place in the list of those that may send something.
+    pub(crate) fn busy(&self, at: usize) -> Option<usize> {
+        self.busy.get(at).copied()
+    }
+
+    /// Takes the member at this place off that list, if it has no task and is set up.
+    pub(crate) fn rest(&mut self, at: usize) -> bool {
+        let index = self.busy[at];
+        let member = &mut self.members[index];
+        let rests = member.ready && member.load() == 0;
+        if rests {
+            self.busy.swap_remove(at);
+            member.listed.busy = false;
+            self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+            if !std::mem::replace(&mut member.listed.idle, true) {
+                self.idle.push(index);
+            }
+        }
+        rests
+    }
+
+    /// The member that is to get the next task; `None` if the task is to wait. `is_awaited` says
+    /// that the threads of this process which use the pool sleep.
+    pub(crate) fn next(&mut self, is_awaited: bool) -> Option<usize> {
+        if self.may_wake(is_awaited) {
+            return self.next_idle();
+        }
+        self.next_open().or_else(|| if self.may_wake(true) { self.next_idle() } else { None })
+    }
+
+    /// Whether there is an idle member that may work.
+    fn may_wake(&mut self, is_awaited: bool) -> bool {
+        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
+        let is_long = self.average_ns >= LONG_NS;
+        (is_long || self.working < others + SPREAD * self.stuck) && self.next_idle().is_some()
+    }
+
+    /// How many members have tasks.
+    pub(crate) fn working(&self) -> usize {
+        self.working
+    }
+
+    /// How many tasks a member may have: what it does until the next look, and one more.
+    fn depth(&self) -> usize {
+        let ahead = LOOK_NS / self.average_ns.max(1);
+        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, PREFETCH)
+    }
+
+    fn next_idle(&mut self) -> Option<usize> {
+        while let Some(&index) = self.idle.last() {
+            let member = &mut self.members[index];
+            if member.load() == 0 && member.accepts() {
+                return Some(index);
+            }
+            member.listed.idle = false;
+            self.idle.pop();
+        }
+        None
+    }
+
+    fn next_open(&mut self) -> Option<usize> {
+        let depth = self.depth();
+        while let Some(&index) = self.open.front() {
+            let member = &mut self.members[index];
+            let is_held_up = member.is_stuck || member.is_full;
+            if (1..depth).contains(&member.load()) && member.accepts() && !is_held_up {
+                return Some(index);
+            }
+            member.listed.open = false;
+            self.open.pop_front();
+        }
+        None
+    }
+
+    /// The member with most tasks, if another one may share them.
+    pub(crate) fn busiest(&mut self, is_awaited: bool) -> Option<usize> {
+        if !self.has_waiting() || !self.may_wake(is_awaited) {
+            return None;
+        }
+        self.busy.iter().copied().max_by_key(|&index| self.members[index].load())
+    }
+
+    /// Notes how long a task took.
+    pub(crate) fn took(&mut self, nanoseconds: u64) {
+        let weighed = self.average_ns * (AVERAGED - 1) + nanoseconds.min(LOOK_NS);
+        self.average_ns = weighed / AVERAGED;
+    }
+
+    /// When to [look](Self::look) next, if there is a need.
+    pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
+        let has_need = (has_pending || self.has_waiting()) && self.next_idle().is_some();
+        has_need.then_some(self.next_look)
+    }
+
+    /// Looks for members that have been at one task for long, if it is time for that; returns the tasks
+    /// that waited behind those, in order, if another member can have them.
+    pub(crate) fn look(&mut self, has_pending: bool) -> Vec<Task> {
+        let mut waited = Vec::new();
+        if !self.has_waiting() && self.next_look(has_pending).is_none() {
+            return waited;
+        }
+        let now = Instant::now();
+        if now < self.next_look {
+            return waited;
+        }
+        self.next_look = now + LOOK_INTERVAL;
+        let now = monotonic_ns();
+        self.stuck = 0;
+        let mut held_up = Vec::new();
+        for &index in &self.busy {
+            let member = &mut self.members[index];
+            let is_long = member.since().is_some_and(|since| now.saturating_sub(since) >= LOOK_NS);
+            member.is_stuck = member.load() > 0 && (is_long || !member.ready);
+            self.stuck += usize::from(member.is_stuck);
+            if is_long && member.load() >= 2 {
+                held_up.push(index);
+            }
+        }
+        if self.next_idle().or_else(|| self.next_open()).is_some() {
+            let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
+            waited.extend(behind);
+        }
+        waited
+    }
+
+    fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Member) -> R) -> R {
+        let member = &mut self.members[index];
+        let before = member.load();
+        let result = change(member);
+        let after = member.load();
+        self.in_flight = self.in_flight + after - before;
+        self.working = self.working + usize::from(after > 0) - usize::from(before > 0);
+        result
+    }
+
+    /// See [`Member::hand`].
+    pub(crate) fn hand(
+        &mut self,
+        index: usize,
+        task: Task,
+        functions: &Functions,
+        heap: &mut Heap,
+    ) -> Result<(), NotHanded> {
+        let handed = self.change(index, |member| member.hand(task, functions, heap));
+        let member = &mut self.members[index];
+        if let Err(NotHanded::RingFull(_)) = handed {
+            member.is_full = true;
+            // Without a task it is not held up for long, but others come first.
+            if self.idle.last() == Some(&index) {
+                self.idle.rotate_right(1);
+            }
+            return handed;
+        }
+        handed?;
+        if !std::mem::replace(&mut member.listed.busy, true) {
+            self.busy.push(index);
+        }
+        if self.open.front() == Some(&index) {
+            self.open.rotate_left(1);
+        }
+        self.offer(index);
+        self.told.push(index);
+        Ok(())
+    }
+
+    fn offer(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        if member.load() > 0 && !std::mem::replace(&mut member.listed.open, true) {
+            self.open.push_back(index);
+        }
+    }
+
+    /// Wakes the members that have been handed tasks.
+    pub(crate) fn announce(&mut self) {
+        for index in self.told.drain(..) {
+            self.members[index].announce();
+        }
+    }
+
+    /// See [`Member::finished`].
+    pub(crate) fn finished(&mut self, index: usize, id: TaskId) -> Result<InFlight, CrashCause> {
+        let task = self.change(index, |member| member.finished(id))?;
+        let member = &mut self.members[index];
+        member.is_full = false;
+        self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+        self.offer(index);
+        Ok(task)
+    }
+
+    /// See [`Member::take_back`].
+    pub(crate) fn take_back(&mut self, index: usize, count: usize) -> Vec<Task> {
+        let tasks = self.change(index, |member| member.take_back(count));
+        self.offer(index);
+        tasks
+    }
+
+    /// See [`Member::estate`].
+    pub(crate) fn estate(&mut self, index: usize) -> Estate {
+        self.change(index, Member::estate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::commons::Commons;
+    use crate::pool::config::Config;
+    use crate::pool::task::Body;
+
+    /// A crew on a machine of two CPUs, and what it needs to hand tasks out.
+    struct Fixture {
+        crew: Crew,
+        functions: Functions,
+        heap: Heap,
+        _commons: Commons,
+        tasks: u64,
+    }
+
+    impl Fixture {
+        fn new(members: u32) -> Self {
+            let commons = Commons::create().expect("commons");
+            let heap = Heap::new(commons.segment()).expect("a heap");
+            let mut crew = Crew::new();
+            crew.cpus = 2;
+            let config =
+                Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+            for place in 0..members {
+                let number = u64::from(place) + 1;
+                let (mut member, _) = Member::new(number, 0, place, 1, &config).expect("a link");
+                member.ready = true;
+                crew.add(member);
+            }
+            Self { crew, functions: Functions::default(), heap, _commons: commons, tasks: 0 }
+        }
+
+        /// Hands one more task out; whom to.
+        fn hand(&mut self, is_awaited: bool) -> Option<usize> {
+            let index = self.crew.next(is_awaited)?;
+            self.tasks += 1;
+            let (id, body) = (self.tasks, Body::Inline(Vec::new()));
+            let (job, function, op, items, parts, luggage) = (1, 1, 0, 1, 1, None);
+            let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
+            self.crew.hand(index, task, &self.functions, &mut self.heap).expect("room");
+            Some(index)
+        }
+
+        fn hand_many(&mut self, count: usize, is_awaited: bool) {
+            for _ in 0..count {
+                assert!(self.hand(is_awaited).is_some());
+            }
+        }
+
+        fn finish(&mut self, index: usize) {
+            let id = self.crew[index].in_flight().next().expect("a task").id;
+            self.crew.finished(index, id).expect("its task");
+            let mut at = 0;
+            while self.crew.busy(at).is_some() {
+                at += usize::from(!self.crew.rest(at));
+            }
+        }
+
+        fn loads(&self) -> Vec<usize> {
+            self.crew.iter().map(Member::load).collect()
+        }
+    }
+
+    #[test]
+    fn short_tasks_go_to_as_many_members_as_there_are_cpus() {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(20, true);
+        assert_eq!(fixture.loads(), [10, 10, 0, 0]);
+        assert!(fixture.crew.has_waiting() && !fixture.crew.is_idle());
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(20, false);
+        assert_eq!(fixture.loads(), [20, 0, 0, 0], "the thread that submits has the other CPU");
+        fixture.hand_many(2 * PREFETCH - 20, false);
+        assert_eq!(fixture.loads(), [PREFETCH, PREFETCH, 0, 0], "but not for more than that");
+        assert_eq!(fixture.hand(false), None);
+    }
+
+    #[test]
+    fn the_member_that_worked_last_comes_first() {
+        let mut fixture = Fixture::new(4);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        fixture.finish(1);
+        fixture.finish(0);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        fixture.finish(0);
+        assert_eq!(fixture.hand(true), Some(0));
+    }
+
+    #[test]
+    fn long_tasks_go_to_everybody() {
+        let mut fixture = Fixture::new(6);
+        (0..AVERAGED).for_each(|_| fixture.crew.took(2 * LONG_NS));
+        fixture.hand_many(6, false);
+        assert_eq!(fixture.loads(), [1; 6]);
+        (0..AVERAGED).for_each(|_| fixture.crew.took(u64::MAX));
+        while fixture.hand(false).is_some() {}
+        assert!(fixture.loads().iter().all(|&load| load < 10), "not far ahead");
+    }
+
+    #[test]
+    fn members_that_come_and_go_keep_their_places_in_the_lists() {
+        let mut fixture = Fixture::new(4);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+        drop(fixture.crew.estate(0));
+        fixture.crew.remove(0);
+        assert_eq!(fixture.loads(), [1, 0, 0]);
+        assert_eq!(fixture.hand(true), Some(1));
+        fixture.finish(0);
+        assert_eq!(fixture.hand(true), Some(0));
+        assert_eq!(fixture.loads(), [1, 1, 0]);
+        fixture.finish(0);
+        fixture.finish(1);
+        assert!(fixture.crew.is_idle() && !fixture.crew.has_waiting());
+    }
+}
