@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::Queue;
 use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_PRODUCERS;
@@ -11,7 +12,6 @@ use crate::channel::queue::error::{GetError, Trouble};
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::position::Position;
-use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;

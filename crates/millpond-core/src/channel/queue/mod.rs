@@ -35,4 +35,4 @@ pub use get::Received;
 pub use grace::GRACE;
 pub use handle::{Options, Queue};
 pub use join::{DoneError, JoinError};
-pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
+pub use put::{Outgoing, PutManyError};

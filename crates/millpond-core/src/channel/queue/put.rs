@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::channel::payload::Parts;
+use crate::channel::payload::{INLINE_LIMIT, Parts};
 use crate::channel::queue::Queue;
 use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_CONSUMERS;
@@ -18,9 +18,6 @@ use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
-
-/// Items up to this length lie in segments, longer ones in blocks of their own.
-pub const INLINE_LIMIT: usize = 32 << 10;
 
 /// Items to be put at once, wherever they are.
 ///

@@ -4,10 +4,10 @@
 //! no new segment, no block and no repair. Whatever else there is (somebody in the guard, dead or
 //! alive; no room, no item; an end) is answered with "not so", and the caller goes the long way.
 
+use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_CONSUMERS;
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{SideGuard, Standing};
 use crate::crash::crash_point;

@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::heap::WARM_BYTES;
-use crate::channel::queue::{Block, INLINE_LIMIT, Outgoing};
+use crate::channel::queue::{Block, Outgoing};
 use crate::sync::testing::{Child, sleep_for_ever};
 
 #[test]
