@@ -28,7 +28,6 @@ mod tests;
 mod token;
 mod waiters;
 
-pub use block::Block;
 pub use ends::End;
 pub use error::{GetError, PutError};
 pub use get::Received;
