@@ -8,7 +8,7 @@ use super::error::ReceiveError;
 use super::lane::packet_number;
 use super::mappings::no_descriptor;
 use super::message::Message;
-use super::packet::{Packet, parse};
+use super::packet::{Body, Packet, parse};
 use super::rings::{Attached, enter_now};
 use super::socket::{Next, Received};
 use crate::channel::ring::Corrupt;
@@ -304,22 +304,20 @@ impl End {
         buffer: &'b [u8],
     ) -> Result<Message<'b>, ReceiveError> {
         let Arrival { place, fd, bundle } = arrival;
-        let (message, has_note) = match parse(buffer.get(place).unwrap_or_default())? {
-            Packet::Inline { kind, has_note, parts, bytes } => {
-                (Message::Inline { kind, parts, bytes }, has_note)
-            }
-            Packet::Block { kind, has_note, parts, length } => {
+        let Packet { kind, has_note, parts, body } = parse(buffer.get(place).unwrap_or_default())?;
+        let message = match body {
+            Body::Inline(bytes) => Message::Inline { kind, parts, bytes },
+            Body::Block(length) => {
                 let fd = fd.ok_or_else(no_descriptor)?;
                 let lease = self.mappings.open(fd, length)?;
                 crash_point!("pipe: mapped");
                 let payload = Payload::from_lease(lease, parts).ok_or(ReceiveError::Damaged)?;
-                (Message::Lent { kind, payload }, has_note)
+                Message::Lent { kind, payload }
             }
         };
         if !has_note {
             return Ok(message);
         }
-        let kind = message.kind();
         let mut payload = message.into_payload().ok_or(ReceiveError::Damaged)?;
         if !payload.open_handles(|_| bundle) {
             return Err(ReceiveError::Damaged);
