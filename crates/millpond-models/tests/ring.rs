@@ -3,28 +3,29 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use millpond_models::channel::ring::{Consumer, Cursors, Producer};
+use millpond_models::channel::ring::{Consumer, Line, Producer, Ring};
 use millpond_models::model::{Model, Process};
+use millpond_models::sync::atomic::in_place::AtomicU64;
 use millpond_models::world::step;
 
 const CAPACITY: usize = 128;
 
 /// The memory of a ring; the ends keep it.
 struct Memory {
-    cursors: Cursors,
+    cursors: [Line<AtomicU64>; 2],
     bytes: [u64; CAPACITY / 8],
 }
 
 fn ring() -> (Arc<Memory>, Producer, Consumer) {
-    let memory = Arc::new(Memory { cursors: Cursors::default(), bytes: [0; CAPACITY / 8] });
+    let memory = Arc::new(Memory { cursors: Default::default(), bytes: [0; CAPACITY / 8] });
     let start = Arc::as_ptr(&memory).cast_mut();
+    let cursors = memory.cursors.each_ref().map(|line| NonNull::from(&line.0));
     // SAFETY: within the allocation, which all who have an end keep; one end of each kind.
-    unsafe {
-        let cursors = NonNull::new_unchecked(&raw mut (*start).cursors);
+    let ring = unsafe {
         let bytes = NonNull::new_unchecked((&raw mut (*start).bytes).cast());
-        let producer = Producer::new(cursors, bytes, CAPACITY);
-        (memory, producer, Consumer::new(cursors, bytes, CAPACITY))
-    }
+        Ring::new(cursors, bytes, CAPACITY)
+    };
+    (memory, Producer::new(ring, 0, 0), Consumer::new(ring, 0, 0))
 }
 
 /// A body that says whether it is whole, written with others looking on.

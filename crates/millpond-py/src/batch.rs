@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use millpond_core::channel::payload::Parts;
-use millpond_core::channel::queue::{INLINE_LIMIT, Outgoing};
+use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
+use millpond_core::channel::queue::Outgoing;
 use pyo3::prelude::*;
 
 use crate::codec::{Codec, Encoded, FAST};

@@ -271,7 +271,7 @@ fn decode<'py>(
             }
             Payload::from_bytes(bytes.to_vec(), parts)
         }
-        Some(block) => Payload::from_block(block, parts),
+        Some(block) => Payload::from_lease(block, parts),
     };
     let damaged = || PyOSError::new_err("the item is damaged: some process wrote over it");
     codec.decode(py, flags, payload.ok_or_else(damaged)?)

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::channel::ring::{Consumer, Cursors, Line, Producer, largest_body};
+use crate::channel::ring::{Consumer, Line, Producer, Ring, largest_body};
 use crate::os::fork;
 use crate::shm::segment::Segment;
 use crate::sync::bell::{Bell, Loudness};
@@ -34,8 +34,8 @@ struct Header {
     ending: AtomicU32,
     /// The worker's quota of tasks, 0 for none.
     quota: AtomicU64,
-    tasks: Cursors,
-    results: Cursors,
+    tasks: [Line<AtomicU64>; 2],
+    results: [Line<AtomicU64>; 2],
     worker_bell: Line<Bell>,
     activity: Line<Activity>,
 }
@@ -116,15 +116,21 @@ fn header(segment: &Segment) -> NonNull<Header> {
     segment.fixed().cast()
 }
 
-fn cursors(header: NonNull<Header>) -> (NonNull<Cursors>, NonNull<Cursors>) {
+/// The rings of tasks and of results, both of them new.
+///
+/// # Safety
+/// The segment outlives their ends, of which there is one of each kind.
+unsafe fn rings(segment: &Segment) -> [Ring; 2] {
     // SAFETY: the header lies in mapped memory, page-aligned; any bits are valid atomics.
-    let header = unsafe { header.as_ref() };
-    (NonNull::from(&header.tasks), NonNull::from(&header.results))
-}
-
-fn ring(segment: &Segment, index: usize) -> NonNull<u8> {
-    // SAFETY: the fixed part is FIXED_BYTES long, which holds both rings.
-    unsafe { segment.fixed().add(RINGS_START + index * RING_BYTES) }
+    let header = unsafe { header(segment).as_ref() };
+    let mut start = RINGS_START;
+    [&header.tasks, &header.results].map(|cursors| {
+        let cursors = cursors.each_ref().map(|line| NonNull::from(&line.0));
+        // SAFETY: the fixed part is FIXED_BYTES long, which holds both rings; the rest is the caller's.
+        let ring = unsafe { Ring::new(cursors, segment.fixed().add(start), RING_BYTES) };
+        start += RING_BYTES;
+        ring
+    })
 }
 
 impl PoolEnd {
@@ -142,15 +148,10 @@ impl PoolEnd {
         told.layout.store(LAYOUT, Ordering::Relaxed);
         told.quota.store(quota.unwrap_or(0), Ordering::Relaxed);
         told.activity.0.task.store(NO_TASK, Ordering::Relaxed);
-        let (tasks, results) = cursors(header);
         // SAFETY: the segment, which is dropped last, keeps the memory mapped; it is new, so
         // there are no other ends, and the worker takes the opposite ones.
-        let (tasks, results) = unsafe {
-            (
-                Producer::new(tasks, ring(&segment, 0), RING_BYTES),
-                Consumer::new(results, ring(&segment, 1), RING_BYTES),
-            )
-        };
+        let [tasks, results] = unsafe { rings(&segment) };
+        let (tasks, results) = (Producer::new(tasks, 0, 0), Consumer::new(results, 0, 0));
         Ok(Self { tasks, results, header, segment })
     }
 
@@ -219,14 +220,9 @@ impl WorkerEnd {
             let message = "the pool and its worker are different versions of millpond";
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let (tasks, results) = cursors(header);
         // SAFETY: the segment keeps the memory mapped; a link has one worker, which attaches once.
-        let (tasks, results) = unsafe {
-            (
-                Consumer::new(tasks, ring(&segment, 0), RING_BYTES),
-                Producer::new(results, ring(&segment, 1), RING_BYTES),
-            )
-        };
+        let [tasks, results] = unsafe { rings(&segment) };
+        let (tasks, results) = (Consumer::new(tasks, 0, 0), Producer::new(results, 0, 0));
         Ok(Self { tasks, results, header, segment })
     }
 

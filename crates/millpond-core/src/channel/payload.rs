@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::channel::attachments::{self, Opened};
-use crate::channel::queue::Block;
 use crate::shm::heap::BlockRef;
 use crate::shm::lease::{Importer, Lease};
 use crate::shm::slab::Slot;
+
+/// Payloads up to this length lie in the frame that carries them, longer ones in blocks. Measured: up
+/// to here two copies cost less than a block.
+pub const INLINE_LIMIT: usize = 32 << 10;
 
 /// What parts of a payload with several are aligned to, relative to the payload.
 pub const ALIGNMENT: usize = 64;
@@ -125,7 +128,6 @@ pub struct Payload {
 enum Storage {
     Own(Vec<u8>),
     Lent(Lease),
-    Block(Block),
 }
 
 impl Storage {
@@ -133,7 +135,6 @@ impl Storage {
         match self {
             Self::Own(bytes) => bytes,
             Self::Lent(lease) => lease.bytes(),
-            Self::Block(block) => block.bytes(),
         }
     }
 }
@@ -175,13 +176,6 @@ impl Payload {
             Err(_) => Self::from_bytes(importer.copy(fd, block)?, parts),
         };
         payload.ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    /// A payload of `parts` parts in a block of a queue, read in place. `None` if its bytes are
-    /// damaged.
-    #[must_use]
-    pub fn from_block(block: Block, parts: u32) -> Option<Self> {
-        Self::new(Storage::Block(block), parts)
     }
 
     fn new(storage: Storage, count: u32) -> Option<Self> {
@@ -289,7 +283,6 @@ impl Payload {
         let start = self.parts[index].start;
         let whole = match &self.storage {
             Storage::Lent(lease) => lease.lend(),
-            Storage::Block(block) => block.lend(),
             Storage::Own(_) => None,
         };
         Some(whole?.as_ptr().addr() + start)

@@ -1,4 +1,5 @@
-//! A ring of frames with one producer and one consumer, in memory that two processes share.
+//! A ring of frames with one producer and one consumer, in memory that processes share: the links of
+//! pools have two, and pipes, whose ends many processes use in turn, two as well.
 //!
 //! ```text
 //! tail  written by the producer: frames before it are committed
@@ -9,6 +10,9 @@
 //! Writing a frame and storing `tail` with release are two steps: a producer that dies between
 //! them leaves bytes that nobody ever looks at. A frame that does not fit before the end of the
 //! buffer is preceded by padding, a frame with the tag [`Tag::PADDING`].
+//!
+//! Each end keeps what it last saw of the other's cursor, and looks again only when that says
+//! "nothing to do": while there is a backlog the two share no cache line but those of the frames.
 //!
 //! A committed frame can be taken back by the producer until the consumer claims it. Both sides
 //! decide by one compare-exchange on the tag:
@@ -25,14 +29,6 @@ use std::ptr::NonNull;
 
 use crate::sync::atomic::Ordering;
 use crate::sync::atomic::in_place::{AtomicU32, AtomicU64};
-
-/// The two ends of a ring, each on a cache line of its own; all zero is a valid new ring.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Cursors {
-    tail: Line<AtomicU64>,
-    head: Line<AtomicU64>,
-}
 
 /// Keeps a value off its neighbours' cache lines (128: adjacent lines are fetched in pairs).
 #[derive(Debug, Default)]
@@ -66,21 +62,44 @@ impl std::fmt::Display for Corrupt {
 
 impl std::error::Error for Corrupt {}
 
-const FRAME_HEADER: usize = 8;
+/// Bytes of a frame before its body.
+pub(crate) const FRAME_HEADER: usize = 8;
 
-/// Where the bytes of a ring lie; the memory outlives both ends.
+/// Where a ring lies, of zeros when it is new.
 #[derive(Clone, Copy, Debug)]
-struct Area {
-    cursors: NonNull<Cursors>,
+pub struct Ring {
+    tail: NonNull<AtomicU64>,
+    head: NonNull<AtomicU64>,
     bytes: NonNull<u8>,
     /// A power of two.
     capacity: usize,
 }
 
-impl Area {
-    fn cursors(&self) -> &Cursors {
-        // SAFETY: `Producer::new` and `Consumer::new` were promised that it is valid.
-        unsafe { self.cursors.as_ref() }
+impl Ring {
+    /// The ring of these cursors, the tail and the head.
+    ///
+    /// # Safety
+    /// The cursors and `capacity` bytes at `bytes` (8-aligned, a power of two) stay mapped as long
+    /// as ends of this are used. Of all processes, one producer and one consumer of this ring are in
+    /// use at a time.
+    #[must_use]
+    pub unsafe fn new(
+        [tail, head]: [NonNull<AtomicU64>; 2],
+        bytes: NonNull<u8>,
+        capacity: usize,
+    ) -> Self {
+        debug_assert!(capacity.is_power_of_two());
+        Self { tail, head, bytes, capacity }
+    }
+
+    fn tail(&self) -> &AtomicU64 {
+        // SAFETY: `new` was promised that it is valid.
+        unsafe { self.tail.as_ref() }
+    }
+
+    fn head(&self) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { self.head.as_ref() }
     }
 
     fn index(&self, position: u64) -> usize {
@@ -91,7 +110,7 @@ impl Area {
     }
 
     /// The word at `position`, which is a multiple of 4 within the buffer.
-    fn word(&self, position: u64) -> &AtomicU32 {
+    pub(crate) fn word(&self, position: u64) -> &AtomicU32 {
         let index = self.index(position);
         debug_assert!(index.is_multiple_of(4) && index + 4 <= self.capacity);
         // SAFETY: in bounds and aligned; words of frame headers are only accessed as atomics
@@ -108,7 +127,7 @@ impl Area {
 /// The writing end.
 #[derive(Debug)]
 pub struct Producer {
-    area: Area,
+    ring: Ring,
     tail: u64,
     /// The consumer's head when it was last looked at.
     seen_head: u64,
@@ -119,8 +138,10 @@ pub struct Producer {
 /// The reading end.
 #[derive(Debug)]
 pub struct Consumer {
-    area: Area,
+    ring: Ring,
     head: u64,
+    /// The producer's tail when it was last looked at.
+    seen_tail: u64,
 }
 
 // SAFETY: an end is a pointer into memory that outlives it; one thread at a time uses it (`&mut`).
@@ -144,25 +165,23 @@ fn frame_length(body: usize) -> usize {
 }
 
 impl Producer {
-    /// The writing end of the ring whose bytes begin at `bytes`.
-    ///
-    /// # Safety
-    /// `cursors` and `capacity` bytes at `bytes` (8-aligned, a power of two) stay mapped as long
-    /// as this lives, and no other producer of this ring exists in any process.
+    /// The writing end, at `tail`, with the consumer's head as it was last seen.
+    #[inline]
     #[must_use]
-    pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
-        debug_assert!(capacity.is_power_of_two());
-        let area = Area { cursors, bytes, capacity };
-        // Relaxed: only this end writes the tail. Multiples of 8, whatever was written there before.
-        let tail = area.cursors().tail.0.load(Ordering::Relaxed) & !7;
-        let seen_head = area.cursors().head.0.load(Ordering::Acquire);
-        Self { area, tail, seen_head, is_damaged: false }
+    pub fn new(ring: Ring, tail: u64, seen_head: u64) -> Self {
+        Self { ring, tail: tail & !7, seen_head, is_damaged: false }
+    }
+
+    /// The consumer's head when it was last looked at.
+    #[must_use]
+    pub fn seen_head(&self) -> u64 {
+        self.seen_head
     }
 
     /// Commits a frame with `body_length` bytes that `fill` writes. Returns its position, or
     /// `None` when there is no room for now.
+    #[inline]
     pub fn push(&mut self, body_length: usize, fill: impl FnOnce(&mut [u8])) -> Option<u64> {
-        debug_assert!(body_length <= largest_body(self.area.capacity));
         let length = frame_length(body_length);
         let padding = self.padding(length);
         if !self.has_room(padding + length) {
@@ -175,14 +194,14 @@ impl Producer {
         // SAFETY: the consumer is done with these bytes (its head was acquired in `has_room`) and
         // will not look at them before the tail passes them; the frame does not wrap.
         let body = unsafe {
-            let start = self.area.at(position).add(FRAME_HEADER);
+            let start = self.ring.at(position).add(FRAME_HEADER);
             std::slice::from_raw_parts_mut(start.as_ptr(), body_length)
         };
         fill(body);
         self.write_header(position, FRAME_HEADER + body_length, Tag::PENDING);
         self.tail = position.wrapping_add(length as u64);
         // Release: publishes the frame's bytes to the consumer. This store is the commit.
-        self.area.cursors().tail.0.store(self.tail, Ordering::Release);
+        self.ring.tail().store(self.tail, Ordering::Release);
         Some(position)
     }
 
@@ -194,18 +213,18 @@ impl Producer {
 
     /// How many bytes before the end a frame of `length` bytes must skip.
     fn padding(&self, length: usize) -> usize {
-        let to_end = self.area.capacity - self.area.index(self.tail);
+        let to_end = self.ring.capacity - self.ring.index(self.tail);
         if to_end < length { to_end } else { 0 }
     }
 
     fn has_room(&mut self, length: usize) -> bool {
         let used = |this: &Self| this.tail.wrapping_sub(this.seen_head);
         let needs = |used: u64| used.saturating_add(length as u64);
-        if needs(used(self)) > self.area.capacity as u64 {
+        if needs(used(self)) > self.ring.capacity as u64 {
             // A broken consumer gains no room.
             let _ = self.look_at_head();
         }
-        needs(used(self)) <= self.area.capacity as u64
+        needs(used(self)) <= self.ring.capacity as u64
     }
 
     /// The consumer's head, which moves from frame to frame and never beyond the tail.
@@ -215,9 +234,13 @@ impl Producer {
     pub fn look_at_head(&mut self) -> Result<u64, Corrupt> {
         // Acquire: the consumer's last reads come before our overwriting, and a claim that came
         // before the head moved is visible too.
-        let head = self.area.cursors().head.0.load(Ordering::Acquire);
+        let head = self.ring.head().load(Ordering::Acquire);
         let moved = head.wrapping_sub(self.seen_head);
-        if !head.is_multiple_of(8) || moved > self.tail.wrapping_sub(self.seen_head) {
+        let used = self.tail.wrapping_sub(head);
+        if !head.is_multiple_of(8)
+            || moved > self.tail.wrapping_sub(self.seen_head)
+            || used > self.ring.capacity as u64
+        {
             self.is_damaged = true;
         }
         if self.is_damaged {
@@ -236,8 +259,8 @@ impl Producer {
     fn write_header(&self, position: u64, length: usize, tag: u32) {
         // Relaxed: the tail's release publishes both.
         #[expect(clippy::cast_possible_truncation, reason = "a frame is shorter than the ring")]
-        self.area.word(position).store(length as u32, Ordering::Relaxed);
-        self.area.word(position + 4).store(tag, Ordering::Relaxed);
+        self.ring.word(position).store(length as u32, Ordering::Relaxed);
+        self.ring.word(position + 4).store(tag, Ordering::Relaxed);
     }
 
     /// Takes back the frame at `position`, which this end wrote. False if the consumer has it, or if
@@ -246,7 +269,7 @@ impl Producer {
         if self.look_at_head().map_or(true, |head| head > position) {
             return false;
         }
-        let tag = self.area.word(position + 4);
+        let tag = self.ring.word(position + 4);
         // Relaxed: the outcome decides who owns the frame and publishes nothing.
         let (pending, revoked) = (Tag::PENDING, Tag::REVOKED);
         tag.compare_exchange(pending, revoked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -258,12 +281,12 @@ impl Producer {
     /// # Errors
     /// [`Corrupt`] if the frame's head is not one that this end and a correct consumer leave.
     pub fn claimed(&self, position: u64, body_length: usize) -> Result<bool, Corrupt> {
-        if self.tail.wrapping_sub(position) > self.area.capacity as u64 {
+        if self.tail.wrapping_sub(position) > self.ring.capacity as u64 {
             return Ok(true);
         }
         // Relaxed: the consumer is dead.
-        let length = self.area.word(position).load(Ordering::Relaxed) as usize;
-        match self.area.word(position + 4).load(Ordering::Relaxed) {
+        let length = self.ring.word(position).load(Ordering::Relaxed) as usize;
+        match self.ring.word(position + 4).load(Ordering::Relaxed) {
             Tag::PENDING if length == FRAME_HEADER + body_length => Ok(false),
             Tag::CLAIMED if length == FRAME_HEADER + body_length => Ok(true),
             _ => Err(Corrupt),
@@ -272,43 +295,52 @@ impl Producer {
 }
 
 impl Consumer {
-    /// The reading end of the ring whose bytes begin at `bytes`.
-    ///
-    /// # Safety
-    /// As for [`Producer::new`], with "consumer" for "producer".
+    /// The reading end, at `head`, with the producer's tail as it was last seen.
+    #[inline]
     #[must_use]
-    pub unsafe fn new(cursors: NonNull<Cursors>, bytes: NonNull<u8>, capacity: usize) -> Self {
-        debug_assert!(capacity.is_power_of_two());
-        let area = Area { cursors, bytes, capacity };
-        // Relaxed: only this end writes the head. A multiple of 8, as for the tail.
-        Self { area, head: area.cursors().head.0.load(Ordering::Relaxed) & !7 }
+    pub fn new(ring: Ring, head: u64, seen_tail: u64) -> Self {
+        Self { ring, head: head & !7, seen_tail }
+    }
+
+    /// How far it is, and the producer's tail when it was last looked at.
+    #[must_use]
+    pub fn standing(&self) -> [u64; 2] {
+        [self.head, self.seen_tail]
     }
 
     /// The oldest frame that is committed and not revoked, without claiming it.
     ///
     /// # Errors
     /// [`Corrupt`] if the producer wrote nonsense; the ring must not be used any more then.
+    #[inline]
     pub fn front(&mut self) -> Result<Option<Frame<'_>>, Corrupt> {
-        // Acquire: pairs with the commit in `push`. One look: a producer that moves it on and on must
-        // not keep this end here.
-        let tail = self.area.cursors().tail.0.load(Ordering::Acquire);
+        let mut has_looked = false;
         loop {
-            let committed = tail.wrapping_sub(self.head);
-            if committed == 0 {
-                return Ok(None);
+            if self.head == self.seen_tail {
+                // One look: a producer that moves it on and on must not keep this end here.
+                if has_looked {
+                    return Ok(None);
+                }
+                has_looked = true;
+                // Acquire: pairs with the commit in `push`.
+                self.seen_tail = self.ring.tail().load(Ordering::Acquire);
+                if self.head == self.seen_tail {
+                    return Ok(None);
+                }
             }
-            let to_end = (self.area.capacity - self.area.index(self.head)) as u64;
-            let length = self.area.word(self.head).load(Ordering::Relaxed) as usize;
+            let committed = self.seen_tail.wrapping_sub(self.head);
+            let to_end = (self.ring.capacity - self.ring.index(self.head)) as u64;
+            let length = self.ring.word(self.head).load(Ordering::Relaxed) as usize;
             let whole = length.next_multiple_of(8);
-            if committed > self.area.capacity as u64
+            if committed > self.ring.capacity as u64
                 || length < FRAME_HEADER
                 || whole as u64 > committed.min(to_end)
             {
                 return Err(Corrupt);
             }
-            match self.area.word(self.head + 4).load(Ordering::Relaxed) {
+            match self.ring.word(self.head + 4).load(Ordering::Relaxed) {
                 Tag::PADDING | Tag::REVOKED => self.release(whole),
-                _ => return Ok(Some(Frame { whole, body: length - FRAME_HEADER, ring: self })),
+                _ => return Ok(Some(Frame { whole, body: length - FRAME_HEADER, end: self })),
             }
         }
     }
@@ -316,14 +348,14 @@ impl Consumer {
     fn release(&mut self, whole: usize) {
         self.head = self.head.wrapping_add(whole as u64);
         // Release: our reads of the frame come before its overwriting.
-        self.area.cursors().head.0.store(self.head, Ordering::Release);
+        self.ring.head().store(self.head, Ordering::Release);
     }
 }
 
 /// The frame at the front of a ring. Dropped, it stays there; see [`release`](Frame::release).
 #[derive(Debug)]
 pub struct Frame<'a> {
-    ring: &'a mut Consumer,
+    end: &'a mut Consumer,
     whole: usize,
     body: usize,
 }
@@ -335,7 +367,7 @@ impl Frame<'_> {
     /// [`Corrupt`] if the frame is neither the consumer's nor the producer's to decide about: it
     /// would stay at the front for ever.
     pub fn claim(&self) -> Result<bool, Corrupt> {
-        let tag = self.ring.area.word(self.ring.head + 4);
+        let tag = self.end.ring.word(self.end.head + 4);
         // Relaxed: as in `revoke`; the body was acquired with the tail.
         let (pending, claimed) = (Tag::PENDING, Tag::CLAIMED);
         match tag.compare_exchange(pending, claimed, Ordering::Relaxed, Ordering::Relaxed) {
@@ -350,14 +382,14 @@ impl Frame<'_> {
     pub fn body(&self) -> &[u8] {
         // SAFETY: `front` checked the length; the producer does not write between head and tail.
         unsafe {
-            let start = self.ring.area.at(self.ring.head).add(FRAME_HEADER);
+            let start = self.end.ring.at(self.end.head).add(FRAME_HEADER);
             std::slice::from_raw_parts(start.as_ptr(), self.body)
         }
     }
 
     /// Gives the bytes back to the producer.
     pub fn release(self) {
-        self.ring.release(self.whole);
+        self.end.release(self.whole);
     }
 }
 
@@ -366,7 +398,7 @@ mod tests {
     use super::*;
 
     struct Memory {
-        cursors: Box<Cursors>,
+        cursors: Box<[Line<AtomicU64>; 2]>,
         bytes: Box<[u64]>,
     }
 
@@ -376,13 +408,12 @@ mod tests {
         }
 
         fn ends(&mut self) -> (Producer, Consumer) {
-            let cursors = NonNull::from(&mut *self.cursors);
+            let cursors = self.cursors.each_ref().map(|line| NonNull::from(&line.0));
             let capacity = self.bytes.len() * 8;
             let bytes = NonNull::new(self.bytes.as_mut_ptr().cast()).expect("a box has an address");
             // SAFETY: the memory outlives the ends in every test, and there is one pair.
-            unsafe {
-                (Producer::new(cursors, bytes, capacity), Consumer::new(cursors, bytes, capacity))
-            }
+            let ring = unsafe { Ring::new(cursors, bytes, capacity) };
+            (Producer::new(ring, 0, 0), Consumer::new(ring, 0, 0))
         }
     }
 
@@ -480,11 +511,11 @@ mod tests {
             let head = producer.look_at_head().expect("intact");
             let second = producer.push(1, |_| ()).expect("room");
             assert!(first < head && head == second);
-            let word = &producer.area.cursors().head.0;
+            let word = &producer.ring.head();
             word.store(head.wrapping_add(damage), Ordering::Relaxed);
             assert!(!producer.revoke(second), "whether it was begun is not known");
             assert!(producer.is_damaged());
-            producer.area.cursors().head.0.store(head, Ordering::Relaxed);
+            producer.ring.head().store(head, Ordering::Relaxed);
             assert_eq!(producer.look_at_head(), Err(Corrupt));
         }
     }
@@ -495,12 +526,12 @@ mod tests {
             let mut memory = Memory::new(1024);
             let (mut producer, mut consumer) = memory.ends();
             producer.push(8, |_| ()).expect("room");
-            producer.area.word(0).store(damage, Ordering::Relaxed);
+            producer.ring.word(0).store(damage, Ordering::Relaxed);
             assert_eq!(consumer.front().err(), Some(Corrupt));
         }
         let mut memory = Memory::new(1024);
         let (producer, mut consumer) = memory.ends();
-        producer.area.cursors().tail.0.store(5_000, Ordering::Relaxed);
+        producer.ring.tail().store(5_000, Ordering::Relaxed);
         assert_eq!(consumer.front().err(), Some(Corrupt));
     }
 }

@@ -27,11 +27,8 @@ pub mod wire;
 pub mod worker;
 pub mod zygote;
 
-pub use crate::channel::payload;
+pub use crate::channel::payload::{self, INLINE_LIMIT};
 pub use config::Config;
 pub use handle::{Pool, PoolError};
 pub use view::WorkerInfo;
 pub use waiting::Waited;
-
-/// Payloads up to this length travel in the rings, longer ones in blocks.
-pub const INLINE_LIMIT: usize = 32 << 10;

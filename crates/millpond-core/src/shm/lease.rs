@@ -29,16 +29,21 @@ pub struct Importer {
     opened: usize,
 }
 
-/// The right to read, and to write, a lent block.
+/// The right to read, and to write, a block of shared memory, which goes back when this is dropped.
+///
+/// A forked child has a copy of this value, not the block, which it does not give back. What was
+/// [lent](Self::lend) to readers before is a copy there too.
 #[derive(Debug)]
 pub struct Lease {
-    map: Arc<MappedBlocks>,
-    /// Where in `map` the block begins.
-    at: usize,
-    length: usize,
+    lender: Arc<dyn Lender>,
+    part: Part,
+    /// Bytes of the part before the payload.
+    header: usize,
     holder: Owner,
     /// Since its address was given away.
     loan: OnceLock<Loan>,
+    /// Whether the block goes back when this is dropped.
+    is_held: bool,
 }
 
 impl Importer {
@@ -59,13 +64,13 @@ impl Importer {
         if let Some(map) = self.windows.get(&window)
             && map.can_be_used_again()
         {
-            return Ok(Lease::new(Arc::clone(map), at, length));
+            return Ok(Lease::of_block(Arc::clone(map), at, length));
         }
         let map = Arc::new(MappedBlocks::new(fd, window.start, window.length)?);
         if map.can_be_lent() {
             self.windows.insert(window, Arc::clone(&map));
         }
-        Ok(Lease::new(map, at, length))
+        Ok(Lease::of_block(map, at, length))
     }
 
     /// What is in the block, in memory of this process, for want of address space. The block stays
@@ -118,65 +123,90 @@ pub fn give_back(fd: BorrowedFd<'_>, block: BlockRef) {
 }
 
 impl Lease {
-    fn new(map: Arc<MappedBlocks>, at: usize, length: usize) -> Self {
-        Self { map, at, length, holder: Owner::current(), loan: OnceLock::new() }
+    /// The block `part`, whose payload begins behind `header` bytes.
+    ///
+    /// # Safety
+    /// The part is longer than the header, mapped as long as the lender lives, and no other process
+    /// writes it as long as this is held.
+    pub(crate) unsafe fn new(
+        lender: Arc<dyn Lender>,
+        part: Part,
+        header: usize,
+        is_held: bool,
+    ) -> Self {
+        Self { lender, part, header, holder: Owner::current(), loan: OnceLock::new(), is_held }
     }
 
-    /// The payload of a block that is all of `map`, and longer than `length` with its header.
-    pub(crate) fn of_block(map: Arc<MappedBlocks>, length: usize) -> Self {
-        assert!(length + BLOCK_HEADER <= map.length());
-        Self::new(map, 0, length)
+    /// The payload of the block that begins `at` bytes from the start of `map` and is longer than
+    /// `length` with its header.
+    pub(crate) fn of_block(map: Arc<MappedBlocks>, at: usize, length: usize) -> Self {
+        let whole = length + BLOCK_HEADER;
+        assert!(at + whole <= map.length());
+        let part = Part { start: map.block(at), length: whole, block: at };
+        // SAFETY: it lies within the mapping; senders do not touch blocks that are lent.
+        unsafe { Self::new(map, part, BLOCK_HEADER, true) }
+    }
+
+    /// Which block of its lender it is.
+    pub(crate) fn block(&self) -> usize {
+        self.part.block
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Says whether the block goes back when this is dropped.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
     }
 
     /// The payload's first byte, for readers that a fork may duplicate: valid and writable as long as
     /// the lease or, in forked children, its copy lives. `None` if they need a copy.
     #[must_use]
     pub fn lend(&self) -> Option<NonNull<u8>> {
-        if self.loan.get().is_none() && !self.map.can_be_lent() {
+        if self.loan.get().is_none() && !self.lender.can_be_lent() {
             return None;
         }
-        self.loan.get_or_init(|| {
-            let (start, length) = (self.map.block(self.at), self.length + BLOCK_HEADER);
-            let lender = Arc::clone(&self.map) as Arc<dyn Lender>;
-            loans::begin(lender, Part { start, length, block: 0 })
-        });
+        self.loan.get_or_init(|| loans::begin(Arc::clone(&self.lender), self.part));
         Some(self.start())
     }
 
     fn start(&self) -> NonNull<u8> {
         // SAFETY: the block is longer than its header.
-        unsafe { self.map.block(self.at).add(BLOCK_HEADER) }
+        unsafe { self.part.start.add(self.header) }
     }
 
     /// The payload's length in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
-        self.length
+        self.part.length - self.header
     }
 
     /// The payload.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `open` checked that the payload lies within the mapping, and the sender does
-        // not touch a block that is lent.
-        unsafe { std::slice::from_raw_parts(self.start().as_ptr(), self.length) }
+        // SAFETY: `new` was promised that it is mapped, and this process' own.
+        unsafe { std::slice::from_raw_parts(self.start().as_ptr(), self.length()) }
+    }
+
+    /// The payload, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start().as_ptr(), self.length()) }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let forget = || {
-            // SAFETY: a fork has made it so; the readers are gone, and nobody gets it again.
-            unsafe { self.map.forget(self.at, self.length + BLOCK_HEADER) };
-            true
-        };
         let is_lent = match self.loan.get() {
             // A forked child has a copy of the lease, not the lease.
-            None => self.holder.is_current(),
-            Some(loan) => loan.end(forget) == State::Lent,
+            None => self.is_held && self.holder.is_current(),
+            // SAFETY: its readers are gone.
+            Some(loan) => matches!(unsafe { loan.end() }, State::Lent),
         };
         if is_lent {
-            self.map.free(self.at);
+            self.lender.give_back(self.part);
         }
     }
 }

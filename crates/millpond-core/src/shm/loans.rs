@@ -46,13 +46,27 @@ use crate::os::map;
 use crate::shm::heap::WARM_LIMIT;
 use crate::sync::local::Local;
 
-/// Memory of which parts are on loan.
+/// Memory of which this process has parts on loan, the blocks of others.
 pub(crate) trait Lender: Send + Sync + fmt::Debug {
+    /// Whether readers that a fork may duplicate can have what is in it. If not, they get a copy.
+    fn can_be_lent(&self) -> bool {
+        true
+    }
+
+    /// Gives a block back, which is this process' to give.
+    fn give_back(&self, part: Part);
+
     /// Makes a loan this process' own memory and gives its block back, with or without its pages.
     /// False if it stays shared.
     ///
     /// It runs before a fork, with the table of loans locked: it neither drops nor begins a loan.
     fn make_own(&self, part: Part, with_pages: bool) -> bool;
+
+    /// Takes back what [`make_own`](Self::make_own) has made this process' own; false if it stays so.
+    ///
+    /// # Safety
+    /// Nobody reads the part any more.
+    unsafe fn take_back(&self, part: Part) -> bool;
 }
 
 /// What is on loan.
@@ -61,7 +75,7 @@ pub(crate) struct Part {
     /// A multiple of the page size.
     pub(crate) start: NonNull<u8>,
     pub(crate) length: usize,
-    /// Which block of the lender it is, where that has several in one mapping.
+    /// Which block of the lender it is.
     pub(crate) block: usize,
 }
 
@@ -74,6 +88,8 @@ impl Part {
 
 // SAFETY: an address range; its users argue for each access.
 unsafe impl Send for Part {}
+// SAFETY: as above.
+unsafe impl Sync for Part {}
 
 /// A loan in the table, until it [ends](Self::end).
 #[derive(Debug)]
@@ -158,20 +174,24 @@ pub(crate) fn has_own(start: NonNull<u8>, length: usize) -> bool {
 
 impl Loan {
     /// Takes it out of the table: what is there now can be used for something else. If a fork has
-    /// made it this process' own, `take_back` sees to that first; where it returns false, the loan
-    /// stays in the table.
-    pub(crate) fn end(&self, take_back: impl FnOnce() -> bool) -> State {
+    /// made it this process' own, its lender takes it back first; where that fails, the loan stays in
+    /// the table.
+    ///
+    /// # Safety
+    /// Nobody reads the part any more.
+    pub(crate) unsafe fn end(&self) -> State {
         let (state, removed) = LOANS.with(|loans| {
-            let is_own = self.entry(loans).map(|entry| entry.is_own);
-            match is_own {
-                Some(true) if !take_back() => return (State::Own, None),
-                Some(true) => drop(OWN.fetch_sub(1, Ordering::Relaxed)),
-                Some(false) => {}
-                None => return (State::Foreign, None),
+            let Some(entry) = self.entry(loans) else { return (State::Foreign, None) };
+            let state = if entry.is_own { State::Own } else { State::Lent };
+            if entry.is_own {
+                // SAFETY: the caller promises it, and `make_own` was here.
+                if !unsafe { entry.lender.take_back(entry.part) } {
+                    return (state, None);
+                }
+                OWN.fetch_sub(1, Ordering::Relaxed);
             }
             loans.vacant.push(self.index);
-            let removed = loans.entries[self.index].take();
-            (if is_own == Some(true) { State::Own } else { State::Lent }, removed)
+            (state, loans.entries[self.index].take())
         });
         // Its lender may be dropped with it: not under the lock.
         drop(removed);
@@ -263,6 +283,20 @@ mod tests {
             self.was_asked.store(true, Ordering::Relaxed);
             false
         }
+
+        fn give_back(&self, _part: Part) {
+            unreachable!("no lease has it");
+        }
+
+        unsafe fn take_back(&self, _part: Part) -> bool {
+            unreachable!("it was lent");
+        }
+    }
+
+    /// Ends a loan that nobody reads any more.
+    fn end(loan: &Loan) -> State {
+        // SAFETY: so the tests see to it.
+        unsafe { loan.end() }
     }
 
     #[test]
@@ -284,7 +318,7 @@ mod tests {
         assert!(lender.was_asked.load(Ordering::Relaxed));
         assert!(!child.reap().expect("status").success());
         assert_eq!((read(), has_own(start, 1)), (0, false));
-        assert_eq!(loan.end(|| unreachable!("it was lent")), State::Lent);
+        assert_eq!(end(&loan), State::Lent);
         // What comes there next is inherited again.
         Child::run(|| assert_eq!(read(), 0)).join();
     }
@@ -299,7 +333,7 @@ mod tests {
         // SAFETY: the child ends its copy of the loan, and itself.
         match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
             0 => {
-                let state = loan.end(|| false);
+                let state = end(&loan);
                 exit_now(i32::from(state != State::Foreign));
             }
             pid => {
@@ -307,7 +341,7 @@ mod tests {
                 assert!(PidFd::open(pid).expect("child").reap().expect("status").success());
             }
         }
-        assert_eq!(loan.end(|| false), State::Lent);
-        assert_eq!(loan.end(|| false), State::Foreign);
+        assert_eq!(end(&loan), State::Lent);
+        assert_eq!(end(&loan), State::Foreign);
     }
 }

@@ -33,11 +33,6 @@ impl MappedBlocks {
         Ok(Self { map, spare, is_spent: AtomicBool::new(false) })
     }
 
-    /// Whether readers that a fork may duplicate can have what is in it. If not, they get a copy.
-    pub(crate) fn can_be_lent(&self) -> bool {
-        self.spare.with(|spare| spare.is_some())
-    }
-
     /// Whether it shows the next payload too, and that can be lent; else another mapping is made.
     pub(crate) fn can_be_used_again(&self) -> bool {
         // Relaxed: a fork sets it with all loans locked, and no new payload is told of by that.
@@ -53,35 +48,35 @@ impl MappedBlocks {
         self.map.length()
     }
 
-    /// Gives a block back, which is this process' to give.
-    pub(crate) fn free(&self, at: usize) {
-        // Release: our reads and writes come before the owner's next use of the block.
-        // SAFETY: a block is page-aligned, its first word is used as an atomic by every process, and
-        // any bits are a valid u32.
-        unsafe { self.block(at).cast::<AtomicU32>().as_ref() }.store(FREE, Ordering::Release);
-    }
-
-    /// Gives the memory back that `length` bytes of a block were copied to.
-    ///
-    /// # Safety
-    /// A fork has made them this process' own, and nobody reads them any more.
-    pub(crate) unsafe fn forget(&self, at: usize, length: usize) {
-        let part = self.pages(at, length);
-        // SAFETY: the caller promises it.
-        unsafe { map::forget_pages(self.block(at), part.end - part.start) };
-    }
-
-    /// The pages of the first `length` bytes of a block.
-    fn pages(&self, at: usize, length: usize) -> Range<usize> {
-        let end = (at + length).next_multiple_of(rustix::param::page_size());
+    /// The pages of a part.
+    fn pages(&self, part: Part) -> Range<usize> {
+        let at = part.block;
+        let end = (at + part.length).next_multiple_of(rustix::param::page_size());
         at..end.min(self.map.length())
     }
 }
 
 impl Lender for MappedBlocks {
+    fn can_be_lent(&self) -> bool {
+        self.spare.with(|spare| spare.is_some())
+    }
+
+    fn give_back(&self, part: Part) {
+        // Release: our reads and writes come before the owner's next use of the block.
+        // SAFETY: a block is page-aligned, its first word is used as an atomic by every process, and
+        // any bits are a valid u32.
+        unsafe { part.start.cast::<AtomicU32>().as_ref() }.store(FREE, Ordering::Release);
+    }
+
+    unsafe fn take_back(&self, part: Part) -> bool {
+        let pages = self.pages(part);
+        // SAFETY: the caller promises it; nobody gets these pages again.
+        unsafe { map::forget_pages(part.start, pages.end - pages.start) };
+        true
+    }
+
     fn make_own(&self, part: Part, with_pages: bool) -> bool {
-        let at = part.start.as_ptr().addr() - self.map.start().as_ptr().addr();
-        let pages = self.pages(at, part.length);
+        let pages = self.pages(part);
         let alias = self.map.duplicate(pages.clone()).ok();
         // Before the block goes back: its next payload is not to be looked for here.
         self.is_spent.store(true, Ordering::Relaxed);

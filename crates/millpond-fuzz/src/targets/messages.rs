@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use millpond_core::channel::payload::{Parts, Payload};
-use millpond_core::channel::pipe::packet::{self, Packet};
+use millpond_core::channel::pipe::packet::{self, Body, Packet};
 use millpond_core::fuzzing;
 use millpond_core::pool::wire::{Lane, Order, OrderHead, Report, ReportHead, frame_length};
 use millpond_core::shm::slab::Slot;
@@ -38,7 +38,7 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
 pub(super) fn packet(input: &[u8]) {
     black_box(packet::Prefix::read(input));
     match packet::parse(input) {
-        Ok(Packet::Inline { parts, bytes, .. }) => use_payload(bytes, parts),
+        Ok(Packet { parts, body: Body::Inline(bytes), .. }) => use_payload(bytes, parts),
         other => drop(black_box(other)),
     }
 }

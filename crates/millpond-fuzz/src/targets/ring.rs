@@ -2,14 +2,13 @@
 
 use std::ptr::NonNull;
 
-use millpond_core::channel::ring::{Consumer, Cursors, Producer};
+use millpond_core::channel::ring::{Consumer, Producer, Ring};
 
 const CAPACITY: usize = 256;
 
-/// `Cursors` are two lines of 128 bytes, with one word each at the start.
-#[repr(C, align(128))]
+#[repr(C)]
 struct Memory {
-    lines: [[u64; 16]; 2],
+    cursors: [u64; 2],
     bytes: [u64; CAPACITY / 8],
 }
 
@@ -20,25 +19,21 @@ fn memory(input: &[u8]) -> Box<Memory> {
         word[..chunk.len()].copy_from_slice(chunk);
         u64::from_le_bytes(word)
     });
-    let mut memory = Box::new(Memory { lines: [[0; 16]; 2], bytes: [0; CAPACITY / 8] });
-    memory.lines[0][0] = words.next().unwrap_or(0);
-    memory.lines[1][0] = words.next().unwrap_or(0);
-    for (place, word) in memory.bytes.iter_mut().zip(words) {
+    let mut memory = Box::new(Memory { cursors: [0; 2], bytes: [0; CAPACITY / 8] });
+    let Memory { cursors, bytes } = &mut *memory;
+    for (place, word) in cursors.iter_mut().chain(bytes).zip(&mut words) {
         *place = word;
     }
     memory
 }
 
 fn ends(memory: &mut Memory) -> (Producer, Consumer) {
-    const { assert!(size_of::<Cursors>() == 256 && align_of::<Cursors>() <= 128) };
-    let start = std::ptr::from_mut(memory);
-    // SAFETY: the memory is as large and aligned as both say, and outlives the ends, which are the
+    let [tail, head] = memory.cursors;
+    let cursors = memory.cursors.each_mut().map(|word| NonNull::from(word).cast());
+    // SAFETY: the memory is as large and aligned as the ring, and outlives the ends, which are the
     // only ones.
-    unsafe {
-        let cursors = NonNull::new_unchecked((&raw mut (*start).lines).cast::<Cursors>());
-        let bytes = NonNull::new_unchecked((&raw mut (*start).bytes).cast::<u8>());
-        (Producer::new(cursors, bytes, CAPACITY), Consumer::new(cursors, bytes, CAPACITY))
-    }
+    let ring = unsafe { Ring::new(cursors, NonNull::from(&mut memory.bytes).cast(), CAPACITY) };
+    (Producer::new(ring, tail, head), Consumer::new(ring, head, head))
 }
 
 pub(super) fn run(input: &[u8]) {
@@ -74,8 +69,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         for length in bodies {
             let _ = producer.push(*length, |body| body.fill(1));
         }
-        let words = [memory.lines[0][0], memory.lines[1][0]];
-        let words = words.into_iter().chain(memory.bytes);
+        let words = memory.cursors.into_iter().chain(memory.bytes);
         seeds.push(words.flat_map(u64::to_le_bytes).collect());
     }
     seeds

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use millpond_core::channel::payload::Parts;
-use millpond_core::channel::queue::{INLINE_LIMIT, Outgoing, PutError as NotPut, Queue, Received};
+use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
+use millpond_core::channel::queue::{Outgoing, PutError as NotPut, Queue, Received};
 
 use super::error::PutManyError;
 use super::message::{Message, decode};

@@ -1,7 +1,7 @@
 //! What receivers do about bells, and about those who died at them.
 
 use super::end::End;
-use super::lane::Record;
+use super::lane::packet_number;
 use super::rings::{Attached, enter_now};
 use super::socket::Next;
 use crate::os::identity::ProcessId;
@@ -54,14 +54,17 @@ impl End {
         let lane = attached.incoming();
         lane.doorbell().leave();
         // It may have taken a packet, and left its number in the ring.
-        while let Ok(Some(Record::Packet(number, place))) = lane.front() {
+        while let Ok(mut ring) = lane.receiving()
+            && let Ok(Some(frame)) = ring.front()
+            && let Some(number) = packet_number(&frame)
+        {
             match self.peek() {
                 Ok(Next::Numbered(bell)) if bell.is_bell && !bell.is_after(number) => {
                     self.drop_bell();
                 }
                 Ok(Next::Numbered(prefix)) if !prefix.is_bell && !prefix.is_after(number) => break,
                 Ok(Next::Packet) | Err(_) => break,
-                Ok(_) => lane.take(place),
+                Ok(_) => frame.release(),
             }
         }
         self.take_bells(attached, me);
@@ -107,10 +110,11 @@ impl End {
             // Who is in the guard deals with the bells.
             Taken::TimedOut | Taken::Interrupted => return false,
         }
-        while let Ok(Some(Record::Packet(number, place))) = lane.front()
-            && lane.doorbell().is_heard(number)
+        while let Ok(mut ring) = lane.receiving()
+            && let Ok(Some(frame)) = ring.front()
+            && packet_number(&frame).is_some_and(|number| lane.doorbell().is_heard(number))
         {
-            lane.take(place);
+            frame.release();
         }
         if matches!(self.peek(), Ok(Next::Numbered(prefix)) if prefix.is_bell) {
             self.take_bells(attached, me);

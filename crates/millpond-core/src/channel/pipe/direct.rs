@@ -43,7 +43,7 @@ impl End {
     }
 
     /// Finds the rings by a bell or a numbered packet. It stays in the socket: a bell tells all who
-    /// share the end of what is in the ring, also after this one is closed, and the record of a
+    /// share the end of what is in the ring, also after this one is closed, and the frame of a
     /// packet is to go with it.
     fn find_rings(&self) -> Result<(), ReceiveError> {
         let next = self.peek_rings().map_err(ReceiveError::System)?;

@@ -44,7 +44,7 @@ impl Mappings {
             return Err(ReceiveError::Damaged);
         }
         // `needed` fits, so the length does.
-        Ok(Lease::of_block(map, needed - BLOCK_HEADER))
+        Ok(Lease::of_block(map, 0, needed - BLOCK_HEADER))
     }
 
     fn map(

@@ -7,14 +7,10 @@ use super::blocks::{Block, Blocks, MOST, MOST_BYTES};
 use super::packet::{HEADER, REFERENCE, add_note, inline_header, reference};
 use crate::channel::attachments::Attachments;
 use crate::crash::crash_point;
-use crate::pool::payload::Parts;
-
-/// Payloads up to so many bytes go in the packet. Measured: up to here two copies by the kernel
-/// cost less than a block's descriptor and padding.
-const LARGEST_INLINE: usize = 32 << 10;
+use crate::pool::payload::{INLINE_LIMIT, Parts};
 
 /// The longest packet with a message in it.
-pub const LARGEST_PACKET: usize = HEADER + LARGEST_INLINE;
+pub const LARGEST_PACKET: usize = HEADER + INLINE_LIMIT;
 
 /// A message that is ready to be sent by the end that prepared it. If it is dropped unsent, nothing
 /// was sent.
@@ -39,7 +35,7 @@ impl<'a> Outgoing<'a> {
         parts: Parts<'_>,
     ) -> io::Result<Self> {
         let length = parts.encoded_length();
-        if length <= LARGEST_INLINE {
+        if length <= INLINE_LIMIT {
             let mut packet = vec![0; HEADER + length];
             packet[..HEADER].copy_from_slice(&inline_header(kind, parts.count()));
             parts.encode(&mut packet[HEADER..]);

@@ -84,29 +84,24 @@ impl Prefix {
 
 /// A packet, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packet<'a> {
-    /// The message is in the packet.
-    Inline {
-        /// The binding's mark.
-        kind: u8,
-        /// Whether the last part is a note.
-        has_note: bool,
-        /// How many parts the payload has.
-        parts: u32,
-        /// The payload.
-        bytes: &'a [u8],
-    },
-    /// The message is in the block whose descriptor came with the packet.
-    Block {
-        /// The binding's mark.
-        kind: u8,
-        /// Whether the last part is a note.
-        has_note: bool,
-        /// How many parts the payload has.
-        parts: u32,
-        /// The payload's length in bytes.
-        length: u64,
-    },
+pub struct Packet<'a> {
+    /// The binding's mark.
+    pub kind: u8,
+    /// Whether the last part is a note.
+    pub has_note: bool,
+    /// How many parts the payload has.
+    pub parts: u32,
+    /// The payload.
+    pub body: Body<'a>,
+}
+
+/// Where a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// In the packet.
+    Inline(&'a [u8]),
+    /// So many bytes in the block whose descriptor came with the packet.
+    Block(u64),
 }
 
 /// The packet was not made by a pipe of this engine.
@@ -153,29 +148,24 @@ fn header(tag: u8, kind: u8, parts: u32) -> [u8; HEADER] {
 ///
 /// # Example
 /// ```
-/// use millpond_core::channel::pipe::packet::{Packet, inline_header, parse};
+/// use millpond_core::channel::pipe::packet::{Body, inline_header, parse};
 ///
 /// let packet = [&inline_header(7, 1)[..], b"hello"].concat();
-/// let (kind, has_note, parts) = (7, false, 1);
-/// assert_eq!(parse(&packet), Ok(Packet::Inline { kind, has_note, parts, bytes: b"hello" }));
+/// let parsed = parse(&packet)?;
+/// assert_eq!((parsed.kind, parsed.parts, parsed.body), (7, 1, Body::Inline(b"hello")));
 /// assert!(parse(b"hello").is_err());
+/// # Ok::<(), millpond_core::channel::pipe::packet::Damaged>(())
 /// ```
 pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
     let (header, rest) = packet.split_first_chunk::<HEADER>().ok_or(Damaged)?;
     let [tag, kind, note @ 0..=1, 0, parts @ ..] = *header else { return Err(Damaged) };
-    let has_note = note == 1;
+    let body = match tag {
+        INLINE => Body::Inline(rest),
+        BLOCK => Body::Block(u64::from_le_bytes(*rest.first_chunk().ok_or(Damaged)?)),
+        _ => return Err(Damaged),
+    };
     let parts = u32::from_le_bytes(parts);
-    if parts == 0 {
-        return Err(Damaged);
-    }
-    match tag {
-        INLINE => Ok(Packet::Inline { kind, has_note, parts, bytes: rest }),
-        BLOCK => {
-            let length = rest.first_chunk().ok_or(Damaged)?;
-            Ok(Packet::Block { kind, has_note, parts, length: u64::from_le_bytes(*length) })
-        }
-        _ => Err(Damaged),
-    }
+    if parts == 0 { Err(Damaged) } else { Ok(Packet { kind, has_note: note == 1, parts, body }) }
 }
 
 #[cfg(test)]
@@ -184,11 +174,12 @@ mod tests {
 
     #[test]
     fn a_reference_is_understood_with_and_without_padding() {
-        let mut expected = Packet::Block { kind: 3, has_note: false, parts: 2, length: 1 << 40 };
+        let body = Body::Block(1 << 40);
+        let mut expected = Packet { kind: 3, has_note: false, parts: 2, body };
         let mut packet = reference(3, 2, 1 << 40);
         assert_eq!(parse(&packet), Ok(expected));
         add_note(&mut packet);
-        expected = Packet::Block { kind: 3, has_note: true, parts: 2, length: 1 << 40 };
+        expected.has_note = true;
         assert_eq!(parse(&packet), Ok(expected));
         assert_eq!(parse(&[&packet[..], &[0; 1000]].concat()), Ok(expected));
     }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use super::end::{Arrival, End};
 use super::error::ReceiveError;
-use super::lane::{Corrupt, Record};
+use super::lane::packet_number;
 use super::mappings::no_descriptor;
 use super::message::Message;
-use super::packet::{Packet, parse};
+use super::packet::{Body, Packet, parse};
 use super::rings::{Attached, enter_now};
 use super::socket::{Next, Received};
+use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::os::ready::{self, Interest, Waited};
@@ -204,47 +205,46 @@ impl End {
         is_claimed: bool,
     ) -> Result<Option<Arrival>, ReceiveError> {
         let lane = attached.incoming();
+        let mut ring = lane.receiving()?;
         let arrival = loop {
-            match lane.front()? {
-                None => return Ok(None),
-                Some(Record::Message(place)) => {
-                    let is_copied = lane.copy(place, buffer);
-                    lane.take(place);
-                    if !is_copied {
-                        return Err(ReceiveError::Damaged);
+            let Some(frame) = ring.front()? else { return Ok(None) };
+            let Some(number) = packet_number(&frame) else {
+                let packet = frame.body();
+                let place = 0..packet.len();
+                let copied = buffer.get_mut(place.clone()).map(|to| to.copy_from_slice(packet));
+                frame.release();
+                copied.ok_or(ReceiveError::Damaged)?;
+                break Arrival { place, fd: None, bundle: None };
+            };
+            if lane.doorbell().is_heard(number) {
+                // Somebody without rings has taken the packet.
+                frame.release();
+                continue;
+            }
+            match self.receive_packet(buffer).map_err(ReceiveError::System)? {
+                Received::Nothing | Received::End => frame.release(),
+                Received::Packet(_, Some(bell), _) if bell.is_bell => {
+                    if bell.is_after(number) {
+                        // The packet is gone, and so is now the bell for what comes next.
+                        lane.doorbell().hear(bell.number);
                     }
-                    break Arrival { place: 0..place.length, fd: None, bundle: None };
                 }
-                Some(Record::Packet(number, place)) => {
-                    if lane.doorbell().is_heard(number) {
-                        // Somebody without rings has taken the packet.
-                        lane.take(place);
-                        continue;
-                    }
-                    match self.receive_packet(buffer).map_err(ReceiveError::System)? {
-                        Received::Nothing | Received::End => lane.take(place),
-                        Received::Packet(_, Some(bell), _) if bell.is_bell => {
-                            if bell.is_after(number) {
-                                // The packet is gone, and so is now the bell for what comes next.
-                                lane.doorbell().hear(bell.number);
-                            }
-                        }
-                        Received::Packet(arrival, prefix, _) => {
-                            crash_point!("pipe: packet is received");
-                            if let Some(prefix) = prefix {
-                                lane.doorbell().hear(prefix.number);
-                                if prefix.number == number {
-                                    lane.take(place);
-                                }
-                            }
-                            break arrival;
+                Received::Packet(arrival, prefix, _) => {
+                    crash_point!("pipe: packet is received");
+                    if let Some(prefix) = prefix {
+                        lane.doorbell().hear(prefix.number);
+                        if prefix.number == number {
+                            frame.release();
                         }
                     }
+                    break arrival;
                 }
             }
         };
+        let is_exhausted = ring.is_exhausted();
+        drop(ring);
         crash_point!("pipe: received");
-        if !is_claimed && lane.is_exhausted() {
+        if !is_claimed && is_exhausted {
             self.settle(attached, me);
         }
         Ok(Some(arrival))
@@ -306,22 +306,20 @@ impl End {
         buffer: &'b [u8],
     ) -> Result<Message<'b>, ReceiveError> {
         let Arrival { place, fd, bundle } = arrival;
-        let (message, has_note) = match parse(buffer.get(place).unwrap_or_default())? {
-            Packet::Inline { kind, has_note, parts, bytes } => {
-                (Message::Inline { kind, parts, bytes }, has_note)
-            }
-            Packet::Block { kind, has_note, parts, length } => {
+        let Packet { kind, has_note, parts, body } = parse(buffer.get(place).unwrap_or_default())?;
+        let message = match body {
+            Body::Inline(bytes) => Message::Inline { kind, parts, bytes },
+            Body::Block(length) => {
                 let fd = fd.ok_or_else(no_descriptor)?;
                 let lease = self.mappings.open(fd, length)?;
                 crash_point!("pipe: mapped");
                 let payload = Payload::from_lease(lease, parts).ok_or(ReceiveError::Damaged)?;
-                (Message::Lent { kind, payload }, has_note)
+                Message::Lent { kind, payload }
             }
         };
         if !has_note {
             return Ok(message);
         }
-        let kind = message.kind();
         let mut payload = message.into_payload().ok_or(ReceiveError::Damaged)?;
         if !payload.open_handles(|_| bundle) {
             return Err(ReceiveError::Damaged);

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::lane::{Lane, Records, Words};
+use super::lane::{Frames, Lane, Words};
 use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
@@ -31,7 +31,7 @@ struct Layout {
     handed: Handed,
     /// What end 0 sends, and what end 1 does.
     words: [Words; 2],
-    records: [Records; 2],
+    frames: [Frames; 2],
 }
 
 /// The rings of one pipe, as this process has them mapped.
@@ -47,7 +47,7 @@ impl Rings {
     pub(super) fn new() -> io::Result<Self> {
         let fd = memfd::create("millpond-pipe", size_of::<Layout>() as u64)?;
         // So that want of memory is an error here. Senders see to the rest when they need it.
-        memfd::reserve(fd.as_fd(), 0, offset_of!(Layout, records) as u64)?;
+        memfd::reserve(fd.as_fd(), 0, offset_of!(Layout, frames) as u64)?;
         Self::map(fd)
     }
 
@@ -104,7 +104,7 @@ impl Rings {
 
     pub(super) fn lane(&self, side: u8) -> Lane<'_> {
         let (layout, side) = (self.layout(), usize::from(side & 1));
-        Lane { words: &layout.words[side], records: &layout.records[side] }
+        Lane { words: &layout.words[side], frames: &layout.frames[side] }
     }
 
     /// Sees to it that the ring of `side` has pages for a message of so many bytes.
@@ -118,7 +118,7 @@ impl Rings {
 
     #[cold]
     fn give_pages(&self, side: u8, range: Range<usize>) -> io::Result<()> {
-        let start = offset_of!(Layout, records) + usize::from(side) * size_of::<Records>();
+        let start = offset_of!(Layout, frames) + usize::from(side) * size_of::<Frames>();
         let length = (range.end - range.start) as u64;
         memfd::reserve(self.fd.as_fd(), (start + range.start) as u64, length)?;
         self.lane(side).has_pages(range.end);
@@ -253,4 +253,4 @@ impl Drop for MaybeAttached {
 }
 
 /// Fuzzing writes there.
-const _: () = assert!(offset_of!(Layout, words) == 128 && offset_of!(Layout, records) == 4096);
+const _: () = assert!(offset_of!(Layout, words) == 128 && offset_of!(Layout, frames) == 4096);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::end::End;
-use super::lane::Corrupt;
 use super::outgoing::Outgoing;
 use super::packet::Prefix;
 use super::rings::{Attached, enter_now};
+use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::os::ready::{self, Interest, Waited};

@@ -13,7 +13,7 @@ use rustix::net::{
 
 use super::end::{Arrival, End};
 use super::outgoing::Outgoing;
-use super::packet::{PREFIX, Packet, Prefix, REFERENCE, parse};
+use super::packet::{Body, PREFIX, Prefix, REFERENCE, parse};
 
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -169,11 +169,9 @@ impl End {
         let length = received.bytes.min(buffer.len());
         let prefix = Prefix::read(&buffer[..length]);
         let start = if prefix.is_some() { PREFIX } else { 0 };
-        let (has_block, has_bundle) = match parse(&buffer[start..length]) {
-            Ok(Packet::Block { has_note, .. }) => (true, has_note),
-            Ok(Packet::Inline { has_note, .. }) => (false, has_note),
-            Err(_) => (false, false),
-        };
+        let packet = parse(&buffer[start..length]);
+        let has_block = packet.is_ok_and(|packet| matches!(packet.body, Body::Block(_)));
+        let has_bundle = packet.is_ok_and(|packet| packet.has_note);
         // A block comes first, then a bundle, then the memory of the rings, as far as there were
         // descriptors left for them.
         let fd = if has_block { fds.next() } else { None };

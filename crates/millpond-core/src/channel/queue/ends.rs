@@ -134,10 +134,4 @@ impl Queue {
     pub fn carries_handles(&self) -> bool {
         !self.is_empty() && self.memory.control().handles.load(Ordering::Relaxed) != 0
     }
-
-    /// Closes an end for everybody: nothing is put any more (the consumers are gone), or nothing
-    /// but what is left is taken (the producers are).
-    pub fn close_end(&self, end: End) {
-        self.memory.control().close(end.flag());
-    }
 }

@@ -3,18 +3,18 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::Queue;
-use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_PRODUCERS;
 use crate::channel::queue::ends::End;
 use crate::channel::queue::error::{GetError, Trouble};
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::position::Position;
-use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
+use crate::shm::lease::Lease;
 use crate::sync::atomic::Ordering;
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
@@ -30,14 +30,14 @@ pub struct Received {
     /// The bytes, if they were small: this part of the caller's buffer.
     pub bytes: Range<usize>,
     /// The bytes in shared memory, if there were many.
-    pub block: Option<Block>,
+    pub block: Option<Lease>,
 }
 
 /// Where items go that are being taken.
 trait Sink {
     fn push(&mut self, item: Received);
     /// The blocks among the items, once they are taken.
-    fn blocks(&mut self) -> impl Iterator<Item = &mut Block>;
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Lease>;
 }
 
 impl Sink for Option<Received> {
@@ -45,7 +45,7 @@ impl Sink for Option<Received> {
         *self = Some(item);
     }
 
-    fn blocks(&mut self) -> impl Iterator<Item = &mut Block> {
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Lease> {
         self.iter_mut().filter_map(|item| item.block.as_mut())
     }
 }
@@ -55,7 +55,7 @@ impl Sink for Vec<Received> {
         Vec::push(self, item);
     }
 
-    fn blocks(&mut self) -> impl Iterator<Item = &mut Block> {
+    fn blocks(&mut self) -> impl Iterator<Item = &mut Lease> {
         self.iter_mut().filter_map(|item| item.block.as_mut())
     }
 }
@@ -225,7 +225,7 @@ impl Queue {
         crash_point!("queue: items are copied");
         get.commit(standing.count + u64::from(n), position);
         for block in sink.blocks() {
-            block.take();
+            memory.take_block(block);
             crash_point!("queue: block is taken");
         }
         memory.note_taken(&get, place, n);
@@ -250,7 +250,7 @@ impl Queue {
         buffer: &mut Vec<u8>,
         sink: &mut impl Sink,
     ) -> Result<(u32, Position), Trouble> {
-        let memory = &*self.memory;
+        let memory = &self.memory;
         let mut cursor = match standing.position {
             none if none.is_none() => {
                 // Relaxed: published by the first commit.
@@ -274,7 +274,7 @@ impl Queue {
                 }
                 Record::Large { tag, unit, length } => {
                     let item = standing.count + u64::from(n);
-                    match Block::find(&self.memory, unit, length, item) {
+                    match memory.find_block(unit, length, item) {
                         // It stays, and the next call tells why.
                         Err(Trouble::NoMemory(_)) if n > 0 => break,
                         block => Received { tag, bytes: 0..0, block: Some(block?) },

@@ -39,12 +39,14 @@ pub(super) struct Memory {
     pub(super) reuse: Reuse,
 }
 
-/// Units as this process sees them: in a window, or in a mapping of their own.
+/// Units as this process sees them, and what keeps them mapped.
+pub(super) type Place = (NonNull<u8>, Arc<dyn Lender>);
+
+/// Units that have a mapping of their own.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) start: NonNull<u8>,
-    /// Keeps those mapped that fit no window.
-    own: Option<Mapping>,
+struct Apart {
+    memory: Arc<Memory>,
+    _own: Mapping,
 }
 
 #[derive(Debug)]
@@ -139,20 +141,24 @@ impl Memory {
     }
 
     /// Maps units wherever they lie.
-    pub(super) fn place(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+    pub(super) fn place(self: &Arc<Self>, unit: usize, units: usize) -> Result<Place, Trouble> {
         match self.in_window(unit, units)? {
-            Some(start) => Ok(Place { start, own: None }),
+            Some(start) => Ok((start, Arc::<Self>::clone(self))),
             None => self.place_apart(unit, units),
         }
     }
 
     /// Maps the units of a block that is received, which may become private there.
-    pub(super) fn place_received(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+    pub(super) fn place_received(
+        self: &Arc<Self>,
+        unit: usize,
+        units: usize,
+    ) -> Result<Place, Trouble> {
         let windows = self.received.get_or_init(Windows::new);
         match windows.find(self, unit, units)? {
             // A block that lay here before is private.
             Some(start) if loans::has_own(start, units * UNIT) => self.place_apart(unit, units),
-            Some(start) => Ok(Place { start, own: None }),
+            Some(start) => Ok((start, Arc::<Self>::clone(self))),
             None => self.place_apart(unit, units),
         }
     }
@@ -175,29 +181,13 @@ impl Memory {
         if end <= within { Ok(()) } else { Err(Trouble::Corrupt) }
     }
 
-    fn place_apart(&self, unit: usize, units: usize) -> Result<Place, Trouble> {
+    fn place_apart(self: &Arc<Self>, unit: usize, units: usize) -> Result<Place, Trouble> {
         self.check(unit, units)?;
         if units == 0 {
             return Err(Trouble::Corrupt);
         }
         let own = Mapping::new(self.region().as_fd(), file_offset(unit), units * UNIT)?;
-        Ok(Place { start: own.start(), own: Some(own) })
-    }
-
-    /// Maps units as shared again where a loan of them was.
-    ///
-    /// # Errors
-    /// The system's, when address space has run out.
-    ///
-    /// # Safety
-    /// A fork has made `part` private, its loan has not ended yet, and nobody reads it any more.
-    pub(super) unsafe fn share_again(&self, place: &Place, part: Part) -> io::Result<()> {
-        if place.own.is_some() {
-            // It is unmapped with its place.
-            return Ok(());
-        }
-        // SAFETY: the caller promises it.
-        unsafe { self.map_part(part, Sharing::Shared) }
+        Ok((own.start(), Arc::new(Apart { memory: Arc::clone(self), _own: own })))
     }
 
     /// # Safety
@@ -220,6 +210,16 @@ impl Drop for Memory {
 }
 
 impl Lender for Memory {
+    fn give_back(&self, part: Part) {
+        self.heap().free(part.block);
+    }
+
+    /// Maps it as shared again; false if address space has run out.
+    unsafe fn take_back(&self, part: Part) -> bool {
+        // SAFETY: the caller promises it.
+        unsafe { self.map_part(part, Sharing::Shared) }.is_ok()
+    }
+
     fn make_own(&self, part: Part, _with_pages: bool) -> bool {
         // SAFETY: the part is a block that is mapped and this process', and reads the same.
         if unsafe { self.map_part(part, Sharing::Private) }.is_err() {
@@ -230,6 +230,21 @@ impl Lender for Memory {
         if unsafe { copy_pages(part.start, part.length) }.is_ok() {
             self.heap().free(part.block);
         }
+        true
+    }
+}
+
+impl Lender for Apart {
+    fn give_back(&self, part: Part) {
+        self.memory.give_back(part);
+    }
+
+    fn make_own(&self, part: Part, with_pages: bool) -> bool {
+        self.memory.make_own(part, with_pages)
+    }
+
+    unsafe fn take_back(&self, _: Part) -> bool {
+        // It is unmapped with this.
         true
     }
 }

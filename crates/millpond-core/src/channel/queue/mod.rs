@@ -28,11 +28,10 @@ mod tests;
 mod token;
 mod waiters;
 
-pub use block::Block;
 pub use ends::End;
 pub use error::{GetError, PutError};
 pub use get::Received;
 pub use grace::GRACE;
 pub use handle::{Options, Queue};
 pub use join::{DoneError, JoinError};
-pub use put::{INLINE_LIMIT, Outgoing, PutManyError};
+pub use put::{Outgoing, PutManyError};

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::channel::payload::Parts;
+use crate::channel::payload::{INLINE_LIMIT, Parts};
 use crate::channel::queue::Queue;
-use crate::channel::queue::block::Block;
 use crate::channel::queue::control::NO_CONSUMERS;
 use crate::channel::queue::ends::End;
 use crate::channel::queue::error::{PutError, Trouble};
@@ -15,12 +14,10 @@ use crate::channel::queue::position::Position;
 use crate::channel::queue::segment::{Cursor, LARGEST, large_body};
 use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
 use crate::crash::crash_point;
+use crate::shm::lease::Lease;
 use crate::sync::atomic::Ordering;
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::spin::with_thread_spin;
-
-/// Items up to this length lie in segments, longer ones in blocks of their own.
-pub const INLINE_LIMIT: usize = 32 << 10;
 
 /// Items to be put at once, wherever they are.
 ///
@@ -115,7 +112,7 @@ impl std::error::Error for PutManyError {
 }
 
 /// Large items in their blocks, with their indices, in order.
-type Staged = Vec<(usize, Block)>;
+type Staged = Vec<(usize, Lease)>;
 
 impl Queue {
     /// Puts an item. A bounded queue that is full makes the caller wait until `deadline`, for ever
@@ -213,7 +210,7 @@ impl Queue {
                 if self.memory.control().is_closed(NO_CONSUMERS) {
                     return Err(PutError::Closed);
                 }
-                let mut block = Block::new(&self.memory, length, deadline)?;
+                let mut block = self.memory.new_block(length, deadline)?;
                 items.write(index, block.bytes_mut());
                 crash_point!("queue: block is filled");
                 staged.push((index, block));
@@ -258,11 +255,12 @@ impl Queue {
         let position = written.inspect_err(|_| memory.sweep_put(&guard))?;
         let large = staged.partition_point(|(index, _)| *index < from + n);
         for (index, block) in &staged[..large] {
-            block.queue_as(standing.count + (index - from) as u64);
+            let item = standing.count + (index - from) as u64;
+            memory.map()[block.block()].hold(Holding::Queued(item));
             crash_point!("queue: block is queued");
         }
         guard.commit(standing.count + n as u64, position);
-        staged.drain(..large).for_each(|(_, block)| block.given());
+        staged.drain(..large).for_each(|(_, mut block)| block.hold(false));
         control.not_empty.committed_in(guard, u32::try_from(n).unwrap_or(u32::MAX));
         self.committed_for_watchers();
         Ok(n)
@@ -362,7 +360,7 @@ impl Memory {
                 }
             };
             match large {
-                Some((_, block)) => at.write_large(items.tag(index), block.unit(), length),
+                Some((_, block)) => at.write_large(items.tag(index), block.block(), length),
                 None => at.write(items.tag(index), length, |out| items.write(index, out)),
             }
             crash_point!("queue: record is written");

@@ -6,10 +6,10 @@
 //!
 //! The row `queue_ints` needs it: without it a number takes nearly three times as much CPU time.
 
+use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_CONSUMERS;
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::put::INLINE_LIMIT;
 use crate::channel::queue::segment::{Cursor, Record};
 use crate::channel::queue::side::{SideGuard, Standing};
 use crate::crash::crash_point;

@@ -4,8 +4,10 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::channel::payload::INLINE_LIMIT;
+use crate::channel::queue::Outgoing;
 use crate::channel::queue::heap::WARM_BYTES;
-use crate::channel::queue::{Block, INLINE_LIMIT, Outgoing};
+use crate::shm::lease::Lease;
 use crate::sync::testing::{Child, sleep_for_ever};
 
 #[test]
@@ -293,7 +295,7 @@ fn an_item_that_no_memory_holds_is_an_error() {
 
 #[test]
 fn each_process_has_what_was_lent_before_a_fork_for_itself() {
-    fn lent<'a>(block: &Block) -> &'a mut [u8] {
+    fn lent<'a>(block: &Lease) -> &'a mut [u8] {
         let start = block.lend().expect("lent");
         // SAFETY: the test has one reference at a time.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), block.length()) }
@@ -341,7 +343,7 @@ fn each_process_has_what_was_lent_before_a_fork_for_itself() {
     child.join();
 }
 
-fn take(queue: &Queue) -> Block {
+fn take(queue: &Queue) -> Lease {
     let received = queue.get(&mut Vec::new(), far()).expect("an item");
     received.block.expect("a large item")
 }

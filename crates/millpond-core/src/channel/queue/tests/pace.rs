@@ -1,7 +1,7 @@
 //! The waits that only make things faster: they end, and change nothing.
 
 use super::*;
-use crate::channel::queue::INLINE_LIMIT;
+use crate::channel::payload::INLINE_LIMIT;
 
 #[test]
 fn items_that_come_one_by_one_are_not_waited_for() {
