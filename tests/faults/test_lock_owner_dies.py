@@ -164,7 +164,8 @@ def test_beyond_the_most_holders_there_is_an_error() -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                for arguments in [(), (False,), (True, 1)]:
+                calls: list[tuple[Any, ...]] = [(), (False,), (True, 1)]
+                for arguments in calls:
                     with pytest.raises(OSError, match="2045 processes hold permits") as refused:
                         semaphore.acquire(*arguments)
                     assert refused.value.errno == errno.EDQUOT

@@ -243,6 +243,11 @@ impl Barrier {
             }
             let (index, generation) = (arrived(word), generation(word));
             if index >= self.parties() {
+                if self.acting.load(Ordering::Relaxed) == 0 {
+                    // All are there, and nobody will open: that is damage.
+                    self.break_it();
+                    return Arrival::Broken;
+                }
                 return Arrival::Busy { generation };
             }
             // Damaged `parties` may let more in than there are places.
@@ -254,7 +259,7 @@ impl Barrier {
                 self.acting.store(me.raw(), Ordering::Relaxed);
             }
             crash_point!("barrier: before arriving");
-            self.update(|word| word + ARRIVED);
+            self.update(|word| word.wrapping_add(ARRIVED));
             crash_point!("barrier: arrived");
             match is_last {
                 true => Arrival::Last { index, generation },

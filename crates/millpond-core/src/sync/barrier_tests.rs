@@ -166,9 +166,18 @@ fn the_death_of_any_party_breaks_it_and_more_than_there_are_places_are_refused()
     waiter.kill();
     // Each look goes on where the last one ended.
     for first in (0..MEMBERS).step_by(LOOKED_AT) {
-        barrier.look_for_dead(0, first);
+        barrier.look_for_dead(0, first, LOOKED_AT);
     }
     assert!(barrier.is_broken());
     let error = barrier.start(MEMBERS as u32 + 1).expect_err("no places");
     assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+}
+
+#[test]
+fn a_crossing_that_nobody_will_open_is_broken() {
+    let barrier = barrier(2);
+    barrier.update(|word| word + 2 * ARRIVED);
+    assert_eq!(barrier.arrive(), Arrival::Broken);
+    barrier.reset();
+    assert!(matches!(barrier.arrive(), Arrival::Early { index: 0, .. }));
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::os::futex::{self, Woken};
 use crate::os::ready::{self, Waited};
-use crate::shm::presence::Members;
 use crate::shm::handed::Handed;
+use crate::shm::presence::Members;
 use crate::sync::atomic::Futex;
 use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 use crate::sync::death_watch::{self, DEATHS, Subscription};

@@ -143,8 +143,16 @@ impl Barrier {
                     (crossing, index, Some(generation), false)
                 }
                 Arrival::Busy { generation } => {
-                    // The crossing before this one is about to be over.
-                    while self.0.wait(generation, None) == Crossing::Interrupted {}
+                    // The crossing before this one is about to be over, unless its party is stopped.
+                    let ended = loop {
+                        match self.0.wait(generation, deadline) {
+                            Crossing::Interrupted => {}
+                            ended => break ended,
+                        }
+                    };
+                    if ended == Crossing::TimedOut && self.0.give_up(generation).is_none() {
+                        return Err(timed_out());
+                    }
                     continue;
                 }
             };
