@@ -1,75 +1,34 @@
-"""Workers that write random bytes, ones, zeros and holes into the memory of their pool.
+"""Processes that write random bytes, ones, zeros and holes into the memory that they share.
 
-`MILLPOND_DAMAGE_SEEDS` says how many damages are done in each place.
+`MILLPOND_DAMAGE_SEEDS` says how many damages of each kind are done; `cargo xtask damage` does more.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
-from damaging_tasks import PLACES, spoil, square, square_once
+from damage.__main__ import cases
 
-import millpond
-from millpond.pool import AsyncResult, Pool
-
-SEEDS = int(os.environ.get("MILLPOND_DAMAGE_SEEDS", "16"))
-TASKS = 30
-LARGE = 100_000
+SEEDS = int(os.environ.get("MILLPOND_DAMAGE_SEEDS", "12"))
 
 
 @pytest.mark.timeout(120 + SEEDS)
-@pytest.mark.parametrize("place", PLACES)
-def test_a_pool_outlives_what_its_workers_write(place: str) -> None:
-    for seed in range(SEEDS):
-        with tempfile.TemporaryDirectory() as folder, millpond.Pool(2) as pool:
-            try:
-                spoil_and_go_on(pool, place, seed, Path(folder))
-            except BaseException as error:
-                error.add_note(f"{place}, seed {seed}")
-                raise
-            pool.close()
-            pool.join()
+@pytest.mark.parametrize("kind", cases())
+def test_others_outlive_what_a_process_writes(kind: str) -> None:
+    # In a program of its own: the tests' may have threads, and cases are forked.
+    command = [sys.executable, "-m", "damage", "--seeds", str(SEEDS), "--only", kind, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (outcome,) = json.loads(done.stdout)
+    assert outcome["cases"] == SEEDS
+    # That nothing came of any call would say that nothing was tried.
+    assert outcome["calls"].get("result") or outcome["calls"].get("right")
 
 
-def spoil_and_go_on(pool: Pool, place: str, seed: int, folder: Path) -> None:
-    pool.map(square, range(8))
-    culprit = folder / "culprit"
-    spoilt = pool.apply_async(spoil, (place, seed, culprit))
-    results = [pool.apply_async(square_once, (n, folder)) for n in range(TASKS)]
-    blocks = [pool.apply_async(len, (bytes(LARGE),)) for _ in range(3)]
-    spoilt.wait()
-    lost_unbegun = 0
-    for n, result in enumerate(results):
-        times = ends_well(result, n, culprit, folder / str(n))
-        assert times is None or times <= 1, "begun twice"
-        lost_unbegun += times == 0
-    assert lost_unbegun <= 1
-    for block in blocks:
-        block.wait()
-    # Damage that had no effect so far may have one now, once.
-    try:
-        squares = pool.map(square, range(20))
-    except millpond.WorkerCrashed:
-        squares = pool.map(square, range(20))
-    assert [square[1:] for square in squares] == [(n, n * n) for n in range(20)]
-
-
-def ends_well(
-    result: AsyncResult[tuple[int, int, int]], n: int, culprit: Path, begun: Path
-) -> int | None:
-    """How often a task was begun that was lost; `None` for one with a result.
-
-    What a worker returns that damaged its memory may be anything.
-    """
-    try:
-        pid, *values = result.get()
-    except millpond.WorkerCrashed:
-        return len(begun.read_bytes()) if begun.exists() else 0
-    except Exception:
-        # It read arguments that it had damaged.
-        return None
-    assert values == [n, n * n] or pid == int(culprit.read_text())
-    return None
+def environment() -> dict[str, str]:
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return {**os.environ, "PYTHONPATH": tests}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import multiprocessing
 import os
 import pickle
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +148,33 @@ def test_permits_of_three_hundred_holders_come_back() -> None:
         os.waitpid(pid, 0)
     assert all(semaphore.acquire() for _ in range(300))
     assert semaphore.acquire(False) is False
+
+
+def test_beyond_the_most_holders_there_is_an_error() -> None:
+    total, places = 1_234_567, 2044
+    semaphore = millpond.Semaphore(total)
+    with semaphore, mmap.mmap(semaphore._fd(), 0) as memory:
+        # As if other processes held a permit by each place of the table, all under this one's name:
+        # `semaphore.rs` has the layout.
+        start = memory.find(struct.pack("<III", 0, total, 0)) - 28
+        name = memory[start + 8 : start + 16]
+        memory[start + 48 : start + 52] = places.to_bytes(4, "little")
+        memory[start + 56 : start + 56 + 16 * places] = (name + b"\1" + bytes(7)) * places
+        assert semaphore.get_value() == total - places - 1
+        pid = os.fork()
+        if pid == 0:
+            try:
+                calls: list[tuple[Any, ...]] = [(), (False,), (True, 1)]
+                for arguments in calls:
+                    with pytest.raises(OSError, match="2045 processes hold permits") as refused:
+                        semaphore.acquire(*arguments)
+                    assert refused.value.errno == errno.EDQUOT
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert semaphore.acquire()
+        semaphore.release()
 
 
 def wait_on(condition: Any) -> None:

@@ -89,7 +89,13 @@ def is_broken(barrier: Any, broken: Any) -> None:
 
 @pytest.mark.parametrize(
     ("parties", "error"),
-    [(0, ValueError), (-1, ValueError), ("2", TypeError), (2**31, OverflowError)],
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        ("2", TypeError),
+        (4091, OSError),
+        (2**31, OverflowError),
+    ],
 )
 def test_parties_that_make_no_sense(parties: Any, error: type) -> None:
     with pytest.raises(error):

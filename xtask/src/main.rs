@@ -26,8 +26,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chaos, clean, conformance, demo, differential, fuzz, interpreters, lint, models, python,
-    sanitize, setup as set_up, soak, test, wheels,
+    bench, chaos, clean, conformance, damage, demo, differential, fuzz, interpreters, lint, models,
+    python, sanitize, setup as set_up, soak, test, wheels,
 };
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -53,6 +53,7 @@ enum Command {
     Sanitize(sanitize::Args),
     Bench(bench::Args),
     Chaos(chaos::Args),
+    Damage(damage::Args),
     Conformance(conformance::Args),
     Differential(differential::Args),
     Soak(soak::Args),
@@ -85,6 +86,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Sanitize(args) => sanitize::execute(&project, &args),
         Command::Bench(args) => bench::execute(&project, &args),
         Command::Chaos(args) => chaos::execute(&project, &args),
+        Command::Damage(args) => damage::execute(&project, &args),
         Command::Conformance(args) => conformance::execute(&project, &args),
         Command::Differential(args) => differential::execute(&project, &args),
         Command::Interpreters(args) => interpreters::execute(&project, &args),

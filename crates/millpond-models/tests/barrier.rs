@@ -8,7 +8,7 @@ use millpond_models::sync::barrier::{Arrival, Barrier, Crossing};
 
 fn barrier(parties: u32) -> Arc<Barrier> {
     let barrier = Barrier::default();
-    barrier.start(parties);
+    barrier.start(parties).expect("places");
     Arc::new(barrier)
 }
 

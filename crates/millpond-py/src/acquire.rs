@@ -1,5 +1,6 @@
 //! What the locks and the semaphores have in common: how they are acquired, and how they refuse.
 
+use std::io;
 use std::time::Instant;
 
 use millpond_core::os::identity::ProcessId;
@@ -16,14 +17,15 @@ use pyo3::sync::PyOnceLock;
 
 use crate::deadlock::{WaitFor, Watched};
 use crate::once::once;
+use crate::os_error::os_error;
 use crate::waiting;
 
 /// A lock or a semaphore.
 pub(crate) trait Acquire: SharedObject {
     /// Acquires it if it is free.
     fn try_acquire(&self) -> bool;
-    fn attempt(&self, py: Python<'_>) -> Taken;
-    fn acquire(&self, deadline: Option<Instant>) -> Taken;
+    fn attempt(&self, py: Python<'_>) -> io::Result<Taken>;
+    fn acquire(&self, deadline: Option<Instant>) -> io::Result<Taken>;
     /// Releases it if that does not have to wait.
     fn release_at_once(&self) -> Option<Result<(), Misuse>>;
 
@@ -41,12 +43,12 @@ macro_rules! acquire {
                 self.try_acquire()
             }
 
-            fn attempt(&self, _py: Python<'_>) -> Taken {
-                self.attempt()
+            fn attempt(&self, _py: Python<'_>) -> io::Result<Taken> {
+                Ok(self.attempt())
             }
 
-            fn acquire(&self, deadline: Option<Instant>) -> Taken {
-                self.acquire(deadline)
+            fn acquire(&self, deadline: Option<Instant>) -> io::Result<Taken> {
+                Ok(self.acquire(deadline))
             }
 
             #[inline]
@@ -76,12 +78,12 @@ impl Acquire for Semaphore {
         self.try_at_once()
     }
 
-    fn attempt(&self, py: Python<'_>) -> Taken {
-        py.detach(|| self.attempt())
+    fn attempt(&self, py: Python<'_>) -> io::Result<Taken> {
+        Ok(py.detach(|| self.attempt())?)
     }
 
-    fn acquire(&self, deadline: Option<Instant>) -> Taken {
-        self.acquire(deadline)
+    fn acquire(&self, deadline: Option<Instant>) -> io::Result<Taken> {
+        Ok(self.acquire(deadline)?)
     }
 
     #[inline]
@@ -135,12 +137,12 @@ fn acquire_slowly<A: Acquire>(
     timeout: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
     let deadline = waiting::deadline_of(timeout)?;
-    let taken = match what.attempt(py) {
+    let taken = match what.attempt(py).map_err(os_error)? {
         Taken::TimedOut if block => {
-            let turn = |until| settled(what.acquire(Some(until)));
+            let turn = |until| what.acquire(Some(until)).map(settled).transpose();
             let look =
                 |watched: &mut Watched| watched.look(py, || is_sole_user(what), || what.awaited());
-            waiting::wait_watched(py, deadline, turn, look)?
+            waiting::wait_watched(py, deadline, turn, look)?.transpose().map_err(os_error)?
         }
         attempted => settled(attempted),
     };

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
 use crate::deadlock::{WaitFor, Watched};
 use crate::once::once;
+use crate::os_error::os_error;
 use crate::{handle, waiting};
 
 /// The engine's part of a barrier. Its subclass has the action and the default timeout.
@@ -29,10 +30,7 @@ impl PyBarrier {
     /// Set a new barrier up.
     fn _start(&self, parties: i32) -> PyResult<()> {
         match u32::try_from(parties) {
-            Ok(parties @ 1..) => {
-                self.0.start(parties);
-                Ok(())
-            }
+            Ok(parties @ 1..) => self.0.start(parties).map_err(os_error),
             _ => Err(PyValueError::new_err("parties must be > 0")),
         }
     }

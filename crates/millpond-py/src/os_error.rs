@@ -7,6 +7,8 @@ use millpond_core::os::refused::Refused;
 use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 
+const EDQUOT: i32 = 122;
+
 /// The exception for an error of the system: `MemoryError` for want of memory, else the `OSError`
 /// of its number.
 ///
@@ -35,6 +37,7 @@ fn exception(error: &io::Error, text: String) -> PyErr {
             let text = text.split(" (os error").next().unwrap_or_default().to_owned();
             PyOSError::new_err((code, text))
         }
+        (io::ErrorKind::QuotaExceeded, None) => PyOSError::new_err((EDQUOT, text)),
         (_, None) => PyOSError::new_err(text),
     }
 }

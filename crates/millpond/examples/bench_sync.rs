@@ -124,7 +124,7 @@ fn uncontended(report: &mut Report) -> millpond::Result<()> {
     report.add("pair, Mutex, ns", each(PAIRS, || *mutex.lock().unwrap() += 1));
     report.add("pair, Lock, ns", each(PAIRS, || drop(lock.lock().unwrap())));
     report.add("pair, RLock, ns", each(PAIRS, || drop(reentrant.lock().unwrap())));
-    report.add("pair, Semaphore, ns", each(PAIRS, || drop(semaphore.acquire())));
+    report.add("pair, Semaphore, ns", each(PAIRS, || drop(semaphore.acquire().unwrap())));
     Ok(())
 }
 

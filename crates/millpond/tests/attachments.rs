@@ -63,7 +63,7 @@ fn check(all: &Everything, number: u64) {
     all.locks.0.acquire().unwrap();
     all.locks.1.acquire().unwrap();
     drop(all.reentrant.lock().unwrap());
-    drop(all.semaphore.acquire());
+    drop(all.semaphore.acquire().unwrap());
     all.changed.notify_all();
     all.event.set();
     all.event.wait();

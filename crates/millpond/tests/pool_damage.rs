@@ -3,6 +3,8 @@
 //!
 //! `MILLPOND_DAMAGE_SEEDS` says how many damages of each kind are done.
 
+#[path = "support/seeded.rs"]
+mod seeded;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
@@ -15,6 +17,7 @@ use std::time::Duration;
 use millpond::sync::SharedSlice;
 use millpond::{ErrorKind, Pool, Result};
 use rustix::fs::{FallocateFlags, fallocate, fstat};
+use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -25,22 +28,6 @@ const HEADER_PAGE: u64 = 4096;
 const BLOCKS_BEGIN: u64 = 1 << 20;
 /// What does not fit into a ring.
 const BLOCK_LENGTH: usize = 100_000;
-
-/// A generator of numbers for which the seed stands.
-struct SeededNumbers(u64);
-
-impl SeededNumbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
-    }
-}
 
 /// Which memory is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +111,7 @@ fn spoil((order, culprit): (Damage, SharedSlice<u32>)) -> u64 {
     // Nobody does it a second time.
     assert_eq!(culprit.load(0), 0, "the task was begun before");
     culprit.store(0, std::process::id());
-    let mut numbers = SeededNumbers(order.seed);
+    let mut numbers = SeededNumbers::new(order.seed);
     // The tasks behind this one are in the ring by now.
     thread::sleep(Duration::from_millis(2));
     let memory = memory(order.place.file());
@@ -212,10 +199,6 @@ fn one_damage(order: Damage) {
     assert!(started <= 3, "{started} workers for one that damaged something");
     pool.close();
     pool.join().unwrap();
-}
-
-fn seeds() -> u64 {
-    std::env::var("MILLPOND_DAMAGE_SEEDS").map_or(24, |seeds| seeds.parse().unwrap())
 }
 
 fn damages(place: DamagedPlace) {

@@ -209,7 +209,7 @@ fn a_busy_worker_that_is_killed_from_outside_is_replaced() {
     let begun = Semaphore::new(0).unwrap();
     let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
     let after: Vec<_> = (0..10).map(|n| pool.apply_async(square, n).unwrap()).collect();
-    (0..2).for_each(|_| begun.acquire().forget());
+    (0..2).for_each(|_| begun.acquire().unwrap().forget());
     kill(victim);
     let error = stays.get().unwrap_err();
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Crashed, Some(victim)));
@@ -252,7 +252,7 @@ fn the_zygote_is_replaced() {
         let first = zygote(&pool);
         let begun = Semaphore::new(0).unwrap();
         let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
-        (0..2).for_each(|_| begun.acquire().forget());
+        (0..2).for_each(|_| begun.acquire().unwrap().forget());
         kill(first);
         let error = stays.get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Crashed);

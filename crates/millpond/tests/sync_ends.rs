@@ -49,7 +49,7 @@ impl Things {
         self.raw.acquire().unwrap();
         self.reentrant.acquire().unwrap();
         for semaphore in [&self.permits, &self.bounded] {
-            (0..2).for_each(|_| semaphore.acquire().forget());
+            (0..2).for_each(|_| semaphore.acquire().unwrap().forget());
         }
     }
 
@@ -63,8 +63,8 @@ impl Things {
         blocks(self.raw.lock_timeout(SOON));
         blocks(self.reentrant.lock_timeout(SOON));
         for semaphore in [&self.permits, &self.bounded] {
-            semaphore.acquire_timeout(SOON).expect("one is left").forget();
-            assert!(semaphore.acquire_timeout(SOON).is_none());
+            semaphore.acquire_timeout(SOON).unwrap().expect("one is left").forget();
+            assert!(semaphore.acquire_timeout(SOON).unwrap().is_none());
         }
         // Whoever it is that releases what may be released by others.
         self.raw.release().unwrap();
@@ -83,8 +83,10 @@ impl Things {
         dies(self.raw.lock());
         dies(self.reentrant.lock());
         for semaphore in [&self.permits, &self.bounded] {
-            (0..3).for_each(|_| semaphore.acquire_timeout(SOON).expect("it is back").forget());
-            assert!(semaphore.try_acquire().is_none());
+            (0..3).for_each(|_| {
+                semaphore.acquire_timeout(SOON).unwrap().expect("it is back").forget()
+            });
+            assert!(semaphore.try_acquire().unwrap().is_none());
         }
     }
 }
@@ -254,7 +256,7 @@ fn permits_of_three_hundred_holders_come_back() {
     let _watchdog = Watchdog::start();
     let (permits, held) = (Semaphore::new(300).unwrap(), Semaphore::new(0).unwrap());
     let hold = || -> ! {
-        permits.acquire().forget();
+        permits.acquire().unwrap().forget();
         held.release().unwrap();
         loop {
             thread::park();
@@ -267,7 +269,7 @@ fn permits_of_three_hundred_holders_come_back() {
             pid => pid,
         })
         .collect();
-    (0..300).for_each(|_| held.acquire().forget());
+    (0..300).for_each(|_| held.acquire().unwrap().forget());
     assert_eq!(permits.available_permits(), 0);
     for holder in holders {
         // SAFETY: it is a child of this process that nobody else reaps.
@@ -276,6 +278,6 @@ fn permits_of_three_hundred_holders_come_back() {
             assert_eq!(libc::waitpid(holder, std::ptr::null_mut(), 0), holder);
         }
     }
-    (0..300).for_each(|_| permits.acquire().forget());
-    assert!(permits.try_acquire().is_none());
+    (0..300).for_each(|_| permits.acquire().unwrap().forget());
+    assert!(permits.try_acquire().unwrap().is_none());
 }

@@ -209,7 +209,7 @@ fn a_fork_has_the_handles_and_not_the_guards() {
     let mut guards = Some((all.mutex.lock().unwrap(), all.lock.lock().unwrap()));
     all.semaphore.release().unwrap();
     let doors = Semaphore::bounded(1).unwrap();
-    let mut permit = Some(doors.acquire());
+    let mut permit = Some(doors.acquire().unwrap());
     assert!(in_a_fork(|| {
         drop((guards.take(), permit.take()));
         let waits = Duration::from_millis(5);
@@ -217,8 +217,8 @@ fn a_fork_has_the_handles_and_not_the_guards() {
         drop(all.reentrant.lock().unwrap());
         all.mutex.lock_timeout(waits).is_err()
             && all.lock.try_lock().is_err()
-            && doors.try_acquire().is_none()
-            && all.semaphore.try_acquire().map(|permit| permit.forget()).is_some()
+            && doors.try_acquire().unwrap().is_none()
+            && all.semaphore.try_acquire().unwrap().map(|permit| permit.forget()).is_some()
     }));
     assert!(all.event.is_set());
     let me = Some(std::process::id());

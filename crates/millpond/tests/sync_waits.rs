@@ -33,7 +33,7 @@ fn until(condition: impl Fn() -> bool) {
 fn no_more_than_so_many_have_a_permit() {
     fn enter(doors: Semaphore, inside: Mutex<[u32; 2]>) {
         for _ in 0..50 {
-            let _permit = doors.acquire();
+            let _permit = doors.acquire().unwrap();
             let mut now = inside.lock().unwrap();
             now[0] += 1;
             now[1] = now[1].max(now[0]);
@@ -60,8 +60,8 @@ fn no_more_than_so_many_have_a_permit() {
 #[test]
 fn permits_of_killed_and_panicking_processes_are_given_back() {
     fn hold(doors: Semaphore, panics: bool) {
-        let _permit = doors.acquire();
-        doors.acquire().forget();
+        let _permit = doors.acquire().unwrap();
+        doors.acquire().unwrap().forget();
         assert!(!panics, "on purpose");
         sleep_for_ever();
     }
@@ -74,11 +74,14 @@ fn permits_of_killed_and_panicking_processes_are_given_back() {
             assert_eq!(holder.join().unwrap_err().kind(), ErrorKind::Panicked);
         } else {
             until(|| doors.available_permits() == 0);
-            assert!(doors.acquire_timeout(SHORT).is_none());
+            assert!(doors.acquire_timeout(SHORT).unwrap().is_none());
             holder.kill().unwrap();
         }
-        let permits = (doors.acquire_timeout(LONG).unwrap(), doors.acquire_timeout(LONG).unwrap());
-        assert!(doors.try_acquire().is_none());
+        let permits = (
+            doors.acquire_timeout(LONG).unwrap().unwrap(),
+            doors.acquire_timeout(LONG).unwrap().unwrap(),
+        );
+        assert!(doors.try_acquire().unwrap().is_none());
         drop(permits);
         assert_eq!(doors.available_permits(), 2);
     }
@@ -93,9 +96,9 @@ fn a_semaphore_that_began_with_nothing_counts_messages() {
     let _watchdog = Watchdog::start();
     let messages = Semaphore::new(0).unwrap();
     let producer = Process::new(produce).arg(messages.clone()).start().unwrap();
-    (0..100).for_each(|_| messages.acquire().forget());
+    (0..100).for_each(|_| messages.acquire().unwrap().forget());
     producer.join().unwrap();
-    assert!(messages.try_acquire().is_none());
+    assert!(messages.try_acquire().unwrap().is_none());
     let error = Semaphore::new(u32::MAX).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
@@ -239,7 +242,7 @@ fn an_event_lets_all_through_also_after_a_waiter_was_killed() {
     let (near, event) = (Semaphore::new(0).unwrap(), Event::new().unwrap());
     let start = || Process::new(wait).args((near.clone(), event.clone())).start().unwrap();
     let (killed, one, two) = (start(), start(), start());
-    (0..3).for_each(|_| near.acquire().forget());
+    (0..3).for_each(|_| near.acquire().unwrap().forget());
     killed.kill().unwrap();
     killed.join().unwrap_err();
     assert!(!event.wait_timeout(SHORT) && !event.is_set());
@@ -306,6 +309,9 @@ fn a_barrier_breaks_when_a_party_is_killed() {
 #[test]
 fn a_barrier_is_aborted_reset_and_given_up() {
     let _watchdog = Watchdog::start();
+    let error = Barrier::new(4091).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("4090 parties"), "{error}");
     let error = Barrier::new(0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(error.to_string(), "a barrier needs at least one party");
@@ -351,13 +357,13 @@ fn signals_do_not_end_a_wait() {
     let (mutex, changed) = (Mutex::new(0_u8).unwrap(), Condvar::new().unwrap());
     let (doors, barrier) = (Semaphore::bounded(1).unwrap(), Barrier::new(2).unwrap());
     let held = mutex.lock().unwrap();
-    let permit = doors.acquire();
+    let permit = doors.acquire().unwrap();
     let others = Mutex::new(0_u8).unwrap();
     let waits: [&(dyn Fn() + Sync); 5] = [
         &|| event.wait(),
         &|| drop(mutex.lock().unwrap()),
         &|| drop(changed.wait_while(others.lock().unwrap(), |n| *n == 0).unwrap()),
-        &|| drop(doors.acquire()),
+        &|| drop(doors.acquire().unwrap()),
         &|| assert!(barrier.wait().is_ok()),
     ];
     let ended: [AtomicBool; 5] = Default::default();

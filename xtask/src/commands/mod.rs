@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod chaos;
 pub(crate) mod clean;
 pub(crate) mod conformance;
+pub(crate) mod damage;
 pub(crate) mod demo;
 pub(crate) mod differential;
 pub(crate) mod fuzz;

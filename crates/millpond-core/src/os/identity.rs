@@ -161,9 +161,8 @@ impl ProcessId {
     /// has. A process of another namespace is taken to live; so is one of which nothing is known
     /// but that its pid is in use.
     pub(crate) fn is_alive_by_number(self) -> bool {
-        let me = Self::name();
-        let is_known = self.0 & RANDOM == 0 && me.0 & RANDOM == 0;
-        if is_known && self.0 >> 56 != me.0 >> 56 {
+        let is_known = self.0 & RANDOM == 0 && Self::name().0 & RANDOM == 0;
+        if is_known && !self.is_known_by_number() {
             return true;
         }
         let lives = match PidFd::open(self.pid()) {
@@ -175,6 +174,12 @@ impl ProcessId {
         let another =
             |start| Self::new(self.pid(), (self.0 >> 56) as u8, start).0 != self.0 & !ON_TRUST;
         lives && !(is_known && shows_this_namespace() && start_of(self.pid()).is_some_and(another))
+    }
+
+    /// Whether its number is one of this process' pid namespace, and is not all that is known.
+    pub(crate) fn is_known_by_number(self) -> bool {
+        let me = Self::name();
+        self.0 & RANDOM == 0 && me.0 & RANDOM == 0 && self.0 >> 56 == me.0 >> 56
     }
 }
 

@@ -10,10 +10,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::os::clock::monotonic_ns;
 use crate::os::identity::{self, ProcessId};
 use crate::os::map::Reference;
 use crate::os::memfd;
@@ -337,6 +340,36 @@ pub(crate) fn lives<T>(who: ProcessId, near: &T) -> bool {
         Some(false) if !who.is_on_trust() => false,
         _ => who.is_alive_by_number(),
     }
+}
+
+/// A name is no process' if waiters meet it for so long where names stand for moments.
+const STANDS: Duration = Duration::from_secs(1);
+/// Two looks that lie further apart say nothing about the time between. It is longer than a slice.
+const APART: Duration = Duration::from_secs(3);
+
+/// Whether a name has stood for a second where names stand for moments, and nothing but the word
+/// itself says that its process lives: so it is with those of other pid namespaces that could not
+/// make themselves present, and with damage. To be asked at the end of each slice of a wait.
+pub(crate) fn stands_unseen<T>(who: ProcessId, near: &T) -> bool {
+    /// The name that was met last, when it was met first, and when last, in milliseconds. Relaxed: if
+    /// threads mix their entries up, each waits for another second.
+    static MET: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+    let is_seen = who == ProcessId::current()
+        || look(who, std::ptr::from_ref(near).addr()) == Some(true)
+        || (who.is_known_by_number() && who.is_alive_by_number());
+    if is_seen {
+        return false;
+    }
+    let now = monotonic_ns() / 1_000_000;
+    let [name, first, last] = &MET;
+    let is_met = name.swap(who.raw(), Ordering::Relaxed) == who.raw()
+        && now.saturating_sub(last.load(Ordering::Relaxed)) < APART.as_millis() as u64;
+    last.store(now, Ordering::Relaxed);
+    if !is_met {
+        first.store(now, Ordering::Relaxed);
+    }
+    now.saturating_sub(first.load(Ordering::Relaxed)) >= STANDS.as_millis() as u64
 }
 
 #[cfg(test)]

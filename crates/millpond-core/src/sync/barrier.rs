@@ -16,10 +16,13 @@
 //! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
 //! for waiters that are slow to look.
 
+use std::io;
+use std::mem::offset_of;
+
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::presence::lives;
+use crate::shm::presence::{lives, reserve};
 use crate::shm::shared::SharedObject;
 use crate::shm::sole_user::only_these_use;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, wake};
@@ -51,11 +54,16 @@ pub struct Barrier {
     members: [AtomicU64; MEMBERS],
 }
 
-const _: () = assert!(fits::<Barrier>(4096));
+const _: () = assert!(fits::<Barrier>(32 << 10));
+
+/// How many bytes of a barrier have pages from the beginning, and how many places are in those.
+const FIRST_PAGE: usize = if size_of::<Barrier>() < 4096 { size_of::<Barrier>() } else { 4096 };
+const AT_FIRST: usize = (FIRST_PAGE - offset_of!(Barrier, members)) / size_of::<AtomicU64>();
 
 // SAFETY: everything is atomic, and any bits are some state of it; indices are bounded where read.
 unsafe impl SharedObject for Barrier {
     const KIND: u32 = u32::from_le_bytes(*b"barr");
+    const RESERVED: usize = FIRST_PAGE;
 }
 
 impl Default for Barrier {
@@ -127,8 +135,20 @@ fn arrived(word: u64) -> u32 {
 
 impl Barrier {
     /// Sets a new barrier up, before anybody else knows it.
-    pub fn start(&self, parties: u32) {
+    ///
+    /// # Errors
+    /// `QuotaExceeded` for more parties than a barrier can tell apart, whose deaths it would not
+    /// notice; the system's, when memory for their names has run out.
+    pub fn start(&self, parties: u32) -> io::Result<()> {
+        if parties as usize > MEMBERS {
+            let text = format!("a barrier can tell {MEMBERS} parties apart, not {parties}");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+        }
+        if parties as usize > AT_FIRST {
+            reserve(self)?;
+        }
         self.parties.store(parties, Ordering::Relaxed);
+        Ok(())
     }
 
     /// How many must arrive.
@@ -223,8 +243,14 @@ impl Barrier {
             }
             let (index, generation) = (arrived(word), generation(word));
             if index >= self.parties() {
+                if self.acting.load(Ordering::Relaxed) == 0 {
+                    // All are there, and nobody will open: that is damage.
+                    self.break_it();
+                    return Arrival::Broken;
+                }
                 return Arrival::Busy { generation };
             }
+            // Damaged `parties` may let more in than there are places.
             if let Some(member) = self.members.get(index as usize) {
                 member.store(me.raw(), Ordering::Relaxed);
             }
@@ -233,7 +259,7 @@ impl Barrier {
                 self.acting.store(me.raw(), Ordering::Relaxed);
             }
             crash_point!("barrier: before arriving");
-            self.update(|word| word + ARRIVED);
+            self.update(|word| word.wrapping_add(ARRIVED));
             crash_point!("barrier: arrived");
             match is_last {
                 true => Arrival::Last { index, generation },
@@ -405,158 +431,5 @@ impl Barrier {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shm::shared::Shared;
-    use crate::sync::testing::{Child, far, until};
-
-    fn barrier(parties: u32) -> Shared<Barrier> {
-        let barrier = Shared::<Barrier>::zeroed().expect("memory");
-        barrier.start(parties);
-        barrier
-    }
-
-    fn cross(barrier: &Barrier) -> Crossing {
-        loop {
-            match barrier.arrive() {
-                Arrival::Last { generation, .. } => return barrier.open(generation),
-                Arrival::Early { generation, .. } => return barrier.wait(generation, far()),
-                Arrival::Busy { generation } => {
-                    barrier.wait(generation, far());
-                }
-                Arrival::Broken => return Crossing::Broken,
-            }
-        }
-    }
-
-    #[test]
-    fn processes_and_threads_cross_together() {
-        let barrier = barrier(4);
-        let children: Vec<_> =
-            (0..2).map(|_| Child::run(|| (0..200).for_each(|_| _ = cross(&barrier)))).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    (0..200).for_each(|_| assert_eq!(cross(&barrier), Crossing::Crossed));
-                });
-            }
-        });
-        children.into_iter().for_each(Child::join);
-        assert_eq!((barrier.waiting(), barrier.is_broken()), (0, false));
-    }
-
-    #[test]
-    fn the_death_of_one_who_waits_breaks_it() {
-        let barrier = barrier(3);
-        let waiter = Child::run(|| {
-            _ = cross(&barrier);
-        });
-        until(|| barrier.waiting() == 1);
-        waiter.kill();
-        assert_eq!(cross(&barrier), Crossing::Broken);
-        assert_eq!(barrier.arrive(), Arrival::Broken);
-        barrier.reset();
-        assert!(matches!(barrier.arrive(), Arrival::Early { index: 0, .. }));
-    }
-
-    #[test]
-    fn the_death_of_one_who_acts_breaks_it() {
-        let barrier = barrier(2);
-        let Arrival::Early { generation, .. } = barrier.arrive() else {
-            panic!("the first of two");
-        };
-        let actor = Child::run(|| {
-            barrier.arrive();
-            crate::sync::testing::sleep_for_ever();
-        });
-        until(|| barrier.waiting() == 2);
-        assert!(matches!(barrier.arrive(), Arrival::Busy { .. }));
-        actor.kill();
-        assert_eq!(barrier.wait(generation, far()), Crossing::Broken);
-    }
-
-    #[test]
-    fn a_reset_breaks_for_those_who_wait_and_for_nobody_after() {
-        let barrier = barrier(2);
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| cross(&barrier));
-            until(|| barrier.waiting() == 1);
-            barrier.reset();
-            assert_eq!(waiter.join().expect("no panic"), Crossing::Broken);
-            let waiter = scope.spawn(|| cross(&barrier));
-            assert_eq!(cross(&barrier), Crossing::Crossed);
-            assert_eq!(waiter.join().expect("no panic"), Crossing::Crossed);
-        });
-    }
-
-    #[test]
-    fn who_is_slow_to_look_learns_how_its_own_generation_ended() {
-        let barrier = barrier(2);
-        let arrive = || match barrier.arrive() {
-            Arrival::Early { generation, .. } => generation,
-            other => panic!("{other:?}"),
-        };
-        let first = arrive();
-        barrier.reset();
-        let second = arrive();
-        assert_eq!(barrier.arrive(), Arrival::Last { index: 1, generation: second });
-        assert_eq!(barrier.open(second), Crossing::Crossed);
-        let third = arrive();
-        barrier.reset();
-        let ends = [first, second, third].map(|of| barrier.wait(of, far()));
-        assert_eq!(ends, [Crossing::Broken, Crossing::Crossed, Crossing::Broken]);
-        // After 64 more the same bit stands for another generation.
-        for _ in 0..64 {
-            let early = arrive();
-            barrier.arrive();
-            barrier.open(early);
-            assert_eq!(barrier.wait(early, far()), Crossing::Crossed);
-        }
-    }
-
-    #[test]
-    fn a_reset_during_the_action_leaves_nothing_to_open() {
-        let barrier = barrier(2);
-        let arrive = || match barrier.arrive() {
-            Arrival::Early { generation, .. } => generation,
-            other => panic!("{other:?}"),
-        };
-        let early = arrive();
-        assert!(matches!(barrier.arrive(), Arrival::Last { .. }));
-        barrier.reset();
-        let next = arrive();
-        assert_eq!(barrier.open(early), Crossing::Broken);
-        assert_eq!(barrier.wait(early, far()), Crossing::Broken);
-        assert_eq!(barrier.wait(next, Some(Instant::now())), Crossing::TimedOut);
-    }
-
-    #[test]
-    fn giving_up_breaks_ones_own_generation_alone() {
-        let barrier = barrier(2);
-        let Arrival::Early { generation, .. } = barrier.arrive() else {
-            panic!("the first of two");
-        };
-        assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
-        barrier.arrive();
-        barrier.open(generation);
-        assert_eq!(barrier.give_up(generation), Some(Crossing::Crossed));
-        assert!(!barrier.is_broken());
-        let Arrival::Early { generation, .. } = barrier.arrive() else {
-            panic!("the first of two");
-        };
-        assert_eq!(barrier.give_up(generation), None);
-        assert!(barrier.is_broken());
-    }
-
-    #[test]
-    fn a_timeout_is_told_and_an_abort_breaks() {
-        let barrier = barrier(2);
-        let Arrival::Early { generation, .. } = barrier.arrive() else {
-            panic!("the first of two");
-        };
-        assert_eq!(barrier.wait(generation, Some(Instant::now())), Crossing::TimedOut);
-        barrier.abort();
-        assert!(barrier.is_broken());
-        assert_eq!(barrier.wait(generation, far()), Crossing::Broken);
-    }
-}
+#[path = "barrier_tests.rs"]
+mod tests;

@@ -144,7 +144,7 @@ impl Condition {
             let index = self.free_record()?;
             let record = &self.records[index];
             // Relaxed: written and read under the guard.
-            let order = self.last_order.load(Ordering::Relaxed) + 1;
+            let order = self.last_order.load(Ordering::Relaxed).wrapping_add(1);
             self.last_order.store(order, Ordering::Relaxed);
             record.order.store(order, Ordering::Relaxed);
             crash_point!("condition: before registering");

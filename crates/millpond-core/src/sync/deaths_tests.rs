@@ -61,8 +61,8 @@ fn of_the_holder_of_a_permit() {
         let semaphore = Shared::<Semaphore>::zeroed().expect("memory");
         semaphore.start(1, 1);
         death(
-            || assert_eq!(semaphore.acquire(None), Taken::Clean),
-            || assert_eq!(semaphore.acquire(None), Taken::Clean),
+            || assert_eq!(semaphore.acquire(None), Ok(Taken::Clean)),
+            || assert_eq!(semaphore.acquire(None), Ok(Taken::Clean)),
         );
     });
 }
@@ -71,7 +71,7 @@ fn of_the_holder_of_a_permit() {
 fn of_a_party() {
     alone(|| {
         let barrier = Shared::<Barrier>::zeroed().expect("memory");
-        barrier.start(3);
+        barrier.start(3).expect("places");
         death(
             || assert!(matches!(barrier.arrive(), Arrival::Early { .. })),
             || {

@@ -87,7 +87,7 @@ impl Lock {
             return Taken::Clean;
         }
         let me = ProcessId::current();
-        let taken = with_thread_spin(|spin| self.word.take(me, spin, deadline));
+        let taken = with_thread_spin(|spin| self.word.take_lock(me, spin, deadline));
         if let Taken::Clean | Taken::OwnerDied(_) = taken {
             self.note_thread(me);
         }

@@ -60,7 +60,8 @@ impl RLock {
     pub fn try_acquire(&self) -> bool {
         if self.is_mine() {
             // Relaxed: thread and count are the owner's own.
-            self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let again = self.count.load(Ordering::Relaxed).wrapping_add(1);
+            self.count.store(again, Ordering::Relaxed);
             return true;
         }
         let taken = self.word.try_take(ProcessId::current());
@@ -163,7 +164,7 @@ impl RLock {
 
     fn take(&self, count: u64, deadline: Option<Instant>) -> Taken {
         let me = ProcessId::current();
-        let taken = with_thread_spin(|spin| self.word.take(me, spin, deadline));
+        let taken = with_thread_spin(|spin| self.word.take_lock(me, spin, deadline));
         if let Taken::Clean | Taken::OwnerDied(_) = taken {
             self.own(count);
         }

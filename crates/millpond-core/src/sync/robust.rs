@@ -31,7 +31,7 @@ use std::time::Duration;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
-use crate::shm::presence::lives;
+use crate::shm::presence::{lives, stands_unseen};
 use crate::sync::atomic::{AtomicU64, Ordering, wake};
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::outcome::Misuse;
@@ -84,24 +84,41 @@ impl RobustWord {
     /// have died too, and for a caller who never waits the word would stay barred. So this is for
     /// rare attempts. [`Taken::TimedOut`] if somebody holds it who is alive.
     pub fn take_from_dead(&self, me: ProcessId) -> Taken {
+        self.take_if_gone(me, Held::AtWill)
+    }
+
+    /// As [`take_from_dead`](Self::take_from_dead), for the word of a guard.
+    pub fn take_guard_from_dead(&self, me: ProcessId) -> Taken {
+        self.take_if_gone(me, Held::ForMoments)
+    }
+
+    fn take_if_gone(&self, me: ProcessId, held: Held) -> Taken {
         // Relaxed: a name; the exchange acquires.
         let word = self.0.load(Ordering::Relaxed);
         let holder = ProcessId::from_raw(word);
-        let is_there = holder.is_some_and(|holder| is_kept(word) || lives(holder, self));
+        let is_there = holder.is_some_and(|holder| !self.is_gone(holder, word, held));
         if is_there || !self.exchange(word, me.raw() | (word & FLAGS)) {
             return Taken::TimedOut;
         }
         holder.map_or(Taken::Clean, Taken::OwnerDied)
     }
 
-    /// Waits for the word until `deadline`, for ever without one.
+    /// Waits for the word of a guard until `deadline`, for ever without one.
     ///
     /// A thread that takes a word which its own process holds waits like any other.
     pub fn take(&self, me: ProcessId, spin: &mut Spin, deadline: Option<Instant>) -> Taken {
         if self.try_take(me) {
             return Taken::Clean;
         }
-        self.take_slowly(me, spin, deadline)
+        self.take_slowly(me, spin, deadline, Held::ForMoments)
+    }
+
+    /// As [`take`](Self::take), for the word of a lock.
+    pub fn take_lock(&self, me: ProcessId, spin: &mut Spin, deadline: Option<Instant>) -> Taken {
+        if self.try_take(me) {
+            return Taken::Clean;
+        }
+        self.take_slowly(me, spin, deadline, Held::AtWill)
     }
 
     /// Takes a word that is held for moments only, whatever signals come.
@@ -114,7 +131,7 @@ impl RobustWord {
         }
         let mut spin = Spin::default();
         loop {
-            match self.take_slowly(me, &mut spin, None) {
+            match self.take_slowly(me, &mut spin, None, Held::ForMoments) {
                 Taken::Clean => return None,
                 Taken::OwnerDied(dead) => return Some(dead),
                 Taken::TimedOut | Taken::Interrupted => {}
@@ -123,7 +140,13 @@ impl RobustWord {
     }
 
     #[cold]
-    fn take_slowly(&self, me: ProcessId, spin: &mut Spin, deadline: Option<Instant>) -> Taken {
+    fn take_slowly(
+        &self,
+        me: ProcessId,
+        spin: &mut Spin,
+        deadline: Option<Instant>,
+        held: Held,
+    ) -> Taken {
         let started = Instant::now();
         let mut deadline = Deadline::new(deadline);
         // What the caller leaves in the word with its name: it cannot know who else sleeps.
@@ -157,15 +180,15 @@ impl RobustWord {
                 After::LookForDead | After::GiveUp => {
                     // Whoever holds it now: it may have been given back and taken since.
                     let word = self.0.load(Ordering::Relaxed);
-                    let holder = ProcessId::from_raw(word).filter(|_| !is_kept(word));
-                    if let Some(dead) = holder.filter(|&holder| !lives(holder, self))
-                        && self.take_from(Some(dead), me)
+                    let holder = ProcessId::from_raw(word);
+                    if let Some(dead) = holder.filter(|&holder| self.is_gone(holder, word, held))
+                        && self.take_from(Some(dead), me, held)
                     {
                         crash_point!("robust word: taken from the dead");
                         return Taken::OwnerDied(dead);
                     }
                     if after == After::GiveUp {
-                        let free = self.take_from(None, me);
+                        let free = self.take_from(None, me, held);
                         return if free { Taken::Clean } else { Taken::TimedOut };
                     }
                 }
@@ -173,12 +196,21 @@ impl RobustWord {
         }
     }
 
+    /// Whether a holder, by whose word a caller waits, will not release it.
+    fn is_gone(&self, holder: ProcessId, word: u64, held: Held) -> bool {
+        match held {
+            Held::AtWill => !is_kept(word) && !lives(holder, self),
+            Held::ForMoments => !lives(holder, self) || stands_unseen(holder, self),
+        }
+    }
+
     /// Takes the word as long as this is its holder and does not keep it.
-    fn take_from(&self, holder: Option<ProcessId>, me: ProcessId) -> bool {
+    fn take_from(&self, holder: Option<ProcessId>, me: ProcessId, held: Held) -> bool {
         loop {
             let word = self.0.load(Ordering::Relaxed);
             // A holder that has ended since the caller's look may have kept it.
-            if ProcessId::from_raw(word) != holder || (holder.is_some() && is_kept(word)) {
+            let keeps = held == Held::AtWill && holder.is_some() && is_kept(word);
+            if ProcessId::from_raw(word) != holder || keeps {
                 return false;
             }
             // STARVED stays for whom it is meant.
@@ -286,6 +318,15 @@ impl RobustWord {
     }
 }
 
+/// For how long a word is held, which says what its bits can mean: memory may be damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// A lock: as long as its holder likes, and for good by one that kept it.
+    AtWill,
+    /// A guard: it is never kept, and no name stands in it for long.
+    ForMoments,
+}
+
 fn is_kept(word: u64) -> bool {
     word & KEPT != 0
 }
@@ -374,6 +415,27 @@ mod tests {
     }
 
     #[test]
+    fn what_no_holder_of_a_guard_wrote_keeps_nobody_out() {
+        let (_map, word) = shared_word();
+        let me = ProcessId::current();
+        // On trust, and of another namespace, kept or not; of this process' namespace and kept.
+        let foreign = me.raw() ^ 1 << 56 | 1 << 30;
+        for damaged in [foreign, foreign | FLAGS | KEPT, me.raw() ^ 1 << 40 | KEPT, u64::MAX] {
+            word.0.store(damaged, Ordering::Relaxed);
+            assert_eq!(word.enter(me), ProcessId::from_raw(damaged));
+            word.release(me);
+            word.0.store(damaged, Ordering::Relaxed);
+            // In waits as short as they come.
+            let taken = || {
+                let soon = Some(Instant::now() + Duration::from_millis(5));
+                word.take(me, &mut Spin::default(), soon) != Taken::TimedOut
+            };
+            assert!((0..12_000).any(|_| taken()));
+            word.release(me);
+        }
+    }
+
+    #[test]
     fn a_word_that_its_dead_holder_keeps_is_free_once_released() {
         let (_map, word) = shared_word();
         let me = ProcessId::current();
@@ -389,7 +451,7 @@ mod tests {
         assert_eq!(dead.pid(), child);
         assert_eq!(word.take_from_dead(me), Taken::TimedOut);
         let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
-        assert_eq!(word.take(me, &mut Spin::default(), soon), Taken::TimedOut);
+        assert_eq!(word.take_lock(me, &mut Spin::default(), soon), Taken::TimedOut);
         word.release_of(dead).expect("its");
         assert_eq!(word.take(me, &mut Spin::default(), None), Taken::Clean);
         word.release(me);

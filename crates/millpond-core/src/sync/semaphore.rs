@@ -26,13 +26,14 @@
 //! its permits: on its way out it counts them among those of the others, who cannot die. Once a
 //! process releases what it does not hold (or the first value was 0, which has no other use), the
 //! semaphore signals: its permits are messages, not possessions, and nothing is given back from
-//! then on. Then `held` is nobody's, and everybody is quick. More holders than the table has room
-//! for are counted together; of those nothing is given back either.
+//! then on. Then `held` is nobody's, and everybody is quick. A process for which the table has no
+//! place, once the dead have given up theirs, acquires nothing and is told so (`NoPlace`).
 //!
 //! **Stopped processes.** While one is stopped in the guard nobody acquires or releases. Who waits
 //! with a deadline waits for the guard until then, and who only tries, for a grace; `try_at_once` and
 //! `release_at_once` do not wait for it at all, and so are for callers who hold what others need.
 
+use std::io;
 use std::mem::offset_of;
 use std::time::Duration;
 
@@ -56,6 +57,32 @@ pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
 /// How long those wait for the guard who need not enter it. Whoever is in it leaves within moments,
 /// but may have to wait for a core: for the next period of a quota, which is 100 ms.
 const GRACE: Duration = RECHECK_INTERVAL.saturating_mul(4);
+
+/// Why a process cannot hold a permit, although there is one: its name would stand nowhere, and its
+/// death would lose the permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// As many processes as a semaphore tells apart hold permits.
+    TooManyHolders,
+    /// There is no memory for more places.
+    NoMemory,
+}
+
+impl From<NoPlace> for io::Error {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::TooManyHolders => {
+                let text = format!(
+                    "{} processes hold permits of the semaphore, and it can tell no more apart: \
+                     release permits before other processes acquire, or use several semaphores",
+                    HOLDERS + 1
+                );
+                Self::new(io::ErrorKind::QuotaExceeded, text)
+            }
+            NoPlace::NoMemory => io::ErrorKind::OutOfMemory.into(),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -269,9 +296,17 @@ impl Semaphore {
 
     /// Acquires a permit if there is one. It waits for whoever is in the guard, but not for one that
     /// is stopped there: after a fifth of a second, false.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
     #[inline]
-    pub fn try_acquire(&self) -> bool {
-        self.take_or_leave() || (self.looked.is_due() && self.give_back() && self.take_or_leave())
+    pub fn try_acquire(&self) -> Result<bool, NoPlace> {
+        match self.take_or_leave() {
+            Ok(false) if !self.looked.is_due() => Ok(false),
+            // The dead may have what is missing: a permit, or a place.
+            Ok(false) | Err(_) if self.give_back() => self.take_or_leave(),
+            taken => taken,
+        }
     }
 
     /// As [`try_acquire`](Self::try_acquire), without waiting for whoever may be in the guard: false
@@ -282,7 +317,7 @@ impl Semaphore {
             return true;
         }
         let me = ProcessId::current();
-        self.guard.try_take(me) && self.take_entered(&self.entered(me))
+        self.guard.try_take(me) && self.take_entered(&self.entered(me)) == Ok(true)
     }
 
     /// As [`release`](Self::release), without waiting for whoever may be in the guard: `None` if
@@ -299,30 +334,34 @@ impl Semaphore {
     }
 
     /// As [`try_acquire`](Self::try_acquire), in the words of a lock.
-    pub fn attempt(&self) -> Taken {
-        if self.try_acquire() { Taken::Clean } else { Taken::TimedOut }
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attempt(&self) -> Result<Taken, NoPlace> {
+        Ok(if self.try_acquire()? { Taken::Clean } else { Taken::TimedOut })
     }
 
     /// Acquires a permit if there is one; the caller does not wait for it.
-    fn take_or_leave(&self) -> bool {
+    fn take_or_leave(&self) -> Result<bool, NoPlace> {
         if self.try_quickly() {
-            return true;
+            return Ok(true);
         }
-        self.enter_in_time(ProcessId::current()).is_some_and(|guard| self.take_entered(&guard))
+        let guard = self.enter_in_time(ProcessId::current());
+        guard.map_or(Ok(false), |guard| self.take_entered(&guard))
     }
 
-    fn take_entered(&self, guard: &Guard<'_>) -> bool {
-        let taken = self.take(guard).is_some();
-        if !taken {
+    fn take_entered(&self, guard: &Guard<'_>) -> Result<bool, NoPlace> {
+        let taken = self.take(guard);
+        if !matches!(taken, Ok(Some(_))) {
             guard.settle(guard.held, guard.was_quick);
         }
-        taken
+        taken.map(|left| left.is_some())
     }
 
-    /// Acquires a permit if there is one, and tells how many are left. If there is none the word stays
-    /// barred.
-    fn take(&self, guard: &Guard<'_>) -> Option<u32> {
-        let left = guard.value().checked_sub(1)?;
+    /// Acquires a permit if there is one, and tells how many are left. If none is acquired the word
+    /// stays barred.
+    fn take(&self, guard: &Guard<'_>) -> Result<Option<u32>, NoPlace> {
+        let Some(left) = guard.value().checked_sub(1) else { return Ok(None) };
         crash_point!("semaphore: entered to acquire");
         let Guard { me, held, .. } = *guard;
         // One that has slept has said just now that others may sleep.
@@ -334,36 +373,36 @@ impl Semaphore {
             crash_point!("semaphore: favourite named");
             guard.settle(held + 1, quick);
         } else {
-            match if self.signals() { None } else { self.place_for(me) } {
-                Some(place) => {
-                    // Who first: with a count of 0 it says nothing.
-                    place.who.store(me.raw(), Ordering::Relaxed);
-                    crash_point!("semaphore: place named");
-                    add(&place.count, 1);
-                }
-                None => add(&self.others, 1),
+            if self.signals() {
+                add(&self.others, 1);
+            } else {
+                let place = self.place_for(me)?;
+                // Who first: with a count of 0 it says nothing.
+                place.who.store(me.raw(), Ordering::Relaxed);
+                crash_point!("semaphore: place named");
+                add(&place.count, 1);
             }
             crash_point!("semaphore: counted");
             guard.settle(held, quick);
         }
         crash_point!("semaphore: acquired");
-        Some(left)
+        Ok(Some(left))
     }
 
     /// The place of a process among the holders, a free one if it has none yet.
-    fn place_for(&self, me: ProcessId) -> Option<&Holder> {
+    fn place_for(&self, me: ProcessId) -> Result<&Holder, NoPlace> {
         let known = self.known();
         let free = |h: &&Holder| h.count.load(Ordering::Relaxed) == 0;
-        self.place_of(me).or_else(|| known.iter().find(free)).or_else(|| {
-            let fresh = self.holders.get(known.len())?;
-            if known.len() == AT_FIRST {
-                // Without memory for more places it is counted with the others.
-                reserve(self).ok()?;
-            }
-            fresh.count.store(0, Ordering::Relaxed);
-            self.places.store(known.len() as u32 + 1, Ordering::Relaxed);
-            Some(fresh)
-        })
+        if let Some(place) = self.place_of(me).or_else(|| known.iter().find(free)) {
+            return Ok(place);
+        }
+        let fresh = self.holders.get(known.len()).ok_or(NoPlace::TooManyHolders)?;
+        if known.len() == AT_FIRST {
+            reserve(self).map_err(|_| NoPlace::NoMemory)?;
+        }
+        fresh.count.store(0, Ordering::Relaxed);
+        self.places.store(known.len() as u32 + 1, Ordering::Relaxed);
+        Ok(fresh)
     }
 
     /// The place of a process that holds permits.
@@ -375,9 +414,12 @@ impl Semaphore {
 
     /// Waits for a permit until `deadline`, for ever without one. Never [`Taken::OwnerDied`]: the
     /// permits of the dead come back in silence.
-    pub fn acquire(&self, deadline: Option<Instant>) -> Taken {
+    ///
+    /// # Errors
+    /// [`NoPlace`]: there is a permit, or was one a moment ago.
+    pub fn acquire(&self, deadline: Option<Instant>) -> Result<Taken, NoPlace> {
         if self.try_quickly() {
-            return Taken::Clean;
+            return Ok(Taken::Clean);
         }
         let me = ProcessId::current();
         with_thread_spin(|spin| {
@@ -397,16 +439,29 @@ impl Semaphore {
                             // It may have been admitted, for what others can take.
                             self.waiting.admit(1);
                         }
-                        return not;
+                        return Ok(not);
                     }
                 };
-                if let Some(left) = self.take(&guard) {
-                    if slept && left > 0 {
-                        self.waiting.admit(1);
+                match self.take(&guard) {
+                    Ok(Some(left)) => {
+                        if slept && left > 0 {
+                            self.waiting.admit(1);
+                        }
+                        return Ok(Taken::Clean);
                     }
-                    return Taken::Clean;
+                    Ok(None) => drop(guard),
+                    Err(why) => {
+                        drop(guard);
+                        if slept {
+                            // What it was admitted for is there still.
+                            self.waiting.admit(1);
+                        }
+                        if self.give_back() {
+                            continue;
+                        }
+                        return Err(why);
+                    }
                 }
-                drop(guard);
                 crash_point!("semaphore: before sleep");
                 let after = self.waiting.wait(seen, spin, &mut wait);
                 slept = true;
@@ -416,9 +471,9 @@ impl Semaphore {
                         self.give_back();
                     }
                     After::GiveUp => {
-                        return if self.try_acquire() { Taken::Clean } else { Taken::TimedOut };
+                        return self.attempt();
                     }
-                    After::Interrupted => return Taken::Interrupted,
+                    After::Interrupted => return Ok(Taken::Interrupted),
                 }
             }
         })
@@ -553,115 +608,5 @@ fn subtract(count: &AtomicU32, n: u32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shm::shared::Shared;
-    use crate::sync::testing::{Child, far, sleep_for_ever, until};
-
-    fn semaphore(value: u32, bound: u32) -> Shared<Semaphore> {
-        let semaphore = Shared::<Semaphore>::zeroed().expect("memory");
-        semaphore.start(value, bound);
-        semaphore
-    }
-
-    #[test]
-    fn permits_are_counted() {
-        let semaphore = semaphore(2, 2);
-        assert!(semaphore.try_acquire() && semaphore.try_acquire() && !semaphore.try_acquire());
-        assert_eq!(semaphore.acquire(Some(Instant::now())), Taken::TimedOut);
-        semaphore.release().expect("one back");
-        semaphore.release().expect("two back");
-        assert_eq!(semaphore.release(), Err(Misuse::TooManyReleases));
-        assert_eq!(semaphore.value(), 2);
-    }
-
-    #[test]
-    fn permits_of_the_dead_come_back() {
-        let semaphore = semaphore(3, MOST_PERMITS);
-        let holder = Child::run(|| {
-            (0..3).for_each(|_| assert!(semaphore.try_acquire()));
-            sleep_for_ever();
-        });
-        until(|| semaphore.value() == 0);
-        holder.kill();
-        assert_eq!(semaphore.acquire(far()), Taken::Clean);
-        assert_eq!(semaphore.value(), 2);
-    }
-
-    #[test]
-    fn what_signals_is_not_given_back() {
-        let semaphore = semaphore(0, MOST_PERMITS);
-        let consumer = Child::run(|| {
-            assert_eq!(semaphore.acquire(far()), Taken::Clean);
-            sleep_for_ever();
-        });
-        semaphore.release().expect("a message");
-        until(|| semaphore.value() == 0);
-        consumer.kill();
-        let soon = Some(Instant::now() + 3 * RECHECK_INTERVAL);
-        assert_eq!(semaphore.acquire(soon), Taken::TimedOut);
-    }
-
-    #[test]
-    fn permits_of_any_number_of_holders_come_back() {
-        // One is the favourite.
-        let at_first = AT_FIRST + 1;
-        for crowd in [1, 2, at_first, at_first + 1, 300] {
-            let (semaphore, ready) = (semaphore(300, 300), semaphore(0, MOST_PERMITS));
-            let holders: Vec<_> = (0..crowd)
-                .map(|_| {
-                    Child::run(|| {
-                        assert!(semaphore.try_acquire());
-                        ready.release().expect("a message");
-                        sleep_for_ever();
-                    })
-                })
-                .collect();
-            (0..crowd).for_each(|_| assert_eq!(ready.acquire(far()), Taken::Clean));
-            assert_eq!(semaphore.value(), 300 - crowd as u32);
-            holders.iter().for_each(Child::kill);
-            semaphore.give_back();
-            assert_eq!(semaphore.value(), 300);
-        }
-    }
-
-    #[test]
-    fn more_holders_than_there_are_places_are_counted_together() {
-        let semaphore = semaphore(3000, 3000);
-        let dead = Child::run(|| assert!(semaphore.try_acquire()));
-        dead.join();
-        let gone = semaphore.favourite.load(Ordering::Relaxed);
-        // As if so many others had come, one after the other.
-        let guard = semaphore.enter(ProcessId::current());
-        for _ in 0..HOLDERS {
-            let place = semaphore.place_for(ProcessId::current()).expect("a place");
-            place.who.store(gone, Ordering::Relaxed);
-            add(&place.count, 1);
-        }
-        assert!(semaphore.place_for(ProcessId::current()).is_none());
-        guard.settle(guard.held, false);
-        drop(guard);
-        assert!(semaphore.try_acquire(), "it does without a place");
-        assert_eq!(semaphore.value(), 3000 - HOLDERS as u32 - 2);
-        assert!(semaphore.give_back());
-        assert_eq!(semaphore.value(), 2999, "what is left is this process'");
-        semaphore.release().expect("held");
-        assert_eq!(semaphore.value(), 3000);
-    }
-
-    #[test]
-    fn everybody_gets_through() {
-        let semaphore = semaphore(1, MOST_PERMITS);
-        std::thread::scope(|scope| {
-            for _ in 0..6 {
-                scope.spawn(|| {
-                    for _ in 0..500 {
-                        assert_eq!(semaphore.acquire(far()), Taken::Clean);
-                        semaphore.release().expect("held");
-                    }
-                });
-            }
-        });
-        assert_eq!(semaphore.value(), 1);
-    }
-}
+#[path = "semaphore_tests.rs"]
+mod tests;

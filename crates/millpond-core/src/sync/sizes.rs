@@ -6,8 +6,8 @@ pub(crate) const HOLDERS: usize = 2044;
 /// How many waiters a condition tells apart.
 pub const RECORDS: usize = 250;
 
-/// How many parties of a barrier are watched for their deaths.
-pub(crate) const MEMBERS: usize = 500;
+/// How many parties a barrier can have: it watches each for its death.
+pub(crate) const MEMBERS: usize = 4090;
 
 /// Whether a type fits the room that it was meant for.
 pub(crate) const fn fits<T>(bytes: usize) -> bool {

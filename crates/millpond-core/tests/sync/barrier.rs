@@ -23,7 +23,7 @@ pub(crate) const CASES: [Case; 13] = [
 
 fn barrier(parties: u32) -> Shared<Barrier> {
     let barrier = shared::<Barrier>();
-    barrier.start(parties);
+    barrier.start(parties).expect("places");
     barrier
 }
 

@@ -76,7 +76,7 @@ fn use_rlock(lock: &RLock, counters: &SharedSlice<u64>, seat: &Seat) {
 /// No more are inside than there are permits. Who is inside is known of the living alone: each
 /// marks its own place, and the director wipes that of the dead.
 fn use_semaphore(semaphore: &Semaphore, turn: &Lock, inside: &SharedSlice<u64>, seat: &Seat) {
-    let permit = semaphore.acquire();
+    let permit = semaphore.acquire().unwrap();
     seat.set_state(HOLDING);
     inside.store(seat.number, u64::from(std::process::id()));
     {
@@ -159,12 +159,12 @@ pub(crate) fn semaphore() -> millpond::Result<Scenario> {
         outcome.remarks.push(("holders killed", killed_in(killed, HOLDING)));
         // Those of the dead come back within a look of 50 ms.
         let permits: Vec<_> = (0..PERMITS)
-            .filter_map(|_| semaphore.acquire_timeout(std::time::Duration::from_secs(30)))
+            .filter_map(|_| semaphore.acquire_timeout(std::time::Duration::from_secs(30)).unwrap())
             .collect();
         if permits.len() != PERMITS as usize {
             outcome.faults.push(format!("{} of {PERMITS} permits are left", permits.len()));
         }
-        if semaphore.try_acquire().is_some() {
+        if semaphore.try_acquire().unwrap().is_some() {
             outcome.faults.push("there are more permits than at first".to_owned());
         }
     });

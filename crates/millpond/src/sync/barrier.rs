@@ -48,8 +48,7 @@ use crate::ticket;
 /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier), until somebody [resets](Barrier::reset) it.
 /// One that dies before it arrives is not known to the barrier: when all processes that have it wait
 /// there, each with one thread, it breaks with [`Deadlock`](crate::ErrorKind::Deadlock); for all other
-/// cases there is [`wait_timeout`](Barrier::wait_timeout). Of a barrier with more than 500 parties, the deaths of the first 500 that arrive
-/// are seen.
+/// cases there is [`wait_timeout`](Barrier::wait_timeout).
 #[derive(Clone)]
 pub struct Barrier(Arc<Shared<engine::Barrier>>);
 
@@ -79,14 +78,15 @@ impl Barrier {
     ///
     /// # Errors
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): none.
-    /// - [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
+    /// - [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out, or there are more than
+    ///   the 4,090 parties that a barrier can watch.
     pub fn new(parties: u32) -> Result<Self> {
         if parties == 0 {
             let message = "a barrier needs at least one party".to_owned();
             return Err(Cause::InvalidInput(message).into());
         }
         let shared = Shared::<engine::Barrier>::zeroed().map_err(no_memory)?;
-        shared.start(parties);
+        shared.start(parties).map_err(no_memory)?;
         Ok(Self(Arc::new(shared)))
     }
 
@@ -143,8 +143,16 @@ impl Barrier {
                     (crossing, index, Some(generation), false)
                 }
                 Arrival::Busy { generation } => {
-                    // The crossing before this one is about to be over.
-                    while self.0.wait(generation, None) == Crossing::Interrupted {}
+                    // The crossing before this one is about to be over, unless its party is stopped.
+                    let ended = loop {
+                        match self.0.wait(generation, deadline) {
+                            Crossing::Interrupted => {}
+                            ended => break ended,
+                        }
+                    };
+                    if ended == Crossing::TimedOut && self.0.give_up(generation).is_none() {
+                        return Err(timed_out());
+                    }
                     continue;
                 }
             };

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use millpond_core::os::identity::ProcessId;
 use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::sync::robust::Taken;
-use millpond_core::sync::semaphore as engine;
+use millpond_core::sync::semaphore::{self as engine, NoPlace};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::patience::{deadline, no_memory};
-use crate::error::{Cause, Result};
+use crate::error::{Cause, Error, Result};
 use crate::ticket;
 
 /// A number of permits, each of which one thread or process at a time may have.
@@ -21,7 +21,7 @@ use crate::ticket;
 /// use millpond::sync::Semaphore;
 ///
 /// fn download((at_once, number): (Semaphore, u32)) -> u32 {
-///     let _permit = at_once.acquire();
+///     let _permit = at_once.acquire().unwrap();
 ///     // No more than two are here at any time.
 ///     number * 2
 /// }
@@ -43,8 +43,8 @@ use crate::ticket;
 /// A process that ends [normally](super#deaths-and-panics) keeps those that it has
 /// [forgotten](Permit::forget), as tickets that were used. Once a process
 /// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
-/// permits are messages that belong to nobody, and nothing is given back from then on. Up to 13
-/// processes that have permits at the same time are told apart; what others have is not given back.
+/// permits are messages that belong to nobody, and nothing is given back from then on. Up to 2,045
+/// processes that have permits at the same time are told apart; the next one gets an error.
 #[derive(Clone)]
 pub struct Semaphore(Arc<Shared<engine::Semaphore>>);
 
@@ -78,47 +78,56 @@ impl Semaphore {
     }
 
     /// Waits for a permit, which is given back when it is dropped.
-    pub fn acquire(&self) -> Permit<'_> {
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io): 2,045 processes have permits, and this would be one more; or there
+    /// is no memory to note that this one has.
+    pub fn acquire(&self) -> Result<Permit<'_>> {
         loop {
-            if let Some(permit) = self.acquire_until(None) {
-                return permit;
+            if let Some(permit) = self.acquire_until(None)? {
+                return Ok(permit);
             }
         }
     }
 
     /// Waits for a permit, but not longer than `timeout`.
     ///
+    /// # Errors
+    /// As by [`acquire`](Self::acquire).
+    ///
     /// ```
     /// # fn main() -> Result<(), millpond::Error> {
     /// use std::time::Duration;
     ///
     /// let semaphore = millpond::sync::Semaphore::new(1)?;
-    /// let permit = semaphore.acquire_timeout(Duration::from_secs(1)).unwrap();
-    /// assert!(semaphore.acquire_timeout(Duration::from_millis(1)).is_none());
+    /// let permit = semaphore.acquire_timeout(Duration::from_secs(1))?.unwrap();
+    /// assert!(semaphore.acquire_timeout(Duration::from_millis(1))?.is_none());
     /// drop(permit);
-    /// assert!(semaphore.try_acquire().is_some());
+    /// assert!(semaphore.try_acquire()?.is_some());
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use = "the permit is given back when it is dropped"]
-    pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit<'_>>> {
         self.acquire_until(deadline(timeout))
     }
 
-    fn acquire_until(&self, deadline: Option<Instant>) -> Option<Permit<'_>> {
+    fn acquire_until(&self, deadline: Option<Instant>) -> Result<Option<Permit<'_>>> {
         loop {
-            match self.0.acquire(deadline) {
-                Taken::Clean | Taken::OwnerDied(_) => return Some(self.permit()),
-                Taken::TimedOut => return None,
+            match self.0.acquire(deadline).map_err(refused)? {
+                Taken::Clean | Taken::OwnerDied(_) => return Ok(Some(self.permit())),
+                Taken::TimedOut => return Ok(None),
                 Taken::Interrupted => {}
             }
         }
     }
 
     /// A permit, if there is one.
-    #[must_use = "the permit is given back when it is dropped"]
-    pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        self.0.try_acquire().then(|| self.permit())
+    ///
+    /// # Errors
+    /// As by [`acquire`](Self::acquire).
+    pub fn try_acquire(&self) -> Result<Option<Permit<'_>>> {
+        let acquired = self.0.try_acquire().map_err(refused)?;
+        Ok(acquired.then(|| self.permit()))
     }
 
     fn permit(&self) -> Permit<'_> {
@@ -135,7 +144,7 @@ impl Semaphore {
     /// use millpond::ErrorKind;
     ///
     /// let semaphore = millpond::sync::Semaphore::bounded(1)?;
-    /// semaphore.acquire().forget();
+    /// semaphore.acquire()?.forget();
     /// semaphore.release()?;
     /// let error = semaphore.release().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::TooManyReleases);
@@ -150,6 +159,10 @@ impl Semaphore {
     pub fn available_permits(&self) -> u32 {
         self.0.value()
     }
+}
+
+fn refused(why: NoPlace) -> Error {
+    Cause::Io { what: "acquire a permit", source: why.into() }.into()
 }
 
 impl fmt::Debug for Semaphore {

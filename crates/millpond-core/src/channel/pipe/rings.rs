@@ -166,7 +166,7 @@ pub(super) fn enter_now(guard: &RobustWord, me: ProcessId) -> Taken {
             return Taken::Clean;
         }
     }
-    guard.take_from_dead(me)
+    guard.take_guard_from_dead(me)
 }
 
 /// What one end of a pipe knows of its rings.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from support.processes import abort_on_purpose
 
+from damage import memory
+
 PAGE = 4096
 # Where the rings of a link end, and where the blocks of large arguments and results begin.
 RINGS_END = PAGE + (512 << 10)
@@ -21,6 +23,8 @@ PLACES = {
     "link": ("millpond-link", 0, None),
     "commons header": ("millpond-pool", 0, PAGE),
     "commons heap": ("millpond-pool", HEAP, None),
+    # Anything that a worker has mapped writable.
+    "everything": ("millpond", 0, None),
 }
 PUNCH_HOLE = 0x02 | 0x01
 
@@ -36,6 +40,9 @@ def find_memory(name: str) -> int:
 
 
 def damage(place: str, source: random.Random) -> None:
+    if place == "everything":
+        memory.damage(source)
+        return
     name, start, end = PLACES[place]
     fd = find_memory(name)
     size = os.fstat(fd).st_size
