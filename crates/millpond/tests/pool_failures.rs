@@ -222,7 +222,7 @@ fn a_busy_worker_that_is_killed_from_outside_is_replaced() {
 
 fn wait_until_gone(pool: &Pool, dead: &[u32]) {
     while workers(pool).iter().any(|pid| dead.contains(pid)) {
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
