@@ -8,7 +8,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from damage.cases import Outcome, one_object, run_cases
@@ -49,7 +48,7 @@ def main() -> int:
         for seed, text in outcome.faults[:SHOWN]:
             print(f"{name}, seed {seed}: {text}", file=sys.stderr, flush=True)
     if arguments.json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes]))
+        print(json.dumps([vars(outcome) for outcome in outcomes]))
     if arguments.save:
         save(outcomes, arguments.save)
     return int(any(outcome.faults for outcome in outcomes))

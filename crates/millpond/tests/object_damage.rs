@@ -176,7 +176,7 @@ fn damage(numbers: &mut SeededNumbers) {
         0 => 0,
         1 => 0xff,
         // A small number.
-        2 => u8::from(n % 8 == 0),
+        2 => u8::from(n.is_multiple_of(8)),
         _ => numbers.next().to_le_bytes()[3],
     };
     let bytes: Vec<u8> = (0..count).map(&mut byte).collect();
@@ -202,7 +202,7 @@ fn one_damage((make, seed): (usize, u64)) {
 }
 
 fn damages(make: usize) {
-    for seed in 0..seeds() {
+    for seed in 0..seeds(8) {
         let _watchdog = Watchdog::start();
         let case = Process::new(one_damage).arg((make, seed)).start().unwrap();
         let ended = case.join();

@@ -202,7 +202,7 @@ fn one_damage(order: Damage) {
 }
 
 fn damages(place: DamagedPlace) {
-    for seed in 0..seeds() {
+    for seed in 0..seeds(24) {
         let _watchdog = Watchdog::start();
         let order = Damage { place, seed: seed * 8 + place as u64 };
         let outcome = std::panic::catch_unwind(|| one_damage(order));

@@ -21,6 +21,6 @@ impl SeededNumbers {
 }
 
 /// How many damages of each kind are done: `MILLPOND_DAMAGE_SEEDS`.
-pub(crate) fn seeds() -> u64 {
-    std::env::var("MILLPOND_DAMAGE_SEEDS").map_or(24, |seeds| seeds.parse().unwrap())
+pub(crate) fn seeds(usual: u64) -> u64 {
+    std::env::var("MILLPOND_DAMAGE_SEEDS").map_or(usual, |seeds| seeds.parse().unwrap())
 }
