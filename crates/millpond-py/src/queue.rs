@@ -209,7 +209,10 @@ fn put_all(
             None if free.is_err() => watched.look(py, || queue.is_sole_user(), || WaitFor::Room),
             _ => Ok(()),
         });
-        looked.map_err(|error| with_put(py, error, done()))?;
+        looked.map_err(|error| {
+            queue.pass_room_on();
+            with_put(py, error, done())
+        })?;
         next = if free.is_ok() { Instant::now() + MOMENT } else { past() };
     }
 }

@@ -170,6 +170,23 @@ impl Queue {
         put: &mut usize,
         deadline: Option<Instant>,
     ) -> Result<(), PutError> {
+        self.put_in_turn(items, put, deadline).inspect_err(|_| self.pass_room_on())
+    }
+
+    /// Says that the caller, which may have been woken for it, does not use the room that there is.
+    pub fn pass_room_on(&self) {
+        let control = self.memory.control();
+        if control.capacity().is_some() && self.has_room() {
+            control.not_full.committed(1);
+        }
+    }
+
+    fn put_in_turn(
+        &self,
+        items: &impl Outgoing,
+        put: &mut usize,
+        deadline: Option<Instant>,
+    ) -> Result<(), PutError> {
         let control = self.memory.control();
         if control.capacity().is_some() && !self.has_room() {
             // Before anything is copied.
