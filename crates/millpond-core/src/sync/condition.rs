@@ -231,7 +231,13 @@ impl Condition {
                 match deadline.sleep(&record.word, asleep as u32) {
                     After::Look => {}
                     After::Interrupted => return Notified::Interrupted,
-                    After::LookForDead => self.inherit(record),
+                    After::LookForDead => {
+                        // First: what a dead one is granted meanwhile is found by the second.
+                        if deadline.hears_of_deaths() {
+                            self.forget_the_dead();
+                        }
+                        self.inherit(record);
+                    }
                     After::GiveUp if !leaves => return Notified::Interrupted,
                     After::GiveUp if exchange(record, asleep, 0) => return Notified::TimedOut,
                     // A grant came at the last moment.
@@ -279,6 +285,21 @@ impl Condition {
         self.notify(1);
         crash_point!("condition: passed on");
         record.word.store(0, Ordering::Relaxed);
+    }
+
+    /// Frees the records of dead waiters that were not notified: if they are later, the next death may be
+    /// long after that, and nobody would look for them.
+    fn forget_the_dead(&self) {
+        for record in self.used() {
+            let word = record.word.load(Ordering::Relaxed);
+            if word & WAITING != 0
+                && word & GRANTED == 0
+                && ProcessId::from_raw(word).is_some_and(|who| !lives(who, record))
+            {
+                // It fails if it is notified meanwhile.
+                let _ = exchange(record, word, 0);
+            }
+        }
     }
 
     /// Takes over a notification that its waiter did not live to use, if there is one and the owner

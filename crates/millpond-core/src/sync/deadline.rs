@@ -1,21 +1,19 @@
 //! One wait: how it sleeps, when it looks for the dead, when it ends.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::os::clock::Instant;
 use crate::os::futex::Woken;
 use crate::sync::atomic::Futex;
 use crate::sync::deaths::Deaths;
-
-/// How long a waiter sleeps at most before it looks for the dead, unless it would [hear](Deaths) of a
-/// death.
-pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
+pub use crate::sync::deaths::RECHECK_INTERVAL;
 
 /// When a wait ends, and what it knows of deaths while it lasts.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     until: Option<Instant>,
-    pub(super) deaths: Deaths,
+    deaths: Deaths,
 }
 
 /// What a waiter does after a sleep.
@@ -37,8 +35,7 @@ impl Deadline {
         Self { until, deaths: Deaths::default() }
     }
 
-    /// Whether the time is over.
-    pub(crate) fn has_passed(&self) -> bool {
+    fn has_passed(&self) -> bool {
         self.until.is_some_and(|until| until <= Instant::now())
     }
 
@@ -49,23 +46,27 @@ impl Deadline {
 
     /// Sleeps while `word` holds `expected`. All sleeps of a wait are on the same word.
     pub(crate) fn sleep(&mut self, word: &impl Futex, expected: u32) -> After {
-        let left = self.left();
-        let woken = self.deaths.sleep(word, expected, left);
-        self.after(woken)
+        let Ok(after) =
+            self.sleep_with::<Infallible>(|deaths, left| Ok(deaths.sleep(word, expected, left)));
+        after
     }
 
-    pub(super) fn left(&self) -> Option<Duration> {
-        self.until.map(|until| until.saturating_duration_since(Instant::now()))
-    }
-
-    /// What to do after a sleep that ended like this.
-    pub(super) fn after(&self, woken: Woken) -> After {
-        match woken {
+    /// Sleeps as `sleep` does, for at most the time that it is told. All sleeps of a wait are in the same
+    /// memory.
+    ///
+    /// # Errors
+    /// Those of `sleep`.
+    pub(crate) fn sleep_with<E>(
+        &mut self,
+        sleep: impl FnOnce(&mut Deaths, Option<Duration>) -> Result<Woken, E>,
+    ) -> Result<After, E> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        Ok(match sleep(&mut self.deaths, left)? {
             Woken::Changed => After::Look,
             Woken::Interrupted => After::Interrupted,
             Woken::TimedOut if self.has_passed() => After::GiveUp,
             Woken::TimedOut => After::LookForDead,
-        }
+        })
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::os::futex::{self, Woken};
 use crate::os::ready::{self, Waited};
-use crate::shm::presence::Members;
 use crate::shm::handed::Handed;
+use crate::shm::presence::Members;
 use crate::sync::atomic::Futex;
-use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 use crate::sync::death_watch::{self, DEATHS, Subscription};
 
+/// How long a waiter sleeps at most before it looks for the dead, unless it would hear of a death.
+pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a wait sleeps before it subscribes: short ones are not to pay for it.
 const SHORT: Duration = Duration::from_millis(10);
 /// When a wait that hears of deaths looks for the dead nevertheless: a process may have executed another
@@ -70,6 +71,37 @@ impl Deaths {
         let woken = futex::wait(word, expected, Some(slice));
         self.after_slice(woken == Woken::TimedOut && left != Some(slice), word);
         woken
+    }
+
+    /// The same until `fd` is readable; hears of deaths in the memory where `near` lies.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn sleep_until_readable<T>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        near: &T,
+        left: Option<Duration>,
+    ) -> io::Result<Woken> {
+        let poll = |next_death, slice| {
+            ready::until_readable_or(fd, next_death, slice).map(|waited| match waited {
+                Waited::Done(()) => Woken::Changed,
+                Waited::TimedOut => Woken::TimedOut,
+                Waited::Interrupted => Woken::Interrupted,
+            })
+        };
+        let Some(heard) = &self.heard else {
+            let slice = self.slice(left);
+            let woken = poll(None, slice)?;
+            self.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
+            return Ok(woken);
+        };
+        // In this order: of a death before the descriptor was had, the count tells.
+        let next_death = heard.subscription.next_death();
+        let is_late = next_death.is_none() || !heard.is_up_to_date(near);
+        let slice = if is_late { Duration::ZERO } else { at_most(rarely(), left) };
+        let woken = poll(next_death.as_deref().map(AsFd::as_fd), slice)?;
+        Ok(self.after_hearing(woken, near))
     }
 
     fn slice(&self, left: Option<Duration>) -> Duration {
@@ -138,45 +170,6 @@ impl Heard {
         // Acquire, both: who has joined holds its lock, and who has died has lost it, for what follows.
         DEATHS.load(Ordering::Acquire) == self.deaths
             && self.handed(near).joined().load(Ordering::Acquire) == self.joined
-    }
-}
-
-impl Deadline {
-    /// Sleeps until `fd` is readable; hears of deaths in the memory where `near` lies.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(crate) fn sleep_until_readable<T>(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        near: &T,
-    ) -> io::Result<After> {
-        let (left, deaths) = (self.left(), &mut self.deaths);
-        let heard = deaths.heard.as_ref();
-        // Of what happened before this descriptor was had, `is_up_to_date` tells.
-        let next_death = heard.and_then(|heard| heard.subscription.next_death());
-        let is_late = heard.is_some_and(|heard| next_death.is_none() || !heard.is_up_to_date(near));
-        let slice = if is_late {
-            Duration::ZERO
-        } else {
-            match heard {
-                Some(_) => at_most(rarely(), left),
-                None => deaths.slice(left),
-            }
-        };
-        let waited = ready::until_readable_or(fd, next_death.as_deref().map(AsFd::as_fd), slice)?;
-        let woken = match waited {
-            Waited::Done(()) => Woken::Changed,
-            Waited::TimedOut => Woken::TimedOut,
-            Waited::Interrupted => Woken::Interrupted,
-        };
-        let woken = if heard.is_some() {
-            deaths.after_hearing(woken, near)
-        } else {
-            deaths.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
-            woken
-        };
-        Ok(self.after(woken))
     }
 }
 

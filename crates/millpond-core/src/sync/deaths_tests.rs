@@ -1,5 +1,7 @@
 //! A waiter that hears of a death looks at once: here nothing else would end its sleep.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::*;
 use crate::channel::queue::{End, GetError, Options, Queue};
 use crate::os::identity::ProcessId;
@@ -205,5 +207,44 @@ fn the_thread_is_no_second_one_for_who_asks_and_gone_before_a_fork() {
         until(|| hears(&waiter));
         holder.kill();
         waiter.succeed();
+    });
+}
+
+#[test]
+fn of_more_than_can_be_watched_slices_end_the_wait() {
+    alone(|| {
+        let lock = Shared::<Lock>::zeroed().expect("memory");
+        let present = Shared::<Semaphore>::zeroed().expect("memory");
+        present.start(0, u32::MAX);
+        let holder = Child::run(|| {
+            assert_eq!(lock.acquire(None), Taken::Clean);
+            sleep_for_ever();
+        });
+        until(|| lock.holder().is_some());
+        // With this process one more than an eighth of 64 descriptors, also once the holder is dead.
+        let others: Vec<_> = (0..8)
+            .map(|_| {
+                Child::run(|| {
+                    present.release().expect("room");
+                    sleep_for_ever();
+                })
+            })
+            .collect();
+        until(|| present.value() == 8);
+        let seen = Shared::<Event>::zeroed().expect("memory");
+        let waiter = Child::run_checked(|| {
+            let all = getrlimit(Resource::Nofile);
+            let few = Rlimit { current: Some(64), ..all };
+            setrlimit(Resource::Nofile, few).expect("lower");
+            never_recheck();
+            seen.set();
+            assert!(matches!(lock.acquire(None), Taken::OwnerDied(_)));
+            setrlimit(Resource::Nofile, all).expect("as before");
+            assert_eq!(std::fs::read_dir("/proc/self/task").expect("procfs").count(), 1);
+        });
+        assert_eq!(seen.wait(None), Ok(true));
+        holder.kill();
+        waiter.succeed();
+        drop(others);
     });
 }

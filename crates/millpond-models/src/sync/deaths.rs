@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::os::futex::Woken;
 use crate::sync::atomic::{Futex, wait};
-use crate::sync::deadline::RECHECK_INTERVAL;
+
+/// The engine's.
+pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What one wait knows of deaths: nothing.
 #[derive(Debug, Default)]

@@ -160,7 +160,9 @@ impl End {
                 if let Some(arrival) = taken? {
                     return Ok(Waited::Done(arrival));
                 }
-                let slept = wait.sleep_until_readable(self.as_fd(), receivers);
+                let slept = wait.sleep_with(|deaths, left| {
+                    deaths.sleep_until_readable(self.as_fd(), receivers, left)
+                });
                 match slept.map_err(ReceiveError::System)? {
                     After::Look => is_readable = true,
                     // A sender may have died between its commit and the bell.
