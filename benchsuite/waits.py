@@ -2,9 +2,9 @@
 
     cargo xtask python benchsuite/waits.py [--deaths 20] [--seconds 3] [--only NAME ...]
 
-Deaths: a process waits; another is killed by SIGKILL after 150 to 300 ms; the median of the times from
-the kill to the waiter's return. Costs: the CPU time (rusage of the waiting process) of a second of a
-wait that nothing ends, without the first half second.
+Deaths: a process waits, another is killed by SIGKILL after 150 to 300 ms: the median of the times
+from the kill to its return. Costs: the CPU time of all threads of a process in a second of a
+wait that nothing ends, not counting its beginning.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def notice(make: Callable[[], tuple[Wait, Wait]]) -> float:
     process = context.Process(target=holder)
     process.start()
     ready.recv()
+    assert process.pid is not None
     killer = os.fork()
     if killer == 0:
         time.sleep(random.uniform(0.15, 0.3))
@@ -189,7 +190,7 @@ def cpu(pid: int) -> tuple[float, int]:
 
 
 def cost(make: Callable[[], Wait], seconds: float) -> tuple[float, float]:
-    """Milliseconds of CPU time and sleeps a second of a process that waits for what another could do."""
+    """Milliseconds of CPU time, and sleeps, a second of a process that waits for another."""
     wait = make()
     process = context.Process(target=wait)
     process.start()
@@ -202,7 +203,8 @@ def cost(make: Callable[[], Wait], seconds: float) -> tuple[float, float]:
         del wait
 
 
-def watch(pid: int, seconds: float) -> tuple[float, float]:
+def watch(pid: int | None, seconds: float) -> tuple[float, float]:
+    assert pid is not None
     time.sleep(0.7)
     before, slept = cpu(pid)
     time.sleep(seconds)
@@ -211,7 +213,7 @@ def watch(pid: int, seconds: float) -> tuple[float, float]:
 
 
 def cost_of_pool(seconds: float) -> dict[str, tuple[float, float]]:
-    """The same of an idle pool's owner and worker, and of one who waits for the result of a long task."""
+    """The same of an idle pool, and of one who waits for the result of a long task."""
     costs = {}
     for name, idle in ("owner of an idle pool", True), ("owner at get()", False):
         said, say = context.Pipe(False)
@@ -249,11 +251,12 @@ def main() -> int:
         if is_wanted(make.__name__):
             times = sorted(notice(make) for _ in range(arguments.deaths))
             median = statistics.median(times)
-            print(f"{make.__name__:20} {median:8.2f} ms   {times[0]:.2f} to {times[-1]:.2f}", flush=True)
+            spread = f"{times[0]:.2f} to {times[-1]:.2f}"
+            print(f"{make.__name__:20} {median:8.2f} ms   {spread}", flush=True)
     if arguments.seconds:
-        costs = {make.__name__: make for make in COSTS if is_wanted(make.__name__)}
-        for name, make in costs.items():
-            used, sleeps = cost(make, arguments.seconds)
+        costs = {place.__name__: place for place in COSTS if is_wanted(place.__name__)}
+        for name, place in costs.items():
+            used, sleeps = cost(place, arguments.seconds)
             print(f"{name:24} {used:6.3f} ms a second, {sleeps:5.1f} sleeps", flush=True)
         if is_wanted("pool"):
             for name, (used, sleeps) in cost_of_pool(arguments.seconds).items():

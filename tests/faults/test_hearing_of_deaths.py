@@ -1,4 +1,4 @@
-"""Who waits sleeps until it hears of a death, and the thread that hears of it is gone before a fork."""
+"""Waits hear of deaths, by a thread that is gone before a fork."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def test_a_program_with_one_thread_forks_with_one(context: BaseContext, start: S
     assert threads.get() == 1
 
 
-def test_a_signal_is_answered_by_who_would_hear_of_a_death(context: BaseContext, start: Start) -> None:
+def test_a_signal_is_answered_by_who_would_hear_of_a_death(
+    context: BaseContext, start: Start
+) -> None:
     lock, ends = context.Lock(), context.Queue()
     lock.acquire()
     waiter = start(interrupted, lock, ends)
