@@ -39,7 +39,7 @@ pub struct Admissions(u32);
 
 impl Turnstile {
     /// The count to compare with later. Look for what is wanted after this, then
-    /// [`wait`](Self::wait).
+    /// `wait`.
     #[must_use]
     pub fn listen(&self) -> Admissions {
         // Acquire: what was published before the counted admissions is visible to the look.
