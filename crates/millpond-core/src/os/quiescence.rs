@@ -6,7 +6,7 @@ use std::fs;
 /// library's that reports stack overflows, Python's `faulthandler`) end the process.
 const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
 
-/// Whether the calling thread is the only one of its process but for the engine's [`helper`], and nobody
+/// Whether the calling thread is the only one of its process but for the engine's `helper`, and nobody
 /// traces it. False where procfs does not tell.
 #[must_use]
 pub fn is_alone() -> bool {
