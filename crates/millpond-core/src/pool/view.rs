@@ -15,7 +15,9 @@ use crate::trace::{Life, Timeline};
 pub struct WorkerInfo {
     /// Counted from 1 within the pool, never used again.
     pub number: u64,
-    /// What the binding calls it: see [`ZygoteSource::replace`]. 0 for one of the first.
+    /// What the binding calls it: see
+    /// [`ZygoteSource::replace`](crate::pool::zygote::client::ZygoteSource::replace). 0 for one of the
+    /// first.
     pub tag: u64,
     /// Its pid; `None` while it is being forked.
     pub pid: Option<u32>,
