@@ -141,7 +141,7 @@ fn a_word_that_was_kept_is_not_taken_from_the_dead() {
             Process::run(3, move || {
                 let deadline = Instant::now() + RECHECK_INTERVAL + RECHECK_INTERVAL;
                 let me = ProcessId::current();
-                let taken = guarded.word.take(me, &mut Spin::default(), Some(deadline));
+                let taken = guarded.word.take_lock(me, &mut Spin::default(), Some(deadline));
                 if taken == Taken::Clean {
                     // It was first.
                     guarded.word.release(me);
