@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use millpond_core::channel::pipe::{End, ReceiveError, Rings};
@@ -36,7 +37,8 @@ const SENDER_WITH_RINGS: [(&str, usize); 8] = [
     ("pipe: block is filled", 1),
     ("pipe: packet is sent", 2),
 ];
-const RECEIVER_WITH_RINGS: [(&str, usize, Give); 6] = [
+const RECEIVER_WITH_RINGS: [(&str, usize, Give); 7] = [
+    ("pipe: frame is given back", 1, give),
     ("pipe: received", 1, give),
     ("pipe: packet is received", 2, give),
     ("pipe: mapped", 2, give),
@@ -54,28 +56,40 @@ fn main() {
         Ok("receiver with rings") => return receives(&with_rings()),
         _ => {}
     }
-    std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_secs(60));
-        eprintln!("a test of the crash points hangs");
-        std::process::abort();
+    let (passed_one, passed) = mpsc::channel();
+    std::thread::spawn(move || {
+        loop {
+            match passed.recv_timeout(Duration::from_secs(60)) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    eprintln!("a test of the crash points hangs");
+                    std::process::abort();
+                }
+            }
+        }
     });
+    let say = |test: &str, point: &str| {
+        println!("test {test} dies at \"{point}\" ... ok");
+        passed_one.send(()).expect("the watchdog");
+    };
     for (point, received) in SENDER {
         sender_dies(point, received);
-        println!("test sender dies at \"{point}\" ... ok");
+        say("sender", point);
     }
     for (point, gone) in RECEIVER {
         receiver_dies_alone(point);
         receiver_dies_among_others(point, gone);
-        println!("test receiver dies at \"{point}\" ... ok");
+        say("receiver", point);
     }
     for (point, received) in SENDER_WITH_RINGS {
         sender_with_rings_dies(point, received);
-        println!("test sender with rings dies at \"{point}\" ... ok");
+        say("sender with rings", point);
     }
     for (point, gone, give) in RECEIVER_WITH_RINGS {
         receiver_with_rings_dies_alone(point, give);
         receiver_with_rings_dies_among_others(point, gone, give);
-        println!("test receiver with rings dies at \"{point}\" ... ok");
+        say("receiver with rings", point);
     }
     let passed =
         SENDER.len() + RECEIVER.len() + SENDER_WITH_RINGS.len() + RECEIVER_WITH_RINGS.len();

@@ -188,7 +188,11 @@ impl<'a> Lane<'a> {
         if !start.is_multiple_of(8) {
             return Err(Corrupt);
         }
-        let ring = Consumer::new(self.ring(), start, side.seen.load(Ordering::Relaxed));
+        let seen = side.seen.load(Ordering::Relaxed);
+        // A receiver that died between giving a frame back and noting what it had seen left less than
+        // it took. The next one looks at the tail anew.
+        let is_behind = seen.wrapping_sub(start) > CAPACITY as u64;
+        let ring = Consumer::new(self.ring(), start, if is_behind { start } else { seen });
         Ok(Receiving { lane: self, ring, start })
     }
 

@@ -213,6 +213,7 @@ impl End {
                 let place = 0..packet.len();
                 let copied = buffer.get_mut(place.clone()).map(|to| to.copy_from_slice(packet));
                 frame.release();
+                crash_point!("pipe: frame is given back");
                 copied.ok_or(ReceiveError::Damaged)?;
                 break Arrival { place, fd: None, bundle: None };
             };
