@@ -351,19 +351,27 @@ const APART: Duration = Duration::from_secs(3);
 /// itself says that its process lives: so it is with those of other pid namespaces that could not
 /// make themselves present, and with damage. To be asked at the end of each slice of a wait.
 pub(crate) fn stands_unseen<T>(who: ProcessId, near: &T) -> bool {
-    /// The name that was met last, when it was met first, and when last, in milliseconds. Relaxed: if
-    /// threads mix their entries up, each waits for another second.
+    /// The name and the place of the word that were met last, when they were met first, and when last,
+    /// in milliseconds. Relaxed: if threads mix their entries up, each waits for another second.
     static MET: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
+    let address = std::ptr::from_ref(near).addr();
+    // If this process has closed the memory's descriptor, it cannot see who is present.
+    let is_present = || match look(who, address) {
+        Some(is_present) => is_present,
+        None => memory_around(address).is_some(),
+    };
     let is_seen = who == ProcessId::current()
-        || look(who, std::ptr::from_ref(near).addr()) == Some(true)
+        || is_present()
         || (who.is_known_by_number() && who.is_alive_by_number());
     if is_seen {
         return false;
     }
     let now = monotonic_ns() / 1_000_000;
     let [name, first, last] = &MET;
-    let is_met = name.swap(who.raw(), Ordering::Relaxed) == who.raw()
+    // One number for both: it differs between the words that a waiter meets in turn.
+    let met = who.raw() ^ (address as u64).rotate_left(32);
+    let is_met = name.swap(met, Ordering::Relaxed) == met
         && now.saturating_sub(last.load(Ordering::Relaxed)) < APART.as_millis() as u64;
     last.store(now, Ordering::Relaxed);
     if !is_met {
