@@ -13,6 +13,7 @@ pub mod fork;
 pub mod futex;
 pub mod identity;
 pub mod inherited;
+pub(crate) mod kept_fd;
 pub mod lifeline;
 pub mod map;
 pub mod memfd;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::os::futex::Woken;
 use crate::sync::spin::with_thread_spin;
 
 /// How a wait ended.
@@ -82,21 +83,26 @@ pub fn until(
     }
 }
 
-/// Sleeps until `fd` is readable, or until `other` is, which counts as the end of the time.
+/// Sleeps until `fd` is readable, or until the descriptor `other` is or is no open one, which counts as
+/// the end of the time.
 ///
 /// # Errors
 /// The system's.
 pub(crate) fn until_readable_or(
     fd: BorrowedFd<'_>,
-    other: Option<BorrowedFd<'_>>,
+    other: Option<RawFd>,
     timeout: Duration,
-) -> io::Result<Waited<()>> {
-    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-    let mut polled = [readable(fd), readable(other.unwrap_or(fd))];
+) -> io::Result<Woken> {
+    let other = other.map_or(fd, |number| {
+        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
+        // written or closed through it.
+        unsafe { BorrowedFd::borrow_raw(number) }
+    });
+    let mut polled = [fd, other].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
     match poll(&mut polled, left(Some(Instant::now() + timeout)).as_ref()) {
-        Ok(_) if !polled[0].revents().is_empty() => Ok(Waited::Done(())),
-        Ok(_) => Ok(Waited::TimedOut),
-        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Ok(_) if !polled[0].revents().is_empty() => Ok(Woken::Changed),
+        Ok(_) => Ok(Woken::TimedOut),
+        Err(Errno::INTR) => Ok(Woken::Interrupted),
         Err(error) => Err(error.into()),
     }
 }

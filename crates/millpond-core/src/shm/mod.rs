@@ -22,7 +22,7 @@ pub mod shared;
 pub mod slab;
 pub mod slice;
 pub(crate) mod sole_user;
-mod tables;
+pub(crate) mod tables;
 pub mod ticket;
 pub mod travelling;
 pub(crate) mod window;

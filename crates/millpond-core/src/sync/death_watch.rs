@@ -6,22 +6,24 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::os::eventfd::EventFd;
 use crate::os::fork::around_forks;
 use crate::os::identity::ProcessId;
+use crate::os::kept_fd::KeptFd;
 use crate::os::pidfd::PidFd;
 use crate::os::quiescence::helper;
 use crate::os::{futex, signals};
 use crate::shm::presence::{Inode, Members};
+use crate::shm::tables;
 use crate::sync::local::Local;
 
 /// How often the thread looks whether anybody waits still.
@@ -32,8 +34,6 @@ const MOST: u64 = 128;
 /// Of how much memory is remembered that its members are watched.
 const MEMORIES: usize = 64;
 const STACK: usize = 256 << 10;
-/// In place of a process' name.
-const STOP: u64 = 0;
 
 /// Changes when a process that is watched has died, and when none is watched any more. Threads of this
 /// process sleep on it.
@@ -51,17 +51,18 @@ struct Watch {
     waits: usize,
     /// How often it has begun anew.
     generation: u64,
-    processes: Vec<(ProcessId, PidFd)>,
+    processes: Vec<(ProcessId, KeptFd<PidFd>)>,
     /// Memory of which all members are watched that had joined at some count.
     memory: Vec<(Inode, u32)>,
     /// Becomes readable with the next death, and stays so, for those who cannot sleep on [`DEATHS`].
-    next_death: Option<Arc<EventFd>>,
+    next_death: Option<KeptFd<EventFd>>,
 }
 
+/// The thread.
 #[derive(Debug)]
 struct Thread {
-    epoll: Arc<OwnedFd>,
-    stop: Arc<EventFd>,
+    /// Has it look at what is to be watched.
+    change: Arc<KeptFd<EventFd>>,
 }
 
 /// A wait that relies on the watch.
@@ -71,16 +72,17 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// A descriptor that is readable once another death has been heard of, or none is any more.
-    pub(super) fn next_death(&self) -> Option<Arc<EventFd>> {
+    /// The number of a descriptor that is readable once another death has been heard of, or none is
+    /// any more: for a poll, which says so if it is closed meanwhile.
+    pub(super) fn next_death(&self) -> Option<RawFd> {
         WATCH.with(|watch| {
             if watch.generation != self.generation {
                 return None;
             }
-            if watch.next_death.is_none() {
-                watch.next_death = Some(Arc::new(EventFd::new().ok()?));
+            if watch.next_death.as_ref().is_none_or(|fd| fd.get().is_none()) {
+                watch.next_death = KeptFd::new(EventFd::new().ok()?);
             }
-            watch.next_death.clone()
+            watch.next_death.as_ref().map(KeptFd::number)
         })
     }
 }
@@ -106,22 +108,17 @@ pub(super) fn subscribe(members: &Members, joined: u32) -> Option<Subscription> 
         around_forks(Some(before_fork), Some(after_fork), Some(in_child));
     }
     let others = members.others(most())?;
-    let known = WATCH.with(|watch| watch.names());
-    let opened =
-        others.iter().filter(|who| !known.contains(who)).map(|who| Some((*who, who.open()?)));
-    let opened: Vec<_> = opened.collect::<Option<_>>()?;
+    // No fork happens while the tables are locked: no child inherits the descriptors.
+    let tables = tables::lock();
     let generation = WATCH.with(|watch| {
-        watch.add(opened).ok()?;
-        // Some may have died meanwhile, and a fork may have ended the watch.
-        let names = watch.names();
-        if others.iter().all(|who| names.contains(who)) {
-            watch.memory.retain(|(known, _)| *known != memory.0);
-            // The oldest may be gone; what is waited for in it is asked for anew.
-            watch.memory.truncate(MEMORIES - 1);
-            watch.memory.insert(0, memory);
-        }
+        watch.add(&others).ok()?;
+        watch.memory.retain(|(known, _)| *known != memory.0);
+        // The oldest may be gone; what is waited for in it is asked for anew.
+        watch.memory.truncate(MEMORIES - 1);
+        watch.memory.insert(0, memory);
         watch.enter(memory)
     });
+    drop(tables);
     generation.map(|generation| Subscription { generation })
 }
 
@@ -150,10 +147,6 @@ impl Watch {
         }
     }
 
-    fn names(&self) -> Vec<ProcessId> {
-        self.processes.iter().map(|(who, _)| *who).collect()
-    }
-
     /// One more wait relies on it, if the members of this memory are watched.
     fn enter(&mut self, memory: (Inode, u32)) -> Option<u64> {
         let is_watched = self.thread.is_some() && self.memory.contains(&memory);
@@ -161,31 +154,37 @@ impl Watch {
         is_watched.then_some(self.generation)
     }
 
-    fn add(&mut self, processes: Vec<(ProcessId, PidFd)>) -> io::Result<()> {
-        // Relaxed: who forks has counted itself before it takes what is watched, with the lock held.
-        if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + processes.len() > most() {
+    /// Watches these, too. The tables are locked.
+    fn add(&mut self, others: &[ProcessId]) -> io::Result<()> {
+        let is_new = |who: &&ProcessId| !self.processes.iter().any(|(known, _)| known == *who);
+        let new: Vec<_> = others.iter().filter(is_new).copied().collect();
+        // Relaxed: a thread that forks counts itself before it takes what is watched.
+        if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + new.len() > most() {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let thread = match &self.thread {
-            Some(thread) => thread,
-            None => self.thread.insert(Thread::start()?),
-        };
-        for (who, process) in processes {
-            if !self.processes.iter().any(|(known, _)| *known == who) {
-                let data = epoll::EventData::new_u64(who.raw());
-                epoll::add(&*thread.epoll, process.as_fd(), data, epoll::EventFlags::IN)?;
-                self.processes.push((who, process));
-            }
+        let mut opened = Vec::with_capacity(new.len());
+        for who in new {
+            // One that is dead and whose memory somebody has still would be watched in vain.
+            let process = who.open().filter(|process| process.is_alive().unwrap_or(false));
+            let process = process.and_then(KeptFd::new).ok_or(io::ErrorKind::NotFound)?;
+            opened.push((who, process));
+        }
+        self.processes.extend(opened);
+        if let Some(change) = self.thread.as_ref().and_then(|thread| thread.change.get()) {
+            change.signal();
+        } else {
+            self.thread = Some(Thread::start(self.generation)?);
         }
         Ok(())
     }
 
-    /// Forgets the processes of these names.
-    fn remove(&mut self, ended: &[u64]) -> Self {
-        let is_over = |(who, _): &mut (ProcessId, PidFd)| ended.contains(&who.raw());
+    /// Forgets the processes of these names, and of which memory all are watched.
+    fn remove(&mut self, ended: &[ProcessId]) -> Self {
+        let is_over = |(who, _): &mut (ProcessId, _)| ended.contains(who);
         // Release: who sees it sees that the dead have lost their locks. Before the descriptor is taken: who
         // is given the next one sees it.
         DEATHS.fetch_add(1, Ordering::Release);
+        self.memory.clear();
         let processes = self.processes.extract_if(.., is_over).collect();
         Self { processes, next_death: self.next_death.take(), ..Self::new() }
     }
@@ -196,49 +195,70 @@ impl Watch {
         let generation = self.generation + 1;
         mem::replace(self, Self { generation, ..Self::new() })
     }
+
+    /// The same, if it has not begun anew already.
+    fn take_if(&mut self, generation: u64) -> Self {
+        if self.generation == generation { self.take() } else { Self::new() }
+    }
 }
 
 impl Thread {
-    fn start() -> io::Result<Self> {
-        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
-        let stop = Arc::new(EventFd::new()?);
-        epoll::add(&*epoll, stop.as_fd(), epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
-        let for_thread = Arc::clone(&epoll);
+    fn start(generation: u64) -> io::Result<Self> {
+        let change = Arc::new(KeptFd::new(EventFd::new()?).ok_or(io::ErrorKind::NotFound)?);
+        let for_thread = Arc::clone(&change);
         helper::is_about_to_start();
         // Signals are for the program's own threads.
         let mask = signals::block_all()?;
         let thread = thread::Builder::new().name("millpond-deaths".into()).stack_size(STACK);
         let started = thread.spawn(move || {
             helper::begins();
-            run(&for_thread);
+            run(generation, &for_thread);
             helper::ends();
         });
         mask.restore()?;
         started?;
         helper::wait_until_begun();
-        Ok(Self { epoll, stop })
+        Ok(Self { change })
     }
 }
 
-/// The thread.
-fn run(epoll: &OwnedFd) {
-    loop {
-        let mut events = Vec::with_capacity(16);
-        match epoll::wait(epoll, rustix::buffer::spare_capacity(&mut events), Some(&IDLE)) {
+/// The thread of the watch that has this generation.
+fn run(generation: u64, change: &KeptFd<EventFd>) {
+    // No system call finds numbers in a set that a forked child has as well, as those of an epoll are.
+    let numbers = |watch: &mut Watch| {
+        let processes = watch.processes.iter().map(|(who, fd)| (*who, fd.number()));
+        (watch.generation == generation).then(|| processes.collect::<Vec<_>>())
+    };
+    while let Some(processes) = WATCH.with(numbers) {
+        // SAFETY: a poll looks a number up and says so if it is not open; if it is another file's by
+        // now, all that comes of it is one look too many.
+        let polled = |number| unsafe {
+            PollFd::from_borrowed_fd(BorrowedFd::borrow_raw(number), PollFlags::IN)
+        };
+        let numbers = processes.iter().map(|(_, number)| *number);
+        let mut fds: Vec<_> = [change.number()].into_iter().chain(numbers).map(polled).collect();
+        match poll(&mut fds, Some(&IDLE)) {
             Ok(0) => {
-                let idle = WATCH.with(|watch| (watch.waits == 0).then(|| watch.take()));
+                // Of a later watch, the loop learns by the generation.
+                let idle =
+                    WATCH.with(|watch| (watch.waits == 0).then(|| watch.take_if(generation)));
                 if idle.is_some() {
                     return;
                 }
             }
             Ok(_) => {}
             Err(Errno::INTR) => continue,
-            Err(_) => return announce(&WATCH.with(Watch::take)),
+            Err(_) => return announce(&WATCH.with(|watch| watch.take_if(generation))),
         }
-        let ended: Vec<u64> = events.iter().map(|event| event.data.u64()).collect();
-        if ended.contains(&STOP) {
-            return;
+        if !fds[0].revents().is_empty() {
+            match change.get() {
+                Some(change) => change.clear(),
+                // The program has closed it, and so perhaps all.
+                None => return announce(&WATCH.with(|watch| watch.take_if(generation))),
+            }
         }
+        let ended = processes.iter().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
+        let ended: Vec<_> = ended.map(|((who, _), _)| *who).collect();
         if !ended.is_empty() {
             announce(&WATCH.with(|watch| watch.remove(&ended)));
         }
@@ -248,7 +268,7 @@ fn run(epoll: &OwnedFd) {
 /// Wakes those who wait for what is no longer watched.
 fn announce(ended: &Watch) {
     futex::wake(&DEATHS, u32::MAX);
-    if let Some(next_death) = &ended.next_death {
+    if let Some(next_death) = ended.next_death.as_ref().and_then(KeptFd::get) {
         next_death.signal();
     }
 }
@@ -256,8 +276,8 @@ fn announce(ended: &Watch) {
 extern "C" fn before_fork() {
     FORKING.fetch_add(1, Ordering::Relaxed);
     let watch = WATCH.with(Watch::take);
-    if let Some(thread) = &watch.thread {
-        thread.stop.signal();
+    if let Some(change) = watch.thread.as_ref().and_then(|thread| thread.change.get()) {
+        change.signal();
     }
     helper::wait_until_gone();
     if watch.thread.is_some() {

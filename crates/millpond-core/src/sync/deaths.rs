@@ -1,13 +1,13 @@
 //! How a wait hears of deaths at once. README.md has the argument.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::os::futex::{self, Woken};
-use crate::os::ready::{self, Waited};
+use crate::os::ready;
 use crate::shm::handed::Handed;
 use crate::shm::presence::Members;
 use crate::sync::atomic::Futex;
@@ -83,29 +83,28 @@ impl Deaths {
         near: &T,
         left: Option<Duration>,
     ) -> io::Result<Woken> {
-        let heard = self.heard.as_ref();
-        // Of what happened before this descriptor was had, `is_up_to_date` tells.
-        let next_death = heard.and_then(|heard| heard.subscription.next_death());
-        let is_late = heard.is_some_and(|heard| next_death.is_none() || !heard.is_up_to_date(near));
-        let slice = if is_late {
-            Duration::ZERO
-        } else {
-            match heard {
-                Some(_) => at_most(rarely(), left),
-                None => self.slice(left),
-            }
-        };
-        let waited = ready::until_readable_or(fd, next_death.as_deref().map(AsFd::as_fd), slice)?;
-        let woken = match waited {
-            Waited::Done(()) => Woken::Changed,
-            Waited::TimedOut => Woken::TimedOut,
-            Waited::Interrupted => Woken::Interrupted,
-        };
-        if self.heard.is_some() {
-            return Ok(self.after_hearing(woken, near));
+        // In this order: what happened before there was this descriptor is seen in the count.
+        let next_death = self.heard.as_ref().and_then(|heard| heard.subscription.next_death());
+        let is_up_to_date =
+            |deaths: &Self| deaths.heard.as_ref().is_some_and(|h| h.is_up_to_date(near));
+        if next_death.is_none() && is_up_to_date(self) {
+            // No descriptor is to be had.
+            self.heard = None;
         }
-        self.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
-        Ok(woken)
+        if self.heard.is_none() {
+            let slice = self.slice(left);
+            let woken = ready::until_readable_or(fd, None, slice)?;
+            self.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
+            return Ok(woken);
+        }
+        let slice = if is_up_to_date(self) { at_most(rarely(), left) } else { Duration::ZERO };
+        let end = Instant::now() + slice;
+        let woken = ready::until_readable_or(fd, next_death, slice)?;
+        if woken == Woken::TimedOut && Instant::now() < end && is_up_to_date(self) {
+            // For nothing: the program has closed the descriptor, which may be another file's by now.
+            self.heard = None;
+        }
+        Ok(self.after_hearing(woken, near))
     }
 
     fn slice(&self, left: Option<Duration>) -> Duration {
@@ -126,6 +125,11 @@ impl Deaths {
         match &self.heard {
             // For whoever is interrupted, a death that it heard of ends the next sleep at once.
             Some(heard) if woken != Woken::Interrupted && !heard.is_up_to_date(near) => {
+                if DEATHS.load(Ordering::Acquire) == heard.deaths {
+                    // A process has joined, and others may follow. It is watched after a slice.
+                    self.heard = None;
+                    return woken;
+                }
                 self.subscribe(near);
                 // What was waited for may have come, too: who looks for the dead looks for that as well.
                 Woken::TimedOut

@@ -172,6 +172,8 @@ impl Queue {
                 None => {}
                 Some(After::Look) => slept = true,
                 Some(After::LookForDead) => {
+                    // It may have been woken for an item, too.
+                    slept = true;
                     self.memory.close_if_deserted(End::Producers);
                     self.memory.sweep_if_due();
                 }
