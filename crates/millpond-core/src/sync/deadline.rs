@@ -1,4 +1,5 @@
-//! One wait: how it sleeps, when it looks for the dead, when it ends.
+//! `Deadline`, the state of one wait: its end, its subscription to deaths, and the sleep that
+//! returns because of a wake-up, a death, a slice's end, the deadline or a signal.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! The thread that watches other processes for those of this process that wait.
+//! The thread that polls the pidfds of other processes on behalf of this process' sleeping threads.
 //!
-//! It exists while a thread sleeps for long, and a little longer: the next wait then finds it. It ends
-//! before this process forks, so that a child finds neither its descriptors nor, as programs may ask, a
-//! second thread in its parent; who sleeps is woken for that and subscribes anew.
+//! It exists while a thread has slept for more than 10 ms, and up to a second after, so that the
+//! next wait finds it. It ends before this process forks: a child then has none of its descriptors,
+//! and a program that counts its threads at `fork` does not find it. Sleeping threads are woken for
+//! that and subscribe anew.
 
 use std::io;
 use std::mem;
@@ -54,7 +55,8 @@ struct Watch {
     processes: Vec<(ProcessId, PidFd)>,
     /// Memory of which all members are watched that had joined at some count.
     memory: Vec<(Inode, u32)>,
-    /// Becomes readable with the next death, and stays so, for those who cannot sleep on [`DEATHS`].
+    /// Becomes readable with the next death, and stays so, for threads that poll instead of
+    /// sleeping on [`DEATHS`].
     next_death: Option<Arc<EventFd>>,
 }
 
@@ -162,7 +164,7 @@ impl Watch {
     }
 
     fn add(&mut self, processes: Vec<(ProcessId, PidFd)>) -> io::Result<()> {
-        // Relaxed: who forks has counted itself before it takes what is watched, with the lock held.
+        // Relaxed: a thread that forks counts itself before it takes the watch, with the lock held.
         if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + processes.len() > most() {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
@@ -183,8 +185,8 @@ impl Watch {
     /// Forgets the processes of these names.
     fn remove(&mut self, ended: &[u64]) -> Self {
         let is_over = |(who, _): &mut (ProcessId, PidFd)| ended.contains(&who.raw());
-        // Release: who sees it sees that the dead have lost their locks. Before the descriptor is taken: who
-        // is given the next one sees it.
+        // Release: a thread that sees the count sees that the dead have lost their locks. Before
+        // the descriptor is taken: a thread that is given the next one sees the count.
         DEATHS.fetch_add(1, Ordering::Release);
         let processes = self.processes.extract_if(.., is_over).collect();
         Self { processes, next_death: self.next_death.take(), ..Self::new() }
@@ -245,7 +247,7 @@ fn run(epoll: &OwnedFd) {
     }
 }
 
-/// Wakes those who wait for what is no longer watched.
+/// Wakes the threads that slept until a death of these processes, which are no longer watched.
 fn announce(ended: &Watch) {
     futex::wake(&DEATHS, u32::MAX);
     if let Some(next_death) = &ended.next_death {

@@ -1,11 +1,12 @@
-//! The turnstile: where those wait who want one of several things, and are let through by number.
+//! The turnstile: an event count that admits a given number of waiters, for waits in which each
+//! waiter takes one of several equal things, such as permits.
 //!
 //! ```text
 //! 31                  1  0
 //! │ count of admissions │ SLEEPERS │
 //!
-//! who waits                                who has something
-//!   seen = listen()                          publish it
+//! waiter                                   notifier
+//!   seen = listen()                          publish something to take
 //!   look for it; found: through              add 1 to the count, clear SLEEPERS
 //!   spin while the count is seen's           SLEEPERS was set: wake as many as there is for
 //!   set SLEEPERS, sleep on that value
@@ -63,9 +64,9 @@ impl Turnstile {
         }
     }
 
-    /// Whether somebody said that it sleeps here, and was not woken since.
+    /// Whether a waiter has set SLEEPERS since the last admission.
     pub(crate) fn has_sleepers(&self) -> bool {
-        // Relaxed: whoever says so later is let through by an admission that comes later still.
+        // Relaxed: a waiter that sets SLEEPERS later is let through by a later admission.
         self.0.load(Ordering::Relaxed) & SLEEPERS != 0
     }
 
@@ -86,8 +87,8 @@ impl Turnstile {
         }
     }
 
-    /// Says that the caller, who slept here, is awake; others may still sleep. Called between
-    /// [`listen`](Self::listen) and the look.
+    /// Sets SLEEPERS again on behalf of other waiters: the caller, which slept here, was woken, and
+    /// others may still sleep. Called between [`listen`](Self::listen) and the look.
     pub fn leave(&self) {
         // Relaxed: the flag guards no data.
         self.0.fetch_or(SLEEPERS, Ordering::Relaxed);
