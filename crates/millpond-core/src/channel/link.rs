@@ -256,7 +256,7 @@ impl WorkerEnd {
         activity.items.store(1 << 32, Ordering::Relaxed);
         activity.arrived.store(0, Ordering::Relaxed);
         activity.began.store(began, Ordering::Relaxed);
-        // Release: who sees the task sees where it stands. The store also comes before the
+        // Release: an owner that sees the task sees its progress. The store also comes before the
         // release of the task's frame, so a frame that is gone has its holder on record.
         activity.task.store(task.unwrap_or(NO_TASK), Ordering::Release);
     }

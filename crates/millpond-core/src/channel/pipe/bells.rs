@@ -1,4 +1,5 @@
-//! What receivers do about bells, and about those who died at them.
+//! The receivers' part of the doorbell protocol: taking bells out of the socket, and the repair
+//! after a sender or a receiver died between two steps of it.
 
 use super::end::End;
 use super::lane::packet_number;
@@ -70,7 +71,8 @@ impl End {
         self.take_bells(attached, me);
     }
 
-    /// As [`settle`](Self::settle), and takes away the bells that somebody heard who died then.
+    /// As [`settle`](Self::settle), and takes away bells whose receiver died after it noted them as
+    /// heard.
     pub(super) fn take_bells(&self, attached: &Attached, me: ProcessId) {
         self.settle(attached, me);
         // While the ring has a message they may be all that tells of it.
@@ -107,7 +109,7 @@ impl End {
         match enter_now(receivers, me) {
             Taken::Clean => {}
             Taken::OwnerDied(_) => self.after_a_death(attached, me),
-            // Who is in the guard deals with the bells.
+            // The receiver in the guard deals with the bells.
             Taken::TimedOut | Taken::Interrupted => return false,
         }
         while let Ok(mut ring) = lane.receiving()

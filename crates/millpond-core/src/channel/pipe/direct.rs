@@ -1,4 +1,5 @@
-//! Receiving by the socket alone, until a bell or a numbered packet leads to the rings.
+//! Receiving at an end that has only its socket, until a bell or a numbered packet brings the
+//! descriptor of the rings.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One end of a pipe.
+//! `End`, one end of a pipe: its socket and, if it has them, the rings.
 
 use std::io;
 use std::ops::Range;

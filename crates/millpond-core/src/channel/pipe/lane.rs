@@ -1,11 +1,12 @@
 //! One direction of a pipe: the ring of its small messages, and what its two sides note beside it.
 //!
-//! A frame of the [ring](crate::channel::ring) is a packet, as the socket would carry it. One of four
-//! bytes is the number of a packet in the socket, whose place in the order this is.
+//! A frame of the [ring](crate::channel::ring) is a packet, as the socket would carry it. A frame
+//! of four bytes is the number of a packet in the socket, and marks that packet's place in the
+//! order.
 //!
-//! Each side has a guard, so that one sender and one receiver at a time are here. It goes on with its
-//! end of the ring where the last one of its side left off, who may have died: what was written or
-//! read before the store that commits or takes a frame has no effect.
+//! Each side has a guard, so that one sender and one receiver at a time are in the ring. Each
+//! continues at the position that the previous holder of its guard stored last, also if that one
+//! died: bytes written or read before the store that commits or takes a frame have no effect.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -159,7 +160,8 @@ impl Lane<'_> {
 impl<'a> Lane<'a> {
     /// Whether there is no frame.
     pub(super) fn is_empty(self) -> bool {
-        // Acquire: who sees the tail sees what was said before, of bells for instance.
+        // Acquire: a receiver that sees the tail sees what the sender stored before, for instance
+        // the doorbell's words.
         let tail = self.words.send.0.position.load(Ordering::Acquire);
         tail == self.words.receive.0.position.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Receiving.
+//! `End::receive` and its parts: spin, look at the ring, look at the socket, sleep.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -95,7 +95,7 @@ impl End {
         taken
     }
 
-    /// The first half of [`receive`](Self::receive), for those who wait several times with one
+    /// The first half of [`receive`](Self::receive), for callers that wait several times with one
     /// buffer.
     ///
     /// # Errors

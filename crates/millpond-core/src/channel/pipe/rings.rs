@@ -1,4 +1,5 @@
-//! The memory beside a pipe's socket: a ring for each direction.
+//! The shared memory beside a pipe's socket, with one ring for each direction, and an end's
+//! attachment to it.
 
 use std::io;
 use std::mem::offset_of;
@@ -18,8 +19,9 @@ use crate::shm::presence::Presence;
 use crate::shm::sole_user::is_sole_user;
 use crate::sync::robust::{RobustWord, Taken};
 
-/// How old a sender's knowledge of the other end may be. No process dies, is waited for and is
-/// noticed in less; a look costs a system call, which is little once in so long.
+/// How old a sender's knowledge of the other end may be, in ns: it polls the socket at most every
+/// 10 µs. A message that is committed within 10 µs of the other end's death may be lost without an
+/// error. An orderly close changes `closings`, and so is noticed at once.
 const FRESH_NS: u64 = 10_000;
 
 /// What lies in the memory; all zero is a new one.
@@ -175,8 +177,8 @@ pub(super) struct Attached {
     pub(super) rings: Arc<Rings>,
     /// Which end of the pipe this is.
     pub(super) side: u8,
-    /// Whether it sends by its ring. Who found the rings by a packet does not, since what it sent
-    /// before may be unread.
+    /// Whether it sends by its ring. An end that found the rings by a packet does not, since
+    /// messages that it sent before may be unread.
     pub(super) sends: bool,
     /// When a look at the other end was last had, and what `closings` was then.
     looked: AtomicU64,
@@ -195,7 +197,7 @@ impl Attached {
     /// Whether a sender must look whether anybody has the other end: it is noted that it does.
     #[inline]
     pub(super) fn must_look(&self) -> bool {
-        // Acquire: who closed an end before this has closed its socket.
+        // Acquire: a process whose closing is counted here has closed its socket.
         let closings = self.rings.layout().closings.load(Ordering::Acquire);
         let now = monotonic_ns();
         // Relaxed: threads that overwrite each other's notes look once too often.

@@ -1,4 +1,4 @@
-//! Sending.
+//! `End::send` and its parts: commit to the ring, or send a packet, or wait for room.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -150,7 +150,7 @@ impl End {
                             After::Look | After::LookForDead | After::GiveUp => Waited::Done(()),
                         }
                     }
-                    // The kernel wakes whoever waits here when nobody will ever make room.
+                    // The kernel also ends this wait when the last receiver is gone.
                     Tried::SocketIsFull => {
                         ready::until(self.as_fd(), Interest::Writable, deadline)?
                     }

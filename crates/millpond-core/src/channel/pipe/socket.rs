@@ -84,7 +84,7 @@ impl End {
         let fds: Vec<BorrowedFd<'_>> = message.fds().chain(rings).collect();
         let sent = self.send_with(&pieces, &fds);
         if sent == Err(Errno::TOOMANYREFS) && !message.has_fds() {
-            // The rings are for those alone who do not have them yet.
+            // Only a receiver that has no rings yet needs their descriptor.
             return self.send_with(&pieces, &[]);
         }
         sent

@@ -1,4 +1,5 @@
-//! The control page: what the processes agree on.
+//! The control page of a queue: the layout of all words that its processes share, but for map and
+//! heap.
 
 use crate::channel::queue::heap::HeapState;
 use crate::channel::queue::layout::CONTROL;

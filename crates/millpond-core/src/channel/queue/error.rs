@@ -1,4 +1,4 @@
-//! Why an item was not put or taken.
+//! The errors of putting and taking.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! Letting items gather: how a consumer that is faster than its producers stays out of their way.
+//! Consumer batching: a consumer that is faster than its producers pauses for up to half a
+//! microsecond before it looks, so that a look finds several items.
 //!
 //! Each look at the producers' count takes the cache line that it is in from them, and with their
 //! next commit they take it back: some 100 ns each way, while the item itself costs 20 ns. And each
@@ -13,17 +14,18 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// So many futile looks are worth a try.
+/// Looks that found few items, after which a pause is tried.
 const FUTILE: u32 = 16;
 /// The pause that is tried first, in spins of some 20 ns.
 const SHORTEST: u32 = 2;
 /// The longest pause.
 const LONGEST: u32 = 24;
-/// So many items are worth a look.
+/// The items that a pause aims at: one that brings so many is not made longer. With a quarter of
+/// them there already, none is made.
 const PLENTY: u64 = 32;
 /// How many looks a wait begins with, before it is one that may end in sleep.
 const LOOKS: u32 = 32;
-/// Items that come after so few of these looks come fast.
+/// An item that comes within this many of these looks counts as one of a fast stream.
 const FAST: u32 = 12;
 
 /// What this process knows of how its items come.

@@ -1,4 +1,4 @@
-//! The handle of a queue, and how it travels.
+//! `Queue`, a process' handle of a queue, and its tickets.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! The memory of a queue as one process has it mapped.
+//! One process' mapping of a queue's memory: the fixed part, and windows of the heap.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -118,8 +118,8 @@ impl Queue {
     /// Puts an item. A bounded queue that is full makes the caller wait until `deadline`, for ever
     /// without one.
     ///
-    /// When this returns the item is in shared memory: whoever takes it needs nothing more from
-    /// this process.
+    /// When this returns the item is in shared memory: its consumer needs nothing more from this
+    /// process.
     ///
     /// # Errors
     /// [`PutError`]; nothing was put then.
@@ -385,7 +385,7 @@ impl Memory {
             }
             _ => 0,
         };
-        // Who never waits for room would not notice that nobody will take what it puts.
+        // A producer that never waits for room notices only here that no consumer is left.
         self.close_if_deserted(End::Consumers);
         let unit = self.heap().allocate(1 << order, Holding::Segment(item), deadline)?;
         crash_point!("queue: segment is allocated");

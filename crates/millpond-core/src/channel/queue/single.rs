@@ -1,4 +1,4 @@
-//! One small item, put or taken without waiting for anything: what nearly every call comes to.
+//! The fast path of `put` and `get`: one small item, without waiting.
 //!
 //! Both steps are those of [`put`](super::put) and [`get`](super::get), for one record that needs
 //! no new segment, no block and no repair. Whatever else there is (somebody in the guard, dead or
