@@ -1,4 +1,4 @@
-//! Handing tasks out and taking results in.
+//! Dispatch: putting tasks into the workers' rings, and draining their rings of results.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the supervisor's thread sleeps on.
+//! The epoll set on which the supervisor's thread sleeps.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

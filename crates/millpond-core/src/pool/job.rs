@@ -1,4 +1,4 @@
-//! Jobs: what one call of the pool asked for, and what has come of it so far.
+//! `Job`, one call of a pool: its function, the number of its tasks, and the outcomes so far.
 
 use std::collections::VecDeque;
 

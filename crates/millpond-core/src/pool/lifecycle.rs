@@ -1,4 +1,5 @@
-//! Workers coming and going, and what their deaths mean.
+//! The lifecycle of workers: asking zygotes for them, noting that they are ready, and what the pool
+//! does when one dies.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,10 +20,11 @@ use crate::trace::{self, Life};
 
 /// Requests that the zygote has not answered are kept below what a socket holds.
 const MOST_STARTING: usize = 32;
-/// So many zygotes in a row that end before they have forked a worker mean that none ever will.
+/// The pool is broken when more zygotes than this in a row have ended before they forked a worker.
 const MOST_FRUITLESS: u32 = 5;
-/// So many workers in a row that end by themselves before they are ready mean that none will ever
-/// be. One that is killed counts less: that may be somebody else's doing.
+/// The pool is broken after 6 workers in a row that ended by themselves before they were ready,
+/// each of which counts [`KILLED_COUNTS`]. A worker killed by a signal from outside counts 1, so
+/// 120 of them do the same: the cause may lie outside of the program.
 const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
 const KILLED_COUNTS: u32 = 20;
 
@@ -230,7 +232,7 @@ impl State {
         self.heap.reclaim(worker);
         let member = self.members.remove(index);
         self.record_life(&member, status, now);
-        // Who has done as many tasks as it may ends with code 0.
+        // A worker that has done as many tasks as it may exits with status 0.
         let leaves = member.leaving || matches!(status, ExitStatus::Exited(0));
         let expected = leaves && !ran_task;
         if self.config.fragile && member.pid.is_some() && !expected {

@@ -1,7 +1,8 @@
-//! The truth about a pool: what was asked for, who works on it, what came of it.
+//! `State`, the state of a pool: its jobs and pending tasks, its workers and the tasks that each
+//! has, and the outcomes.
 //!
 //! Everything here happens under the pool's one lock, which only threads of the owning process
-//! take and nobody holds while waiting for another process.
+//! take, and which no thread holds while it waits for another process.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -217,7 +218,7 @@ impl State {
         cancelled
     }
 
-    /// Notes what has arrived of a task's luggage, for whoever lets go of the lock.
+    /// Notes what has arrived of a task's luggage; the thread that releases the lock tells it.
     pub(crate) fn settle(&mut self, luggage: Option<Box<dyn Luggage>>, arrived: Arrived) {
         self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
     }
@@ -236,7 +237,8 @@ impl State {
         }
     }
 
-    /// Tells those who asked, and lets go of what nobody needs, if the job is over.
+    /// If the job is over: queues its notification if one was asked for, and frees what no call
+    /// needs.
     pub(crate) fn job_may_be_over(&mut self, job_id: JobId) {
         let look = |job: &mut Job| {
             let is_told = job.is_over() && !job.decoding && std::mem::take(&mut job.notify);

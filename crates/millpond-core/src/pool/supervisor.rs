@@ -268,7 +268,7 @@ impl Supervisor {
 
     /// No process of the pool is left.
     fn end(&self, key: u64, shared: &Shared) {
-        // First: who waits for the end may also want to see the thread off.
+        // First: a thread that waits for the pool's end may wait for the end of this thread next.
         self.unregister(key, shared);
         let mut state = shared.state();
         state.end();

@@ -1,4 +1,4 @@
-//! Presence: how processes that share memory know of each other whether they live.
+//! Presence: record locks by which processes that share memory find out whether another one lives.
 //!
 //! A process shows that it is there by a lock on one byte of the memory's file, at the offset that
 //! its [`ProcessId`] says. The kernel takes the lock away when the process is dead, reaped or not,
@@ -261,7 +261,7 @@ pub(crate) struct Members {
     fd: RawFd,
     /// Which memory it is.
     pub(crate) memory: Inode,
-    /// Counts those who become present. Lies in the memory.
+    /// Counts the processes that become present. Lies in the memory.
     pub(crate) handed: NonNull<Handed>,
 }
 

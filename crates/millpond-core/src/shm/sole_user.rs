@@ -52,9 +52,9 @@ pub(crate) fn only_these_use<T>(near: &T, others: &[ProcessId]) -> bool {
     for present in presents.iter_mut().filter(|present| present.inode == file) {
         present.inherited.clear();
     }
-    // Those who use the memory for the first time are present before they let go of what they inherited,
-    // and those who are forked meanwhile inherit one. So one of three looks sees them, unless they wait
-    // between two of these for as long as it takes to look for others.
+    // A process that uses the memory for the first time is present before it drops its inherited
+    // lock, and a child that is forked meanwhile inherits one. So one of the three looks sees each
+    // process, unless it is between two of these steps for as long as the looks take.
     is_free(fd, INHERITED, INHERITED + 1)
         && is_nobody_else_present(fd, &known)
         && presents[place].handed().settled() == Some(counts)

@@ -1,4 +1,4 @@
-//! What a pool and its zygote say to each other.
+//! The messages between a pool's owner and its zygote.
 
 use std::time::Duration;
 
