@@ -24,7 +24,7 @@ pub enum Target {
     Index(u64),
     /// The outcome of any task that was not taken yet.
     Any,
-    /// That at most so many tasks have not ended.
+    /// That at most this number of tasks have not ended.
     Unfinished(u64),
 }
 

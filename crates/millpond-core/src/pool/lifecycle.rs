@@ -23,14 +23,14 @@ const MOST_STARTING: usize = 32;
 /// The pool is broken when more zygotes than this in a row have ended before they forked a worker.
 const MOST_FRUITLESS: u32 = 5;
 /// The pool is broken after 6 workers in a row that ended by themselves before they were ready,
-/// each of which counts [`KILLED_COUNTS`]. A worker killed by a signal from outside counts 1, so
-/// 120 of them do the same: the cause may lie outside of the program.
+/// each of which counts [`KILLED_COUNTS`]. One that SIGKILL or SIGTERM ended counts 1, so 120 of
+/// those do the same: the cause may lie outside of the program.
 const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
 const KILLED_COUNTS: u32 = 20;
 
-/// After so many workers in a row that end ready but untold, before one finishes a task, and one for
-/// each place of the pool, the next is asked for after a pause: whatever ends them must not make the
-/// pool fork as fast as the system can.
+/// When more workers in a row than this and the pool's size have become ready, and have ended
+/// without an order before one has finished a task, the next is asked for after a pause. Otherwise
+/// the pool might fork as fast as the system can.
 const MOST_USELESS: usize = 16;
 
 fn kill(member: &Member) {

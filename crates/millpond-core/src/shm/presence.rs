@@ -342,7 +342,8 @@ pub(crate) fn lives<T>(who: ProcessId, near: &T) -> bool {
     }
 }
 
-/// A name is no process' if waiters meet it for so long where names stand for moments.
+/// A name in a guard, which processes hold for a few instructions, is taken for no process' name
+/// when waiters have met it there for this time.
 const STANDS: Duration = Duration::from_secs(1);
 /// Two looks that lie further apart say nothing about the time between. It is longer than a slice.
 const APART: Duration = Duration::from_secs(3);

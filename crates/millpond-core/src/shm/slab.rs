@@ -45,7 +45,7 @@ pub struct Slot {
     region: Arc<Region>,
     offset: usize,
     length: usize,
-    /// So many bytes of it have pages, as far as this process knows.
+    /// The number of its bytes, from the start, that have pages as far as this process knows.
     reserved: usize,
     /// The process that may give the slot back, and its count of forks when the slot was made.
     origin: Option<(Owner, u64)>,

@@ -3,7 +3,8 @@
 //! Three kinds of processes can have it; README.md has the argument.
 //!
 //! - One that has used it shows its [presence](crate::shm::presence).
-//! - One that inherited it and has not used it since holds a *inherited lock*: a lock on a byte that
+//! - One that inherited it and has not used it since holds an *inherited lock*: a lock on a byte
+//! that
 //!   is the same for all, of an open file description whose only reference is a page that forked
 //!   children inherit. A process makes one when it forks first.
 //! - One that is yet to open it was given a ticket or a descriptor, which

@@ -40,7 +40,7 @@ const GENERATION: u64 = 8;
 const ARRIVED: u64 = 1 << 32;
 /// Beside the name of a party that has arrived: it does nothing but wait, until the generation ends.
 const INERT: u64 = 1;
-/// So many are looked at in a slice by each waiter.
+/// Members that a waiter checks in one look, if it looks every 50 ms.
 const LOOKED_AT: usize = 8;
 
 /// A barrier in shared memory. Set it up with [`Barrier::start`].
@@ -190,7 +190,7 @@ impl Barrier {
             // A reset that was noted but not made would make the crossing of this generation one.
             self.next_generation();
         } else {
-            // It was a party, in all likelihood: the others would wait for it in vain.
+            // The dead process is taken for a party, which the others would wait for in vain.
             self.break_it();
         }
     }

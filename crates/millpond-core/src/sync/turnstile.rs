@@ -15,11 +15,11 @@
 //! ```
 //!
 //! As with a [bell](crate::sync::bell), what is published after `listen` changes the count, so no
-//! waiter falls asleep over it. Unlike a bell, it does not wake everybody. So one who has slept sets
-//! SLEEPERS again, as others may still sleep, before it looks (what is published after its look
-//! wakes one of them), and lets the next through if there was more than it took (the caller knows).
-//! A waiter that is woken and dies takes that knowledge with it: then
-//! the others find what there is when their slice ends.
+//! waiter falls asleep over it. Unlike a bell, it does not wake all waiters. So one that has slept
+//! sets SLEEPERS again, as others may still sleep, before it looks (what is published after its
+//! look wakes one of them), and lets the next through if there was more than it took (the caller
+//! knows). A waiter that is woken and dies takes that knowledge with it: then the others find what
+//! there is when their slice ends.
 
 use crate::crash::crash_point;
 use crate::sync::atomic::{AtomicU32, Ordering, wake};

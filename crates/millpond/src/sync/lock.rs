@@ -134,7 +134,7 @@ impl Lock {
         waited(tried(self.hold(), || ()))
     }
 
-    /// Releases the lock, whoever holds it.
+    /// Releases the lock. The caller need not be the thread or the process that holds it.
     ///
     /// # Errors
     /// [`NotHeld`](crate::ErrorKind::NotHeld).

@@ -1,4 +1,4 @@
-//! The semaphore: so many at once.
+//! The semaphore: at most a given number of holders at once.
 
 use std::fmt;
 use std::sync::Arc;

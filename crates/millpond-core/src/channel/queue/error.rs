@@ -9,8 +9,8 @@ use std::io;
 pub enum PutError {
     /// The queue was full until the deadline.
     Full,
-    /// There was room at the deadline, but another producer was in the way: one that runs leaves
-    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    /// There was room at the deadline, but another producer held the guard. A running process
+    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
@@ -30,8 +30,8 @@ pub enum PutError {
 pub enum GetError {
     /// The queue was empty until the deadline.
     Empty,
-    /// There were items at the deadline, but another consumer was in the way: one that runs leaves
-    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    /// There were items at the deadline, but another consumer held the guard. A running process
+    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,

@@ -80,8 +80,8 @@ impl Gathering {
         self.pause.store(next, Ordering::Relaxed);
     }
 
-    /// Looks for items for a moment, about as long as going to sleep and being woken takes a core;
-    /// whether there are some.
+    /// Looks for items up to [`LOOKS`] times, about as long as going to sleep and being woken takes
+    /// a core; whether there are some.
     pub(super) fn await_for_a_moment(&self, length: impl Fn() -> u64) -> bool {
         for looks in 0..LOOKS {
             if length() > 0 {

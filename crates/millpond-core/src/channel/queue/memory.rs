@@ -33,7 +33,7 @@ pub(super) struct Memory {
     /// The same for blocks that were received. A [fork](loans) may make parts of them private, where
     /// nothing else is read then.
     received: OnceLock<Windows>,
-    /// So many units of the heap are within the file, which only grows.
+    /// The number of the heap's units that are within the file, which only grows.
     within: AtomicUsize,
     pub(super) gathering: Gathering,
     pub(super) reuse: Reuse,
