@@ -17,8 +17,8 @@ use crate::sync::bell::{Bell, Loudness};
 const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
 const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
-/// Stands for the task of a worker that holds none. Neither zeros nor holes look like it: the task that
-/// a worker was at when it wiped its link must not look as if nobody had begun it.
+/// Stands for the task of a worker that holds none. Neither zeros nor holes look like it: if a
+/// worker wipes its link, the task that it had begun must not look as if it had not.
 const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
 const LAYOUT: u32 = 4;

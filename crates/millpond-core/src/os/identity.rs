@@ -1,4 +1,4 @@
-//! Processes by a name that is never given away again.
+//! `ProcessId`, a name of a process that no other process ever has.
 //!
 //! A pid alone may be reused as soon as its process is reaped, and means another process in another
 //! pid namespace. With the time at which the process started and a part of its namespace's number it

@@ -301,7 +301,7 @@ impl State {
         self.give_up();
     }
 
-    /// Cancels all that nobody has begun, and says so of what is running too.
+    /// Cancels all tasks that no worker has begun, and gives running ones the same outcome.
     fn give_up(&mut self) {
         let reason = self.reason();
         self.cancel_waiting(|_| true, &reason);

@@ -52,8 +52,8 @@ pub(crate) struct State {
     pub(crate) waiters: usize,
     /// Workers that died before they were ready, one after the other.
     pub(crate) stillborn: u32,
-    /// Workers that were ready and ended although nobody had told them to, one after the other, while
-    /// none finished a task.
+    /// Workers that were ready and ended without an order, one after the other, while none finished
+    /// a task.
     pub(crate) useless: usize,
     /// Tags of the workers that the newest zygote may fork yet.
     pub(crate) grants: VecDeque<u64>,
@@ -184,7 +184,7 @@ impl State {
         self.job_may_be_over(job_id);
     }
 
-    /// Cancels the tasks that nobody has begun and that `chosen` chooses; returns how many.
+    /// Cancels the tasks that no worker has begun and that `chosen` chooses; returns how many.
     pub(crate) fn cancel_waiting(
         &mut self,
         chosen: impl Fn(&Task) -> bool,
@@ -223,7 +223,7 @@ impl State {
         self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
     }
 
-    /// Drops an outcome that nobody will ask for; if there are handles in it, without the lock.
+    /// Drops an outcome that no caller will take; if there are handles in it, without the lock.
     fn let_go(&mut self, outcome: Outcome) {
         if matches!(&outcome, Outcome::Finished { payload, .. } if payload.has_attachments()) {
             self.settle(Some(Box::new(Unwanted(outcome))), Arrived::NOTHING);
@@ -259,14 +259,14 @@ impl State {
         }
     }
 
-    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
+    /// No caller will take the outcomes of this job any more. Its tasks run all the same.
     pub(crate) fn abandon(&mut self, job_id: JobId) {
         self.jobs.change(job_id, |job| job.decoding = false);
         self.discard(job_id);
         self.seal(job_id);
     }
 
-    /// Nobody will ask for the outcomes of this job any more, but tasks may be added to it.
+    /// No caller will take the outcomes of this job any more, but tasks may be added to it.
     pub(crate) fn discard(&mut self, job_id: JobId) {
         let unwanted = self.jobs.change(job_id, Job::abandon).unwrap_or_default();
         unwanted.into_iter().for_each(|outcome| self.let_go(outcome));

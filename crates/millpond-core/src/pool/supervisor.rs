@@ -49,7 +49,7 @@ pub(super) struct Pools {
     pub(super) ears: Option<Arc<Ears>>,
     /// The lifeline of this process, as long as a pool holds it.
     lifeline: Weak<Lifeline>,
-    /// The last thread that was started, until somebody has seen it off.
+    /// The last thread that was started, until another thread has joined it.
     thread: Option<JoinHandle<()>>,
 }
 

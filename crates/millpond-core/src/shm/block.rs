@@ -1,4 +1,5 @@
-//! A block of a [heap](crate::shm::heap), as both of its sides see it.
+//! The header of a block of a [heap](crate::shm::heap), and the states by which its owner and its
+//! receiver hand it back and forth.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

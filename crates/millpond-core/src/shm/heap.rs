@@ -283,9 +283,10 @@ impl Heap {
         }
     }
 
-    /// Looks at so many lent blocks, and takes in those that have come back. Each pays for a look at
-    /// some more, so the cost is bounded in the long run, and so is the share of blocks that are free
-    /// and not known to be. For an owner that takes no blocks: their pages would stay until it does.
+    /// Looks at `looks` lent blocks, and takes in those that have come back. Each pays for a look
+    /// at some more, so the cost is bounded in the long run, and so is the share of blocks that are
+    /// free and not known to be. For an owner that takes no blocks: their pages would stay until it
+    /// does.
     pub fn look_around(&mut self, mut looks: usize) {
         while looks > 0 && !self.handed.is_empty() {
             looks -= 1;

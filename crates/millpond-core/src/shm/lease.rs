@@ -23,7 +23,7 @@ const KEPT_WINDOWS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Importer {
     windows: HashMap<Window, Arc<MappedBlocks>>,
-    /// The segment has at least so many bytes.
+    /// A length that the segment has at least.
     end: u64,
     /// How many blocks were opened since windows were last let go of.
     opened: usize,

@@ -1,4 +1,4 @@
-//! Numbers in shared bytes, laid out as C does.
+//! Numbers in shared bytes, in the types and layout of C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};

@@ -1,12 +1,12 @@
-//! Whether the calling process is the only one that has some memory, and none can come to have it.
+//! The check that the calling process is the sole user of some memory: no other has it, and none
+//! can come to have it.
 //!
 //! Three kinds of processes can have it; README.md has the argument.
 //!
 //! - One that has used it shows its [presence](crate::shm::presence).
 //! - One that inherited it and has not used it since holds an *inherited lock*: a lock on a byte
-//! that
-//!   is the same for all, of an open file description whose only reference is a page that forked
-//!   children inherit. A process makes one when it forks first.
+//!   that is the same for all, of an open file description whose only reference is a page that
+//!   forked children inherit. A process makes one when it forks first.
 //! - One that is yet to open it was given a ticket or a descriptor, which
 //!   [`Handed`](crate::shm::handed::Handed) counts.
 

@@ -112,9 +112,9 @@ pub enum Arrival {
 /// How a wait at a [`Barrier`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crossing {
-    /// Everybody arrived.
+    /// All parties arrived.
     Crossed,
-    /// Somebody gave up or died, or the barrier was aborted or reset.
+    /// A party gave up or died, or the barrier was aborted or reset.
     Broken,
     /// The deadline passed; the caller still counts as arrived, and [gives up](Barrier::give_up) or
     /// waits again.
@@ -271,8 +271,9 @@ impl Barrier {
         })
     }
 
-    /// Lets everybody of the generation through. The last one to arrive does this, once the action
-    /// is done. [`Crossing::Broken`] if the barrier was aborted or reset meanwhile, or one died.
+    /// Lets all parties of the generation through. The last one to arrive calls this, once the
+    /// action is done. [`Crossing::Broken`] if the barrier was aborted or reset meanwhile, or a
+    /// party died.
     pub fn open(&self, of: u32) -> Crossing {
         self.guarded(|_| {
             let word = self.word.load(Ordering::Relaxed);
@@ -373,8 +374,9 @@ impl Barrier {
         members.filter(|&raw| is_so(raw)).filter_map(ProcessId::from_raw).collect()
     }
 
-    /// Whether nobody alive can be a party that is missing: all processes that have the barrier wait
-    /// at it, and do nothing else. The caller is one of them, arrived as number `index`.
+    /// Whether no living process can be a party that is missing: all processes that have the
+    /// barrier wait at it, and do nothing else. The caller is one of them, arrived as number
+    /// `index`.
     #[must_use]
     pub fn is_deserted(&self, of: u32, index: u32) -> bool {
         let Some(own) = self.members.get(index as usize) else { return false };

@@ -54,7 +54,7 @@ struct Record {
     order: AtomicU64,
 }
 
-/// A condition in shared memory. All zero is one that nobody waits for.
+/// A condition in shared memory. All zero is one without waiters.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Condition {
@@ -287,8 +287,8 @@ impl Condition {
         record.word.store(0, Ordering::Relaxed);
     }
 
-    /// Frees the records of dead waiters that were not notified: if they are later, the next death may be
-    /// long after that, and nobody would look for them.
+    /// Frees the records of dead waiters that were not notified. If they were notified later, no
+    /// waiter would look for their grants until the next death or slice's end.
     fn forget_the_dead(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);

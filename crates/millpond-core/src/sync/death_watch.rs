@@ -25,7 +25,7 @@ use crate::os::{futex, signals};
 use crate::shm::presence::{Inode, Members};
 use crate::sync::local::Local;
 
-/// How often the thread looks whether anybody waits still.
+/// How often the thread checks whether any wait is still subscribed.
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How many processes are watched at most; and no more than an eighth of the descriptors that this
 /// process may have.

@@ -21,10 +21,11 @@ const HELD: u32 = 26;
 const PID: u32 = 42;
 
 const MOST_FREE: u32 = (1 << (HELD - FREE)) - 1;
-/// How many permits the word can say that somebody holds.
+/// The most permits in the word's `held`.
 pub(crate) const MOST_HELD: u32 = (1 << (PID - HELD)) - 1;
 
-/// The word; all zero says that nobody holds a permit and nobody may be quick.
+/// The word; all zero says that no permit is held by the favourite, and that the fast path is
+/// barred.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct Permits(AtomicU64);

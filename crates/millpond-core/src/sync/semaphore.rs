@@ -112,7 +112,7 @@ pub struct Semaphore {
     others: AtomicU32,
     /// Releases beyond this value are refused.
     bound: AtomicU32,
-    /// When somebody last looked for dead holders.
+    /// When a call that does not wait last looked for dead holders.
     looked: LastLook,
     /// No place from this one on was ever taken.
     places: AtomicU32,
@@ -188,12 +188,13 @@ impl Guard<'_> {
         self.semaphore.favourite.load(Ordering::Relaxed) == self.me.raw()
     }
 
-    /// One store: the word holds so much, and says what is free with all that has changed.
+    /// Writes the word anew, by one store: `held` permits of the favourite, and the number of free
+    /// ones after all changes.
     fn settle(&self, held: u32, quick: bool) {
         let of = self.semaphore;
         let favourite = ProcessId::from_raw(of.favourite.load(Ordering::Relaxed));
         let pid = favourite.filter(|_| !of.signals()).map_or(0, ProcessId::pid);
-        // Without a favourite the word would be nobody's, and everybody's.
+        // Without a favourite, pid 0 would let every process use the fast path.
         let quick = quick && (of.signals() || pid != 0);
         of.permits.settle(pid, held, of.value_with(held), quick);
     }

@@ -34,7 +34,7 @@ const ADMISSION: u32 = 2;
 #[repr(transparent)]
 pub struct Turnstile(AtomicU32);
 
-/// How many admissions there had been when somebody listened.
+/// The count of admissions when [`listen`](Turnstile::listen) was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admissions(u32);
 

@@ -32,7 +32,7 @@ impl End {
                     }
                     self.drop_bell();
                 }
-                // The bell is on its way, unless a sender died or somebody without rings took it.
+                // The bell is on its way, unless a sender died or an end without rings took it.
                 Ok(Next::Nothing) if !is_settled => {
                     is_settled = bell.settle(lane.senders(), me, is_empty);
                     if !is_settled {

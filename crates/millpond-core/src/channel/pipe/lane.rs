@@ -19,7 +19,7 @@ use crate::sync::robust::RobustWord;
 
 /// Bytes of a ring: some 5000 small numbers. Also bounds what is in flight outside of the socket.
 pub(super) const CAPACITY: usize = 128 << 10;
-/// Senders that wait for room are told each time that so much was made.
+/// The bytes that receivers free between two rings of `room`.
 const SHARE: u64 = CAPACITY as u64 / 4;
 /// How much gets pages at a time.
 const PAGES: usize = 16 << 10;
@@ -135,8 +135,8 @@ impl Lane<'_> {
         self.words.send.0.position.load(Ordering::Relaxed) as u32
     }
 
-    /// The part of the ring that the next message of so many bytes may lie in and that has no
-    /// pages, if there is one.
+    /// The part of the ring into which the next message of `length` bytes may be written and that
+    /// has no pages, if there is one.
     #[inline]
     pub(super) fn without_pages(self, length: usize) -> Option<Range<usize>> {
         let side = &self.words.send.0;

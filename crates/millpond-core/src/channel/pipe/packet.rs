@@ -100,7 +100,7 @@ pub struct Packet<'a> {
 pub enum Body<'a> {
     /// In the packet.
     Inline(&'a [u8]),
-    /// So many bytes in the block whose descriptor came with the packet.
+    /// In the block whose descriptor came with the packet: this number of bytes.
     Block(u64),
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
-/// The first bytes of a packet with a small message of so many parts.
+/// The first bytes of a packet with a small message of `parts` parts.
 #[must_use]
 pub fn inline_header(kind: u8, parts: u32) -> [u8; HEADER] {
     header(INLINE, kind, parts)

@@ -83,8 +83,8 @@ impl Rings {
         unsafe { self.map.start().cast::<Layout>().as_ref() }
     }
 
-    /// The number of an end's socket, or of this memory, leaves the engine: others may get a
-    /// duplicate of it in ways that nobody counts.
+    /// To be called when the number of an end's socket, or of this memory, leaves the engine: other
+    /// processes may then get duplicates of it, uncounted.
     pub fn give_to_anybody(&self) {
         self.layout().handed.give_to_anybody();
     }
@@ -109,7 +109,7 @@ impl Rings {
         Lane { words: &layout.words[side], frames: &layout.frames[side] }
     }
 
-    /// Sees to it that the ring of `side` has pages for a message of so many bytes.
+    /// Reserves pages of the ring of `side` for a message of `length` bytes.
     #[inline]
     pub(super) fn reserve(&self, side: u8, length: usize) -> io::Result<()> {
         match self.lane(side).without_pages(length) {
@@ -194,7 +194,7 @@ impl Attached {
         self.rings.lane(1 - self.side)
     }
 
-    /// Whether a sender must look whether anybody has the other end: it is noted that it does.
+    /// Whether a sender must poll whether the other end still exists. Notes that it does so now.
     #[inline]
     pub(super) fn must_look(&self) -> bool {
         // Acquire: a process whose closing is counted here has closed its socket.

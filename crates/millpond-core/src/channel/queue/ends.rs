@@ -123,8 +123,8 @@ impl Queue {
         [&control.producers, &control.consumers].iter().any(|end| end.is_travelling())
     }
 
-    /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must
-    /// [see to them](Self::carries_handles).
+    /// To be called before an item with handles is put. If no consumer takes it, a process has to
+    /// [take them back](Self::carries_handles).
     pub fn will_carry_handles(&self) {
         // Relaxed: the commit of the item comes behind it, and publishes it.
         self.memory.control().handles.store(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ pub enum PutError {
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
-    /// The queue is closed: nobody will take anything.
+    /// The queue is closed: no consumer is left.
     Closed,
     /// The item is larger than a queue can ever hold.
     TooLarge,
@@ -35,7 +35,7 @@ pub enum GetError {
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
-    /// The queue is closed and empty: nobody will put anything.
+    /// The queue is closed and empty: no producer is left.
     Closed,
     /// The item cannot be mapped now; it stays in the queue.
     NoMemory(io::Error),
@@ -47,7 +47,7 @@ pub enum GetError {
 #[derive(Debug)]
 pub(super) enum Trouble {
     TooLarge,
-    /// Somebody in the heap did not leave it until the deadline.
+    /// The heap's guard was held until the deadline.
     Busy,
     /// A signal handler ran.
     Interrupted,

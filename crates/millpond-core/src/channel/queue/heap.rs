@@ -177,8 +177,7 @@ impl<'a> Heap<'a> {
         Ok(unit)
     }
 
-    /// The first run of free units that is long enough and lies in one window, if a window holds
-    /// so many.
+    /// The first run of `units` free units, which lies in one window unless it is longer than that.
     fn find(&self, hint: usize, units: usize) -> Result<usize, Trouble> {
         let (map, top) = (self.map, self.top());
         let mut start = hint;

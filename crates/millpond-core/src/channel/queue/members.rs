@@ -93,7 +93,7 @@ impl Members {
         self.is_deserted(tally)
     }
 
-    /// Takes away what the dead had; whether nobody is left.
+    /// Takes away the handles of the dead; whether no member is left.
     pub(super) fn look(&self, tally: Tally<'_>) -> bool {
         if !self.is_used() {
             return false;
@@ -106,7 +106,7 @@ impl Members {
         self.is_deserted(tally)
     }
 
-    /// Whether somebody has joined.
+    /// Whether a handle has joined.
     pub(super) fn is_used(&self) -> bool {
         self.used.load(Ordering::Relaxed) != 0
     }

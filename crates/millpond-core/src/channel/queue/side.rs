@@ -71,7 +71,7 @@ impl Side {
         }
     }
 
-    /// Enters the side if nobody is there, dead or alive.
+    /// Enters the side if its guard is free: no process, dead or alive, holds it.
     #[inline]
     pub(super) fn enter_at_once(&self) -> Option<SideGuard<'_>> {
         let me = ProcessId::current();

@@ -69,7 +69,7 @@ impl Tasks {
         }
     }
 
-    /// Lost tasks that nobody was told of; now the caller is.
+    /// The number of lost tasks that no `join` has reported yet, and notes that the caller does.
     pub(super) fn tell(&self) -> u64 {
         let (lost, told) = (self.lost.load(Ordering::Acquire), self.told.load(Ordering::Relaxed));
         // Only one joiner raises it from what it was.

@@ -95,7 +95,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes everybody, so that they look again.
+    /// Wakes all waiters, so that they look again.
     pub(super) fn wake_all(&self) {
         self.committed(u32::MAX);
     }
