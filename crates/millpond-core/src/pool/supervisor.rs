@@ -1,8 +1,8 @@
-//! The supervisor: one thread a process that learns of deaths and cares for pools that no other
-//! thread waits on.
+//! The supervisor: one thread a process that learns of the deaths of workers and zygotes, and
+//! drives the pools on which no other thread waits.
 //!
 //! It starts with the first pool and ends with the last, and it never needs anything but engine
-//! state, so no interpreter lock can hold it up. A panic in its care for a pool, which is a bug, costs
+//! state, so the GIL cannot hold it up. A panic in its care for a pool, which is a bug, costs
 //! that pool alone. In a forked child there is no such thread; the
 //! child's first pool starts one of its own and the copied bookkeeping is left alone.
 

@@ -41,8 +41,8 @@ use crate::queue::{Message, checked};
 /// sender or sends again.
 ///
 /// Not known are a handle that is left in a [`Queue`](crate::Queue), or in a channel inside of
-/// itself; one in the result of a pool's call that nobody takes, or whose worker dies before it has
-/// sent it; and one that dies with a process between the taking of a message and its decoding.
+/// itself; one in the result of a pool's call that is never taken, or whose worker dies before it
+/// has sent it; and one that dies with a process between the taking of a message and its decoding.
 /// They keep the end open. A child that was made with `fork`, not by this crate, counts once it
 /// uses the handle that it inherited.
 ///

@@ -24,7 +24,7 @@ use crate::ticket;
 /// When [`put`](Self::put) returns, the value is in shared memory, whatever becomes of the process
 /// that put it; so a child may be joined before its results are taken. A process that dies in the
 /// middle of a put has put nothing, and one that dies in the middle of a [`get`](Self::get) costs
-/// at most the value that it was taking. Nobody else is held up.
+/// at most the value that it was taking. No other process is held up.
 ///
 /// ```
 /// use millpond::{Process, Queue};

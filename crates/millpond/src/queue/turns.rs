@@ -86,7 +86,7 @@ impl Wait {
 /// What an attempt that has waited until its deadline, or for a signal handler, is told by.
 pub(super) trait Unfinished {
     fn is_over_time(&self) -> bool;
-    /// Whether that is because somebody was in the way.
+    /// Whether that is because the queue's guard was held.
     fn is_busy(&self) -> bool;
     fn is_interrupted(&self) -> bool;
 }

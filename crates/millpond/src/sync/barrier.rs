@@ -94,7 +94,7 @@ impl Barrier {
     /// Waits until all have arrived.
     ///
     /// # Errors
-    /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or somebody
+    /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or a process
     /// [aborted](Self::abort) or [reset](Self::reset) it; [`Deadlock`](crate::ErrorKind::Deadlock)
     /// where no process is left that could be a party.
     pub fn wait(&self) -> Result<BarrierWaitResult> {

@@ -44,7 +44,7 @@
 //!
 //! # Deaths and panics
 //!
-//! A process may be killed at any instant, and nobody waits for the dead:
+//! A process may be killed at any instant; the others do not wait for it:
 //!
 //! - *The holder of a lock is killed or fails*, or panics while it has a guard: the next one gets the
 //!   guard within a [`PoisonError`], which says what happened and in which process. It is told once;
@@ -61,8 +61,8 @@
 //!
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
-//! as one of the standard library's would, until somebody [releases](Lock::release) it; permits that
-//! it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
+//! as one of the standard library's would, until a process [releases](Lock::release) it; permits
+//! that it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
 //! `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers

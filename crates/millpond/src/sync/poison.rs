@@ -113,7 +113,7 @@ impl<G> From<PoisonError<G>> for Error {
 pub enum TryLockError<G> {
     /// It was, after a death or a panic.
     Poisoned(PoisonError<G>),
-    /// Somebody else holds it, and did until the timeout if there was one.
+    /// Another thread or process holds it, and did until the timeout if there was one.
     WouldBlock,
 }
 

@@ -5,12 +5,11 @@
 //! next commit they take it back: some 100 ns each way, while the item itself costs 20 ns. And each
 //! time that a consumer goes to sleep over a gap of a microsecond, some producer has to wake it. A
 //! consumer that takes an item, looks, takes the next one and looks again makes all of them that
-//! slow. So one that finds items coming fast lets some gather before it looks.
+//! slow. So a consumer whose items come fast pauses before it looks.
 //!
-//! How long it pauses is a matter of what came of it: twice as long when pausing for so long was
-//! worth it, half as long when it was not. Where answers are waited for, one item at a time, it soon
-//! is nothing at all, and it is never more than half a microsecond. Nothing depends on it: what is
-//! noted here is of this process alone.
+//! The pause adapts: it is halved when fewer than one item a 40 ns came meanwhile, and else
+//! doubled, to 24 spins (half a microsecond) at most. Where a process waits for answers, one item
+//! at a time, it soon is 0. It is an optimisation only, and each process notes its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
