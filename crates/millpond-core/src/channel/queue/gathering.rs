@@ -7,9 +7,10 @@
 //! consumer that takes an item, looks, takes the next one and looks again makes all of them that
 //! slow. So a consumer whose items come fast pauses before it looks.
 //!
-//! The pause adapts: it is halved when fewer than one item a 40 ns came meanwhile, and else
-//! doubled, to 24 spins (half a microsecond) at most. Where a process waits for answers, one item
-//! at a time, it soon is 0. It is an optimisation only, and each process notes its own.
+//! The pause adapts: it is halved when fewer than one item for each 40 ns of it came meanwhile,
+//! kept when 32 or more came, and else doubled, to 24 spins (half a microsecond) at most. Where a
+//! process waits for answers, one item at a time, it soon is 0. It is an optimisation only, and
+//! each process notes its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

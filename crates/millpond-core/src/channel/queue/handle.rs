@@ -196,7 +196,7 @@ impl Queue {
         }
     }
 
-    /// Waits a moment, before an item of `length` bytes is put, for memory that consumers are about
+    /// Waits, before an item of `length` bytes is put, 2 ms at most for memory that consumers are about
     /// to give back: only if fresh pages would be needed, if items enough are on their way, and no
     /// longer than these pages would cost. For producers that nothing else holds up.
     pub fn await_reuse(&self, length: usize) {
