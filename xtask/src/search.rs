@@ -16,7 +16,7 @@ pub(crate) fn default_interpreter(project: &Project) -> Result<Interpreter> {
     for path in candidates(project) {
         match probe(project, &path) {
             Ok(found) => return Ok(found),
-            // Somebody who names an interpreter does not want another one.
+            // A caller that names an interpreter does not want another one.
             Err(rejection) if is_chosen(&path) => {
                 return Err(Error::NoInterpreter { rejections: vec![rejection.to_string()] });
             }

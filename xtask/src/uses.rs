@@ -160,7 +160,7 @@ impl<'ast> Visit<'ast> for Module {
         visit::visit_path(self, path);
     }
 
-    /// Who may see something is not used by it.
+    /// A path in a visibility (`pub(in path)`) is not a use of that path.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
     /// Most macros take expressions.

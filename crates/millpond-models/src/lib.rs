@@ -10,10 +10,10 @@
 //! - [`sync::atomic`]: loom's atomics. What a dead process would still change is ignored. The futex
 //!   compares and enqueues in one step, as the kernel's does.
 //! - [`os::identity`]: each thread of a model is a process, or one of several threads of one.
-//! - [`world`]: who is dead, who sleeps, and whether time passes. As long as nobody is dead (and the
-//!   model does not say otherwise), sleeps never time out: a lost wake-up is a deadlock, which loom
-//!   reports, although slices would mend it in 50 ms. Once somebody is dead, time passes whenever
-//!   somebody sleeps.
+//! - [`world`]: which processes are dead, which threads sleep, and whether time passes. As long as
+//!   no process is dead (and the model does not say otherwise), sleeps never time out: a lost
+//!   wake-up is a deadlock, which loom reports, although a slice's end would mend it. Once a
+//!   process is dead, time passes whenever a thread sleeps.
 //! - `crash_point!`: a thread that was told to die at a point unwinds from there as a dead process.
 //! - [`sync::in_place`]: atomics that lie over bytes (the ring) keep the usual layout, so loom sees
 //!   their interleavings but not what weaker orderings would permit.

@@ -10,7 +10,7 @@ use crate::os::futex::Woken;
 
 /// How many processes a model may have, numbered from 1.
 const PROCESSES: usize = 6;
-/// How long a sleep lasts until a wake, so that who slept twice has waited long.
+/// How long a sleep lasts until a wake, so that a thread that slept twice has waited long.
 const NAP: Duration = Duration::from_millis(1);
 
 struct World {
@@ -20,7 +20,7 @@ struct World {
     steps: AtomicU32,
 }
 
-/// Who sleeps where.
+/// The sleeping threads, and the words on which they sleep.
 #[derive(Default)]
 struct Bed {
     sleepers: Vec<(usize, u64)>,
@@ -91,7 +91,7 @@ pub(crate) fn lives() -> bool {
 }
 
 pub(crate) fn is_dead(process: u32) -> bool {
-    // Acquire: who sees a death sees what the dead one did.
+    // Acquire: a thread that sees a death sees the dead process' stores.
     WORLD.dead[process as usize].load(Ordering::Acquire)
 }
 

@@ -54,7 +54,7 @@ fn codec<'a>(py: Python<'_>, made: &'a PyOnceLock<Codec>, dumps: &str) -> PyResu
     })
 }
 
-/// Why arguments could not be sent, until somebody asks for the results.
+/// Why arguments could not be sent, until the program asks for the results.
 #[derive(Debug, Default)]
 struct Unsent {
     last: u64,

@@ -1,4 +1,4 @@
-//! A process that says who it is.
+//! A process that prints its name and its pid.
 
 use millpond::{Process, current_process};
 

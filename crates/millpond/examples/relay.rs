@@ -10,7 +10,7 @@ const RUNNERS: u32 = 3;
 #[derive(Clone, Serialize, Deserialize)]
 struct Track {
     start: Event,
-    /// Who runs now.
+    /// The number of the runner whose turn it is.
     baton: Mutex<u32>,
     passed: Condvar,
     finish: Barrier,

@@ -105,8 +105,8 @@ impl FunctionId {
             return None;
         }
         let address = image.address(self.offset)?;
-        // SAFETY: `of`, the only one who makes ids, took the offset from an `EntryPoint` of the
-        // same build, so at this address the same function stands.
+        // SAFETY: `of`, the only function that makes ids, took the offset from an `EntryPoint` of
+        // the same build, so at this address the same function stands.
         Some(unsafe { std::mem::transmute::<usize, EntryPoint>(address) })
     }
 }
@@ -141,7 +141,7 @@ pub(crate) const fn must_capture_nothing<F>() {
     );
 }
 
-/// A function out of nothing, which is what it consists of.
+/// Makes a value of a zero-sized type of functions or closures, which has no bytes to send.
 fn materialise<F: Copy + Send + 'static>() -> F {
     const { must_capture_nothing::<F>() }
     // SAFETY: a value without bytes can be read from any aligned address. The type has values:

@@ -30,7 +30,8 @@ thread_local! {
     static LAST: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
-/// Who is told of a panic in a program that aborts at the first one.
+/// The function that is called with the report of a panic in a program that aborts at the first
+/// one.
 type LastWords = Box<dyn Fn(&PanicReport) + Send + Sync>;
 static LAST_WORDS: OnceLock<LastWords> = OnceLock::new();
 
@@ -125,7 +126,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Whether stacks are wanted: the variables of the standard library, but with "yes" for a default,
-/// since who reads the report is not there to try again.
+/// since the reader of the report cannot repeat the run.
 fn wanted() -> bool {
     let choice = env::var_os("RUST_LIB_BACKTRACE").or_else(|| env::var_os("RUST_BACKTRACE"));
     choice.is_none_or(|choice| choice != "0")

@@ -46,7 +46,7 @@ thread_local! {
     static IN_ARGUMENTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Memory that is kept for those who open tickets of it, however many.
+/// Memory that is kept for processes that open tickets of it, any number of times.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Arc<Region>>);
 
@@ -76,7 +76,7 @@ struct Piece {
 }
 
 /// Tickets on their way to one receiver, in the order of their encoding. When this is dropped they
-/// are taken back, so that what they name is not kept for one who never came to use them.
+/// are taken back, so that their objects are not kept for a receiver that never used them.
 pub(crate) struct Sent {
     pieces: Vec<Piece>,
     /// A fork has a copy, and nothing to take back.
@@ -84,7 +84,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// They have arrived: whoever has them uses them.
+    /// They have arrived: their receiver uses them.
     pub(crate) fn arrived(&mut self) {
         self.pieces.clear();
     }
@@ -194,7 +194,7 @@ impl Drop for Writing {
 /// nobody [writes down](sending) what is sent, that is never known.
 pub(crate) fn on_recall(recall: impl FnOnce() + Send + Sync + 'static) {
     if matches!(IN_MESSAGE.get(), Message::Plain | Message::WithHandles) {
-        // Whoever sends it has its tickets, which say what they are.
+        // The sender of the message has its tickets, which tell their kind.
         return;
     }
     if let Some(mut sent) = SENT.take() {

@@ -79,7 +79,7 @@ fn a_killed_sender_and_a_killed_receiver_are_noticed() {
     let error = sender.send(3).unwrap_err();
     assert_eq!((error.kind(), error.into_value()), (ErrorKind::Disconnected, 3));
 
-    // Who never waits notices, too.
+    // A sender that never waits notices, too.
     let (sender, receiver) = channel().unwrap();
     let child = Process::new(hold_receiver).arg(receiver).start().unwrap();
     sender.send(0).unwrap();

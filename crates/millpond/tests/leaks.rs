@@ -83,7 +83,7 @@ fn nothing_is_left() {
     a_child_has_only_what_is_meant_for_it();
 }
 
-/// The abandoned are reaped without anybody who asks: nothing here calls millpond.
+/// Abandoned children are reaped without a call of millpond: this function makes none.
 fn until_no_child_is_left() {
     while !children().is_empty() {
         thread::yield_now();

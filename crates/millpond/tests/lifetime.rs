@@ -1,4 +1,4 @@
-//! Who outlives whom.
+//! Which processes outlive which.
 //!
 //! Each test has three processes: this one, a *middle* one that it starts, and a *lower* one that
 //! the middle one starts. Both report to this one over a socket, so that it can speak with the

@@ -44,8 +44,8 @@ enum Letter {
     Receiver(Receiver<Letter>),
 }
 
-/// Waits until there are so many. Who makes a large one lets go of those that have arrived, and who
-/// drops a sender looks for channels that have lost their receivers.
+/// Waits until there are `expected` memories. Making a large one frees those that have arrived, and
+/// dropping a sender looks for channels that have lost their receivers.
 fn until_memories_are(expected: usize) {
     loop {
         drop(large());

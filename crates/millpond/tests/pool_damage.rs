@@ -106,7 +106,7 @@ fn damage(fd: &OwnedFd, place: DamagedPlace, numbers: &mut SeededNumbers) {
     rustix::io::pwrite(fd, &bytes, begin).unwrap();
 }
 
-/// Damages the memory; who did it is noted first.
+/// Damages the memory, after it has noted the culprit's pid.
 fn spoil((order, culprit): (Damage, SharedSlice<u32>)) -> u64 {
     // Nobody does it a second time.
     assert_eq!(culprit.load(0), 0, "the task was begun before");

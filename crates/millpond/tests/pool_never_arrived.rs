@@ -38,8 +38,8 @@ impl<'de> Deserialize<'de> for Deadly {
     }
 }
 
-/// Waits until there are so many, which is when the supervisor has settled a death. Who makes a
-/// large one lets go of those that have arrived.
+/// Waits until there are `expected` memories, which is when the supervisor has settled a death.
+/// Making a large one frees those that have arrived.
 fn until_memories_are(expected: usize) {
     while {
         drop(large());

@@ -66,7 +66,7 @@ impl Things {
             semaphore.acquire_timeout(SOON).unwrap().expect("one is left").forget();
             assert!(semaphore.acquire_timeout(SOON).unwrap().is_none());
         }
-        // Whoever it is that releases what may be released by others.
+        // Any process may release these.
         self.raw.release().unwrap();
         assert!(self.raw.try_lock().is_ok());
         (0..3).for_each(|_| self.bounded.release().unwrap());

@@ -173,7 +173,7 @@ fn a_stranger_opens_a_handle_from_its_bytes_as_long_as_the_sender_lives() {
     }
     owner.kill().unwrap();
     owner.join().unwrap_err();
-    // Who has it keeps it; nobody else can come by it.
+    // A process that has it keeps it; no other can open it any more.
     assert_eq!(*number.lock().unwrap(), 42);
     drop(number);
     let gone = Process::new(|bytes: Vec<u8>| postcard::from_bytes::<Mutex<u64>>(&bytes).is_err());

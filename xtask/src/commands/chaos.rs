@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// How many kills in all.
     #[arg(long, default_value_t = 1000)]
     kills: u64,
-    /// Who is killed, and when, as far as the machine lets that be repeated.
+    /// Seed of the choice of victims and pauses, which repeats them as far as the machine lets it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only these scenarios, and of the Python package alone; an unknown name lists them.

@@ -1,4 +1,5 @@
-//! What a message owns beside its bytes: the descriptors of all that the handles in it lead to.
+//! Attachments: what a message owns beside its bytes, the descriptors of the shared objects whose
+//! handles it contains.
 //!
 //! They travel as one descriptor, a *bundle* (`os/bundle.rs`), so the kernel keeps them from when
 //! the message is sent until it is decoded or dropped. Its sender may end, or be killed, at once. The
@@ -105,8 +106,9 @@ impl Attachments {
     }
 }
 
-/// What a message with this note owns; `bundle_of` finds its bundle. What is not in the bundle, or
-/// leads nowhere, is an error for whoever opens it later. `None` if that is no note.
+/// The attachments of a message with this note; `bundle_of` finds its bundle. A handle whose
+/// descriptor is not in the bundle, or leads nowhere, fails when it is opened later. `None` if the
+/// bytes are no note.
 pub(crate) fn open(note: &[u8], bundle_of: impl FnOnce(u64) -> Option<OwnedFd>) -> Option<Opened> {
     let (header, tickets) = note.split_first_chunk::<HEADER>()?;
     let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| header[8 * n + i]));

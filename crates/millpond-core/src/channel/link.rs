@@ -17,8 +17,8 @@ use crate::sync::bell::{Bell, Loudness};
 const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
 const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
-/// Stands for the task of a worker that holds none. Neither zeros nor holes look like it: the task that
-/// a worker was at when it wiped its link must not look as if nobody had begun it.
+/// Stands for the task of a worker that holds none. Neither zeros nor holes look like it: if a
+/// worker wipes its link, the task that it had begun must not look as if it had not.
 const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
 const LAYOUT: u32 = 4;
@@ -256,7 +256,7 @@ impl WorkerEnd {
         activity.items.store(1 << 32, Ordering::Relaxed);
         activity.arrived.store(0, Ordering::Relaxed);
         activity.began.store(began, Ordering::Relaxed);
-        // Release: who sees the task sees where it stands. The store also comes before the
+        // Release: an owner that sees the task sees its progress. The store also comes before the
         // release of the task's frame, so a frame that is gone has its holder on record.
         activity.task.store(task.unwrap_or(NO_TASK), Ordering::Release);
     }

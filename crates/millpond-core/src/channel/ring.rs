@@ -270,7 +270,7 @@ impl Producer {
             return false;
         }
         let tag = self.ring.word(position + 4);
-        // Relaxed: the outcome decides who owns the frame and publishes nothing.
+        // Relaxed: the outcome decides which side owns the frame and publishes nothing.
         let (pending, revoked) = (Tag::PENDING, Tag::REVOKED);
         tag.compare_exchange(pending, revoked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }

@@ -23,7 +23,7 @@ impl EventFd {
         ))
     }
 
-    /// Wakes whoever polls it; never blocks.
+    /// Wakes the threads that poll it; never blocks.
     pub fn signal(&self) {
         // A full counter (EAGAIN) is a signalled one, which is all that is wanted.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());

@@ -1,4 +1,4 @@
-//! Forking, by those who may: processes with one thread.
+//! `fork` for processes with one thread, and the count of forks.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

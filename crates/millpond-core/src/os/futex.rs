@@ -13,7 +13,7 @@ use crate::os::clock::monotonic_ns;
 /// Why a [`wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// Somebody woke it, or the word had changed already. Spurious returns count as this.
+    /// A thread woke it, or the word had changed already. Spurious returns count as this.
     Changed,
     /// The timeout ran out.
     TimedOut,

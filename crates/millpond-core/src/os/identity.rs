@@ -1,4 +1,4 @@
-//! Processes by a name that is never given away again.
+//! `ProcessId`, a name of a process that no other process ever has.
 //!
 //! A pid alone may be reused as soon as its process is reaped, and means another process in another
 //! pid namespace. With the time at which the process started and a part of its namespace's number it
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::os::fork;
 use crate::os::pidfd::PidFd;
 
-/// How many low bits of [`ProcessId::raw`] are always zero, for flags of whoever stores it.
+/// How many low bits of [`ProcessId::raw`] are always zero, for flags of the words that hold it.
 pub const SPARE_BITS: u32 = 8;
 const PID_BITS: u32 = 22;
 const PID_MASK: u64 = (1 << PID_BITS) - 1;

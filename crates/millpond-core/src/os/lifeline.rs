@@ -1,8 +1,9 @@
-//! By what others learn that a program is over: its process has ended, or executes another program.
+//! The lifeline: a pipe by which other processes learn that a program is over, because its process
+//! has ended or executes another program.
 //!
 //! A pidfd survives exec. The lifeline is a pipe whose writing end this process alone has: exec closes
 //! it, and so does a handler in each child that the C library's `fork` makes. Once it is closed, the
-//! reading end is hung up for everybody who polls it.
+//! reading end is hung up for every process that polls it.
 
 use std::io;
 use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};

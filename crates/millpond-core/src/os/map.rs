@@ -16,7 +16,7 @@ pub struct Mapping {
     length: usize,
 }
 
-// SAFETY: a mapping is an address range, not tied to the thread that made it; whoever reads or
+// SAFETY: a mapping is an address range, not tied to the thread that made it; code that reads or
 // writes through the pointer argues for that access.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; no method touches the mapped bytes.
@@ -230,7 +230,7 @@ impl Drop for Spare {
 /// How a range of a file is to be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// What is written is seen by all who map it.
+    /// Every process that maps the file sees what is written.
     Shared,
     /// What is written is this process' own, and what is not written yet is the file's.
     Private,

@@ -28,9 +28,11 @@ pub fn could_hold(length: u64) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::OutOfMemory, message))
 }
 
-/// How much may be taken at most before it is asked again what is left: asking takes some 100 µs.
+/// The most bytes that may be taken before the system is asked again what is left, which takes 100
+/// µs.
 const MOST_UNASKED: u64 = 64 << 20;
-/// And so much of what is left, since other processes of the group take from it too.
+/// And at most this fraction (1/32) of what is left, since other processes of the group take from
+/// it too.
 const SHARE_UNASKED: u64 = 32;
 
 /// How many bytes may be taken before it is asked again.

@@ -1,4 +1,4 @@
-//! A process that stays the same one: its number may be given away again, its descriptor never.
+//! Pidfds: descriptors that refer to one process also after its pid was given to another.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -56,7 +56,7 @@ impl PidFd {
         }
     }
 
-    /// Waits until the process has ended, for ever or for so long; whether it has.
+    /// Waits until the process has ended, without limit or for the given time; whether it has.
     ///
     /// # Errors
     /// The system's.

@@ -27,7 +27,7 @@ fn is_only_thread() -> Option<bool> {
     Some(is_here)
 }
 
-/// The one thread of the engine that does nothing but wake those who wait, and so does not count.
+/// The one thread of the engine that does nothing but wake waiting threads, and so does not count.
 pub(crate) mod helper {
     use std::sync::atomic::{AtomicI32, Ordering};
 

@@ -1,4 +1,4 @@
-//! What a pool is to be like.
+//! The configuration of a pool.
 
 /// Settings of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ const LOOK_NS: u64 = 1_000_000;
 const LONG_NS: u64 = 100_000;
 /// How many more workers may work for each one whose task takes long.
 const SPREAD: usize = 4;
-/// The average is one of about so many tasks.
+/// The number of tasks over which the average is taken, about.
 const AVERAGED: u64 = 32;
 
 /// The members of a pool. Choosing one for a task takes the same time however many there are.

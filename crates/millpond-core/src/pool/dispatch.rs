@@ -1,4 +1,4 @@
-//! Handing tasks out and taking results in.
+//! Dispatch: putting tasks into the workers' rings, and draining their rings of results.
 
 use std::io;
 use std::sync::Arc;
@@ -210,12 +210,13 @@ impl State {
         }
     }
 
-    /// When somebody is to look whether tasks take long, if that matters.
+    /// When a thread has to look for tasks that take long; `None` if no look is needed.
     pub(crate) fn next_look(&mut self) -> Option<Instant> {
         self.members.next_look(!self.pending.is_empty())
     }
 
-    /// Whether workers will need somebody of this process before long.
+    /// Whether tasks are pending, or wait behind others in workers' rings, so that a thread has to
+    /// drive the pool.
     pub(crate) fn needs_care(&self) -> bool {
         !self.pending.is_empty() || self.members.has_waiting()
     }

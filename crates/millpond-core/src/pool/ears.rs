@@ -1,4 +1,4 @@
-//! What the supervisor's thread sleeps on.
+//! The epoll set on which the supervisor's thread sleeps.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,7 +45,7 @@ impl Ears {
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     Wake,
-    /// A worker wants more tasks and nobody else is there, or the pool was told to end.
+    /// A worker wants more tasks and no thread waits for the pool, or the pool was told to end.
     Watcher(u64),
     /// A zygote said something, or died.
     Zygote(u64),

@@ -1,4 +1,4 @@
-//! The pool as a binding holds it.
+//! `Pool`, the handle by which a binding uses a pool.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! Jobs: what one call of the pool asked for, and what has come of it so far.
+//! `Job`, one call of a pool: its function, the number of its tasks, and the outcomes so far.
 
 use std::collections::VecDeque;
 
@@ -24,7 +24,7 @@ pub enum Target {
     Index(u64),
     /// The outcome of any task that was not taken yet.
     Any,
-    /// That at most so many tasks have not ended.
+    /// That at most this number of tasks have not ended.
     Unfinished(u64),
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Job {
     pub(crate) sealed: bool,
     /// A task of a job that fails fast crashed.
     pub(crate) failed: bool,
-    /// Nobody will ask for the outcomes.
+    /// No caller will take the outcomes.
     pub(crate) abandoned: bool,
     /// It was cancelled as a whole: that is its outcome, whatever its tasks' are.
     given_up: bool,
@@ -106,8 +106,8 @@ impl Job {
         self.submitted - 1
     }
 
-    /// Notes how a task ended. The first outcome of a task stands; one that nobody will ask for comes
-    /// back.
+    /// Notes how a task ended. The first outcome of a task stands; one that no caller will take is
+    /// returned.
     pub(crate) fn end(&mut self, index: u64, outcome: Outcome) -> Option<Outcome> {
         if self.fail_fast && matches!(outcome, Outcome::Crashed(_)) {
             self.failed = true;

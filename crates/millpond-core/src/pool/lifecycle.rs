@@ -1,4 +1,5 @@
-//! Workers coming and going, and what their deaths mean.
+//! The lifecycle of workers: asking zygotes for them, noting that they are ready, and what the pool
+//! does when one dies.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,16 +20,17 @@ use crate::trace::{self, Life};
 
 /// Requests that the zygote has not answered are kept below what a socket holds.
 const MOST_STARTING: usize = 32;
-/// So many zygotes in a row that end before they have forked a worker mean that none ever will.
+/// The pool is broken when more zygotes than this in a row have ended before they forked a worker.
 const MOST_FRUITLESS: u32 = 5;
-/// So many workers in a row that end by themselves before they are ready mean that none will ever
-/// be. One that is killed counts less: that may be somebody else's doing.
+/// The pool is broken after 6 workers in a row that ended by themselves before they were ready,
+/// each of which counts [`KILLED_COUNTS`]. One that SIGKILL or SIGTERM ended counts 1, so 120 of
+/// those do the same: the cause may lie outside of the program.
 const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
 const KILLED_COUNTS: u32 = 20;
 
-/// After so many workers in a row that end ready but untold, before one finishes a task, and one for
-/// each place of the pool, the next is asked for after a pause: whatever ends them must not make the
-/// pool fork as fast as the system can.
+/// When more workers in a row than this and the pool's size have become ready, and have ended
+/// without an order before one has finished a task, the next is asked for after a pause. Otherwise
+/// the pool might fork as fast as the system can.
 const MOST_USELESS: usize = 16;
 
 fn kill(member: &Member) {
@@ -230,7 +232,7 @@ impl State {
         self.heap.reclaim(worker);
         let member = self.members.remove(index);
         self.record_life(&member, status, now);
-        // Who has done as many tasks as it may ends with code 0.
+        // A worker that has done as many tasks as it may exits with status 0.
         let leaves = member.leaving || matches!(status, ExitStatus::Exited(0));
         let expected = leaves && !ran_task;
         if self.config.fragile && member.pid.is_some() && !expected {
@@ -299,7 +301,7 @@ impl State {
         self.give_up();
     }
 
-    /// Cancels all that nobody has begun, and says so of what is running too.
+    /// Cancels all tasks that no worker has begun, and gives running ones the same outcome.
     fn give_up(&mut self) {
         let reason = self.reason();
         self.cancel_waiting(|_| true, &reason);

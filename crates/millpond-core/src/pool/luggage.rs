@@ -1,9 +1,10 @@
-//! What a task's arguments lead to: shared objects whose handles are in them.
+//! Luggage: the shared objects whose handles are in a task's arguments, as the owner keeps them
+//! until the task has ended.
 //!
-//! A handle on its way keeps what it names. If its receiver dies first, nobody but the sender can
-//! know that it will never be used: it has to take it back, or else the memory stays mapped and a
-//! channel waits for an end that is gone. So whatever becomes of a task, its luggage is told how
-//! much of it has arrived. The worker notes each handle that it opens in its link
+//! A handle that was sent keeps its object alive. If the receiver dies before it opens the handle,
+//! only the sender can know that: it has to take the handle back, or else the memory stays mapped
+//! and a channel waits for an end that is gone. So however a task ends, its luggage is told which
+//! handles were opened ("have arrived"). The worker notes each handle that it opens in its link
 //! ([`Arrivals`](crate::channel::link::Arrivals)), where the pool finds it after its death.
 //!
 //! | what becomes of the task | what has arrived |
@@ -14,7 +15,7 @@
 //! | it is cancelled, or the pool does not take it | nothing |
 //!
 //! Taking back may wait for a process that is in the midst of leaving the same channel, so it is
-//! not done under the pool's lock but when whoever has that lets go of it.
+//! not done under the pool's lock, but by the thread that held it, right after it released it.
 
 use std::fmt;
 
@@ -36,7 +37,8 @@ impl Arrived {
     pub const ALL: Self = Self { items: u32::MAX, pieces: u32::MAX };
 }
 
-/// What the arguments of a task lead to; the binding's business. Dropped, it has not arrived.
+/// The shared objects whose handles are in a task's arguments. Opaque to the engine. Luggage that
+/// is dropped without [`settle`](Self::settle) counts as not arrived.
 pub trait Luggage: fmt::Debug + Send {
     /// This much of it has arrived, and the rest will not.
     fn settle(self: Box<Self>, arrived: Arrived);

@@ -1,4 +1,4 @@
-//! A worker as its pool sees it.
+//! `Member`, the owner's record of one worker: its link, its tasks and its process.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;

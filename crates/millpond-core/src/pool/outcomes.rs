@@ -75,7 +75,7 @@ impl Pool {
         drop(outcome);
     }
 
-    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
+    /// The binding will not take the outcomes of this job any more. Its tasks run all the same.
     pub fn abandon(&self, job: JobId) {
         // In a forked child the job was somebody else's.
         if let Ok(shared) = self.shared() {
@@ -87,8 +87,8 @@ impl Pool {
         }
     }
 
-    /// Nobody will ask for the outcomes of this job any more; they are dropped as they come. Tasks
-    /// may still be added to it.
+    /// The binding will not take the outcomes of this job any more; they are dropped as they come.
+    /// Tasks may still be added to it.
     pub fn discard(&self, job: JobId) {
         // In a forked child the job was somebody else's.
         if let Ok(shared) = self.shared() {

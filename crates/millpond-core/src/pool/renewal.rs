@@ -1,4 +1,4 @@
-//! Preparing for workers that take the places of others.
+//! The thread that replaces workers: it calls the binding for tags and, if need be, a new zygote.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +14,7 @@ use crate::pool::zygote::client::{Replacement, ZygoteClient};
 fn main_stack_size() -> usize {
     const USUAL: u64 = 8 << 20;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
-    // The memory is reserved, not used; more than that is for those who ask for "no limit".
+    // The memory is reserved, not used. 64 MiB also where the limit is "unlimited".
     usize::try_from(limit.unwrap_or(USUAL).clamp(1 << 20, 64 << 20)).unwrap_or(1 << 20)
 }
 

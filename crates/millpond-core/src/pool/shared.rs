@@ -1,5 +1,5 @@
-//! What the threads of a pool's owner share: the state behind its lock, the zygotes, and what wakes
-//! who waits.
+//! `Shared`, the part of a pool that the owner's threads share: the state behind its lock, the
+//! zygotes, and the bell and descriptors that wake waiting threads.
 
 use std::ffi::CString;
 use std::io;
@@ -108,7 +108,7 @@ impl Shared {
             lifeline,
             source,
             mask: SignalMask::current()?,
-            // It is for those who look at processes; without it they see another name.
+            // For tools that list processes; without it they show another name.
             thread_name: rustix::thread::name().ok(),
             state: Mutex::new(state),
             zygotes: Mutex::default(),

@@ -1,7 +1,8 @@
-//! The truth about a pool: what was asked for, who works on it, what came of it.
+//! `State`, the state of a pool: its jobs and pending tasks, its workers and the tasks that each
+//! has, and the outcomes.
 //!
 //! Everything here happens under the pool's one lock, which only threads of the owning process
-//! take and nobody holds while waiting for another process.
+//! take, and which no thread holds while it waits for another process.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub(crate) struct State {
     pub(crate) waiters: usize,
     /// Workers that died before they were ready, one after the other.
     pub(crate) stillborn: u32,
-    /// Workers that were ready and ended although nobody had told them to, one after the other, while
-    /// none finished a task.
+    /// Workers that were ready and ended without an order, one after the other, while none finished
+    /// a task.
     pub(crate) useless: usize,
     /// Tags of the workers that the newest zygote may fork yet.
     pub(crate) grants: VecDeque<u64>,
@@ -183,7 +184,7 @@ impl State {
         self.job_may_be_over(job_id);
     }
 
-    /// Cancels the tasks that nobody has begun and that `chosen` chooses; returns how many.
+    /// Cancels the tasks that no worker has begun and that `chosen` chooses; returns how many.
     pub(crate) fn cancel_waiting(
         &mut self,
         chosen: impl Fn(&Task) -> bool,
@@ -217,12 +218,12 @@ impl State {
         cancelled
     }
 
-    /// Notes what has arrived of a task's luggage, for whoever lets go of the lock.
+    /// Notes what has arrived of a task's luggage; the thread that releases the lock tells it.
     pub(crate) fn settle(&mut self, luggage: Option<Box<dyn Luggage>>, arrived: Arrived) {
         self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
     }
 
-    /// Drops an outcome that nobody will ask for; if there are handles in it, without the lock.
+    /// Drops an outcome that no caller will take; if there are handles in it, without the lock.
     fn let_go(&mut self, outcome: Outcome) {
         if matches!(&outcome, Outcome::Finished { payload, .. } if payload.has_attachments()) {
             self.settle(Some(Box::new(Unwanted(outcome))), Arrived::NOTHING);
@@ -236,7 +237,8 @@ impl State {
         }
     }
 
-    /// Tells those who asked, and lets go of what nobody needs, if the job is over.
+    /// If the job is over: queues its notification if one was asked for, and frees what no call
+    /// needs.
     pub(crate) fn job_may_be_over(&mut self, job_id: JobId) {
         let look = |job: &mut Job| {
             let is_told = job.is_over() && !job.decoding && std::mem::take(&mut job.notify);
@@ -257,14 +259,14 @@ impl State {
         }
     }
 
-    /// Nobody will ask for the outcomes of this job any more. Its tasks run all the same.
+    /// No caller will take the outcomes of this job any more. Its tasks run all the same.
     pub(crate) fn abandon(&mut self, job_id: JobId) {
         self.jobs.change(job_id, |job| job.decoding = false);
         self.discard(job_id);
         self.seal(job_id);
     }
 
-    /// Nobody will ask for the outcomes of this job any more, but tasks may be added to it.
+    /// No caller will take the outcomes of this job any more, but tasks may be added to it.
     pub(crate) fn discard(&mut self, job_id: JobId) {
         let unwanted = self.jobs.change(job_id, Job::abandon).unwrap_or_default();
         unwanted.into_iter().for_each(|outcome| self.let_go(outcome));

@@ -1,4 +1,4 @@
-//! What a pool has done so far.
+//! Counters of what a pool has done so far.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
-//! The supervisor: one thread a process that learns of deaths and cares for pools that no other
-//! thread waits on.
+//! The supervisor: one thread a process that learns of the deaths of workers and zygotes, and
+//! drives the pools on which no other thread waits.
 //!
 //! It starts with the first pool and ends with the last, and it never needs anything but engine
-//! state, so no interpreter lock can hold it up. A panic in its care for a pool, which is a bug, costs
+//! state, so the GIL cannot hold it up. A panic in its care for a pool, which is a bug, costs
 //! that pool alone. In a forked child there is no such thread; the
 //! child's first pool starts one of its own and the copied bookkeeping is left alone.
 
@@ -49,7 +49,7 @@ pub(super) struct Pools {
     pub(super) ears: Option<Arc<Ears>>,
     /// The lifeline of this process, as long as a pool holds it.
     lifeline: Weak<Lifeline>,
-    /// The last thread that was started, until somebody has seen it off.
+    /// The last thread that was started, until another thread has joined it.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -268,7 +268,7 @@ impl Supervisor {
 
     /// No process of the pool is left.
     fn end(&self, key: u64, shared: &Shared) {
-        // First: who waits for the end may also want to see the thread off.
+        // First: a thread that waits for the pool's end may wait for the end of this thread next.
         self.unregister(key, shared);
         let mut state = shared.state();
         state.end();

@@ -1,4 +1,4 @@
-//! What a pool tells of itself.
+//! Read access to a pool's state, for bindings and tests.
 
 use crate::os::exit_status::ExitStatus;
 use crate::pool::handle::{Pool, PoolError};

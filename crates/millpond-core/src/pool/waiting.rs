@@ -1,4 +1,5 @@
-//! Waiting for a pool. Whoever waits works: takes results in and hands tasks out.
+//! Waiting for a pool. A waiting thread drives it: it drains the workers' result rings and
+//! dispatches queued tasks, so no other thread is needed for that.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ impl Pool {
         let mut over = None;
         let waited = self.wait_until(None, false, |state| {
             over = state.notified.pop_front();
-            // Whoever decodes a job's outcomes has it told afterwards.
+            // The thread that decodes a job's outcomes notifies it afterwards.
             let is_awaited = |(_, job): (_, &Job)| job.decoding && job.notify;
             let is_last = || state.ended && !state.jobs.iter().any(is_awaited);
             (over.is_some() || is_last()).then_some(())

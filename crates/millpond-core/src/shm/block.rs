@@ -1,4 +1,5 @@
-//! A block of a [heap](crate::shm::heap), as both of its sides see it.
+//! The header of a block of a [heap](crate::shm::heap), and the states by which its owner and its
+//! receiver hand it back and forth.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,7 +36,8 @@ pub(crate) fn state(map: &Mapping) -> &AtomicU32 {
     unsafe { map.start().cast::<AtomicU32>().as_ref() }
 }
 
-/// Whether a block is free for its owner, who has noted in `warm` how many bytes of it have pages.
+/// Whether a block is free for its owner, which has noted in `warm` how many bytes of it have
+/// pages.
 pub(crate) fn is_free(map: &Mapping, warm: &mut u64) -> bool {
     has_come_back(state(map), warm)
 }

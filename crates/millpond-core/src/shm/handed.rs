@@ -1,10 +1,12 @@
-//! How many processes were given a way to some memory, and how many have used theirs.
+//! The counters in a memory's header by which processes know of others that have the memory or will
+//! have it: tickets and descriptors given for one use, those used, and processes that became
+//! present.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::os::futex;
 
-/// In the count of what was given: nobody counts who can open the memory.
+/// In the count of what was given: any number of processes may open the memory, uncounted.
 const UNCOUNTED: u32 = 1 << 31;
 
 /// How many ways to the memory were given to processes that were to open it once, and how many of
@@ -18,7 +20,7 @@ pub(crate) struct Handed {
     joined: AtomicU32,
 }
 
-/// In the count of those who became present: there is one who could not.
+/// In the count of processes that became present: some process could not.
 const UNSEEN: u32 = 1;
 
 /// What [`Handed`] said at one moment.
@@ -28,7 +30,7 @@ pub(crate) struct Counts(u32, u32);
 impl Handed {
     /// A process was given a way that it uses once.
     pub(crate) fn give(&self) {
-        // Release: who sees the way used sees it given. The uncounted stay uncounted.
+        // Release: a process that sees the way used sees it given. The uncounted stay uncounted.
         let count = |given: u32| (given & UNCOUNTED == 0).then(|| given + 1);
         let _ = self.given.fetch_update(Ordering::Release, Ordering::Relaxed, count);
     }
@@ -41,16 +43,18 @@ impl Handed {
 
     /// From now on anybody may open the memory, as far as can be told.
     pub(crate) fn give_to_anybody(&self) {
-        // Relaxed: who is given a way afterwards is told of it by other means.
+        // Relaxed: a way that is given afterwards travels in a message, which orders this before
+        // its use.
         if self.given.load(Ordering::Relaxed) & UNCOUNTED == 0 {
             self.given.fetch_or(UNCOUNTED, Ordering::Release);
         }
     }
 
-    /// The calling process has become present, or could not. Whoever watches those who are present hears
-    /// of it.
+    /// The calling process has become present, or could not. Wakes the threads that sleep on
+    /// [`joined`](Self::joined).
     pub(crate) fn join(&self, is_present: bool) {
-        // Release: who sees this sees the process' lock; the kernel orders those anyway.
+        // Release: a process that sees this sees the caller's record lock; the kernel orders those
+        // anyway.
         match is_present {
             true => self.joined.fetch_add(2, Ordering::Release),
             false => self.joined.fetch_or(UNSEEN, Ordering::Release),
@@ -58,8 +62,8 @@ impl Handed {
         futex::wake(&self.joined, u32::MAX);
     }
 
-    /// How often a process became present, as a word that changes, and wakes who sleeps on it, with the
-    /// next.
+    /// The word that counts processes that became present. It changes with the next, which wakes
+    /// the threads that sleep on it.
     pub(crate) fn joined(&self) -> &AtomicU32 {
         &self.joined
     }
@@ -72,8 +76,8 @@ impl Handed {
 
     /// The counts, if all that was given was opened.
     pub(crate) fn settled(&self) -> Option<Counts> {
-        // Acquire: pairs with the release of whoever counted. What was opened first: it is never
-        // more than what had been given by then.
+        // Acquire: pairs with the release of `give` and `open`. `opened` first: it is never more
+        // than what had been given by then.
         let opened = self.opened.load(Ordering::Acquire);
         let given = self.given.load(Ordering::Acquire);
         (opened == given).then_some(Counts(given, opened))

@@ -1,4 +1,5 @@
-//! The heap of a segment: blocks that carry large payloads and are used again.
+//! The heap of a segment: an allocator, in one process, of blocks that carry large payloads to
+//! others and are used again.
 //!
 //! Fresh shared pages cost fifteen times a copy into warm ones, so a block that comes back is
 //! kept and given out again. Each block begins with a header of which one word is shared:
@@ -13,7 +14,7 @@
 //!
 //! Only the owner moves a block out of FREE, so an allocation needs no lock. A receiver that dies
 //! with a lease leaves the block LENT; the owner learns of the death and frees what it had lent to
-//! it ([`Heap::reclaim`]). An owner that dies leaves the memory to those who have it mapped.
+//! it ([`Heap::reclaim`]). If the owner dies, the memory lives as long as other processes map it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -36,7 +37,7 @@ pub(crate) const WARM_LIMIT: u64 = 64 << 20;
 /// How many lent blocks are looked at for each that is lent, and for each that has come back.
 const LOOKS: usize = 8;
 
-/// Who holds a lent block: a worker's number, or [`NOBODY`] while the owner itself does.
+/// The holder of a lent block: a worker's number, or [`NOBODY`] while the owner itself has it.
 pub type Holder = u64;
 
 /// The owner itself holds the block.
@@ -177,7 +178,7 @@ impl Heap {
         draft.block
     }
 
-    /// Notes who holds `block` from now on.
+    /// Notes the new holder of `block`.
     pub fn hand_to(&mut self, block: BlockRef, holder: Holder) {
         if let Some(index) = self.find(block) {
             self.hand(index, holder);
@@ -212,7 +213,7 @@ impl Heap {
 
     fn free_lent(&mut self, index: usize) {
         let block = &mut self.blocks[index];
-        // Acquire: the last writes of whoever gave pages back come first.
+        // Acquire: the last writes of the process that gave the pages back come first.
         if block.state().load(Ordering::Acquire) & COLD != 0 {
             block.warm = 0;
         }
@@ -282,9 +283,10 @@ impl Heap {
         }
     }
 
-    /// Looks at so many lent blocks, and takes in those that have come back. Each pays for a look at
-    /// some more, so the cost is bounded in the long run, and so is the share of blocks that are free
-    /// and not known to be. For an owner that takes no blocks: their pages would stay until it does.
+    /// Looks at `looks` lent blocks, and takes in those that have come back. Each pays for a look
+    /// at some more, so the cost is bounded in the long run, and so is the share of blocks that are
+    /// free and not known to be. For an owner that takes no blocks: their pages would stay until it
+    /// does.
     pub fn look_around(&mut self, mut looks: usize) {
         while looks > 0 && !self.handed.is_empty() {
             looks -= 1;

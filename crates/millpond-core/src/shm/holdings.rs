@@ -1,4 +1,5 @@
-//! What a process may hold when it ends: the handles of locks and semaphores that it has.
+//! The table of a process' handles of locks and semaphores, by which it finds at its end the ones
+//! that it holds.
 //!
 //! A process that ends normally [keeps](keep) what it holds; sync/README.md says what that means.
 //! For that it must find what it holds, and neither acquiring nor releasing is to pay for it. So a
@@ -30,8 +31,8 @@ pub trait Holdable: Sync {
     /// Whether the process holds it.
     fn is_held_by(&self, who: ProcessId) -> bool;
 
-    /// Keeps for good what the caller, who is about to end, holds of it. Does nothing if that is
-    /// nothing.
+    /// Marks what the caller, a process that is about to end, holds of it as kept. Does nothing if
+    /// it holds nothing.
     fn keep(&self, me: ProcessId);
 }
 

@@ -16,14 +16,14 @@ use crate::shm::mapped::MappedBlocks;
 use crate::shm::segment::HEAP_START;
 use crate::shm::window::Window;
 
-/// So many windows are kept mapped that no lease needs: a gigabyte of address space.
+/// The windows that are kept mapped although no lease needs them: 1 GiB of address space at most.
 const KEPT_WINDOWS: usize = 16;
 
 /// Maps the windows of another process' heap that its blocks lie in.
 #[derive(Debug, Default)]
 pub struct Importer {
     windows: HashMap<Window, Arc<MappedBlocks>>,
-    /// The segment has at least so many bytes.
+    /// A length that the segment has at least.
     end: u64,
     /// How many blocks were opened since windows were last let go of.
     opened: usize,

@@ -1,4 +1,5 @@
-//! Memory of others that this process reads in place, and what becomes of it in a fork.
+//! Loans: other processes' blocks that this process reads in place, and how they become its own
+//! memory before it forks.
 //!
 //! What a message brings is the receiver's own, and a fork copies what a process owns. A large
 //! payload, however, lies in a block of its sender's memory, mapped as shared: after a fork, parent
@@ -143,7 +144,7 @@ fn loans() -> &'static Local<Loans> {
     &LOANS
 }
 
-/// Notes that `part`, which `lender` lends, can be read by whoever has its address.
+/// Notes that `part`, which `lender` lends, can be read by every thread that has its address.
 pub(crate) fn begin(lender: Arc<dyn Lender>, part: Part) -> Loan {
     let entry = Entry { lender, part, is_own: false, is_hidden: false };
     let index = loans().with(|loans| {
@@ -160,7 +161,7 @@ pub(crate) fn begin(lender: Arc<dyn Lender>, part: Part) -> Loan {
 
 /// Whether a part of this range was on loan and is this process' own memory now.
 pub(crate) fn has_own(start: NonNull<u8>, length: usize) -> bool {
-    // Acquire: pairs with the release of whoever made it so before it gave the block back.
+    // Acquire: pairs with the release in `make_own`, which comes before the block goes back.
     if OWN.load(Ordering::Acquire) == 0 {
         return false;
     }
@@ -215,7 +216,7 @@ impl Loans {
         let mut warm = 0;
         for entry in self.entries.iter_mut().flatten().filter(|entry| !entry.is_own) {
             warm += entry.part.length as u64;
-            // Before the block goes back: who gets it next asks for that. Release: see `has_own`.
+            // Before the block goes back: its next receiver calls `has_own`. Release: see there.
             OWN.fetch_add(1, Ordering::Release);
             entry.is_own = entry.lender.make_own(entry.part, warm <= WARM_LIMIT);
             if !entry.is_own {

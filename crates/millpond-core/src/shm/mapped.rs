@@ -1,4 +1,4 @@
-//! Blocks of other processes as this one has them mapped.
+//! One process' mapping of a range of another's heap, in which it reads blocks.
 
 use std::io;
 use std::ops::Range;
@@ -85,7 +85,8 @@ impl Lender for MappedBlocks {
             return false;
         }
         if !with_pages && let Some(alias) = &alias {
-            // Before it loses the first one: the owner asks for pages again, whoever dies.
+            // Before it loses the first one: if this process dies on the way, the owner still asks
+            // for pages again.
             state(alias).fetch_or(COLD, Ordering::Relaxed);
         }
         for offset in (0..part.length).step_by(STEP) {

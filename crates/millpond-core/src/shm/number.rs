@@ -1,4 +1,4 @@
-//! Numbers in shared bytes, laid out as C does.
+//! Numbers in shared bytes, in the types and layout of C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -127,7 +127,7 @@ impl Numbers {
     /// Adds to the number at an index and returns the sum; `None` if there is no such number.
     ///
     /// Integers wrap around. The caller holds the lock that guards the number: this is a read and
-    /// a write, and whoever dies between them has changed nothing.
+    /// a write, and a process that dies between them has changed nothing.
     #[inline]
     pub fn add(&self, index: usize, value: Scalar) -> Option<Scalar> {
         let offset = self.checked(index)?;

@@ -1,4 +1,4 @@
-//! Plain data: what can lie in shared memory as it is.
+//! `Plain`, the trait of types whose values can lie in shared memory: any bytes are a valid value.
 
 use std::ptr::NonNull;
 

@@ -1,4 +1,4 @@
-//! Presence: how processes that share memory know of each other whether they live.
+//! Presence: record locks by which processes that share memory find out whether another one lives.
 //!
 //! A process shows that it is there by a lock on one byte of the memory's file, at the offset that
 //! its [`ProcessId`] says. The kernel takes the lock away when the process is dead, reaped or not,
@@ -261,7 +261,7 @@ pub(crate) struct Members {
     fd: RawFd,
     /// Which memory it is.
     pub(crate) memory: Inode,
-    /// Counts those who become present. Lies in the memory.
+    /// Counts the processes that become present. Lies in the memory.
     pub(crate) handed: NonNull<Handed>,
 }
 
@@ -342,7 +342,8 @@ pub(crate) fn lives<T>(who: ProcessId, near: &T) -> bool {
     }
 }
 
-/// A name is no process' if waiters meet it for so long where names stand for moments.
+/// A name in a guard, which processes hold for a few instructions, is taken for no process' name
+/// when waiters have met it there for this time.
 const STANDS: Duration = Duration::from_secs(1);
 /// Two looks that lie further apart say nothing about the time between. It is longer than a slice.
 const APART: Duration = Duration::from_secs(3);

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! A record says what lies in the region, or in a slot of it if it is a [slab](crate::shm::slab): a
-//! ticket that says something else leads nowhere. So nobody takes the memory of a lock for numbers to
-//! write to, whatever bytes a ticket was decoded from.
+//! ticket that says something else is refused. So no process takes the memory of a lock for numbers
+//! to write to, whatever bytes a ticket was decoded from.
 //!
 //! Unlike a [`Segment`](crate::shm::segment::Segment), which belongs to one pool and one worker, a
-//! region is inherited by forked children, mapping and descriptor, and other processes open it
-//! with a [`Ticket`](crate::shm::ticket::Ticket). The kernel counts who has it: when the last
-//! process lets go or dies, the memory is gone.
+//! region is inherited by forked children, mapping and descriptor, and other processes open it with
+//! a [`Ticket`](crate::shm::ticket::Ticket). The kernel counts its users, and frees the memory when
+//! the last process has dropped it or died.
 
 use std::collections::HashMap;
 use std::io;
@@ -126,7 +126,7 @@ impl Region {
     }
 
     /// Memory of `length` bytes of which the first `mapped` are mapped, and the first `reserved`
-    /// have pages. Who uses the others maps and reserves them.
+    /// have pages. A process maps and reserves the others before it uses them.
     ///
     /// # Errors
     /// The system's, when descriptors, address space or memory have run out.
@@ -260,8 +260,8 @@ impl Region {
         })
     }
 
-    /// Gives the region a second descriptor, which belongs to what lies here: whoever has the region
-    /// has that, too. Before anybody else knows the region.
+    /// Gives the region a second descriptor, the companion: each process that has the region has
+    /// that, too. To be called before another process has the region.
     pub(crate) fn accompany(&self, fd: OwnedFd) -> io::Result<()> {
         let mark = mark_of(&rustix::fs::fstat(&fd)?);
         // Relaxed: nobody else knows the region yet.
@@ -307,7 +307,7 @@ impl Region {
         self.maker.is_some_and(Owner::is_current)
     }
 
-    /// What says who is yet to open it.
+    /// The counters of processes that have the region or are yet to open it.
     pub(crate) fn handed(&self) -> &Handed {
         &self.header().handed
     }

@@ -1,4 +1,4 @@
-//! Typed objects in shared memory.
+//! `Shared`, a typed object in a slot of shared memory, and the traits that its type needs.
 
 use std::fmt;
 use std::io;

@@ -45,9 +45,9 @@ pub struct Slot {
     region: Arc<Region>,
     offset: usize,
     length: usize,
-    /// So many bytes of it have pages, as far as this process knows.
+    /// The number of its bytes, from the start, that have pages as far as this process knows.
     reserved: usize,
-    /// Who may give the slot back, and at which count of forks it was made.
+    /// The process that may give the slot back, and its count of forks when the slot was made.
     origin: Option<(Owner, u64)>,
     has_left: AtomicBool,
 }
@@ -62,7 +62,7 @@ impl Slot {
     }
 
     /// Like [`allocate`](Self::allocate), but only the first `reserved` bytes are sure to have pages:
-    /// who uses the others reserves them.
+    /// the caller reserves the others before it uses them.
     ///
     /// # Errors
     /// As there.
@@ -94,7 +94,7 @@ impl Slot {
                 Ok(slot)
             }
             None => {
-                // Who needs much is the one to look whether something can go.
+                // A large allocation first frees regions whose tickets have all been used.
                 travelling::let_go_of_arrived();
                 let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
                 Ok(Self::new(create("millpond", whole)?, HEADER, length, length))
@@ -159,7 +159,7 @@ impl Slot {
         self.length
     }
 
-    /// The same, of fewer bytes for whoever asks.
+    /// The same slot, which reports a smaller length.
     #[must_use]
     pub fn shortened(mut self, length: usize) -> Self {
         self.length = length.min(self.length);
@@ -214,7 +214,7 @@ fn fresh(size: usize) -> usize {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // Its region may have been kept for somebody who has it by now.
+        // Its region may have been kept for the receiver of a ticket that has opened it by now.
         travelling::let_go_of_arrived();
         if !self.is_private() {
             return;

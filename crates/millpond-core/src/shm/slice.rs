@@ -134,11 +134,11 @@ impl<T: Plain> AtomicSlice<T> {
     #[inline]
     pub fn write(&self, start: usize, from: &[T]) {
         let range = self.range(start, from.len());
-        // Release: what the caller wrote elsewhere before is visible to who reads this.
+        // Release: what the caller wrote elsewhere before is visible to a reader of these elements.
         fence(Ordering::Release);
         let (to, units) = (self.element(range.start), size_of_val(from) / Self::UNIT);
         // SAFETY: both ranges exist; T is as aligned as its unit and has no uninitialised bytes;
-        // whoever has access to the shared one goes through atomics of the same size.
+        // every access to the shared one is by atomics of the same size.
         unsafe {
             match Self::UNIT {
                 1 => store::<AtomicU8>(from.as_ptr().cast(), to.cast(), units),

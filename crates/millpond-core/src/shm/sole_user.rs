@@ -1,11 +1,12 @@
-//! Whether the calling process is the only one that has some memory, and none can come to have it.
+//! The check that the calling process is the sole user of some memory: no other has it, and none
+//! can come to have it.
 //!
 //! Three kinds of processes can have it; README.md has the argument.
 //!
 //! - One that has used it shows its [presence](crate::shm::presence).
-//! - One that inherited it and has not used it since holds a *inherited lock*: a lock on a byte that
-//!   is the same for all, of an open file description whose only reference is a page that forked
-//!   children inherit. A process makes one when it forks first.
+//! - One that inherited it and has not used it since holds an *inherited lock*: a lock on a byte
+//!   that is the same for all, of an open file description whose only reference is a page that
+//!   forked children inherit. A process makes one when it forks first.
 //! - One that is yet to open it was given a ticket or a descriptor, which
 //!   [`Handed`](crate::shm::handed::Handed) counts.
 
@@ -52,9 +53,9 @@ pub(crate) fn only_these_use<T>(near: &T, others: &[ProcessId]) -> bool {
     for present in presents.iter_mut().filter(|present| present.inode == file) {
         present.inherited.clear();
     }
-    // Those who use the memory for the first time are present before they let go of what they inherited,
-    // and those who are forked meanwhile inherit one. So one of three looks sees them, unless they wait
-    // between two of these for as long as it takes to look for others.
+    // A process that uses the memory for the first time is present before it drops its inherited
+    // lock, and a child that is forked meanwhile inherits one. So one of the three looks sees each
+    // process, unless it is between two of these steps for as long as the looks take.
     is_free(fd, INHERITED, INHERITED + 1)
         && is_nobody_else_present(fd, &known)
         && presents[place].handed().settled() == Some(counts)

@@ -21,7 +21,7 @@ static BEFORE_FORKS: Table<Option<fn(&mut Guard)>> = Table::new();
 /// A table that forked children inherit.
 pub(crate) struct Table<T>(UnsafeCell<Option<T>>);
 
-// SAFETY: the cell is accessed by whoever holds the lock alone.
+// SAFETY: only the thread that holds the lock accesses the cell.
 unsafe impl<T: Send> Sync for Table<T> {}
 
 impl<T: Default> Table<T> {
@@ -51,7 +51,7 @@ impl<T> OwnTable<T> {
         let here = GENERATION.load(Ordering::Relaxed);
         if mem::replace(generation, here) != here {
             // Leaked, not dropped: dropping a region takes the lock that is held here, and the memory
-            // stays mapped for whoever inherited it anyway.
+            // stays mapped in the processes that inherited it anyway.
             mem::take(content).into_iter().for_each(mem::forget);
         }
         content

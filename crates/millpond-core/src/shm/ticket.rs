@@ -1,8 +1,8 @@
-//! A ticket: how a process that has not inherited a region finds it.
+//! `Ticket`, the bytes by which a process that has not inherited a region finds and opens it.
 //!
 //! A ticket names the region, and a process and the numbers of the descriptors there behind which
-//! it lies: that of its memory and, if it has one, that of its companion. Who gets the ticket uses
-//! the region that it has mapped already, or opens `/proc/PID/fd/N`, which the kernel allows to
+//! it lies: that of its memory and, if it has one, that of its companion. The receiver uses the
+//! region that it has mapped already, or opens `/proc/PID/fd/N`, which the kernel allows to
 //! processes of the same user, and checks that this is the region that was meant. So a handle
 //! travels as plain bytes, by any way. Its sender keeps the region until the ticket was used, which
 //! it is when all of its descriptors are here, or until the sender itself ends.

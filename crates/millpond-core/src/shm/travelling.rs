@@ -1,4 +1,4 @@
-//! Regions that this process keeps for those who were sent a ticket, until it was used.
+//! The regions that this process keeps because it has sent tickets of them that are not used yet.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

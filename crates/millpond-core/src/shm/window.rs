@@ -1,4 +1,4 @@
-//! How a heap is cut into windows, the ranges of it that are mapped as one.
+//! `Window`, a range of a heap that a process maps as one, and the division of a heap into windows.
 //!
 //! A process may have some 65,000 mappings, so a mapping for each block would run out where there
 //! is plenty of memory. Sender and receiver cut a heap alike, by its offsets alone:

@@ -1,5 +1,5 @@
-//! The atomics and the futex that primitives are made of, in one place so that models of them can
-//! put others there.
+//! The atomics and the futex of which the primitives consist. All primitives take them from this
+//! module, so that `millpond-models` can compile the same source with model types instead.
 
 use std::sync::atomic::compiler_fence;
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -18,7 +18,7 @@ use crate::os::futex::{self, Woken};
 /// compiler has to be held back. That saves a third of what a commit of a queue costs.
 #[inline]
 pub fn fence_behind_exchange() {
-    // Whoever checks orderings by their names must see one.
+    // Miri checks orderings by their names, so it must see a real fence.
     if cfg!(all(target_arch = "x86_64", not(miri))) {
         compiler_fence(Ordering::SeqCst);
     } else {

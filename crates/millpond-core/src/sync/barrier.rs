@@ -1,20 +1,23 @@
-//! The barrier: so many parties wait for each other, and go on together.
+//! The barrier: a fixed number of parties, threads of any processes, each wait until all have
+//! arrived, and then continue together.
 //!
 //! ```text
 //! 63        32 31            3    2        1        0
 //! │ arrived   │ generation   │ BROKEN │ (free) │ SLEEPERS │    sleepers sleep on the low half
 //! ```
 //!
-//! One word holds who has arrived and which crossing it is, so a crossing is one store: nobody
-//! arrived, the next generation. Arrivals happen under a guard, which also protects the table of
-//! those who have arrived. The last one to arrive runs the action, if there is one, with the guard
-//! released; until it opens, those of the next crossing wait for this one to be over.
+//! One word holds the number of arrived parties and the number of the crossing (its *generation*),
+//! so a crossing is one exchange: 0 arrived, the next generation. Arrivals happen under a guard,
+//! which also protects the table of the arrived parties' processes. The last party to arrive runs
+//! the action, if there is one, with the guard released; until it opens the barrier, parties of the
+//! next crossing wait for this one to end.
 //!
-//! Waiters look at their slices' ends whether those who arrived before, the one that runs the
-//! action, and the one that holds the guard still live; a dead one breaks the barrier. Who has not arrived yet cannot be known to be
-//! dead, unless all that live wait here (`is_deserted`; DEADLOCKS.md): that is what timeouts are for. A reset notes which generation it ended before it ends it,
-//! so that its waiters learn that they did not cross; the notes of the last 64 generations are kept
-//! for waiters that are slow to look.
+//! When a waiter hears of a death, or its slice ends, it checks that the processes of the arrived
+//! parties, of the party that runs the action, and of the guard's holder are alive; a dead one
+//! breaks the barrier. A party that has not arrived cannot be known to be dead, unless all living
+//! processes wait here (`is_deserted`; DEADLOCKS.md): timeouts exist for that case. A reset notes
+//! which generation it ends before it ends it, so that its waiters learn that they did not cross;
+//! the notes of the last 64 generations are kept for waiters that look late.
 
 use std::io;
 use std::mem::offset_of;
@@ -37,7 +40,7 @@ const GENERATION: u64 = 8;
 const ARRIVED: u64 = 1 << 32;
 /// Beside the name of a party that has arrived: it does nothing but wait, until the generation ends.
 const INERT: u64 = 1;
-/// So many are looked at in a slice by each waiter.
+/// Members that a waiter checks in one look, if it looks every 50 ms.
 const LOOKED_AT: usize = 8;
 
 /// A barrier in shared memory. Set it up with [`Barrier::start`].
@@ -109,9 +112,9 @@ pub enum Arrival {
 /// How a wait at a [`Barrier`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crossing {
-    /// Everybody arrived.
+    /// All parties arrived.
     Crossed,
-    /// Somebody gave up or died, or the barrier was aborted or reset.
+    /// A party gave up or died, or the barrier was aborted or reset.
     Broken,
     /// The deadline passed; the caller still counts as arrived, and [gives up](Barrier::give_up) or
     /// waits again.
@@ -187,7 +190,7 @@ impl Barrier {
             // A reset that was noted but not made would make the crossing of this generation one.
             self.next_generation();
         } else {
-            // It was a party, in all likelihood: the others would wait for it in vain.
+            // The dead process is taken for a party, which the others would wait for in vain.
             self.break_it();
         }
     }
@@ -268,8 +271,9 @@ impl Barrier {
         })
     }
 
-    /// Lets everybody of the generation through. The last one to arrive does this, once the action
-    /// is done. [`Crossing::Broken`] if the barrier was aborted or reset meanwhile, or one died.
+    /// Lets all parties of the generation through. The last one to arrive calls this, once the
+    /// action is done. [`Crossing::Broken`] if the barrier was aborted or reset meanwhile, or a
+    /// party died.
     pub fn open(&self, of: u32) -> Crossing {
         self.guarded(|_| {
             let word = self.word.load(Ordering::Relaxed);
@@ -310,7 +314,8 @@ impl Barrier {
                 match deadline.sleep(&self.word, asleep as u32) {
                     After::Look => {}
                     After::LookForDead => {
-                        // Who looks often looks at a few at a time, and who looks after a death at all.
+                        // A waiter that looks every 50 ms checks 8 members a look; one that looks
+                        // because of a death checks all.
                         let some = if deadline.hears_of_deaths() { MEMBERS } else { LOOKED_AT };
                         self.look_for_dead(of, next, some);
                         next += some;
@@ -333,12 +338,14 @@ impl Barrier {
         if crossed { Crossing::Crossed } else { Crossing::Broken }
     }
 
-    /// Breaks the barrier if somebody who has arrived is dead.
+    /// Breaks the barrier if the process of an arrived party, of the action or of the guard is
+    /// dead.
     fn look_for_dead(&self, of: u32, first: usize, some: usize) {
         let is_dead =
             |raw: u64| ProcessId::from_raw(raw).is_some_and(|process| !lives(process, self));
-        // Acquire: pairs with `update`, so that the name of each that has arrived is its own and not
-        // that of one who came in its place before, and may be dead.
+        // Acquire: pairs with `update`, so that the name at each arrived place is that of the party
+        // that arrived, and not of one that used the place in an earlier generation and may be
+        // dead.
         let here = (arrived(self.word.load(Ordering::Acquire)) as usize).min(MEMBERS);
         let some = (0..here.min(some)).map(|n| &self.members[(first + n) % here]);
         let dead = some.chain([&self.acting]).any(|m| is_dead(m.load(Ordering::Relaxed)))
@@ -367,8 +374,9 @@ impl Barrier {
         members.filter(|&raw| is_so(raw)).filter_map(ProcessId::from_raw).collect()
     }
 
-    /// Whether nobody alive can be a party that is missing: all processes that have the barrier wait
-    /// at it, and do nothing else. The caller is one of them, arrived as number `index`.
+    /// Whether no living process can be a party that is missing: all processes that have the
+    /// barrier wait at it, and do nothing else. The caller is one of them, arrived as number
+    /// `index`.
     #[must_use]
     pub fn is_deserted(&self, of: u32, index: u32) -> bool {
         let Some(own) = self.members.get(index as usize) else { return false };
@@ -377,7 +385,8 @@ impl Barrier {
             let word = self.word.load(Ordering::Acquire);
             generation(word) == of && word & BROKEN == 0 && arrived(word) < self.parties()
         };
-        // In the guard: the place is another's in the next generation. Who is in it may be stopped.
+        // In the guard, since the place belongs to another party in the next generation. Without
+        // waiting, since the guard's holder may be stopped.
         if !self.guard.try_take(me) {
             return false;
         }
@@ -408,7 +417,8 @@ impl Barrier {
         })
     }
 
-    /// Breaks the barrier: all who wait, and all who come, learn that it is broken.
+    /// Breaks the barrier: parties that wait, and parties that arrive later, learn that it is
+    /// broken.
     pub fn abort(&self) {
         self.guarded(|_| {
             self.acting.store(0, Ordering::Relaxed);
@@ -416,7 +426,8 @@ impl Barrier {
         });
     }
 
-    /// Makes the barrier new: those who wait learn that it broke, those who come may use it.
+    /// Makes the barrier new: parties that wait learn that it broke, parties that arrive later use
+    /// it.
     pub fn reset(&self) {
         self.guarded(|_| {
             let word = self.word.load(Ordering::Relaxed);

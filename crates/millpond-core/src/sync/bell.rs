@@ -1,13 +1,14 @@
-//! The bell: one word in shared memory by which one side tells another that there is news.
+//! The bell: an event count in one word of shared memory. A notifier (*ringer*) adds to the count;
+//! a waiter notes the count, checks its condition, and sleeps until the count changes.
 //!
-//! Three low bits say who wants to hear of it, the rest counts the rings:
+//! Three low bits say which kinds of waiter to wake, the other bits count the rings:
 //!
 //! ```text
-//! SLEEPER  somebody sleeps on the word and wants every ring
-//! DOZER    somebody sleeps on the word and wants the loud rings only
+//! SLEEPER  a thread sleeps on the word and wants every ring
+//! DOZER    a thread sleeps on the word and wants the loud rings only
 //! WATCHER  a thread in epoll wants the loud rings, through its eventfd
 //!
-//! who waits                              who rings
+//! waiter                                 ringer
 //!   seen = listen()                        publish the news (release store)
 //!   look for news; found: done             old = fetch_add(RING)
 //!   spin while the count is seen's         clear the flags that this ring is for:
@@ -37,21 +38,21 @@ const WATCHER: u32 = 4;
 const FLAGS: u32 = SLEEPER | DOZER | WATCHER;
 const RING: u32 = 8;
 
-/// A word that is rung; all zero is a valid new one.
+/// The event count; all zero is a valid new one.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Bell(AtomicU32);
 
-/// How often a [`Bell`] had been rung when somebody listened.
+/// The count of a [`Bell`] when [`listen`](Bell::listen) was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(u32);
 
-/// Who is to hear a ring.
+/// Which waiters a ring wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
-    /// Those who wait for anything at all.
+    /// Sleepers alone: waiters that want every ring.
     Quiet,
-    /// Everybody.
+    /// Sleepers, dozers and the watcher.
     Loud,
 }
 
@@ -84,7 +85,7 @@ impl Bell {
             return false;
         }
         crash_point!("bell: counted, before wake");
-        // Relaxed: the flags guard no data. Who clears a flag acts on it.
+        // Relaxed: the flags guard no data. The ringer that clears a flag does its wake-up.
         let hearers = self.0.fetch_and(!hearers, Ordering::Relaxed) & hearers;
         if hearers & (SLEEPER | DOZER) != 0 {
             wake(&self.0, u32::MAX);

@@ -1,4 +1,4 @@
-//! The condition: waiters in the order in which they came, of whom so many are notified.
+//! The condition variable: a table of waiters, notified in the order in which they registered.
 //!
 //! The user's lock is another object; a caller holds it when it registers and when it notifies.
 //! Each waiter has a record in the table:
@@ -22,7 +22,7 @@
 //! with an error instead (of a signal handler, or of the death of the lock's holder) passes its
 //! notification on ([`Condition::withdraw`]), as it may do nothing with it. Records of waiters that
 //! died cost nothing until a notification finds them; when the table is full, they are freed, and
-//! their grants go to those who wait.
+//! their grants go to waiters that live.
 //!
 //! Waiters that find no free record wait at a turnstile through which every notification lets all
 //! of them: they may wake without having been notified, but they are never forgotten.
@@ -54,7 +54,7 @@ struct Record {
     order: AtomicU64,
 }
 
-/// A condition in shared memory. All zero is one that nobody waits for.
+/// A condition in shared memory. All zero is one without waiters.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Condition {
@@ -128,8 +128,8 @@ impl Condition {
         if let Some(index) = self.take_record() {
             return Place(Kind::Record(index));
         }
-        // Grants of the dead are for those who wait already, so before the caller has a place; and
-        // before the records are free, so that a death in between leaves too many of them.
+        // Grants of the dead go to threads that wait already, so before the caller has a place; and
+        // before the records are free, so that a death in between leaves too many grants.
         let lost = self.used().iter().filter(|record| is_granted_to_the_dead(record)).count();
         if lost > 0 {
             self.notify(lost);
@@ -281,14 +281,14 @@ impl Condition {
 
     /// Notifies another waiter instead of the owner of this record, which was.
     fn pass_on(&self, record: &Record) {
-        // In this order: who dies in between leaves one grant too many rather than one too few.
+        // In this order: a death in between leaves one grant too many rather than one too few.
         self.notify(1);
         crash_point!("condition: passed on");
         record.word.store(0, Ordering::Relaxed);
     }
 
-    /// Frees the records of dead waiters that were not notified: if they are later, the next death may be
-    /// long after that, and nobody would look for them.
+    /// Frees the records of dead waiters that were not notified. If they were notified later, no
+    /// waiter would look for their grants until the next death or slice's end.
     fn forget_the_dead(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
@@ -317,7 +317,7 @@ impl Condition {
             if !is_there || word & GRANTED != 0 {
                 return;
             }
-            // In this order: who dies in between leaves one grant too many rather than one too few.
+            // In this order: a death in between leaves one grant too many rather than one too few.
             record.word.store((word & !STATE) | GRANTED, Ordering::Relaxed);
             crash_point!("condition: took a grant");
             let _ = exchange(dead, left, 0);

@@ -1,4 +1,5 @@
-//! One wait: how it sleeps, when it looks for the dead, when it ends.
+//! `Deadline`, the state of one wait: its end, its subscription to deaths, and the sleep that
+//! returns because of a wake-up, a death, a slice's end, the deadline or a signal.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub(crate) struct Deadline {
 pub(crate) enum After {
     /// Look again for what it waits for.
     Look,
-    /// Somebody may have died: look for what the dead have left, all of it, then again.
+    /// A process may have died: look for all that the dead have left, then for what the caller
+    /// waits for.
     LookForDead,
     /// The deadline has passed. What it waits for may have come all the same.
     GiveUp,

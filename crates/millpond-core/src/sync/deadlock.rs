@@ -1,4 +1,5 @@
-//! Waits that nobody alive can end. DEADLOCKS.md has the argument.
+//! Detection of deadlocks: of waits without a deadline that no living process or thread can end.
+//! DEADLOCKS.md has the argument.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -90,7 +91,8 @@ impl Watch {
         if nobody_else && self.is_suspected {
             return true;
         }
-        // The next turn finds whatever those who are gone have left.
+        // Suspected only: the next turn first finds what processes that have ended since left
+        // behind.
         self.is_suspected = nobody_else;
         self.look_again(now, if nobody_else { FIRST_LOOK } else { self.pause * 2 });
         false

@@ -1,8 +1,9 @@
-//! The thread that watches other processes for those of this process that wait.
+//! The thread that polls the pidfds of other processes on behalf of this process' sleeping threads.
 //!
-//! It exists while a thread sleeps for long, and a little longer: the next wait then finds it. It ends
-//! before this process forks, so that a child finds neither its descriptors nor, as programs may ask, a
-//! second thread in its parent; who sleeps is woken for that and subscribes anew.
+//! It exists while a thread has slept for more than 10 ms, and up to a second after, so that the
+//! next wait finds it. It ends before this process forks: a child then has none of its descriptors,
+//! and a program that counts its threads at `fork` does not find it. Sleeping threads are woken for
+//! that and subscribe anew.
 
 use std::io;
 use std::mem;
@@ -26,7 +27,7 @@ use crate::shm::presence::{Inode, Members};
 use crate::shm::tables;
 use crate::sync::local::Local;
 
-/// How often the thread looks whether anybody waits still.
+/// How often the thread checks whether any wait is still subscribed.
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How many processes are watched at most; and no more than an eighth of the descriptors that this
 /// process may have.
@@ -54,7 +55,8 @@ struct Watch {
     processes: Vec<(ProcessId, KeptFd<PidFd>)>,
     /// Memory of which all members are watched that had joined at some count.
     memory: Vec<(Inode, u32)>,
-    /// Becomes readable with the next death, and stays so, for those who cannot sleep on [`DEATHS`].
+    /// Becomes readable with the next death, and stays so, for threads that poll instead of
+    /// sleeping on [`DEATHS`].
     next_death: Option<KeptFd<EventFd>>,
 }
 
@@ -158,7 +160,7 @@ impl Watch {
     fn add(&mut self, others: &[ProcessId]) -> io::Result<()> {
         let is_new = |who: &&ProcessId| !self.processes.iter().any(|(known, _)| known == *who);
         let new: Vec<_> = others.iter().filter(is_new).copied().collect();
-        // Relaxed: a thread that forks counts itself before it takes what is watched.
+        // Relaxed: a thread that forks counts itself before it takes the watch, with the lock held.
         if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + new.len() > most() {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
@@ -170,10 +172,10 @@ impl Watch {
             opened.push((who, process));
         }
         self.processes.extend(opened);
-        if let Some(change) = self.thread.as_ref().and_then(|thread| thread.change.get()) {
-            change.signal();
-        } else {
-            self.thread = Some(Thread::start(self.generation)?);
+        match &self.thread {
+            // If the program has closed it, the thread ends this watch.
+            Some(thread) => thread.change.get().ok_or(io::ErrorKind::NotFound)?.signal(),
+            None => self.thread = Some(Thread::start(self.generation)?),
         }
         Ok(())
     }
@@ -181,8 +183,8 @@ impl Watch {
     /// Forgets the processes of these names, and of which memory all are watched.
     fn remove(&mut self, ended: &[ProcessId]) -> Self {
         let is_over = |(who, _): &mut (ProcessId, _)| ended.contains(who);
-        // Release: who sees it sees that the dead have lost their locks. Before the descriptor is taken: who
-        // is given the next one sees it.
+        // Release: a thread that sees the count sees that the dead have lost their locks. Before
+        // the descriptor is taken: a thread that is given the next one sees the count.
         DEATHS.fetch_add(1, Ordering::Release);
         self.memory.clear();
         let processes = self.processes.extract_if(.., is_over).collect();
@@ -265,7 +267,7 @@ fn run(generation: u64, change: &KeptFd<EventFd>) {
     }
 }
 
-/// Wakes those who wait for what is no longer watched.
+/// Wakes the threads that slept until a death of these processes, which are no longer watched.
 fn announce(ended: &Watch) {
     futex::wake(&DEATHS, u32::MAX);
     if let Some(next_death) = ended.next_death.as_ref().and_then(KeptFd::get) {

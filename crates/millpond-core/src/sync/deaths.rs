@@ -1,4 +1,5 @@
-//! How a wait hears of deaths at once. README.md has the argument.
+//! The subscription of one wait to the deaths of all processes that have the memory in which it
+//! sleeps. README.md has the argument.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -123,7 +124,8 @@ impl Deaths {
     /// After a sleep that would have been ended by a death: how it ended for the caller.
     fn after_hearing<T>(&mut self, woken: Woken, near: &T) -> Woken {
         match &self.heard {
-            // For whoever is interrupted, a death that it heard of ends the next sleep at once.
+            // A wait that a signal interrupted reports the signal; the death ends its next sleep at
+            // once.
             Some(heard) if woken != Woken::Interrupted && !heard.is_up_to_date(near) => {
                 if DEATHS.load(Ordering::Acquire) == heard.deaths {
                     // A process has joined, and others may follow. It is watched after a slice.
@@ -131,7 +133,8 @@ impl Deaths {
                     return woken;
                 }
                 self.subscribe(near);
-                // What was waited for may have come, too: who looks for the dead looks for that as well.
+                // The word may have changed, too: a waiter that looks for the dead checks it as
+                // well.
                 Woken::TimedOut
             }
             _ => woken,
@@ -156,7 +159,8 @@ impl Heard {
             return None;
         }
         let members = Members::around(near)?;
-        // Acquire: who is not counted yet will be counted, and who is counted is present or has died.
+        // Acquire: a process that is not counted yet will be counted, and one that is counted is
+        // present or has died.
         let deaths = DEATHS.load(Ordering::Acquire);
         // SAFETY: as in `handed`.
         let joined = unsafe { members.handed.as_ref() }.joined().load(Ordering::Acquire);
@@ -175,7 +179,8 @@ impl Heard {
 
     /// Whether nobody has died or joined since.
     fn is_up_to_date<T>(&self, near: &T) -> bool {
-        // Acquire, both: who has joined holds its lock, and who has died has lost it, for what follows.
+        // Acquire, both: for what follows, a process that has joined holds its record lock, and one
+        // that has died has lost it.
         DEATHS.load(Ordering::Acquire) == self.deaths
             && self.handed(near).joined().load(Ordering::Acquire) == self.joined
     }

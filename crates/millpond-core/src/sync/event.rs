@@ -1,14 +1,14 @@
-//! The event: a flag that many wait for.
+//! The event: a flag in shared memory; any number of threads wait until it is set.
 //!
 //! ```text
 //! 31                2  1     0
 //! │ count of settings │ SET │ SLEEPERS │
 //! ```
 //!
-//! One word, and no handshake: setting it counts up, clears SLEEPERS and wakes all. A waiter is
-//! through when the flag is set or the count is another than when it came, so a setting that is
-//! cleared at once still lets everybody through who waited. A setter that dies between the store
-//! and the wake is made up for by the sleepers, who hear of its death.
+//! One word, and no handshake: `set` counts up, clears SLEEPERS and wakes all sleepers. A wait ends
+//! when the flag is set or the count differs from that at its start, so `set` followed at once by
+//! `clear` still ends all waits that had begun. If the setter dies between the exchange and the
+//! wake-up, the sleepers hear of its death and look at the word.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -41,18 +41,18 @@ impl Event {
     /// Whether it is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        // Acquire: what was done before the event was set is visible to who sees it set.
+        // Acquire: what the setter did before is visible to a caller that sees the event set.
         self.0.load(Ordering::Acquire) & SET != 0
     }
 
-    /// Sets it and lets everybody through.
+    /// Sets it and ends all waits.
     pub fn set(&self) {
-        // Whoever sleeps hears of the death of this process only if it is present.
+        // A sleeper hears of this process' death only if the process is present.
         let _ = ProcessId::current();
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
             if word & SET != 0 {
-                // Release all the same: who waits for it sees what this caller did before.
+                // Release all the same: a waiter that sees it set sees what this caller did before.
                 match self.0.compare_exchange_weak(word, word, Ordering::Release, Ordering::Relaxed)
                 {
                     Ok(_) => return,
@@ -92,7 +92,7 @@ impl Event {
     /// [`wait_since`](Self::wait_since).
     #[must_use]
     pub fn listen(&self) -> Settings {
-        // Relaxed: whoever acts on a setting acquires it later.
+        // Relaxed: the wait acquires the setting before its caller acts on it.
         Settings(self.0.load(Ordering::Relaxed) & !(SLEEPERS | SET))
     }
 

@@ -77,7 +77,8 @@ impl<T: Default> Local<T> {
         result
     }
 
-    /// Returns whose the lock was: nobody's, or a thread's that this process does not have.
+    /// Takes the lock, and returns its holder before: none, or a thread that this process does not
+    /// have.
     fn acquire(&self, me: u32) -> u32 {
         loop {
             let holder = self.holder.load(Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! The lock: held by one thread of one process, released by anybody.
+//! The lock: a mutex without data. One thread of one process holds it; any thread of any process
+//! may release it.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -22,7 +23,7 @@ pub struct Lock {
     /// Which thread of the holder; it only says something while the word names this process.
     thread: AtomicU64,
     poison: Poison,
-    /// When somebody who does not wait last looked whether the owner lives.
+    /// When a call that does not wait last checked whether the owner lives.
     looked: LastLook,
 }
 
@@ -106,7 +107,7 @@ impl Lock {
         self.thread.store(token(me), Ordering::Relaxed);
     }
 
-    /// Releases the lock, whoever holds it.
+    /// Releases the lock; the caller need not be the thread or the process that holds it.
     ///
     /// # Errors
     /// [`Misuse::NotHeld`].
@@ -146,7 +147,7 @@ impl Lock {
         let _ = self.release();
     }
 
-    /// Who holds the lock, at this moment.
+    /// The process that holds the lock at this moment.
     #[must_use]
     pub fn holder(&self) -> Option<ProcessId> {
         self.word.holder()

@@ -1,5 +1,6 @@
-//! Waiting and being woken: primitives that processes and threads share, and that survive the death
-//! of whoever uses them. README.md beside this file is the protocol.
+//! Synchronisation primitives in shared memory: lock, reentrant lock, mutex, semaphore, condition,
+//! event, barrier, bell and turnstile. A process that dies while it uses one leaves it usable.
+//! README.md beside this file is the protocol.
 
 pub mod atomic;
 pub mod barrier;

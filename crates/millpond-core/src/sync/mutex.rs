@@ -11,7 +11,7 @@
 //! have left any bytes: so the data are [`Plain`], for which any bytes are a valid value. The one
 //! way around this is a `fork` while a guard exists, after which the child has a copy of it. The
 //! copy gives nothing back when it is dropped; reading through it, the child may see what the
-//! parent is writing, which is among what `unsafe` asks of those who fork.
+//! parent is writing, which is among the things that a caller of `unsafe` `fork` answers for.
 
 use std::fmt;
 use std::io;
@@ -156,7 +156,7 @@ impl<T: ?Sized + Payload> Mutex<T> {
         self.guarded(self.lock_word().hold(deadline))
     }
 
-    /// Who holds it, at this moment.
+    /// The process that holds it at this moment.
     #[must_use]
     pub fn holder(&self) -> Option<ProcessId> {
         self.lock_word().holder()

@@ -1,4 +1,5 @@
-//! How waits for primitives end.
+//! What the primitives have in common: the errors of a misuse, and the interval of a waiter's
+//! looks.
 
 use std::time::Duration;
 
@@ -9,26 +10,26 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 /// [hear](crate::sync::deaths) of a death.
 pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The caller is not the one who may do this, or it cannot be done now.
+/// Why a release is refused: the caller may not do it, or it cannot be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// It is not held by anybody.
+    /// No process holds it.
     NotHeld,
-    /// It is held by somebody else.
+    /// Another thread or process holds it.
     NotOwner,
     /// It would have more permits than it may.
     TooManyReleases,
 }
 
-/// When somebody last looked for the dead, in milliseconds of the monotonic clock. For those that
-/// do not wait: to look each time would cost too much.
+/// When a call last looked for the dead, in milliseconds of the monotonic clock. For calls that do
+/// not wait: to look each time would cost too much.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct LastLook(AtomicU32);
 
 impl LastLook {
-    /// Whether it is time to look again; then the caller is the one who looks.
+    /// Whether it is time to look again; if so, the caller has to look.
     pub(crate) fn is_due(&self) -> bool {
         // Truncated: only differences count.
         let now = (monotonic_ns() / 1_000_000) as u32;

@@ -1,4 +1,5 @@
-//! A semaphore's quick word: acquiring and releasing in one exchange, for those it is for.
+//! A semaphore's fast path: one word, which one process (the *favourite*), or every process if
+//! permits are messages, changes by one exchange to acquire or release.
 //!
 //! ```text
 //! 63       42 41        26 25          1   0
@@ -20,10 +21,11 @@ const HELD: u32 = 26;
 const PID: u32 = 42;
 
 const MOST_FREE: u32 = (1 << (HELD - FREE)) - 1;
-/// How many permits the word can say that somebody holds.
+/// The most permits in the word's `held`.
 pub(crate) const MOST_HELD: u32 = (1 << (PID - HELD)) - 1;
 
-/// The word; all zero says that nobody holds a permit and nobody may be quick.
+/// The word; all zero says that no permit is held by the favourite, and that the fast path is
+/// barred.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct Permits(AtomicU64);
@@ -70,7 +72,7 @@ impl Permits {
     /// Acquires a permit if that needs nothing but this word, which `is_for` judges by its pid.
     #[inline]
     pub(crate) fn acquire(&self, is_for: impl Fn(u32) -> bool) -> bool {
-        // Acquire: what was done before the release of the permit is visible to who has it now.
+        // Acquire: what was done before the release of the permit is visible to its new holder.
         self.change(Ordering::Acquire, is_for, Said::acquired)
     }
 
@@ -105,10 +107,10 @@ impl Permits {
     pub(crate) fn bar(&self) -> Said {
         let said = self.say();
         if !said.is_quick() {
-            // The guard orders it after whoever barred it.
+            // The guard orders this after the call that barred the word.
             return said;
         }
-        // Acquire: what was done before a quick release is visible to who acquires under the guard
+        // Acquire: what was done before a quick release is visible to an acquirer under the guard
         // and, by way of `settle`, to the quick ones after it.
         Said(self.0.fetch_and(!QUICK, Ordering::Acquire))
     }

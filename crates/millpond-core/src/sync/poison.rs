@@ -1,4 +1,5 @@
-//! Poison: how the next holder of a lock learns that the last one left it in a hurry.
+//! Poisoning: reports to the next holder of a lock that the previous one panicked or died while it
+//! held the lock.
 
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
@@ -14,8 +15,8 @@ pub enum Poisoned {
     Panicked(ProcessId),
 }
 
-/// How an attempt to hold a lock ended: `None` if it is held by somebody else and time is up,
-/// else the caller holds it, after what `Err` says.
+/// How an attempt to hold a lock ended: `None` if another thread or process still held it at the
+/// deadline; else the caller holds it, and `Err` says how the previous holder failed.
 pub type Hold = Option<Result<(), Poisoned>>;
 
 /// A note beside a lock, written and read by its holders alone; all zero says nothing.
@@ -31,7 +32,7 @@ impl Poison {
         crash_point!("poison: noted");
     }
 
-    /// Takes the note away: what the caller, who has just taken the lock, must know.
+    /// Takes the note away and returns it. The caller has just taken the lock.
     #[inline]
     fn take(&self) -> Result<(), Poisoned> {
         // Relaxed: the lock orders it.

@@ -1,4 +1,4 @@
-//! The reentrant lock: its owner may acquire it again, and nobody else may release it.
+//! The reentrant lock: the thread that owns it may acquire it again, and no other may release it.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -27,7 +27,7 @@ pub struct RLock {
     /// How often the owner has acquired it.
     count: AtomicU64,
     poison: Poison,
-    /// When somebody who does not wait last looked whether the owner lives.
+    /// When a call that does not wait last checked whether the owner lives.
     looked: LastLook,
 }
 
@@ -74,7 +74,8 @@ impl RLock {
     /// Calls the function, which neither waits nor panics, with the lock held, if it is free or the
     /// caller's, or comes free within a microsecond or two: for what takes less time than to wait.
     ///
-    /// The word alone says that the lock is held: thread and count are for who comes back for more.
+    /// The word alone says that the lock is held: thread and count serve an owner that
+    /// acquires again.
     #[inline]
     pub fn briefly<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
         let me = ProcessId::current();
@@ -134,7 +135,7 @@ impl RLock {
     #[inline]
     pub fn hold(&self, deadline: Option<Instant>) -> Hold {
         if self.is_mine() {
-            // Poison is for who comes after the owner.
+            // Poison is for the next owner, and the caller is the present one.
             return self.try_acquire().then_some(Ok(()));
         }
         self.poison.judge(|| self.acquire(deadline))
@@ -234,7 +235,7 @@ impl RLock {
         self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == token(me)
     }
 
-    /// Who holds the lock, at this moment.
+    /// The process that holds the lock at this moment.
     #[must_use]
     pub fn holder(&self) -> Option<ProcessId> {
         self.word.holder()

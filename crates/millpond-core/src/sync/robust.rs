@@ -1,27 +1,30 @@
-//! The robust word: a lock in one word of shared memory that knows who holds it.
+//! The robust word: a lock in one word of shared memory, which holds the name of the process that
+//! has it. All locks and guards of the engine are such words.
 //!
 //! ```text
 //! 63             32 31         8  2      1          0
 //! │ holder (ProcessId)         │ … KEPT │ STARVED │ SLEEPERS │      the kernel sleeps on the low half
 //!
 //! 0                     free
-//! holder                held, nobody sleeps: released by one exchange
-//! holder | SLEEPERS     held, somebody sleeps (or slept): the release wakes one
+//! holder                held, no sleepers: released by one exchange
+//! holder | SLEEPERS     held, a thread sleeps (or slept): the release wakes one
 //! holder | KEPT | …     held, also when the holder has ended: only a release makes it free
-//! STARVED | SLEEPERS    free, but only for those who have slept already
+//! STARVED | SLEEPERS    free, but only for threads that have slept already
 //! ```
 //!
-//! Taking a free word is one compare-exchange, by whoever comes first; a woken sleeper may find
-//! that somebody else was faster. One that has waited for a millisecond sets STARVED, and from then
-//! on newcomers must sleep too, so that nobody starves. A release that finds the starved one gone
-//! takes the bar away; should that one have died after it was woken, newcomers sleep a slice. Who
-//! does not wait at all takes any free word.
+//! Taking a free word is one compare-exchange, which the fastest thread wins; a woken sleeper may
+//! find that another thread was faster. A sleeper that has waited for 1 ms sets STARVED, and from
+//! then on newcomers must sleep too, so that no thread starves. A release whose wake-up finds no
+//! sleeper clears STARVED; if the starved thread died after it was woken, newcomers sleep for one
+//! slice. A waiter whose deadline has passed takes any free word.
 //!
-//! **Deaths.** A holder that dies leaves its name in the word. Sleepers hear of the death, or wake every
-//! [`RECHECK_INTERVAL`](crate::sync::deadline::RECHECK_INTERVAL), and ask whether the holder lives; the first that finds it dead puts its own name there in one
-//! exchange, so exactly one learns of the death. A sleeper that dies leaves flags that cost one
-//! futile wake. A woken sleeper that dies before it took the word leaves it free with the others
-//! asleep: they hear of that death, too, and take it. Nobody needs a thread or a list that survives.
+//! **Deaths.** A holder that dies leaves its name in the word. Sleepers hear of the death, or wake
+//! every [`RECHECK_INTERVAL`](crate::sync::deadline::RECHECK_INTERVAL) (50 ms), and check whether
+//! the holder lives; the first that finds it dead puts its own name there in one exchange, so
+//! exactly one process learns of the death. A sleeper that dies leaves flags that cost one futile
+//! wake-up. A woken sleeper that dies before it took the word leaves it free with the others
+//! asleep: they hear of that death, too, and take it. No step needs a cleaning thread, or a list
+//! that a death could tear.
 //!
 //! **Normal ends.** A holder that ends without having failed sets KEPT on its way out, and so keeps
 //! the word: its death is not one that others take over from.
@@ -80,9 +83,9 @@ impl RobustWord {
         self.0.compare_exchange(0, me.raw(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Takes the word from a holder that is dead, or from one who starves for it: that one may
-    /// have died too, and for a caller who never waits the word would stay barred. So this is for
-    /// rare attempts. [`Taken::TimedOut`] if somebody holds it who is alive.
+    /// Takes the word from a dead holder, or takes a free word that is barred (STARVED): the
+    /// starved thread may have died, and for a caller that never waits the word would stay barred.
+    /// So this is for rare attempts. [`Taken::TimedOut`] if a living process holds it.
     pub fn take_from_dead(&self, me: ProcessId) -> Taken {
         self.take_if_gone(me, Held::AtWill)
     }
@@ -149,7 +152,8 @@ impl RobustWord {
     ) -> Taken {
         let started = Instant::now();
         let mut deadline = Deadline::new(deadline);
-        // What the caller leaves in the word with its name: it cannot know who else sleeps.
+        // The flags that the caller stores with its name: other threads may sleep, of which it
+        // cannot know.
         let mut inherited = 0;
         let mut slept = false;
         loop {
@@ -178,7 +182,7 @@ impl RobustWord {
                 After::Look => {}
                 After::Interrupted => return Taken::Interrupted,
                 After::LookForDead | After::GiveUp => {
-                    // Whoever holds it now: it may have been given back and taken since.
+                    // The present holder: the word may have been released and taken since.
                     let word = self.0.load(Ordering::Relaxed);
                     let holder = ProcessId::from_raw(word);
                     if let Some(dead) = holder.filter(|&holder| self.is_gone(holder, word, held))
@@ -280,12 +284,12 @@ impl RobustWord {
     }
 
     /// Keeps the word for good if the caller, which is about to end, holds it: its death will free
-    /// nothing. Whoever releases the word takes that away.
+    /// nothing. Any release of the word clears the mark.
     pub fn keep(&self, me: ProcessId) {
         let mut word = self.0.load(Ordering::Relaxed);
         while ProcessId::from_raw(word) == Some(me) {
-            // Release: the holder's writes are visible to who takes the word once another process
-            // has released it.
+            // Release: the holder's writes are visible to the next holder once another process has
+            // released the word.
             let kept = word | KEPT;
             match self.0.compare_exchange_weak(word, kept, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
@@ -297,7 +301,7 @@ impl RobustWord {
         }
     }
 
-    /// Makes the word free whoever holds it, for tests of damaged memory.
+    /// Makes the word free, whichever process holds it, for tests of damaged memory.
     pub(crate) fn force_free(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -311,7 +315,7 @@ impl RobustWord {
         self.0.store(to.raw() | (word & FLAGS), Ordering::Relaxed);
     }
 
-    /// Who holds the word, at this moment.
+    /// The process that holds the word at this moment.
     #[must_use]
     pub fn holder(&self) -> Option<ProcessId> {
         ProcessId::from_raw(self.0.load(Ordering::Relaxed))

@@ -1,4 +1,5 @@
-//! The semaphore: permits that know, where it can be known, which process holds them.
+//! The semaphore: a counter of permits that notes which process holds how many, so that permits of
+//! a dead process can be given back.
 //!
 //! ```text
 //! value = total − held − what each known holder holds − others
@@ -7,31 +8,35 @@
 //!   release   held − 1 by the favourite, or a known holder's count − 1, or others − 1, or total + 1
 //! ```
 //!
-//! Fields change under a guard, and each operation changes one of them by one store, so a death
-//! under the guard leaves either the state before or the state after.
+//! Fields change under a guard, and each operation changes one of them by one atomic store or
+//! addition, so a death under the guard leaves either the state before or the state after.
 //!
-//! **Quick.** One holder is the favourite: its count lies in one word together with what is free
-//! (`permits.rs`), so that it acquires and releases by one exchange each, without the guard. Whoever
-//! enters the guard bars that word first, and when it leaves says there what is free now. It becomes
-//! the favourite itself if that one holds nothing at the moment: as often as not nobody else ever
-//! comes, or one process after the other.
+//! **Quick.** One process is the favourite: its count lies in one word together with the number of
+//! free permits (`permits.rs`), so that it acquires and releases by one exchange each, without the
+//! guard. A process that enters the guard first bars that word (clears QUICK), and before it leaves
+//! writes the number of free permits there. If the favourite holds no permit, a process that
+//! acquires under the guard becomes the favourite itself: many semaphores are used by one process
+//! only, or by one after the other.
 //!
-//! **Waiters.** A quick release wakes nobody, so nobody may wait while the word is quick. Who is
-//! about to wait has looked under the guard, and left the word barred. Only a release under the
-//! guard makes it quick again; it then admits one, and so calls back who looked before and did not
-//! sleep yet, or wakes who did. That one looks again, and unless it was alone leaves the word barred.
+//! **Waiters.** A quick release skips the wake-up, so a waiter must clear QUICK before it sleeps:
+//! it looks under the guard, and leaves the word barred. Only a release under the guard sets QUICK
+//! again; it then admits one waiter, which ends the wait of one that has looked and does not sleep
+//! yet, or wakes one that does. That waiter looks again, and if it finds no permit bars the word
+//! again.
 //!
 //! **Whose permit.** As long as every release comes from a process that holds a permit, permits
 //! belong to processes, and those of the dead are given back. A process that ends normally keeps
-//! its permits: on its way out it counts them among those of the others, who cannot die. Once a
-//! process releases what it does not hold (or the first value was 0, which has no other use), the
-//! semaphore signals: its permits are messages, not possessions, and nothing is given back from
-//! then on. Then `held` is nobody's, and everybody is quick. A process for which the table has no
-//! place, once the dead have given up theirs, acquires nothing and is told so (`NoPlace`).
+//! its permits: on its way out it counts them among the `others`, which no process' death frees.
+//! Once a process releases what it does not hold (or the first value was 0, which has no other
+//! use), the semaphore signals: its permits are messages, not possessions, and nothing is given
+//! back from then on. Then `held` belongs to no process, and all processes use the fast path. A
+//! process for which the table has no place, once the dead have given up theirs, acquires nothing
+//! and gets `NoPlace`.
 //!
-//! **Stopped processes.** While one is stopped in the guard nobody acquires or releases. Who waits
-//! with a deadline waits for the guard until then, and who only tries, for a grace; `try_at_once` and
-//! `release_at_once` do not wait for it at all, and so are for callers who hold what others need.
+//! **Stopped processes.** While a process is stopped in the guard, no other acquires or releases. A
+//! call with a deadline waits for the guard until then, and a call that only tries, for 200 ms
+//! (`GRACE`); `try_at_once` and `release_at_once` do not wait for it at all, and so are for callers
+//! that hold what other threads need.
 
 use std::io;
 use std::mem::offset_of;
@@ -54,8 +59,8 @@ use crate::sync::turnstile::Turnstile;
 /// The most permits that a semaphore can have.
 pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
 
-/// How long those wait for the guard who need not enter it. Whoever is in it leaves within moments,
-/// but may have to wait for a core: for the next period of a quota, which is 100 ms.
+/// How long optional work waits for the guard. A process holds it for a few instructions, but may
+/// have to wait for a core meanwhile: for the next period of a CPU quota, which is 100 ms.
 const GRACE: Duration = RECHECK_INTERVAL.saturating_mul(4);
 
 /// Why a process cannot hold a permit, although there is one: its name would stand nowhere, and its
@@ -107,7 +112,7 @@ pub struct Semaphore {
     others: AtomicU32,
     /// Releases beyond this value are refused.
     bound: AtomicU32,
-    /// When somebody last looked for dead holders.
+    /// When a call that does not wait last looked for dead holders.
     looked: LastLook,
     /// No place from this one on was ever taken.
     places: AtomicU32,
@@ -183,12 +188,13 @@ impl Guard<'_> {
         self.semaphore.favourite.load(Ordering::Relaxed) == self.me.raw()
     }
 
-    /// One store: the word holds so much, and says what is free with all that has changed.
+    /// Writes the word anew, by one store: `held` permits of the favourite, and the number of free
+    /// ones after all changes.
     fn settle(&self, held: u32, quick: bool) {
         let of = self.semaphore;
         let favourite = ProcessId::from_raw(of.favourite.load(Ordering::Relaxed));
         let pid = favourite.filter(|_| !of.signals()).map_or(0, ProcessId::pid);
-        // Without a favourite the word would be nobody's, and everybody's.
+        // Without a favourite, pid 0 would let every process use the fast path.
         let quick = quick && (of.signals() || pid != 0);
         of.permits.settle(pid, held, of.value_with(held), quick);
     }
@@ -211,12 +217,12 @@ impl Semaphore {
     }
 
     fn enter(&self, me: ProcessId) -> Guard<'_> {
-        // Whoever died here left a state that is whole; see the module.
+        // A process that died here left a consistent state; see the module.
         let _ = self.guard.enter(me);
         self.entered(me)
     }
 
-    /// Enters the guard for what may be left undone: `None` if somebody in it stands still.
+    /// Enters the guard for optional work: `None` if its holder does not leave within [`GRACE`].
     fn enter_in_time(&self, me: ProcessId) -> Option<Guard<'_>> {
         let end = Some(Instant::now() + GRACE);
         loop {
@@ -294,8 +300,8 @@ impl Semaphore {
         acquired
     }
 
-    /// Acquires a permit if there is one. It waits for whoever is in the guard, but not for one that
-    /// is stopped there: after a fifth of a second, false.
+    /// Acquires a permit if there is one. It waits for the guard, but for 200 ms at most, in case
+    /// its holder is stopped: then false.
     ///
     /// # Errors
     /// [`NoPlace`].
@@ -309,8 +315,8 @@ impl Semaphore {
         }
     }
 
-    /// As [`try_acquire`](Self::try_acquire), without waiting for whoever may be in the guard: false
-    /// says nothing then.
+    /// As [`try_acquire`](Self::try_acquire), without waiting for the guard: false may also mean
+    /// that the guard is held.
     #[inline]
     pub fn try_at_once(&self) -> bool {
         if self.try_quickly() {
@@ -320,8 +326,8 @@ impl Semaphore {
         self.guard.try_take(me) && self.take_entered(&self.entered(me)) == Ok(true)
     }
 
-    /// As [`release`](Self::release), without waiting for whoever may be in the guard: `None` if
-    /// somebody is, and nothing was released.
+    /// As [`release`](Self::release), without waiting for the guard: `None` if it is held, and
+    /// nothing was released.
     #[inline]
     #[must_use]
     pub fn release_at_once(&self) -> Option<Result<(), Misuse>> {
@@ -377,7 +383,7 @@ impl Semaphore {
                 add(&self.others, 1);
             } else {
                 let place = self.place_for(me)?;
-                // Who first: with a count of 0 it says nothing.
+                // The name first: a place whose count is 0 belongs to no process.
                 place.who.store(me.raw(), Ordering::Relaxed);
                 crash_point!("semaphore: place named");
                 add(&place.count, 1);
@@ -431,7 +437,8 @@ impl Semaphore {
                     // Before the look: a permit that is released after it wakes the next.
                     self.waiting.leave();
                 }
-                // Under the guard: one that has slept must not leave the word quick for who still does.
+                // Under the guard: a waiter that has slept must not leave QUICK set while others
+                // sleep.
                 let guard = match self.guard.take(me, spin, deadline) {
                     Taken::Clean | Taken::OwnerDied(_) => self.entered(me),
                     not => {
@@ -519,7 +526,7 @@ impl Semaphore {
             add(&self.total, 1);
         }
         crash_point!("semaphore: uncounted");
-        // Quick although others may sleep: who is admitted below looks after them.
+        // Quick although others may sleep: the waiter admitted below bars the word again for them.
         guard.settle(held, true);
         crash_point!("semaphore: released, before wake");
         let nobody_waits = guard.was_quick;
@@ -540,7 +547,7 @@ impl Semaphore {
         let place = self.place_of(guard.me);
         let in_place = place.map_or(0, |place| place.count.load(Ordering::Relaxed));
         // Counted there first: a death in between leaves permits counted twice, and the holder's own
-        // counts to be found by whoever looks for the dead.
+        // counts to be found by the next look for the dead.
         add(&self.others, of_favourite.saturating_add(in_place));
         crash_point!("semaphore: kept, still counted as its own");
         if let Some(place) = place {

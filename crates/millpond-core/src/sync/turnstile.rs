@@ -1,11 +1,12 @@
-//! The turnstile: where those wait who want one of several things, and are let through by number.
+//! The turnstile: an event count that admits a given number of waiters, for waits in which each
+//! waiter takes one of several equal things, such as permits.
 //!
 //! ```text
 //! 31                  1  0
 //! │ count of admissions │ SLEEPERS │
 //!
-//! who waits                                who has something
-//!   seen = listen()                          publish it
+//! waiter                                   notifier
+//!   seen = listen()                          publish something to take
 //!   look for it; found: through              add 1 to the count, clear SLEEPERS
 //!   spin while the count is seen's           SLEEPERS was set: wake as many as there is for
 //!   set SLEEPERS, sleep on that value
@@ -14,11 +15,11 @@
 //! ```
 //!
 //! As with a [bell](crate::sync::bell), what is published after `listen` changes the count, so no
-//! waiter falls asleep over it. Unlike a bell, it does not wake everybody. So one who has slept sets
-//! SLEEPERS again, as others may still sleep, before it looks (what is published after its look
-//! wakes one of them), and lets the next through if there was more than it took (the caller knows).
-//! A waiter that is woken and dies takes that knowledge with it: then
-//! the others find what there is when their slice ends.
+//! waiter falls asleep over it. Unlike a bell, it does not wake all waiters. So one that has slept
+//! sets SLEEPERS again, as others may still sleep, before it looks (what is published after its
+//! look wakes one of them), and lets the next through if there was more than it took (the caller
+//! knows). A waiter that is woken and dies takes that knowledge with it: then the others find what
+//! there is when their slice ends.
 
 use crate::crash::crash_point;
 use crate::sync::atomic::{AtomicU32, Ordering, wake};
@@ -33,7 +34,7 @@ const ADMISSION: u32 = 2;
 #[repr(transparent)]
 pub struct Turnstile(AtomicU32);
 
-/// How many admissions there had been when somebody listened.
+/// The count of admissions when [`listen`](Turnstile::listen) was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admissions(u32);
 
@@ -63,9 +64,9 @@ impl Turnstile {
         }
     }
 
-    /// Whether somebody said that it sleeps here, and was not woken since.
+    /// Whether a waiter has set SLEEPERS since the last admission.
     pub(crate) fn has_sleepers(&self) -> bool {
-        // Relaxed: whoever says so later is let through by an admission that comes later still.
+        // Relaxed: a waiter that sets SLEEPERS later is let through by a later admission.
         self.0.load(Ordering::Relaxed) & SLEEPERS != 0
     }
 
@@ -86,8 +87,8 @@ impl Turnstile {
         }
     }
 
-    /// Says that the caller, who slept here, is awake; others may still sleep. Called between
-    /// [`listen`](Self::listen) and the look.
+    /// Sets SLEEPERS again on behalf of other waiters: the caller, which slept here, was woken, and
+    /// others may still sleep. Called between [`listen`](Self::listen) and the look.
     pub fn leave(&self) {
         // Relaxed: the flag guards no data.
         self.0.fetch_or(SLEEPERS, Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub(super) struct Incident<'a> {
     pub(super) how: Option<&'a str>,
     /// The task that died with it.
     pub(super) lost: Option<&'a Span>,
-    /// Who took its place.
+    /// The worker that took its place.
     pub(super) replacement: Option<&'a Life>,
 }
 

@@ -26,7 +26,7 @@ const SENDER: [(&str, usize); 4] = [
 /// Where the receiver dies, and how many messages of those that it could take are gone with it:
 /// the first one, or both.
 const RECEIVER: [(&str, usize); 2] = [("pipe: received", 1), ("pipe: mapped", 2)];
-/// The same for those who have rings. What was committed is received, whoever was told of it.
+/// The same for senders that have rings. A committed message is received, also without a bell.
 const SENDER_WITH_RINGS: [(&str, usize); 8] = [
     ("pipe: about to send", 0),
     ("pipe: sent", 1),
@@ -178,7 +178,7 @@ fn receiver_with_rings_dies_among_others(point: &str, gone: usize, give: Give) {
     for number in 4..200 {
         let size = if number % 3 == 0 { 1 << 20 } else { 10 };
         give_bytes(&mine, number, size).expect("room");
-        // Who died attending takes one message with it as far as the socket tells.
+        // For one message, claimed by a receiver that died attending, the socket is not readable.
         assert!(is_readable(&other) || number == 4, "{point}");
         assert_eq!(take(&other).expect("message"), number, "{point}");
     }

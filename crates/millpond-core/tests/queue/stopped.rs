@@ -1,4 +1,5 @@
-//! Processes that stand still in the queue: those who will not wait for ever need not.
+//! Processes that are stopped inside of the queue: other processes' calls with a deadline still
+//! end.
 
 use millpond_core::channel::payload::Parts;
 use millpond_core::channel::queue::{DoneError, GetError, Options, PutError, Queue};
@@ -34,7 +35,7 @@ fn producer(point: &'static str) {
     assert_eq!(take_all(&queue, Kind::Small), [2]);
 }
 
-/// A full queue is full, whoever stands in the way.
+/// A full queue reports `Full` although another process is stopped in a guard.
 fn full(point: &'static str) {
     let queue = queue(Options { capacity: Some(1), ..Options::default() });
     let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 0));

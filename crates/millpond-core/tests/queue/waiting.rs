@@ -1,4 +1,4 @@
-//! Those who wait, and those who wake them.
+//! Consumers and producers that wait, and the commits that wake them.
 
 use std::os::fd::AsFd;
 

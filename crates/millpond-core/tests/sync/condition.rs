@@ -46,7 +46,7 @@ impl Pair {
         self.locked(|| self.condition.notify(count))
     }
 
-    /// Another one who waits; comes back when it does.
+    /// Another waiting child; returns once it waits.
     fn waiter(&self) -> Child {
         let before = self.condition.waiting();
         let waiter = Child::run(|| self.wait());
@@ -125,7 +125,7 @@ fn heir(point: &'static str) {
     until(|| pair.condition.waiting() == 2);
     assert_eq!(pair.notify(1), 1);
     heir.has_died();
-    // It had been notified when it died, and the next notification is for those who come after.
+    // It had been notified when it died, and the next notification is for later waiters.
     pair.assert_usable();
 }
 

@@ -53,7 +53,7 @@ fn owner_of_two(point: &'static str) {
     let taken = locks.each_ref().map(|lock| lock.acquire(soon));
     let deaths = taken.iter().filter(|taken| matches!(taken, Taken::OwnerDied(_))).count();
     assert!(deaths == 1 && taken.contains(&Taken::TimedOut), "{taken:?}");
-    // Whoever it is that releases the other.
+    // Any process may release the other one.
     for lock in locks {
         lock.release().expect("held, or kept");
         assert_eq!(lock.acquire(far()), Taken::Clean);

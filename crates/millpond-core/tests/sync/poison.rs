@@ -1,4 +1,4 @@
-//! Deaths of those who leave a lock in a panic, and of those who learn of it.
+//! Deaths of processes that release a lock in a panic, and of next holders that are told of it.
 
 use millpond_core::sync::lock::Lock;
 use millpond_core::sync::poison::Poisoned;

@@ -1,4 +1,4 @@
-//! Children that die where they are told to, and those who must go on all the same.
+//! Children that die at a given crash point, and the processes that must go on all the same.
 
 use std::time::{Duration, Instant};
 

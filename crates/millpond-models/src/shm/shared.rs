@@ -23,6 +23,6 @@ pub trait Holdable: Sync {
     /// Whether the process holds it.
     fn is_held_by(&self, who: ProcessId) -> bool;
 
-    /// Keeps for good what the caller, who is about to end, holds of it.
+    /// Marks what the caller, a process that is about to end, holds of it as kept.
     fn keep(&self, me: ProcessId);
 }

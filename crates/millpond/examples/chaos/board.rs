@@ -28,7 +28,7 @@ impl Seat {
         &self.board.as_atomics()[self.number * WORDS + word]
     }
 
-    /// 0 while the play goes on; then the number of the exit, which tells who leaves.
+    /// 0 while the play goes on; then the number of the exit, which selects the roles that leave.
     pub(crate) fn act(&self) -> u64 {
         self.board.as_atomics()[ACT].load(Ordering::Acquire)
     }

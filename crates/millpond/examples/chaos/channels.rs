@@ -165,7 +165,7 @@ pub(crate) fn channel() -> millpond::Result<Scenario> {
     Ok(scenario)
 }
 
-/// One who sends and one who receives at each end; all ends stay open.
+/// One sender and one receiver at each end; all ends stay open.
 pub(crate) fn pipe() -> millpond::Result<Scenario> {
     let mut scenario = Scenario::new("pipe")?;
     let (one, other) = millpond::pipe()?;

@@ -73,8 +73,8 @@ fn use_rlock(lock: &RLock, counters: &SharedSlice<u64>, seat: &Seat) {
     drop(outer);
 }
 
-/// No more are inside than there are permits. Who is inside is known of the living alone: each
-/// marks its own place, and the director wipes that of the dead.
+/// No more roles are inside than there are permits. Only the living are counted: each role marks
+/// its own place, and the director wipes the marks of the dead.
 fn use_semaphore(semaphore: &Semaphore, turn: &Lock, inside: &SharedSlice<u64>, seat: &Seat) {
     let permit = semaphore.acquire().unwrap();
     seat.set_state(HOLDING);
@@ -109,7 +109,7 @@ fn killed_in(killed: &Killed, state: u64) -> u64 {
 }
 
 /// The news of a death comes with the guard, so that it is told once for each holder: it is lost
-/// only if the one who is told dies as its holder, and then that one's death is told.
+/// only if the holder that was told dies while it holds the lock, and then that death is told.
 fn check_deaths(roles: &[Role], killed: &Killed, outcome: &mut Outcome) {
     let told: u64 = roles.iter().map(|role| role.seat.note(TOLD)).sum();
     let holders = killed_in(killed, HOLDING);

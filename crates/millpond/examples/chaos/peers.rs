@@ -1,4 +1,5 @@
-//! Channels of which each process has one end alone: whoever is left learns that the other is dead.
+//! Channels of which each end is in one process alone: the one that is left learns that the other
+//! died.
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
@@ -22,7 +23,7 @@ const CAPACITY: usize = 10;
 /// A host's note: its peer.
 const PEER: usize = 0;
 
-/// Who talks over a channel of its own to a peer, which it kills, and is killed itself.
+/// A role that talks over a channel of its own to a peer, which it kills, and is killed itself.
 ///
 /// A host whose peer is dead must get all that had been sent, undamaged and in order, and then be
 /// told that the senders are gone; or, when it sends, that the receivers are. A peer whose host is

@@ -143,7 +143,7 @@ pub(crate) fn barrier() -> millpond::Result<Scenario> {
     for _ in 0..3 {
         scenario.cast("party", Part::Waiting(WaitingPart::Meet(barrier.clone())), 1);
     }
-    // Who has left would be waited for: the others learn that there is no next time.
+    // The parties would wait for one that has left: they learn that there is no next crossing.
     scenario.wake = Box::new(move |_| barrier.abort());
     remark_news(&mut scenario, "broken");
     Ok(scenario)

@@ -11,9 +11,9 @@ use crate::queue::{Message, checked};
 /// A new channel that holds any number of values, as far as there is memory.
 ///
 /// Both ends can be cloned, and can be passed to other processes as arguments and inside of
-/// messages, like a [`Queue`](crate::Queue). Unlike a queue, a channel knows who is there: when
-/// all senders are gone, dropped or dead, receivers get what is left and then an error; when all
-/// receivers are gone, senders get their values back.
+/// messages, like a [`Queue`](crate::Queue). Unlike a queue, a channel counts its handles: when all
+/// senders are gone, dropped or dead, receivers get the values that are left and then an error;
+/// when all receivers are gone, senders get their values back.
 ///
 /// ```
 /// use millpond::{ErrorKind, Process, Sender};
@@ -32,17 +32,17 @@ use crate::queue::{Message, checked};
 /// }
 /// ```
 ///
-/// # Who counts
+/// # Which handles count
 ///
-/// Each process that has a handle, and each handle on its way in a message or an argument. A handle
-/// in the arguments of a process or of a pool's call counts no more when these end before they have
+/// Each handle that a process has, and each one on its way in a message or an argument. A handle in
+/// the arguments of a process or of a pool's call counts no more when these end before they have
 /// read it, and one in a message of a channel that has lost its receivers no more when its sender
 /// looks: within 100 ms if it waits for a channel or queue meanwhile, or else when it drops a
 /// sender or sends again.
 ///
 /// Not known are a handle that is left in a [`Queue`](crate::Queue), or in a channel inside of
-/// itself; one in the result of a pool's call that nobody takes, or whose worker dies before it has
-/// sent it; and one that dies with a process between the taking of a message and its decoding.
+/// itself; one in the result of a pool's call that is never taken, or whose worker dies before it
+/// has sent it; and one that dies with a process between the taking of a message and its decoding.
 /// They keep the end open. A child that was made with `fork`, not by this crate, counts once it
 /// uses the handle that it inherited.
 ///
@@ -53,9 +53,9 @@ use crate::queue::{Message, checked};
 /// # Large values
 ///
 /// A value of more than 32 KiB lies in memory of its own until it is received. A sender that is
-/// faster than the receivers may be held up for a moment by each one, to use memory that they are
-/// about to give back: 32 µs for each 64 KiB, as long as fresh pages would take, and 2 ms at most.
-/// Where the receivers do not keep up at all it soon stops trying.
+/// faster than the receivers may wait before each one, to use memory that they are about to give
+/// back: 32 µs for each 64 KiB, as long as fresh pages would take, and 2 ms at most. Each wait in
+/// vain doubles the number of values that do not wait, up to 16.
 ///
 /// # Errors
 /// [`Io`](crate::ErrorKind::Io) when memory or file descriptors have run out.
@@ -63,7 +63,7 @@ pub fn channel<T: Message>() -> Result<(Sender<T>, Receiver<T>)> {
     create(None)
 }
 
-/// A new [`channel`] that holds up to `capacity` values. Who sends one more waits.
+/// A new [`channel`] that holds up to `capacity` values. Sending one more blocks.
 ///
 /// # Errors
 /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a capacity of 0;

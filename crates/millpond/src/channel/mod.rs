@@ -1,4 +1,5 @@
-//! Channels: queues that know who may still send and receive.
+//! Channels: queues with a sending and a receiving end, whose handles are counted, so that each end
+//! learns when the other is gone.
 
 mod connection;
 mod create;

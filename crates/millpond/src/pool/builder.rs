@@ -210,7 +210,7 @@ impl PoolBuilder {
 }
 
 impl Pool {
-    /// A pool of so many workers.
+    /// A pool of the given number of workers.
     ///
     /// # Errors
     /// As [`PoolBuilder::build`].

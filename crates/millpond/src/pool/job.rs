@@ -17,9 +17,9 @@ use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::ticket::{self, SentItems};
 
-/// So many bytes of arguments are worth a hand-over of their own.
+/// The bytes of arguments at which they are handed to the engine.
 const WORTH_SENDING: usize = 256 << 10;
-/// As are so many chunks.
+/// The number of chunks at which they are.
 const MANY: usize = 1024;
 
 /// Gathers arguments into chunks and chunks into hand-overs. Dropped, it gives up the outcomes.

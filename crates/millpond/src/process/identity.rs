@@ -1,4 +1,4 @@
-//! Who this process is, and who started it.
+//! This process' name and place among its ancestors, and the process that started it.
 
 use std::sync::OnceLock;
 
@@ -17,7 +17,7 @@ pub(crate) struct Identity {
     pub(crate) parent: Parent,
 }
 
-/// Who started a child.
+/// The process that started a child.
 #[derive(Debug)]
 pub(crate) struct Parent {
     pub(crate) name: String,

@@ -78,7 +78,7 @@ fn keep(orders: &Receiver<Order>, bell: &EventFd) {
             match orders.try_recv() {
                 Ok(Order::Start(launch, answer)) => {
                     let started = launch.start();
-                    // Who asked waits for the answer.
+                    // The thread that sent the order waits for the answer.
                     let _ = answer.send((launch, started));
                 }
                 Ok(Order::Reap(child)) => children.push(child),

@@ -1,9 +1,10 @@
 //! The memory through which a process is called and answers.
 //!
 //! It is one anonymous file that parent and child have open: a header, the call, and behind that
-//! the reply. A reply of any size needs nobody who reads it, so a child never waits for its parent
-//! and the parent may join as late as it likes. The child writes the reply's content first and its
-//! length and kind, in one write, last. So there is a whole reply or none, wherever the child dies.
+//! the reply. The file has room for a reply of any size, so a child never waits for its parent to
+//! read, and the parent may join at any later time. The child writes the reply's content first and
+//! its length and kind, in one write, last. So there is a whole reply or none, wherever the child
+//! dies.
 
 use std::fs::File;
 use std::io;

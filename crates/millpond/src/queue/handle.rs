@@ -24,7 +24,7 @@ use crate::ticket;
 /// When [`put`](Self::put) returns, the value is in shared memory, whatever becomes of the process
 /// that put it; so a child may be joined before its results are taken. A process that dies in the
 /// middle of a put has put nothing, and one that dies in the middle of a [`get`](Self::get) costs
-/// at most the value that it was taking. Nobody else is held up.
+/// at most the value that it was taking. No other process is held up.
 ///
 /// ```
 /// use millpond::{Process, Queue};
@@ -44,8 +44,8 @@ use crate::ticket;
 /// }
 /// ```
 ///
-/// A queue does not know who may still use it, so nobody is told when all others are gone;
-/// [`channel`](crate::channel()) is for that.
+/// A queue does not count its handles, so a process that waits is not told when all others are
+/// gone; [`channel`](crate::channel()) is for that.
 pub struct Queue<T> {
     engine: Engine,
     values: PhantomData<fn(T) -> T>,
@@ -60,7 +60,7 @@ impl<T: Message> Queue<T> {
         Self::create(None)
     }
 
-    /// A new queue that holds up to `capacity` values. Who puts one more waits.
+    /// A new queue that holds up to `capacity` values. Putting one more blocks.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a capacity of 0;

@@ -86,7 +86,7 @@ impl Wait {
 /// What an attempt that has waited until its deadline, or for a signal handler, is told by.
 pub(super) trait Unfinished {
     fn is_over_time(&self) -> bool;
-    /// Whether that is because somebody was in the way.
+    /// Whether that is because the queue's guard was held.
     fn is_busy(&self) -> bool;
     fn is_interrupted(&self) -> bool;
 }
@@ -119,9 +119,9 @@ impl Unfinished for GetError {
     }
 }
 
-/// Waits in turns, and calls `meanwhile` after each. Who is in the way is given [`GRACE`] to leave,
-/// should the deadline come sooner. A wait without a deadline that ends without a result is a
-/// deadlock.
+/// Waits in turns, and calls `meanwhile` after each. A process that holds the queue's guard is
+/// given [`GRACE`] to release it, should the deadline come sooner. A wait without a deadline that
+/// ends without a result is a deadlock.
 pub(super) fn in_turns<T, E: Unfinished>(
     queue: &Queue,
     wait: Wait,

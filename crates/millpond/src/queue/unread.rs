@@ -1,10 +1,11 @@
-//! Messages that nobody will read, and the handles in them.
+//! Messages that no receiver will read, and the handles in them.
 //!
-//! A handle in a message keeps what it names until whoever reads the message has opened it. If the
-//! receivers of a channel go and leave messages behind, that never happens: the memory would stay
-//! with its sender, and if the handle is an end of another channel, who waits at the other end would
-//! wait for ever. So a message with handles has their tickets behind it once more, as many as its
-//! tag says, for whoever empties the channel without knowing what type its values are.
+//! A handle in a message keeps its object alive until the receiver has opened it. If the receivers
+//! of a channel go and leave messages behind, that never happens: the memory would stay with its
+//! sender, and if the handle is an end of another channel, a process that waits at the other end
+//! would wait for ever. So a message with handles ends with their tickets once more, as many as its
+//! tag says: a process that empties the channel does not know the type of its values, and finds
+//! them there.
 //!
 //! A channel whose receivers are gone is emptied by
 //!
@@ -13,9 +14,9 @@
 //!   when it drops a sender, and when a value comes back because the receivers are gone. It keeps
 //!   the channel in a list for that, until all of it was read.
 //!
-//! Two who empty it take turns, as any consumers do. What is still lost: a process that dies after
-//! it took a message and before it opened the handles. A [`Queue`](crate::Queue) does not know who
-//! may still use it, so what is in it may be read as long as any process has it.
+//! Two processes that empty it take turns, as any consumers do. Still lost are the handles of a
+//! message whose taker dies before it opened them. A [`Queue`](crate::Queue) does not count its
+//! handles, so its messages may be read as long as any process has it.
 
 use millpond_core::channel::queue::{End, Queue as Engine};
 use millpond_core::shm::slab::Slot;

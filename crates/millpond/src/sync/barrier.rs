@@ -1,4 +1,4 @@
-//! The barrier: so many wait for each other, and go on together.
+//! The barrier: a given number of parties wait until all have arrived, and then continue together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,11 +44,12 @@ use crate::ticket;
 ///
 /// # Deaths
 ///
-/// When a party dies that has arrived, the barrier breaks: all who wait, and all who come, get
-/// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier), until somebody [resets](Barrier::reset) it.
-/// One that dies before it arrives is not known to the barrier: when all processes that have it wait
-/// there, each with one thread, it breaks with [`Deadlock`](crate::ErrorKind::Deadlock); for all other
-/// cases there is [`wait_timeout`](Barrier::wait_timeout).
+/// When a party dies that has arrived, the barrier breaks: parties that wait, and parties that
+/// arrive later, get [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier), until a process
+/// [resets](Barrier::reset) it. One that dies before it arrives is not known to the barrier: when
+/// all processes that have it wait there, each with one thread, it breaks with
+/// [`Deadlock`](crate::ErrorKind::Deadlock); for all other cases there is
+/// [`wait_timeout`](Barrier::wait_timeout).
 #[derive(Clone)]
 pub struct Barrier(Arc<Shared<engine::Barrier>>);
 
@@ -74,7 +75,7 @@ impl BarrierWaitResult {
 }
 
 impl Barrier {
-    /// A new barrier for so many parties.
+    /// A new barrier for the given number of parties.
     ///
     /// # Errors
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): none.
@@ -93,7 +94,7 @@ impl Barrier {
     /// Waits until all have arrived.
     ///
     /// # Errors
-    /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or somebody
+    /// [`BrokenBarrier`](crate::ErrorKind::BrokenBarrier): a party died or gave up, or a process
     /// [aborted](Self::abort) or [reset](Self::reset) it; [`Deadlock`](crate::ErrorKind::Deadlock)
     /// where no process is left that could be a party.
     pub fn wait(&self) -> Result<BarrierWaitResult> {
@@ -191,13 +192,13 @@ impl Barrier {
         }
     }
 
-    /// Breaks the barrier, for all who wait and all who come, as when one of the parties cannot go
-    /// on.
+    /// Breaks the barrier for parties that wait and for those that arrive later, as when one of
+    /// them cannot go on.
     pub fn abort(&self) {
         self.0.abort();
     }
 
-    /// Makes the barrier new. Those who wait learn that it broke.
+    /// Makes the barrier new. Waiting parties learn that it broke.
     pub fn reset(&self) {
         self.0.reset();
     }

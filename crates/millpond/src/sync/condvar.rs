@@ -46,11 +46,11 @@ use crate::ticket;
 ///
 /// # What a notification does
 ///
-/// It lets those through who have waited longest. A waiter may also wake without one, so look at
-/// the data when it does, or use [`wait_while`](Condvar::wait_while). A notification of one who
-/// dies before it holds the mutex again, or is told that its last holder died or panicked, goes to
-/// another. One who dies later, before it has done what
-/// the notification was for, does so with the mutex, and whoever locks that next is told.
+/// It wakes the waiters that have waited longest. A waiter may also wake without one, so look at
+/// the data when it does, or use [`wait_while`](Condvar::wait_while). If a notified waiter dies
+/// before it holds the mutex again, or is told that the mutex's last holder died or panicked, the
+/// notification goes to another waiter. If it dies later, it dies with the mutex, and the next
+/// holder of the mutex is told.
 #[derive(Clone)]
 pub struct Condvar(Arc<Shared<engine::Condition>>);
 

@@ -12,7 +12,8 @@ use super::patience::{deadline, no_memory};
 use crate::error::Result;
 use crate::ticket;
 
-/// A flag that many can wait for. What was done before it was set is visible to who sees it set.
+/// A flag for which any number of threads can wait. A thread that sees it set sees everything that
+/// was done before it was set.
 ///
 /// ```
 /// use millpond::Process;
@@ -45,13 +46,12 @@ impl Event {
         Shared::zeroed().map(|shared| Self(Arc::new(shared))).map_err(no_memory)
     }
 
-    /// Sets it and lets everybody through who waits, or will wait before it is
-    /// [cleared](Self::clear).
+    /// Sets it and ends all waits, also those that begin before it is [cleared](Self::clear).
     pub fn set(&self) {
         self.0.set();
     }
 
-    /// Takes the flag back. Those who were waiting when it was set get through all the same.
+    /// Clears it. Waits that had begun when it was set end all the same.
     pub fn clear(&self) {
         self.0.clear();
     }

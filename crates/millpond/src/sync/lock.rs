@@ -56,7 +56,7 @@ pub(super) const ALONE: &str =
 pub struct Lock(Arc<Shared<engine::Lock>>);
 
 impl Lock {
-    /// A new lock, which nobody holds.
+    /// A new lock, which is free.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
@@ -81,10 +81,10 @@ impl Lock {
     }
 
     /// Waits for the lock; it is released when the guard is dropped. A thread that holds it already
-    /// waits until somebody else releases it.
+    /// waits until another thread or process releases it.
     ///
     /// # Panics
-    /// If it is certain that nobody can release it; see
+    /// If it is certain that no thread or process can release it; see
     /// [`set_deadlock_errors`](crate::set_deadlock_errors).
     ///
     /// # Errors
@@ -113,7 +113,8 @@ impl Lock {
         tried(self.0.try_hold(), || self.guard())
     }
 
-    /// Waits for the lock and keeps it until somebody calls [`release`](Self::release).
+    /// Waits for the lock and keeps it until a thread of any process calls
+    /// [`release`](Self::release).
     ///
     /// # Panics
     /// As by [`lock`](Self::lock).
@@ -134,7 +135,7 @@ impl Lock {
         waited(tried(self.hold(), || ()))
     }
 
-    /// Releases the lock, whoever holds it.
+    /// Releases the lock. The caller need not be the thread or the process that holds it.
     ///
     /// # Errors
     /// [`NotHeld`](crate::ErrorKind::NotHeld).

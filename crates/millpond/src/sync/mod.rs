@@ -35,31 +35,34 @@
 //! | share an array that all read and write at once; count with atomics | [`SharedSlice`] |
 //! | keep others out of something that is not memory: a terminal, a file | [`Lock`] |
 //! | do that in functions that call each other | [`RLock`] |
-//! | let so many in at once, or count things that are there | [`Semaphore`] |
+//! | let a given number in at once, or count things that are there | [`Semaphore`] |
 //! | wait until the data of a [`Mutex`] are as they should be | [`Condvar`] |
 //! | tell many that something has happened | [`Event`] |
-//! | have so many wait for each other, again and again | [`Barrier`] |
+//! | have a given number of parties wait for each other, again and again | [`Barrier`] |
 //!
 //! For threads of one process alone, [`std::sync`] is there.
 //!
 //! # Deaths and panics
 //!
-//! A process may be killed at any instant, and nobody waits for the dead:
+//! A process may be killed at any instant; the others do not wait for it:
 //!
 //! - *The holder of a lock is killed or fails*, or panics while it has a guard: the next one gets the
 //!   guard within a [`PoisonError`], which says what happened and in which process. It is told once;
 //!   after that the lock is as any other.
 //! - *A process that has permits of a semaphore is killed or fails*: they are given back.
-//! - *A party of a barrier dies* after it arrived: the barrier breaks, and who waits learns of it.
+//! - *A party of a barrier dies* after it arrived: the barrier breaks, and waiting parties get an
+//! error.
 //! - *A process that waits dies*: the others do not notice. A notification that had reached it
 //!   goes to another waiter.
 //!
-//! Waiters look every 50 ms whether those that they wait for are alive.
+//! A wait that has lasted for 10 ms hears of a death within some milliseconds; where the system
+//! does not permit that, the waiter checks every 50 ms whether the processes for which it waits are
+//! alive.
 //!
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
-//! as one of the standard library's would, until somebody [releases](Lock::release) it; permits that
-//! it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
+//! as one of the standard library's would, until a process [releases](Lock::release) it; permits
+//! that it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
 //! `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers

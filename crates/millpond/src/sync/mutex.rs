@@ -82,8 +82,8 @@ use crate::ticket;
 ///
 /// # Order
 ///
-/// Whoever comes when it is free gets it. One who has waited for a millisecond goes first from then
-/// on, so nobody starves.
+/// A free mutex goes to the first thread that tries. A thread that has waited for 1 ms goes before
+/// newcomers from then on, so no thread starves.
 pub struct Mutex<T: ?Sized>(Arc<engine::Mutex<T>>);
 
 impl<T: Plain> Mutex<T> {

@@ -9,10 +9,10 @@ use crate::error::{Cause, Error, Poisoned};
 /// The last holder of a lock died, or panicked, while it held it.
 ///
 /// The caller holds the lock now: the guard is in this error. What the lock guards may be half
-/// changed; who can tell, or repair it, takes the guard out with [`into_inner`](Self::into_inner)
-/// and goes on. One holder is told of each death or panic; for those after it the lock is as any
-/// other. (This differs from [`std::sync::PoisonError`], which every later holder gets, and which
-/// cannot say who it was.)
+/// changed; a caller that can check or repair it takes the guard out with
+/// [`into_inner`](Self::into_inner) and goes on. One holder is told of each death or panic; for
+/// later holders the lock is as any other. (This differs from [`std::sync::PoisonError`], which
+/// every later holder gets, and which does not name the process.)
 ///
 /// It becomes a [`millpond::Error`](crate::Error) of the kind
 /// [`Poisoned`](crate::ErrorKind::Poisoned) with `?`, which gives the lock back.
@@ -113,7 +113,7 @@ impl<G> From<PoisonError<G>> for Error {
 pub enum TryLockError<G> {
     /// It was, after a death or a panic.
     Poisoned(PoisonError<G>),
-    /// Somebody else holds it, and did until the timeout if there was one.
+    /// Another thread or process holds it, and did until the timeout if there was one.
     WouldBlock,
 }
 

@@ -42,7 +42,7 @@ use crate::ticket;
 pub struct RLock(Arc<Shared<engine::RLock>>);
 
 impl RLock {
-    /// A new lock, which nobody holds.
+    /// A new lock, which is free.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.

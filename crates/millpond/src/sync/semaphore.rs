@@ -1,4 +1,4 @@
-//! The semaphore: so many at once.
+//! The semaphore: at most a given number of holders at once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ use crate::ticket;
 /// # Whose permits
 ///
 /// As long as every permit is given back by a process that has one, permits belong to processes,
-/// and those of a process that was killed or failed are given back within 50 ms of somebody waiting.
+/// and those of a process that was killed or failed are given back within 50 ms of a wait.
 /// A process that ends [normally](super#deaths-and-panics) keeps those that it has
 /// [forgotten](Permit::forget), as tickets that were used. Once a process
 /// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
-/// permits are messages that belong to nobody, and nothing is given back from then on. Up to 2,045
+/// permits are messages that belong to no process, and none is given back from then on. Up to 2,045
 /// processes that have permits at the same time are told apart; the next one gets an error.
 #[derive(Clone)]
 pub struct Semaphore(Arc<Shared<engine::Semaphore>>);

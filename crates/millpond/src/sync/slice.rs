@@ -40,10 +40,10 @@ use crate::ticket;
 ///
 /// A reference promises that what it refers to does not change, or only by itself. Here others may
 /// write at any moment, so elements go in and out by value, in atomic accesses. A number is never
-/// torn: what is read was written by somebody. A struct or an array may be, partly old and partly
-/// new, and so may be a range of elements. Where that matters, take a
-/// [`Mutex<[T]>`](super::Mutex::from_slice), which lends a real `&mut [T]` to one at a time. It also
-/// copies bytes faster: elements of one or two bytes are copied one by one here.
+/// torn: each value that is read was written by some process. A struct or an array may be, partly
+/// old and partly new, and so may be a range of elements. Where that matters, take a
+/// [`Mutex<[T]>`](super::Mutex::from_slice), which lends a real `&mut [T]` to one at a time. It
+/// also copies bytes faster: elements of one or two bytes are copied one by one here.
 ///
 /// What a process wrote before it stored an element is visible to one that loads that element.
 pub struct SharedSlice<T>(Arc<AtomicSlice<T>>);

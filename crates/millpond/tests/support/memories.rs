@@ -13,8 +13,8 @@ pub(crate) fn memories() -> usize {
     names.filter(|name| shared.iter().any(|shared| name.starts_with(shared))).count()
 }
 
-/// Memory that is too large to share its region with others. Who makes one lets go of those that
-/// have arrived.
+/// Memory that is too large to share its region with others. Making one frees those that have
+/// arrived.
 pub(crate) fn large() -> SharedSlice<u64> {
     SharedSlice::zeroed(100_000).unwrap()
 }

@@ -1,4 +1,5 @@
-//! What receivers do about bells, and about those who died at them.
+//! The receivers' part of the doorbell protocol: taking bells out of the socket, and the repair
+//! after a sender or a receiver died between two steps of it.
 
 use super::end::End;
 use super::lane::packet_number;
@@ -31,7 +32,7 @@ impl End {
                     }
                     self.drop_bell();
                 }
-                // The bell is on its way, unless a sender died or somebody without rings took it.
+                // The bell is on its way, unless a sender died or an end without rings took it.
                 Ok(Next::Nothing) if !is_settled => {
                     is_settled = bell.settle(lane.senders(), me, is_empty);
                     if !is_settled {
@@ -70,7 +71,8 @@ impl End {
         self.take_bells(attached, me);
     }
 
-    /// As [`settle`](Self::settle), and takes away the bells that somebody heard who died then.
+    /// As [`settle`](Self::settle), and takes away bells whose receiver died after it noted them as
+    /// heard.
     pub(super) fn take_bells(&self, attached: &Attached, me: ProcessId) {
         self.settle(attached, me);
         // While the ring has a message they may be all that tells of it.
@@ -107,7 +109,7 @@ impl End {
         match enter_now(receivers, me) {
             Taken::Clean => {}
             Taken::OwnerDied(_) => self.after_a_death(attached, me),
-            // Who is in the guard deals with the bells.
+            // The receiver in the guard deals with the bells.
             Taken::TimedOut | Taken::Interrupted => return false,
         }
         while let Ok(mut ring) = lane.receiving()

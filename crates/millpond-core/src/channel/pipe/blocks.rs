@@ -1,8 +1,9 @@
-//! The sender's blocks: memory for large messages, used again when it comes back soon.
+//! The sender's blocks: a cache of at most 32 memfds (64 MiB) for large messages, which are filled
+//! again once their receivers have marked them FREE.
 //!
-//! A block is a memfd of its own, laid out like a block of a heap. It is known here as long as it
-//! is worth using again; whoever else maps it, or has its descriptor in flight, keeps the memory
-//! alive without being known. So nothing has to be reclaimed from the dead.
+//! A block is a memfd of its own, laid out like a block of a heap. A block that leaves the cache
+//! while it is in use is left to the kernel: its memory lives as long as a process maps it or its
+//! descriptor is in flight. So nothing has to be reclaimed from the dead.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,5 @@
-//! Receiving by the socket alone, until a bell or a numbered packet leads to the rings.
+//! Receiving at an end that has only its socket, until a bell or a numbered packet brings the
+//! descriptor of the rings.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -42,13 +43,13 @@ impl End {
         }
     }
 
-    /// Finds the rings by a bell or a numbered packet. It stays in the socket: a bell tells all who
-    /// share the end of what is in the ring, also after this one is closed, and the frame of a
-    /// packet is to go with it.
+    /// Finds the rings by a bell or a numbered packet, which stays in the socket: a bell tells all
+    /// processes that share the end of the ring's messages, also after this end is closed, and a
+    /// numbered packet has to be taken with its frame.
     fn find_rings(&self) -> Result<(), ReceiveError> {
         let next = self.peek_rings().map_err(ReceiveError::System)?;
         let Received::Packet(_, Some(prefix), rings) = next else {
-            // Somebody else took it away.
+            // Another receiver took it away.
             return Ok(());
         };
         let fd = rings.ok_or_else(|| ReceiveError::System(Errno::MFILE.into()))?;

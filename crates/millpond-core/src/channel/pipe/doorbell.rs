@@ -1,4 +1,5 @@
-//! How the two sides of a ring agree on when the socket says "readable".
+//! The doorbell: the handshake by which the two sides of a ring keep the pipe's socket readable
+//! exactly while the ring has a message that no receiver was told of.
 //!
 //! ```text
 //! attending  1: a receiver spins, and will look at the ring before it does anything else
@@ -9,8 +10,8 @@
 //! ```
 //!
 //! While the ring has a message, a packet with a number above `heard` is in the socket, or about to
-//! be. The one exception is a message that an attending receiver was told of: whoever takes
-//! `attending` from 1 to 0 after a commit leaves that message to the receiver without a bell.
+//! be. The one exception is a message that an attending receiver was told of: a sender that takes
+//! `attending` from 1 to 0 after its commit leaves that message to the receiver without a bell.
 //!
 //! ```text
 //! sender, in its guard               receiver, in its guard
@@ -35,15 +36,17 @@
 //! the message, since a sender whose message vanished before its announcement would ring for
 //! nothing; for the same reason one that was not claimed waits until what it took is announced, and
 //! if the bell is not there yet, until the sender has left its guard. It does not wait for the guard
-//! otherwise: the bell may have it preempt the very sender. Nor does it call a number lost whose
-//! bell or packet it does not find, unless it looks in the senders' guard.
+//! otherwise: the bell may have it preempt the very sender. A number whose bell or packet is not in
+//! the socket is treated as lost only by a receiver that holds the senders' guard; without it, the
+//! sender may still be between storing the number and sending the packet.
 //!
-//! **Deaths.** A sender that dies before its commit leaves nothing. One that dies after it leaves
-//! a message without a bell, or a number without a packet: the next sender learns of that by the
-//! guard and rings whatever is said here; and receivers look at the ring at the end of each slice
-//! of their sleep. A receiver that dies while it attends takes the claimed message with it as far
-//! as the socket tells; others find it in the ring. One that dies between `heard` and taking the
-//! bell away leaves one that anybody can tell from live ones by its number.
+//! **Deaths.** A sender that dies before its commit leaves nothing. One that dies after it leaves a
+//! message without a bell, or a number without a packet: the next sender learns of that by the
+//! guard and rings whatever these words hold; and receivers look at the ring when they hear of a
+//! death, and at the end of each slice of their sleep. When a receiver dies while it attends, the
+//! socket does not tell of the claimed message; other receivers find it in the ring. A receiver
+//! that dies between `heard` and taking the bell away leaves a bell whose number is not above
+//! `heard`, by which every receiver knows that it is out of date.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -77,7 +80,7 @@ impl Doorbell {
         // The first pair of the module's fences, and the second.
         fence(Ordering::SeqCst);
         self.attending.load(Ordering::Relaxed) == 1
-            // Release: who finds itself claimed sees the commit.
+            // Release: a receiver that finds itself claimed sees the commit.
             && self.attending.swap(0, Ordering::Release) == 1
     }
 
@@ -170,7 +173,7 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
-    /// Whether a sender left its message to the caller, who attends.
+    /// Whether a sender left its message to the caller, a receiver that attends.
     #[inline]
     pub(crate) fn is_claimed(&self) -> bool {
         // Acquire: the message is visible.

@@ -1,4 +1,4 @@
-//! One end of a pipe.
+//! `End`, one end of a pipe: its socket and, if it has them, the rings.
 
 use std::io;
 use std::ops::Range;
@@ -161,8 +161,8 @@ impl End {
         Some((Arc::clone(&attached.rings), attached.side))
     }
 
-    /// Says that the number of its socket leaves the engine: others may get a duplicate of it in ways
-    /// that nobody counts.
+    /// To be called when the number of its socket leaves the engine: other processes may then get
+    /// duplicates of it, uncounted.
     pub fn give_to_anybody(&self) {
         if let Some(attached) = self.attached.get() {
             attached.rings.give_to_anybody();

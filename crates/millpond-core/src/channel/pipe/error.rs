@@ -1,4 +1,4 @@
-//! Why nothing was received.
+//! The errors of receiving.
 
 use std::{fmt, io};
 

@@ -1,11 +1,12 @@
 //! One direction of a pipe: the ring of its small messages, and what its two sides note beside it.
 //!
-//! A frame of the [ring](crate::channel::ring) is a packet, as the socket would carry it. One of four
-//! bytes is the number of a packet in the socket, whose place in the order this is.
+//! A frame of the [ring](crate::channel::ring) is a packet, as the socket would carry it. A frame
+//! of four bytes is the number of a packet in the socket, and marks that packet's place in the
+//! order.
 //!
-//! Each side has a guard, so that one sender and one receiver at a time are here. It goes on with its
-//! end of the ring where the last one of its side left off, who may have died: what was written or
-//! read before the store that commits or takes a frame has no effect.
+//! Each side has a guard, so that one sender and one receiver at a time are in the ring. Each
+//! continues at the position that the previous holder of its guard stored last, also if that one
+//! died: bytes written or read before the store that commits or takes a frame have no effect.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -18,7 +19,7 @@ use crate::sync::robust::RobustWord;
 
 /// Bytes of a ring: some 5000 small numbers. Also bounds what is in flight outside of the socket.
 pub(super) const CAPACITY: usize = 128 << 10;
-/// Senders that wait for room are told each time that so much was made.
+/// The bytes that receivers free between two rings of `room`.
 const SHARE: u64 = CAPACITY as u64 / 4;
 /// How much gets pages at a time.
 const PAGES: usize = 16 << 10;
@@ -134,8 +135,8 @@ impl Lane<'_> {
         self.words.send.0.position.load(Ordering::Relaxed) as u32
     }
 
-    /// The part of the ring that the next message of so many bytes may lie in and that has no
-    /// pages, if there is one.
+    /// The part of the ring into which the next message of `length` bytes may be written and that
+    /// has no pages, if there is one.
     #[inline]
     pub(super) fn without_pages(self, length: usize) -> Option<Range<usize>> {
         let side = &self.words.send.0;
@@ -159,7 +160,8 @@ impl Lane<'_> {
 impl<'a> Lane<'a> {
     /// Whether there is no frame.
     pub(super) fn is_empty(self) -> bool {
-        // Acquire: who sees the tail sees what was said before, of bells for instance.
+        // Acquire: a receiver that sees the tail sees what the sender stored before, for instance
+        // the doorbell's words.
         let tail = self.words.send.0.position.load(Ordering::Acquire);
         tail == self.words.receive.0.position.load(Ordering::Relaxed)
     }

@@ -1,4 +1,5 @@
-//! The receiver's mappings of blocks, kept because the same blocks come again.
+//! The receiver's cache of mapped blocks, keyed by device and inode: a sender fills the same blocks
+//! again and again.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,7 +31,7 @@ impl Mappings {
             let found = known.iter().rposition(|(other, _)| *other == identity)?;
             let map = Arc::clone(&known[found].1);
             if !map.can_be_used_again() {
-                // A fork has made it private, for those who read it.
+                // A fork has made it private, for the leases that read it.
                 known.remove(found);
                 return None;
             }

@@ -1,4 +1,4 @@
-//! A message as it was received.
+//! `Message`, a message as it was received: its kind and its payload.
 
 use crate::pool::payload::Payload;
 

@@ -1,4 +1,4 @@
-//! A message on its way out.
+//! A message that is being sent: inline in a frame, or in a block.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

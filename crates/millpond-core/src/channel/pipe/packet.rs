@@ -8,11 +8,11 @@
 //! │ tag │ side  │ 0        │ number        │ one of the first two           tag = NUMBERED
 //! ```
 //!
-//! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the payload
-//! has, one at least; *note* is 1 if the last of those is the note of a [bundle], else 0. The padding
-//! of a block's packet has no meaning but its size: it makes the kernel count a
-//! large message as such. Bells and numbered packets come from who has rings beside the socket;
-//! *side* is which end that is. See README.md.
+//! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the
+//! payload has, one at least; *note* is 1 if the last of those is the note of a [bundle], else 0.
+//! The padding of a block's packet has no meaning but its size: it makes the kernel count a large
+//! message as such. Bells and numbered packets come from ends that have rings beside the socket;
+//! *side* is which of the two ends that is. See README.md.
 //!
 //! [bundle]: crate::channel::attachments
 
@@ -100,7 +100,7 @@ pub struct Packet<'a> {
 pub enum Body<'a> {
     /// In the packet.
     Inline(&'a [u8]),
-    /// So many bytes in the block whose descriptor came with the packet.
+    /// In the block whose descriptor came with the packet: this number of bytes.
     Block(u64),
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
-/// The first bytes of a packet with a small message of so many parts.
+/// The first bytes of a packet with a small message of `parts` parts.
 #[must_use]
 pub fn inline_header(kind: u8, parts: u32) -> [u8; HEADER] {
     header(INLINE, kind, parts)

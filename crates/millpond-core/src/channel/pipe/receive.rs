@@ -1,4 +1,4 @@
-//! Receiving.
+//! `End::receive` and its parts: spin, look at the ring, look at the socket, sleep.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -69,8 +69,8 @@ impl End {
         self.try_attached(buffer, true)
     }
 
-    /// As [`try_take`](Self::try_take), but may overlook what the system would have to be asked
-    /// for. For those who [wait](Self::take) next.
+    /// As [`try_take`](Self::try_take), but does not read the socket when the ring is empty, so it
+    /// may overlook a packet. For callers that [wait](Self::take) next.
     ///
     /// # Errors
     /// See [`ReceiveError`].
@@ -95,7 +95,7 @@ impl End {
         taken
     }
 
-    /// The first half of [`receive`](Self::receive), for those who wait several times with one
+    /// The first half of [`receive`](Self::receive), for callers that wait several times with one
     /// buffer.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl End {
                 break Arrival { place, fd: None, bundle: None };
             };
             if lane.doorbell().is_heard(number) {
-                // Somebody without rings has taken the packet.
+                // An end without rings has taken the packet.
                 frame.release();
                 continue;
             }
@@ -274,7 +274,7 @@ impl End {
                     }
                 }
                 Next::End => {
-                    // Nobody adds to the ring any more.
+                    // No sender is left to add to the ring.
                     let last = self.take_from_ring(attached, me, buffer, true)?;
                     return last.map_or_else(|| self.has_ended(), |arrival| Ok(Some(arrival)));
                 }

@@ -1,4 +1,5 @@
-//! The memory beside a pipe's socket: a ring for each direction.
+//! The shared memory beside a pipe's socket, with one ring for each direction, and an end's
+//! attachment to it.
 
 use std::io;
 use std::mem::offset_of;
@@ -18,8 +19,9 @@ use crate::shm::presence::Presence;
 use crate::shm::sole_user::is_sole_user;
 use crate::sync::robust::{RobustWord, Taken};
 
-/// How old a sender's knowledge of the other end may be. No process dies, is waited for and is
-/// noticed in less; a look costs a system call, which is little once in so long.
+/// How old a sender's knowledge of the other end may be, in ns: it polls the socket at most every
+/// 10 µs. A message that is committed within 10 µs of the other end's death may be lost without an
+/// error. An orderly close changes `closings`, and so is noticed at once.
 const FRESH_NS: u64 = 10_000;
 
 /// What lies in the memory; all zero is a new one.
@@ -81,8 +83,8 @@ impl Rings {
         unsafe { self.map.start().cast::<Layout>().as_ref() }
     }
 
-    /// The number of an end's socket, or of this memory, leaves the engine: others may get a
-    /// duplicate of it in ways that nobody counts.
+    /// To be called when the number of an end's socket, or of this memory, leaves the engine: other
+    /// processes may then get duplicates of it, uncounted.
     pub fn give_to_anybody(&self) {
         self.layout().handed.give_to_anybody();
     }
@@ -107,7 +109,7 @@ impl Rings {
         Lane { words: &layout.words[side], frames: &layout.frames[side] }
     }
 
-    /// Sees to it that the ring of `side` has pages for a message of so many bytes.
+    /// Reserves pages of the ring of `side` for a message of `length` bytes.
     #[inline]
     pub(super) fn reserve(&self, side: u8, length: usize) -> io::Result<()> {
         match self.lane(side).without_pages(length) {
@@ -175,8 +177,8 @@ pub(super) struct Attached {
     pub(super) rings: Arc<Rings>,
     /// Which end of the pipe this is.
     pub(super) side: u8,
-    /// Whether it sends by its ring. Who found the rings by a packet does not, since what it sent
-    /// before may be unread.
+    /// Whether it sends by its ring. An end that found the rings by a packet does not, since
+    /// messages that it sent before may be unread.
     pub(super) sends: bool,
     /// When a look at the other end was last had, and what `closings` was then.
     looked: AtomicU64,
@@ -192,10 +194,10 @@ impl Attached {
         self.rings.lane(1 - self.side)
     }
 
-    /// Whether a sender must look whether anybody has the other end: it is noted that it does.
+    /// Whether a sender must poll whether the other end still exists. Notes that it does so now.
     #[inline]
     pub(super) fn must_look(&self) -> bool {
-        // Acquire: who closed an end before this has closed its socket.
+        // Acquire: a process whose closing is counted here has closed its socket.
         let closings = self.rings.layout().closings.load(Ordering::Acquire);
         let now = monotonic_ns();
         // Relaxed: threads that overwrite each other's notes look once too often.

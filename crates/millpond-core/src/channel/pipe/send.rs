@@ -1,4 +1,4 @@
-//! Sending.
+//! `End::send` and its parts: commit to the ring, or send a packet, or wait for room.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -150,7 +150,7 @@ impl End {
                             After::Look | After::LookForDead | After::GiveUp => Waited::Done(()),
                         }
                     }
-                    // The kernel wakes whoever waits here when nobody will ever make room.
+                    // The kernel also ends this wait when the last receiver is gone.
                     Tried::SocketIsFull => {
                         ready::until(self.as_fd(), Interest::Writable, deadline)?
                     }
@@ -176,8 +176,8 @@ impl End {
         if message.has_fds() || lane.doorbell().packet_waits() {
             return self.try_numbered(attached, message);
         }
-        // The kernel has not been asked for a while whether anybody is there to read it. Asked after
-        // the commit it may say no of one that received the message and closed its end at once.
+        // The other end is polled before the commit: after it, a receiver may have taken the
+        // message and closed its end at once, which would look like an error.
         if attached.must_look() && self.is_other_end_gone() {
             return Err(Errno::PIPE.into());
         }
@@ -188,7 +188,7 @@ impl End {
         crash_point!("pipe: sent");
         if let Some(number) = lane.doorbell().announce(lane.tail(), false)
             && let Err(error) = self.ring(attached, number)
-            // As above: nobody is there now, but somebody may have received it.
+            // As above: no receiver is left now, but one may have received it.
             && !lane.is_empty()
         {
             return Err(error);

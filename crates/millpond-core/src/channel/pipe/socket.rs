@@ -53,7 +53,7 @@ impl End {
                 // told once; the next try knows more.
                 Err(Errno::INTR | Errno::CONNRESET) => {}
                 // A long packet takes memory that is contiguous in part, which may be rare, and a
-                // buffer that somebody may have made smaller.
+                // buffer that the program may have made smaller.
                 Err(Errno::NOBUFS | Errno::NOMEM | Errno::MSGSIZE) if message.padding > 0 => {
                     message.padding /= 2;
                 }
@@ -84,7 +84,7 @@ impl End {
         let fds: Vec<BorrowedFd<'_>> = message.fds().chain(rings).collect();
         let sent = self.send_with(&pieces, &fds);
         if sent == Err(Errno::TOOMANYREFS) && !message.has_fds() {
-            // The rings are for those alone who do not have them yet.
+            // Only a receiver that has no rings yet needs their descriptor.
             return self.send_with(&pieces, &[]);
         }
         sent
@@ -117,7 +117,7 @@ impl End {
         }
     }
 
-    /// Whether nobody has the other end.
+    /// Whether no process has the other end.
     pub(super) fn is_other_end_gone(&self) -> bool {
         let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };

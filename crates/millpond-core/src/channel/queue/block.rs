@@ -1,4 +1,5 @@
-//! Blocks of a queue's memory: this process fills one for an item, or received one as an item.
+//! A block of a queue's heap as a process holds it: filled by its producer, or read in place by its
+//! consumer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The control page: what the processes agree on.
+//! The control page of a queue: the layout of all words that its processes share, but for map and
+//! heap.
 
 use crate::channel::queue::heap::HeapState;
 use crate::channel::queue::layout::CONTROL;
@@ -22,11 +23,11 @@ pub(super) struct Control {
     features: AtomicU64,
     /// The first segment.
     pub(super) first: AtomicU64,
-    /// When somebody last looked for what the dead held, in milliseconds of the monotonic clock.
+    /// When a waiter last swept blocks of the dead, in milliseconds of the monotonic clock.
     pub(super) swept: AtomicU64,
     /// [`NO_PRODUCERS`] and [`NO_CONSUMERS`].
     closed: AtomicU32,
-    /// 1 once an item had a handle in it that somebody has to use.
+    /// 1 once an item had a handle in it, which has to be opened or taken back.
     pub(super) handles: AtomicU32,
     pub(super) not_empty: Waiters,
     pub(super) not_full: Waiters,
@@ -43,9 +44,9 @@ const _: () = assert!(size_of::<Control>() <= CONTROL);
 pub(super) const TASKS: u64 = 1;
 /// There is a descriptor to wait for items with.
 pub(super) const TOKEN: u64 = 2;
-/// Nobody is left to put.
+/// No producer is left.
 pub(super) const NO_PRODUCERS: u32 = 1;
-/// Nobody is left to take.
+/// No consumer is left.
 pub(super) const NO_CONSUMERS: u32 = 2;
 
 // Relaxed, where nothing else is said: written before the queue is known to others.

@@ -27,8 +27,8 @@ impl Queue {
         blocks
     }
 
-    /// Makes all guards free, whoever they say holds them: a name that was written there by
-    /// accident may be that of a process that lives for ever.
+    /// Makes all guards free, whichever process they name: noise may have written the name of a
+    /// process that never ends.
     #[doc(hidden)]
     pub fn free_guards(&self) {
         let control = self.memory.control();

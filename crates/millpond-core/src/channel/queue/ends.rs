@@ -1,4 +1,5 @@
-//! The ends of a queue that is a channel, and who has handles of them.
+//! The two ends of a queue that is used as a channel, and the handles that count as members of
+//! each.
 
 use std::io;
 
@@ -13,9 +14,9 @@ use crate::sync::atomic::Ordering;
 /// An end of a queue that is a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Those who put.
+    /// The handles that put.
     Producers,
-    /// Those who take.
+    /// The handles that take.
     Consumers,
 }
 
@@ -51,8 +52,8 @@ impl Memory {
         self.control().is_closed(end.flag())
     }
 
-    /// The same, if nobody has looked lately: for those who never wait, so that what nobody will
-    /// take does not fill the memory.
+    /// The same, if the last look is older than a recheck interval (50 ms): for producers that
+    /// never wait, so that items for which no consumer is left do not fill the memory.
     pub(super) fn close_if_deserted_lately(&self, end: End) {
         if self.members(end).is_due() {
             self.close_if_deserted(end);
@@ -109,7 +110,7 @@ impl Queue {
         self.memory.close_if_deserted(end)
     }
 
-    /// Whether it is a channel, whose ends know who has them.
+    /// Whether it is a channel, whose ends count their handles.
     #[must_use]
     pub fn has_ends(&self) -> bool {
         self.memory.control().producers.is_used()
@@ -122,8 +123,8 @@ impl Queue {
         [&control.producers, &control.consumers].iter().any(|end| end.is_travelling())
     }
 
-    /// Says, before it is put, that an item has handles in it. If nobody takes it, somebody must
-    /// [see to them](Self::carries_handles).
+    /// To be called before an item with handles is put. If no consumer takes it, a process has to
+    /// [take them back](Self::carries_handles).
     pub fn will_carry_handles(&self) {
         // Relaxed: the commit of the item comes behind it, and publishes it.
         self.memory.control().handles.store(1, Ordering::Relaxed);

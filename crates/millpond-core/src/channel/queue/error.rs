@@ -1,4 +1,4 @@
-//! Why an item was not put or taken.
+//! The errors of putting and taking.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use std::io;
 pub enum PutError {
     /// The queue was full until the deadline.
     Full,
-    /// There was room at the deadline, but another producer was in the way: one that runs leaves
-    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    /// There was room at the deadline, but another producer held the guard. A running process
+    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
-    /// The queue is closed: nobody will take anything.
+    /// The queue is closed: no consumer is left.
     Closed,
     /// The item is larger than a queue can ever hold.
     TooLarge,
@@ -30,12 +30,12 @@ pub enum PutError {
 pub enum GetError {
     /// The queue was empty until the deadline.
     Empty,
-    /// There were items at the deadline, but another consumer was in the way: one that runs leaves
-    /// within moments (see [`GRACE`](super::GRACE)), one that is stopped does not.
+    /// There were items at the deadline, but another consumer held the guard. A running process
+    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
-    /// The queue is closed and empty: nobody will put anything.
+    /// The queue is closed and empty: no producer is left.
     Closed,
     /// The item cannot be mapped now; it stays in the queue.
     NoMemory(io::Error),
@@ -47,7 +47,7 @@ pub enum GetError {
 #[derive(Debug)]
 pub(super) enum Trouble {
     TooLarge,
-    /// Somebody in the heap did not leave it until the deadline.
+    /// The heap's guard was held until the deadline.
     Busy,
     /// A signal handler ran.
     Interrupted,

@@ -1,29 +1,31 @@
-//! Letting items gather: how a consumer that is faster than its producers stays out of their way.
+//! Consumer batching: a consumer that is faster than its producers pauses for up to half a
+//! microsecond before it looks, so that a look finds several items.
 //!
 //! Each look at the producers' count takes the cache line that it is in from them, and with their
 //! next commit they take it back: some 100 ns each way, while the item itself costs 20 ns. And each
 //! time that a consumer goes to sleep over a gap of a microsecond, some producer has to wake it. A
 //! consumer that takes an item, looks, takes the next one and looks again makes all of them that
-//! slow. So one that finds items coming fast lets some gather before it looks.
+//! slow. So a consumer whose items come fast pauses before it looks.
 //!
-//! How long it pauses is a matter of what came of it: twice as long when pausing for so long was
-//! worth it, half as long when it was not. Where answers are waited for, one item at a time, it soon
-//! is nothing at all, and it is never more than half a microsecond. Nothing depends on it: what is
-//! noted here is of this process alone.
+//! The pause adapts: it is halved when fewer than one item for each 40 ns of it came meanwhile,
+//! kept when 32 or more came, and else doubled, to 24 spins (half a microsecond) at most. Where a
+//! process waits for answers, one item at a time, it soon is 0. It is an optimisation only, and
+//! each process notes its own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// So many futile looks are worth a try.
+/// Looks that found few items, after which a pause is tried.
 const FUTILE: u32 = 16;
 /// The pause that is tried first, in spins of some 20 ns.
 const SHORTEST: u32 = 2;
 /// The longest pause.
 const LONGEST: u32 = 24;
-/// So many items are worth a look.
+/// The items that a pause aims at: one that brings so many is not made longer. With a quarter of
+/// them there already, none is made.
 const PLENTY: u64 = 32;
 /// How many looks a wait begins with, before it is one that may end in sleep.
 const LOOKS: u32 = 32;
-/// Items that come after so few of these looks come fast.
+/// An item that comes within this many of these looks counts as one of a fast stream.
 const FAST: u32 = 12;
 
 /// What this process knows of how its items come.
@@ -78,8 +80,8 @@ impl Gathering {
         self.pause.store(next, Ordering::Relaxed);
     }
 
-    /// Looks for items for a moment, about as long as going to sleep and being woken takes a core;
-    /// whether there are some.
+    /// Looks for items up to [`LOOKS`] times, about as long as going to sleep and being woken takes
+    /// a core; whether there are some.
     pub(super) fn await_for_a_moment(&self, length: impl Fn() -> u64) -> bool {
         for looks in 0..LOOKS {
             if length() > 0 {

@@ -184,7 +184,7 @@ impl Queue {
                 Err(GetError::Empty) => {}
                 taken => {
                     if slept && control.length() > 0 {
-                        // Who else was woken may be dead; see `waiters`.
+                        // Another consumer that was woken may be dead; see `waiters`.
                         control.not_empty.committed(1);
                     }
                     return taken;

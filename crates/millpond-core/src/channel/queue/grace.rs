@@ -1,9 +1,9 @@
-//! A guard of moments over which nobody stands still for ever.
+//! A guard for optional work, whose acquisition gives up after [`GRACE`] if the holder is stopped.
 //!
-//! Who holds such a guard leaves it within moments, unless it is stopped (or waits for a core, for
-//! its turn or for the next period of a quota). What others want to do under it can be left undone,
-//! or to somebody else; so they wait for a [`GRACE`]. Whoever has waited for that long in vain notes
-//! for whom, and nobody waits for that one any more; they ask whether it lives, though.
+//! A process holds such a guard for a few instructions, unless it is stopped (or waits for a core,
+//! for its turn or for the next period of a CPU quota). The work under it can be left undone, or to
+//! another process. A process that has waited for [`GRACE`] in vain notes the holder as stuck;
+//! after that no process waits for this holder any more, but each still checks whether it lives.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 
-/// How long a caller who is in a hurry may give those who are in a queue's guard before it believes
-/// what `Busy` says. Guards are held for moments, but the holder may have to wait for a core: for
-/// its turn, or for the next period of a quota, which is 100 ms.
+/// How long a caller without time left waits for a queue's guard before it reports `Busy` as empty
+/// or full. Guards are held for a few instructions, but the holder may have to wait for a core: for
+/// its turn, or for the next period of a CPU quota, which is 100 ms.
 pub const GRACE: Duration = Duration::from_millis(200);
 
 /// A guard; all zero is a free one.
@@ -23,7 +23,7 @@ pub const GRACE: Duration = Duration::from_millis(200);
 #[repr(C)]
 pub(super) struct GracedWord {
     word: RobustWord,
-    /// A holder for whom somebody has waited in vain, 0 if there is none.
+    /// The holder for which a process last waited in vain, 0 if there is none.
     stuck: AtomicU64,
 }
 

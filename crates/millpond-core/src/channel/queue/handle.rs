@@ -1,4 +1,4 @@
-//! The handle of a queue, and how it travels.
+//! `Queue`, a process' handle of a queue, and its tickets.
 
 use std::fmt;
 use std::io;
@@ -196,9 +196,9 @@ impl Queue {
         }
     }
 
-    /// Waits a moment, before an item of `length` bytes is put, for memory that consumers are about
-    /// to give back: only if fresh pages would be needed, if items enough are on their way, and no
-    /// longer than these pages would cost. For producers that nothing else holds up.
+    /// Waits, before an item of `length` bytes is put, for memory that consumers are about to give
+    /// back: only if fresh pages would be needed and at least two items are in the queue, and no
+    /// longer than these pages would cost, 2 ms at most. For producers that nothing else holds up.
     pub fn await_reuse(&self, length: usize) {
         let (control, units) = (self.memory.control(), length.div_ceil(UNIT) as u64);
         self.memory.reuse.wait(units, || control.heap.warm(), || control.length());

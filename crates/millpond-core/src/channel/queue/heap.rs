@@ -1,12 +1,12 @@
-//! Handing out units and taking them back.
+//! The allocator of a queue's heap: it claims runs of 64 KiB units, and frees them.
 //!
-//! The map changes under the heap's guard, first what says nothing yet, then, by one store, the
-//! word that says who holds the block. So a death under the guard leaves a whole map: the block is
-//! free, or held by the dead. Two numbers may be wrong after it: `hint` is kept low enough (nothing
-//! is free below it), and `warm` is counted anew.
+//! The map changes under the heap's guard: first the block's length, then, by one store, the word
+//! that names its holder. So a death under the guard leaves a consistent map: the block is free, or
+//! held by the dead process. Two numbers may be wrong after it: `hint` is kept low enough (no unit
+//! below it is free), and `warm` is counted anew.
 //!
-//! What a block is used for changes without the guard: that is a matter between the side whose
-//! guard the caller holds and the block.
+//! The use of a block that is not free changes without the heap's guard, under the guard of one
+//! side.
 
 use std::os::fd::BorrowedFd;
 
@@ -74,14 +74,14 @@ impl Drop for HeapGuard<'_> {
 
 // Relaxed throughout: the guard's acquire and release order what happens under it.
 impl<'a> Heap<'a> {
-    /// Enters the heap, for which the caller waits until `deadline`, for ever without one. Who holds
-    /// it enters nothing else.
+    /// Enters the heap, for which the caller waits until `deadline`, for ever without one. A holder
+    /// of this guard enters no other.
     pub(super) fn enter(&self, deadline: Option<Instant>) -> Result<HeapGuard<'a>, Trouble> {
         let me = ProcessId::current();
         self.entered(me, self.state.guard.take(me, deadline))
     }
 
-    /// Enters the heap for what may be left undone: `None` if somebody in it stands still.
+    /// Enters the heap for optional work: `None` if its holder does not leave within a grace.
     pub(super) fn enter_in_time(&self) -> Option<HeapGuard<'a>> {
         let me = ProcessId::current();
         self.entered(me, self.state.guard.take_in_time(me)).ok()
@@ -177,8 +177,7 @@ impl<'a> Heap<'a> {
         Ok(unit)
     }
 
-    /// The first run of free units that is long enough and lies in one window, if a window holds
-    /// so many.
+    /// The first run of `units` free units, which lies in one window unless it is longer than that.
     fn find(&self, hint: usize, units: usize) -> Result<usize, Trouble> {
         let (map, top) = (self.map, self.top());
         let mut start = hint;
@@ -245,7 +244,7 @@ impl<'a> Heap<'a> {
         crash_point!("queue: block is about to be freed");
         match self.enter_in_time() {
             Some(guard) => self.free_entered(&guard, unit, units),
-            // That takes no guard: whoever sweeps next frees what the dead hold, or nobody.
+            // That takes no guard: the next sweep frees blocks that the dead or no process hold.
             None => self.map[unit].hold(Holding::Owned(NOBODY)),
         }
     }

@@ -1,5 +1,5 @@
-//! Saying that tasks are done, and waiting until all are. [`tasks`](super::tasks) has how they are
-//! counted.
+//! `task_done` and `join`: counting tasks as done, and waiting until all are.
+//! [`tasks`](super::tasks) has the counters.
 
 use std::fmt;
 use std::io;

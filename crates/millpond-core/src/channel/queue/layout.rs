@@ -1,4 +1,4 @@
-//! Where things lie in the memory of a queue.
+//! The layout of a queue's memory, and the words of its unit map.
 //!
 //! ```text
 //! 0          64         MAP_START      TALLY_START    HEAP_START               at most LENGTH
@@ -58,7 +58,7 @@ pub(super) struct Unit {
 /// The unit has pages.
 const WARM: u64 = 1 << 63;
 
-/// Who holds a block.
+/// The holder or the use of a block.
 ///
 /// ```text
 /// 63                            8 7     0
@@ -116,7 +116,7 @@ impl Unit {
         self.holding.store(holding.encode(), Ordering::Release);
     }
 
-    // Relaxed below: sizes are read by whoever holds the block or the heap's guard, after an
+    // Relaxed below: sizes are read by holders of the block or of the heap's guard, after an
     // acquiring load of the word above or of the guard.
 
     /// How many units the block has that begins here. Not checked.

@@ -1,14 +1,16 @@
-//! Who may still put, or take: how a channel notices that the other end is gone.
+//! The members of one end of a channel: the number of its handles in each process, by which the
+//! other end notices that it is gone.
 //!
 //! A process counts once for each handle that it has; handles on their way in a message count too.
-//! Who finds the number at zero closes the side for good ([`Queue::leave_end`](super::Queue::leave_end), or a waiter that looks
-//! for the dead). A queue without ends never closes: nobody joins.
+//! A process that finds the number at zero closes the end for good
+//! ([`Queue::leave_end`](super::Queue::leave_end), or a waiter that looks for the dead). A queue
+//! without ends never closes, since no handle joins.
 //!
-//! **Deaths.** What a dead process had is taken away by whoever looks. A handle that was on its way
-//! to one who died is [recalled](super::Queue::recall_end) by the sender, if it learns of the death. One
-//! in a message which nobody will read is recalled by the bindings, when they find that the consumers
-//! are gone. A forked child is a member once it uses its copy of a handle; until then only its
-//! parent is.
+//! **Deaths.** Each look for the dead takes away the handles of dead processes. A handle that was
+//! on its way to a process that died is [recalled](super::Queue::recall_end) by the sender, if it
+//! learns of the death. A handle in a message that no consumer will read is recalled by the
+//! bindings, when they find that the consumers are gone. A forked child is a member once it uses
+//! its copy of a handle; until then only its parent is.
 
 use std::io;
 
@@ -26,11 +28,11 @@ use crate::sync::robust::RobustWord;
 #[repr(C)]
 pub(super) struct Members {
     guard: RobustWord,
-    /// 1 once somebody joined.
+    /// 1 once a handle has joined.
     used: AtomicU32,
     /// Handles in messages.
     travelling: AtomicU32,
-    /// When somebody who did not wait last looked, in milliseconds of the monotonic clock.
+    /// When a call that did not wait last looked, in milliseconds of the monotonic clock.
     looked: AtomicU64,
     pub(super) tally: TallyState,
 }
@@ -51,7 +53,7 @@ impl Members {
 
     fn enter(&self) -> Guard<'_> {
         let me = ProcessId::current();
-        // Whoever died here left a tally that is whole.
+        // A process that died here left a consistent tally.
         let _ = self.guard.enter(me);
         Guard(self, me)
     }
@@ -91,7 +93,7 @@ impl Members {
         self.is_deserted(tally)
     }
 
-    /// Takes away what the dead had; whether nobody is left.
+    /// Takes away the handles of the dead; whether no member is left.
     pub(super) fn look(&self, tally: Tally<'_>) -> bool {
         if !self.is_used() {
             return false;
@@ -104,12 +106,12 @@ impl Members {
         self.is_deserted(tally)
     }
 
-    /// Whether somebody has joined.
+    /// Whether a handle has joined.
     pub(super) fn is_used(&self) -> bool {
         self.used.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether those who do not wait should look again; that the caller does is noted.
+    /// Whether a call that does not wait should look again; that the caller does is noted.
     pub(super) fn is_due(&self) -> bool {
         if !self.is_used() {
             return false;

@@ -1,4 +1,4 @@
-//! The memory of a queue as one process has it mapped.
+//! One process' mapping of a queue's memory: the fixed part, and windows of the heap.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -33,7 +33,7 @@ pub(super) struct Memory {
     /// The same for blocks that were received. A [fork](loans) may make parts of them private, where
     /// nothing else is read then.
     received: OnceLock<Windows>,
-    /// So many units of the heap are within the file, which only grows.
+    /// The number of the heap's units that are within the file, which only grows.
     within: AtomicUsize,
     pub(super) gathering: Gathering,
     pub(super) reuse: Reuse,

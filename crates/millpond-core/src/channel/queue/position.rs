@@ -1,4 +1,4 @@
-//! Positions in segments.
+//! `Position`, a place in a segment, encoded in one word.
 
 /// Bytes before the first record.
 pub(super) const START: usize = 64;

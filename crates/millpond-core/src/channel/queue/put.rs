@@ -118,8 +118,8 @@ impl Queue {
     /// Puts an item. A bounded queue that is full makes the caller wait until `deadline`, for ever
     /// without one.
     ///
-    /// When this returns the item is in shared memory: whoever takes it needs nothing more from
-    /// this process.
+    /// When this returns the item is in shared memory: its consumer needs nothing more from this
+    /// process.
     ///
     /// # Errors
     /// [`PutError`]; nothing was put then.
@@ -144,8 +144,8 @@ impl Queue {
         self.put(tag, parts, Some(Instant::now()))
     }
 
-    /// Puts items, as many at a time as there is room for. What is put at a time becomes visible
-    /// at once, and nobody else's items come between.
+    /// Puts items, as many at a time as there is room for. Items that are put at a time become
+    /// visible at once, and no other producer's items come between.
     ///
     /// # Errors
     /// [`PutManyError`], which says how many were put.
@@ -272,8 +272,8 @@ impl Queue {
             || control.is_closed(NO_CONSUMERS)
     }
 
-    /// Waits until a bounded queue has room and nobody is in the way; somebody may be faster to take
-    /// it.
+    /// Waits until a bounded queue has room and its guard is free; another producer may be faster
+    /// to take the room.
     ///
     /// # Errors
     /// [`PutError::Full`] or [`PutError::Busy`] if that is not so at the deadline, or
@@ -385,7 +385,7 @@ impl Memory {
             }
             _ => 0,
         };
-        // Who never waits for room would not notice that nobody will take what it puts.
+        // A producer that never waits for room notices only here that no consumer is left.
         self.close_if_deserted(End::Consumers);
         let unit = self.heap().allocate(1 << order, Holding::Segment(item), deadline)?;
         crash_point!("queue: segment is allocated");

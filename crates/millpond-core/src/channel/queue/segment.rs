@@ -67,7 +67,7 @@ impl Cursor {
         self.position.at(self.offset)
     }
 
-    /// Whether a record with so many bytes, and an END behind it, fit here.
+    /// Whether a record with `body` bytes, and an END behind it, fit here.
     #[inline]
     pub(super) fn fits(&self, body: usize) -> bool {
         self.offset + HEADER + body.next_multiple_of(8) + HEADER <= self.length

@@ -1,4 +1,5 @@
-//! One side of a queue: where its processes put, or take, one after the other.
+//! `Side`, one side of a queue: a guard that admits one producer, or one consumer, at a time, and
+//! the count and position that its holder commits.
 //!
 //! ```text
 //! word:      63                 1 0
@@ -6,8 +7,8 @@
 //! positions: [where that is when parity is 0, … 1]
 //! ```
 //!
-//! Whoever holds the guard writes the new position where the old parity does not point, then the
-//! word. So a holder that dies leaves the state before, or the state after.
+//! The guard's holder writes the new position to the entry that the old parity does not select,
+//! then stores the word. So a holder that dies leaves the state before, or the state after.
 
 use crate::channel::queue::position::Position;
 use crate::crash::crash_point;
@@ -70,7 +71,7 @@ impl Side {
         }
     }
 
-    /// Enters the side if nobody is there, dead or alive.
+    /// Enters the side if its guard is free: no process, dead or alive, holds it.
     #[inline]
     pub(super) fn enter_at_once(&self) -> Option<SideGuard<'_>> {
         let me = ProcessId::current();
@@ -92,7 +93,7 @@ impl Side {
         Ok(SideGuard { side: self, me, died })
     }
 
-    /// Whether it waits for the next one to enter, who will learn of a death.
+    /// Whether the guard's holder is dead. The next process to enter learns of that death.
     pub(super) fn holder_is_dead(&self) -> bool {
         self.guard.holder().is_some_and(|holder| !lives(holder, self))
     }

@@ -1,8 +1,8 @@
-//! One small item, put or taken without waiting for anything: what nearly every call comes to.
+//! The fast path of `put` and `get`: one small item, without waiting.
 //!
 //! Both steps are those of [`put`](super::put) and [`get`](super::get), for one record that needs
-//! no new segment, no block and no repair. Whatever else there is (somebody in the guard, dead or
-//! alive; no room, no item; an end) is answered with "not so", and the caller goes the long way.
+//! no new segment, no block and no repair. In all other cases (a held guard, also one of a dead
+//! process; no room, no item; an end) nothing is changed, and the caller takes the slow path.
 //!
 //! The row `queue_ints` needs it: without it a number takes nearly three times as much CPU time.
 

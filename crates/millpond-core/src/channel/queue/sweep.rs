@@ -1,12 +1,13 @@
-//! Taking back what the dead leave behind.
+//! The sweep: it frees the blocks and segments that dead processes left.
 //!
-//! Every block says who holds it, or which item it belongs to; see [`Holding`]. So garbage is
+//! Every block names its holder, or the item to which it belongs; see [`Holding`]. So garbage is
 //! recognised without a journal: under the guard of the put side, a block of an item that is not
 //! committed; under that of the get side, one of an item that was taken, or a segment before the
 //! one that is read; under none, a block of a process that is dead, or of nobody.
 //!
-//! While somebody stands still in the heap nothing is swept. What the dead hold is found later; what
-//! was meant for the items of somebody who died in one of the sides, at the next death there.
+//! While the holder of the heap's guard is stopped, nothing is swept. Blocks that the dead hold are
+//! found by a later sweep; those of a process that died in one of the sides, after the next death
+//! there.
 
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
@@ -17,7 +18,7 @@ use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
 use crate::sync::atomic::Ordering;
 
-/// How often those who wait look for memory of the dead, in milliseconds.
+/// The shortest time between two sweeps by waiters for memory of the dead, in milliseconds.
 const INTERVAL: u64 = 500;
 
 impl Memory {
@@ -72,11 +73,11 @@ impl Memory {
             )
     }
 
-    /// The same, if nobody has lately.
+    /// The same, if the last one is 500 ms old.
     pub(super) fn sweep_if_due(&self) {
         let now = monotonic_ns() / 1_000_000;
         let swept = &self.control().swept;
-        // Relaxed: who sweeps twice does no harm.
+        // Relaxed: two processes that sweep at once do no harm.
         if now.wrapping_sub(swept.load(Ordering::Relaxed)) >= INTERVAL {
             swept.store(now, Ordering::Relaxed);
             self.sweep_the_dead();

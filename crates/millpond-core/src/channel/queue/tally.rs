@@ -1,4 +1,4 @@
-//! A tally: how many of something each process has.
+//! A tally: a count for each process, of the handles or the tasks that it has.
 //!
 //! It changes under a guard that is not its own, one store at a time. Its places lie behind the unit
 //! map and get pages as they are used, so that there are more of them than a machine has processes.

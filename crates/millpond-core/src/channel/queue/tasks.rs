@@ -1,14 +1,15 @@
-//! Unfinished tasks: items of which nobody has said yet that they are done.
+//! The counters of unfinished tasks: of items for which `task_done` was not called yet.
 //!
 //! ```text
 //! committed ≥ taken ≥ done = finished + lost          unfinished = committed − done
 //! tally: which process has how many of the taken − done
-//! told ≤ lost: of how many some join has told
+//! told ≤ lost: how many a `join` has reported
 //! ```
 //!
-//! `finished`, `lost` and the tally change under the guard of the get side. A process that takes an item has
-//! it from the commit on, and whoever calls [`Queue::task_done`](super::Queue::task_done) gives one of its own back (or, if
-//! it has none, of those whose holder is not known).
+//! `finished`, `lost` and the tally change under the guard of the get side. A process that takes an
+//! item has its task from the commit on, and a process that calls
+//! [`Queue::task_done`](super::Queue::task_done) gives one of its own back (or, if it has none, one
+//! of those whose holder is not known).
 //!
 //! **Deaths.** The tasks that a dead process had are *lost*: they count as done, and the next
 //! [`Queue::join`](super::Queue::join) reports how many there were, once, whereupon one may join again. If a holder of
@@ -32,7 +33,7 @@ pub(super) struct Tasks {
 // Relaxed, where nothing else is said: the guard orders what happens under it.
 impl Tasks {
     pub(super) fn done(&self) -> u64 {
-        // Acquire: what was done before the tasks were given back is visible to who joins.
+        // Acquire: what was done before the tasks were given back is visible to a caller of `join`.
         let finished = self.finished.load(Ordering::Acquire);
         finished.saturating_add(self.lost.load(Ordering::Acquire))
     }
@@ -68,7 +69,7 @@ impl Tasks {
         }
     }
 
-    /// Lost tasks that nobody was told of; now the caller is.
+    /// The number of lost tasks that no `join` has reported yet, and notes that the caller does.
     pub(super) fn tell(&self) -> u64 {
         let (lost, told) = (self.lost.load(Ordering::Acquire), self.told.load(Ordering::Relaxed));
         // Only one joiner raises it from what it was.

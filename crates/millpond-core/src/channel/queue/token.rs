@@ -1,11 +1,11 @@
 //! A descriptor that is readable while there are items, for `select` and its like.
 //!
-//! It is a FIFO with one byte in it, or none, and accompanies the queue's region. Keeping the byte true costs system calls, so that
-//! begins when somebody first [watches](TokenState::watch): from then on everybody who commits compares
-//! the byte with the queue, under a guard of its own.
+//! It is a FIFO with one byte in it, or none, and accompanies the queue's region. Keeping the byte
+//! true costs system calls, so that begins with the first call of [`watch`](TokenState::watch):
+//! from then on each commit compares the byte with the queue, under a guard of its own.
 //!
 //! ```text
-//! who watches                who commits
+//! watcher                    committer
 //!   set `watched`              commit
 //!   ── fence ──                ── fence ──
 //!   settle                     `watched`? settle
@@ -14,10 +14,11 @@
 //! As in [`waiters`](super::waiters), one of the two sees the other. A death between the byte and
 //! the note of it leaves a guard with a dead holder; the next one empties the FIFO and begins anew.
 //!
-//! **Stopped processes.** Who commits has done what it came for, and must not wait for one that is
-//! stopped in the guard. So whoever gives the guard back fences and compares once more, and one
-//! that waited for a [grace](super::grace) leaves it to the holder. Only if that one is killed while
-//! it is stopped, and nobody puts, takes or watches afterwards, does the byte stay wrong.
+//! **Stopped processes.** A committer has done its work already, and must not wait for a process
+//! that is stopped in the guard. So a process that gives the guard back fences and compares once
+//! more, and one that has waited for 200 ms (a [grace](super::grace)) leaves the byte to the
+//! holder. The byte stays wrong only if the holder is killed while it is stopped, and no process
+//! puts, takes or watches afterwards.
 
 use std::os::fd::BorrowedFd;
 

@@ -1,10 +1,11 @@
-//! Where those wait who found the queue empty, or full.
+//! The waiters of a queue: an event count on which consumers that found it empty, or producers that
+//! found it full, sleep.
 //!
 //! ```text
 //! 31                  1  0
 //! │ count of changes    │ SLEEPERS │
 //!
-//! who waits                                 who commits
+//! waiter                                    committer
 //!   add 1 to the count and set SLEEPERS       commit
 //!   ── fence ──                               ── fence ──
 //!   look whether there is something           SLEEPERS? no: done
@@ -13,10 +14,11 @@
 //! ```
 //!
 //! Of the two fences one comes first: either the waiter sees the commit, or the committer sees
-//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps (the exchange that gives a
-//! guard back may serve as the fence), and nobody who is awake is woken. Every announcement changes the word, so SLEEPERS is never cleared behind the back of
-//! somebody who announced itself meanwhile; and one who announced itself but does not sleep yet
-//! finds the word changed by the waker.
+//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps (the exchange that gives
+//! a guard back may serve as the fence), and no waiter that is awake is woken. Every announcement
+//! changes the word, so the waker's exchange that clears SLEEPERS fails if a waiter has announced
+//! itself meanwhile; a waiter that has announced itself and does not sleep yet finds the word
+//! changed by the waker.
 //!
 //! **Deaths.** A waiter that dies leaves SLEEPERS, which costs one futile wake. A waker that dies
 //! before it woke, or a woken one that dies before it took, leaves others asleep until they hear of its
@@ -35,7 +37,7 @@ const CHANGE: u32 = 2;
 #[repr(transparent)]
 pub(super) struct Waiters(AtomicU32);
 
-/// Somebody who will sleep unless there is something now.
+/// A waiter that has announced itself, and looks once more before it sleeps.
 #[derive(Debug)]
 pub(super) struct Announced<'a> {
     word: &'a AtomicU32,
@@ -69,8 +71,8 @@ impl Waiters {
         }
     }
 
-    /// The same for who committed in this guard, which is given back first: giving it back is an
-    /// exchange, behind which a fence costs less.
+    /// The same for a caller that committed in this guard, which is given back first: giving it
+    /// back is an exchange, behind which a fence costs less.
     #[inline]
     pub(super) fn committed_in(&self, guard: SideGuard<'_>, count: u32) {
         drop(guard);
@@ -93,7 +95,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes everybody, so that they look again.
+    /// Wakes all waiters, so that they look again.
     pub(super) fn wake_all(&self) {
         self.committed(u32::MAX);
     }

@@ -32,7 +32,7 @@ pub trait ZygoteSource: Send + Sync {
     fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote>;
 
     /// Whether [`start`](Self::start) may take as long as a program needs to be imported. Then even
-    /// the first call comes from a thread of its own, so that nobody waits for it.
+    /// the first call comes from a thread of its own, so that no caller waits for it.
     fn is_slow(&self) -> bool {
         false
     }
@@ -43,7 +43,7 @@ pub trait ZygoteSource: Send + Sync {
         false
     }
 
-    /// So many workers are wanted in place of others.
+    /// Prepares for `count` workers that take the places of others.
     ///
     /// # Errors
     /// Why there can be none; the pool tries again after a pause.

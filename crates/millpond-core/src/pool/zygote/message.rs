@@ -1,4 +1,4 @@
-//! What a pool and its zygote say to each other.
+//! The messages between a pool's owner and its zygote.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) enum Request {
     Fork {
         /// What the answer names.
         zygote: u64,
-        /// So many other descriptors follow, in messages of their own.
+        /// The number of other descriptors that follow, in messages of their own.
         passed: u32,
     },
     /// To a template: some of those descriptors come along.

@@ -106,7 +106,7 @@ impl NewWorker {
     }
 }
 
-/// Who returns from [`fork_zygote`].
+/// The process in which [`fork_zygote`] returned.
 #[derive(Debug)]
 pub enum Forkling {
     /// The owner, with the zygote's pid.

@@ -116,7 +116,7 @@ impl Template {
         }
     }
 
-    /// Receives so many descriptors; `None` if there was no room for all of them here.
+    /// Receives `count` descriptors; `None` if there was no room for all of them here.
     fn passed(&self, count: u32) -> Option<Vec<OwnedFd>> {
         let mut passed = Vec::new();
         let mut left = usize::try_from(count).ok()?;

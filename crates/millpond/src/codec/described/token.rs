@@ -292,7 +292,7 @@ impl<'de> Reader<'de> {
         Ok(Variant { of: self.name()?, name: self.name()?, index: self.unsigned()? })
     }
 
-    /// How many parts to expect, for who makes room for them.
+    /// How many parts to expect, for a caller that makes room for them.
     pub(super) fn expected(&mut self) -> Result<usize, Error> {
         let expected: usize = self.unsigned()?;
         // Each takes a byte at least.
