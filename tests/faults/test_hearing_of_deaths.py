@@ -129,3 +129,72 @@ def interrupted(lock: Any, ends: Any) -> None:
         lock.acquire()
     except KeyboardInterrupt:
         ends.put("KeyboardInterrupt")
+
+
+def own_descriptors() -> list[str]:
+    """What the descriptors of this process lead to by which it would hear of deaths."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            file = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue
+        if "pidfd" in file or "eventfd" in file:
+            found.append(file)
+    return found
+
+
+def fork_while_threads_wait(lock: Any, inherited: Any) -> None:
+    threads = [threading.Thread(target=lock.acquire, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    counts = []
+    for _ in range(20):
+        # The last fork has ended what it found; by now some of them hear again.
+        until(lambda: any("pidfd" in file for file in own_descriptors()))
+        child = os.fork()
+        if child == 0:
+            os._exit(len(own_descriptors()))
+        counts.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    inherited.put(counts)
+
+
+def test_a_fork_while_threads_wait_inherits_no_descriptor() -> None:
+    context = millpond.get_context("spawn")
+    lock, there, inherited = context.Lock(), context.Event(), context.SimpleQueue()
+    with starting(context) as start:
+        start(hold, "Lock", lock, there)
+        there.wait()
+        start(fork_while_threads_wait, lock, inherited)
+        assert inherited.get() == [0] * 20
+
+
+def close_what_is_not_known(lock: Any, ends: Any) -> None:
+    threading.Thread(target=lock.acquire, args=(True, 60), daemon=True).start()
+    until(lambda: any("pidfd" in file for file in own_descriptors()))
+    before = {int(number) for number in os.listdir("/proc/self/fd")}
+    for number in before:
+        try:
+            if any(kind in os.readlink(f"/proc/self/fd/{number}") for kind in ("pidfd", "event")):
+                os.close(number)
+        except OSError:
+            continue
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]
+    # The watch of this process notices, and ends; the next wait begins another.
+    assert not lock.acquire(timeout=2.5)
+    # A fork ends that, too.
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    ends.put([os.readlink(f"/proc/self/fd/{number}") for number in opened])
+
+
+def test_a_program_that_closes_what_it_does_not_know_loses_nothing_else() -> None:
+    context = millpond.get_context("spawn")
+    lock, there, ends = context.Lock(), context.Event(), context.SimpleQueue()
+    with starting(context) as start:
+        start(hold, "Lock", lock, there)
+        there.wait()
+        start(close_what_is_not_known, lock, ends)
+        assert ends.get() == ["/dev/null"] * 20
