@@ -455,6 +455,8 @@ class Semaphore(_Handle):
 
         Raises:
             ValueError: the timeout is nan.
+            OSError: 2,045 processes hold permits, and the semaphore can tell no more apart (EDQUOT).
+            MemoryError: there is no memory to note that this process holds a permit.
         """
     def release(self) -> None:
         """Add a permit, and wake one waiter. Any process may, also one that acquired none.
