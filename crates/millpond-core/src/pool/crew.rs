@@ -5,15 +5,17 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use crate::cpu::cpu_count;
-use crate::os::clock::monotonic_ns;
 use crate::pool::function::Functions;
-use crate::pool::member::{Estate, InFlight, Listed, Member, NotHanded, PREFETCH};
+use crate::pool::member::{
+    Estate, InFlight, LOOK_NS, Listed, Member, NotHanded, PATIENCE, PREFETCH,
+};
 use crate::pool::task::{CrashCause, Task, TaskId};
 use crate::shm::heap::Heap;
 
 /// How often the owner looks for workers whose task takes long, while tasks wait and workers are idle.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-const LOOK_NS: u64 = 1_000_000;
+/// How often it looks for workers that do not begin what they have, and for those that are back.
+const RARE_LOOK_INTERVAL: Duration = PATIENCE;
 /// Tasks that take longer than this on average are worth a wake-up each, which costs some 10 µs.
 const LONG_NS: u64 = 100_000;
 /// How many more workers may work for each one whose task takes long.
@@ -25,7 +27,7 @@ const AVERAGED: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Crew {
     members: Vec<Member>,
-    /// Members that may send something: they have tasks, or are being set up.
+    /// Members that may send something: they have tasks, or are being set up. And those that are away.
     busy: Vec<usize>,
     /// Members without tasks, the one that worked last at the end. Some may be here no longer by right.
     idle: Vec<usize>,
@@ -38,9 +40,11 @@ pub(crate) struct Crew {
     working: usize,
     /// How many of them have been at one task for long.
     stuck: usize,
+    /// How many members do not look at their rings.
+    away: usize,
     cpus: usize,
     average_ns: u64,
-    next_look: Instant,
+    last_look: Instant,
 }
 
 impl Deref for Crew {
@@ -68,13 +72,15 @@ impl Crew {
             in_flight: 0,
             working: 0,
             stuck: 0,
+            away: 0,
             cpus: cpu_count(),
             average_ns: 0,
-            next_look: Instant::now(),
+            last_look: Instant::now(),
         }
     }
 
-    /// Adds a member that is being set up. It gets its first task after those that are there.
+    /// Adds a member that is being set up. It gets its first task when it is ready: what it is set up
+    /// with may wait for what tasks do.
     pub(crate) fn add(&mut self, mut member: Member) {
         member.listed = Listed { busy: true, idle: true, open: false };
         self.busy.push(self.members.len());
@@ -94,6 +100,7 @@ impl Crew {
         self.open.retain_mut(close_gap);
         let member = self.members.remove(index);
         self.stuck -= usize::from(member.is_stuck);
+        self.away -= usize::from(member.is_away());
         member
     }
 
@@ -112,11 +119,13 @@ impl Crew {
         self.busy.get(at).copied()
     }
 
-    /// Takes the member at this place off that list, if it has no task and is set up.
+    /// Takes the member at this place off that list, if it has no task, is set up, and is not away.
     pub(crate) fn rest(&mut self, at: usize) -> bool {
         let index = self.busy[at];
         let member = &mut self.members[index];
-        let rests = member.ready && member.load() == 0;
+        let has_returned = member.is_away() && member.has_returned();
+        self.away -= usize::from(has_returned);
+        let rests = member.ready && member.load() == 0 && !member.is_away();
         if rests {
             self.busy.swap_remove(at);
             member.listed.busy = false;
@@ -158,7 +167,7 @@ impl Crew {
     fn next_idle(&mut self) -> Option<usize> {
         while let Some(&index) = self.idle.last() {
             let member = &mut self.members[index];
-            if member.load() == 0 && member.accepts() {
+            if member.load() == 0 && member.ready && !member.is_away() && member.accepts() {
                 return Some(index);
             }
             member.listed.idle = false;
@@ -197,39 +206,46 @@ impl Crew {
 
     /// When to [look](Self::look) next, if there is a need.
     pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
-        let has_need = (has_pending || self.has_waiting()) && self.next_idle().is_some();
-        has_need.then_some(self.next_look)
+        let has_idle = self.next_idle().is_some();
+        if has_idle && (has_pending || self.has_waiting()) {
+            return Some(self.last_look + LOOK_INTERVAL);
+        }
+        let may_not_begin = has_idle && self.working > self.stuck;
+        let is_missed = self.away > 0 && (has_pending || self.working > 0);
+        (may_not_begin || is_missed).then(|| self.last_look + RARE_LOOK_INTERVAL)
     }
 
-    /// Looks for members that have been at one task for long, if it is time for that; returns the tasks
-    /// that waited behind those, in order, if another member can have them.
+    /// Looks for members that have been at one task for long, or do not begin it, if it is time for
+    /// that; returns the tasks that wait for those, in order, if another member can have them.
     pub(crate) fn look(&mut self, has_pending: bool) -> Vec<Task> {
-        let mut waited = Vec::new();
-        if !self.has_waiting() && self.next_look(has_pending).is_none() {
-            return waited;
-        }
+        let at = if self.has_waiting() {
+            Some(self.last_look + LOOK_INTERVAL)
+        } else {
+            self.next_look(has_pending)
+        };
+        let Some(at) = at else { return Vec::new() };
         let now = Instant::now();
-        if now < self.next_look {
-            return waited;
-        }
-        self.next_look = now + LOOK_INTERVAL;
-        let now = monotonic_ns();
-        self.stuck = 0;
+        if now < at { Vec::new() } else { self.look_at(now) }
+    }
+
+    fn look_at(&mut self, now: Instant) -> Vec<Task> {
+        self.last_look = now;
+        (self.stuck, self.away) = (0, 0);
         let mut held_up = Vec::new();
         for &index in &self.busy {
             let member = &mut self.members[index];
-            let is_long = member.since().is_some_and(|since| now.saturating_sub(since) >= LOOK_NS);
-            member.is_stuck = member.load() > 0 && (is_long || !member.ready);
+            member.look(now);
             self.stuck += usize::from(member.is_stuck);
-            if is_long && member.load() >= 2 {
+            self.away += usize::from(member.is_away());
+            if member.is_stuck && (member.load() >= 2 || member.is_away()) {
                 held_up.push(index);
             }
         }
-        if self.next_idle().or_else(|| self.next_open()).is_some() {
-            let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
-            waited.extend(behind);
+        if self.next_idle().or_else(|| self.next_open()).is_none() {
+            return Vec::new();
         }
-        waited
+        let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
+        behind.collect()
     }
 
     fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Member) -> R) -> R {
@@ -250,6 +266,10 @@ impl Crew {
         functions: &Functions,
         heap: &mut Heap,
     ) -> Result<(), NotHanded> {
+        if self.working == 0 {
+            // It is not too late for what begins now.
+            self.last_look = Instant::now();
+        }
         let handed = self.change(index, |member| member.hand(task, functions, heap));
         let member = &mut self.members[index];
         if let Err(NotHanded::RingFull(_)) = handed {
@@ -292,6 +312,8 @@ impl Crew {
         let member = &mut self.members[index];
         member.is_full = false;
         self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+        self.away -= usize::from(member.is_away());
+        member.is_here();
         self.offer(index);
         Ok(task)
     }
@@ -299,6 +321,10 @@ impl Crew {
     /// See [`Member::take_back`].
     pub(crate) fn take_back(&mut self, index: usize, count: usize) -> Vec<Task> {
         let tasks = self.change(index, |member| member.take_back(count));
+        let member = &mut self.members[index];
+        if member.load() == 0 {
+            self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+        }
         self.offer(index);
         tasks
     }
@@ -311,7 +337,11 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+    use crate::channel::link::WorkerEnd;
+    use crate::os::clock::monotonic_ns;
     use crate::pool::commons::Commons;
     use crate::pool::config::Config;
     use crate::pool::task::Body;
@@ -362,6 +392,10 @@ mod tests {
         fn finish(&mut self, index: usize) {
             let id = self.crew[index].in_flight().next().expect("a task").id;
             self.crew.finished(index, id).expect("its task");
+            self.rest();
+        }
+
+        fn rest(&mut self) {
             let mut at = 0;
             while self.crew.busy(at).is_some() {
                 at += usize::from(!self.crew.rest(at));
@@ -407,6 +441,90 @@ mod tests {
         (0..AVERAGED).for_each(|_| fixture.crew.took(u64::MAX));
         while fixture.hand(false).is_some() {}
         assert!(fixture.loads().iter().all(|&load| load < 10), "not far ahead");
+    }
+
+    /// Looks twice, as far apart as a worker may take to begin a task; what was taken back.
+    fn look_twice(fixture: &mut Fixture) -> Vec<TaskId> {
+        let now = Instant::now();
+        assert!(fixture.crew.look_at(now).is_empty());
+        fixture.crew.look_at(now + PATIENCE).into_iter().map(|task| task.id).collect()
+    }
+
+    /// The worker's end of a member's link, after the frame that tells of the function.
+    fn worker(fixture: &Fixture, index: usize) -> WorkerEnd {
+        let link = fixture.crew[index].link().as_fd().try_clone_to_owned().expect("a descriptor");
+        let mut worker = WorkerEnd::attach(link).expect("the same layout");
+        let frame = worker.tasks.front().expect("intact").expect("the function");
+        assert_eq!(frame.claim(), Ok(true));
+        frame.release();
+        worker
+    }
+
+    #[test]
+    fn what_a_member_does_not_begin_goes_to_others_until_it_is_back() {
+        for count in [1, 5] {
+            let mut fixture = Fixture::new(4);
+            fixture.hand_many(count, false);
+            assert_eq!(fixture.loads(), [count, 0, 0, 0]);
+            assert!(fixture.crew.next_look(false).is_some(), "somebody is to look");
+            assert_eq!(look_twice(&mut fixture), (1..=count as u64).collect::<Vec<_>>());
+            assert!(fixture.crew.is_idle());
+            fixture.rest();
+            assert_eq!(fixture.hand(false), Some(1), "it gets nothing");
+            assert!(fixture.crew.next_look(false).is_some(), "somebody is to see it come back");
+            // It passes the function and what was taken back.
+            assert!(worker(&fixture, 0).tasks.front().expect("intact").is_none());
+            fixture.rest();
+            fixture.finish(1);
+            assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(1), Some(0)]);
+        }
+    }
+
+    #[test]
+    fn what_a_member_has_claimed_stays_with_it() {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(3, false);
+        let mut worker = worker(&fixture, 0);
+        let frame = worker.tasks.front().expect("intact").expect("a task");
+        // It is stopped before it notes the task.
+        assert_eq!(frame.claim(), Ok(true));
+        assert_eq!(look_twice(&mut fixture), [2, 3]);
+        assert_eq!(fixture.loads(), [1, 0, 0, 0]);
+        assert_eq!(fixture.hand(false), Some(1));
+        worker.hold(Some(1), monotonic_ns());
+        fixture.finish(0);
+        assert_eq!(fixture.loads(), [0, 1, 0, 0]);
+        assert_eq!(fixture.hand(true), Some(0), "it is back");
+    }
+
+    #[test]
+    fn tasks_stay_where_they_are_if_nobody_else_can_have_them() {
+        let mut fixture = Fixture::new(2);
+        fixture.hand_many(2, true);
+        assert_eq!(look_twice(&mut fixture), []);
+        assert_eq!(fixture.loads(), [1, 1]);
+        assert!(fixture.crew.next_look(false).is_some());
+        let mut first = worker(&fixture, 0);
+        first.tasks.front().expect("intact").expect("a task").release();
+        fixture.finish(0);
+        let later = Instant::now() + 3 * PATIENCE;
+        let moved: Vec<_> = fixture.crew.look_at(later).into_iter().map(|task| task.id).collect();
+        assert_eq!(moved, [2], "the first is back");
+        assert_eq!(fixture.hand(true), Some(0));
+    }
+
+    #[test]
+    fn members_that_are_being_set_up_get_nothing() {
+        let mut fixture = Fixture::new(3);
+        fixture.crew[0].ready = false;
+        fixture.crew[2].ready = false;
+        fixture.hand_many(3, true);
+        assert_eq!(fixture.loads(), [0, 3, 0]);
+        fixture.crew[2].ready = true;
+        fixture.rest();
+        assert_eq!(fixture.crew.busiest(true), Some(1), "there is another one now");
+        fixture.hand_many(1, true);
+        assert_eq!(fixture.loads(), [0, 3, 1]);
     }
 
     #[test]

@@ -271,6 +271,7 @@ mod tests {
     #[test]
     fn what_a_worker_damaged_is_looked_at_once() {
         let (_commons, mut state) = state_with_one_worker();
+        state.members[0].ready = true;
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
