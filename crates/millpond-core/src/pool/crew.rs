@@ -271,6 +271,8 @@ impl Crew {
             self.last_look = Instant::now();
         }
         let handed = self.change(index, |member| member.hand(task, functions, heap));
+        // Whatever came of it, something may have been put into its ring.
+        self.told.push(index);
         let member = &mut self.members[index];
         if let Err(NotHanded::RingFull(_)) = handed {
             member.is_full = true;
@@ -288,7 +290,6 @@ impl Crew {
             self.open.rotate_left(1);
         }
         self.offer(index);
-        self.told.push(index);
         Ok(())
     }
 
@@ -344,7 +345,7 @@ mod tests {
     use crate::os::clock::monotonic_ns;
     use crate::pool::commons::Commons;
     use crate::pool::config::Config;
-    use crate::pool::task::Body;
+    use crate::pool::task::{Body, FunctionId};
 
     /// A crew on a machine of two CPUs, and what it needs to hand tasks out.
     struct Fixture {
@@ -375,12 +376,16 @@ mod tests {
         /// Hands one more task out; whom to.
         fn hand(&mut self, is_awaited: bool) -> Option<usize> {
             let index = self.crew.next(is_awaited)?;
+            self.try_hand(index, 1).expect("room");
+            Some(index)
+        }
+
+        fn try_hand(&mut self, index: usize, function: FunctionId) -> Result<(), NotHanded> {
             self.tasks += 1;
             let (id, body) = (self.tasks, Body::Inline(Vec::new()));
-            let (job, function, op, items, parts, luggage) = (1, 1, 0, 1, 1, None);
+            let (job, op, items, parts, luggage) = (1, 0, 1, 1, None);
             let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
-            self.crew.hand(index, task, &self.functions, &mut self.heap).expect("room");
-            Some(index)
+            self.crew.hand(index, task, &self.functions, &mut self.heap)
         }
 
         fn hand_many(&mut self, count: usize, is_awaited: bool) {
@@ -495,6 +500,44 @@ mod tests {
         fixture.finish(0);
         assert_eq!(fixture.loads(), [0, 1, 0, 0]);
         assert_eq!(fixture.hand(true), Some(0), "it is back");
+    }
+
+    #[test]
+    fn a_member_hears_of_what_fills_its_ring() {
+        let mut fixture = Fixture::new(1);
+        fixture.hand_many(1, true);
+        let mut worker = worker(&fixture, 0);
+        let mut take_all = || {
+            while let Some(frame) = worker.tasks.front().expect("intact") {
+                assert_eq!(frame.claim(), Ok(true));
+                frame.release();
+            }
+        };
+        let most = 10_000;
+        for function in 1..=most {
+            take_all();
+            fixture.finish(0);
+            fixture.try_hand(0, function).expect("room");
+        }
+        take_all();
+        fixture.finish(0);
+        fixture.crew.announce();
+        (1..=most).for_each(|function| fixture.crew[0].forget(function));
+        let link = fixture.crew[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
+        let ears = WorkerEnd::attach(link).expect("the same layout");
+        let mut rounds = 0;
+        loop {
+            let seen = ears.bell().listen();
+            let handed = fixture.try_hand(0, 1);
+            fixture.crew.announce();
+            assert!(ears.bell().rung_since(seen), "it sleeps");
+            if handed.is_ok() {
+                break;
+            }
+            take_all();
+            rounds += 1;
+        }
+        assert!(rounds > 0, "the ring was never full");
     }
 
     #[test]

@@ -270,7 +270,7 @@ impl Member {
             loud: self.handed % LOUD_EVERY == LOUD_EVERY - 1,
             lane,
         };
-        let Some(position) = push(&mut self.link, &head, inline) else {
+        let Some(position) = self.push(&head, inline) else {
             return Err(NotHanded::RingFull(task));
         };
         if let Body::Block(block) = task.body {
@@ -290,8 +290,20 @@ impl Member {
             luggage,
         });
         self.handed += 1;
-        self.news = true;
         Ok(())
+    }
+
+    fn push(&mut self, head: &OrderHead, inline: &[u8]) -> Option<u64> {
+        let length = frame_length(head.lane, inline.len());
+        debug_assert!(length <= LARGEST_FRAME);
+        let position = self.link.tasks.push(length, |out| {
+            head.write(out);
+            if head.lane == Lane::Inline {
+                out[HEAD..].copy_from_slice(inline);
+            }
+        });
+        self.news |= position.is_some();
+        position
     }
 
     /// Sends the worker `function`, unless it knows it, and which functions to forget. False if its
@@ -303,7 +315,7 @@ impl Member {
         heap: &mut Heap,
     ) -> io::Result<bool> {
         while let Some(&forget) = self.to_forget.last() {
-            if push(&mut self.link, &control(Order::Forget, forget, Lane::Inline), b"").is_none() {
+            if self.push(&control(Order::Forget, forget, Lane::Inline), b"").is_none() {
                 return Ok(false);
             }
             self.to_forget.pop();
@@ -313,12 +325,12 @@ impl Member {
         }
         let bytes = all.bytes(function).unwrap_or_default();
         let told = if bytes.len() <= INLINE_LIMIT {
-            push(&mut self.link, &control(Order::Define, function, Lane::Inline), &bytes).is_some()
+            self.push(&control(Order::Define, function, Lane::Inline), &bytes).is_some()
         } else {
             // A copy for each worker: it is the worker that frees it.
             let block = heap.lend(bytes.len(), self.number, |out| out.copy_from_slice(&bytes))?;
             let define = control(Order::Define, function, Lane::Block(block));
-            let pushed = push(&mut self.link, &define, b"").is_some();
+            let pushed = self.push(&define, b"").is_some();
             if !pushed {
                 heap.free(block);
             }
@@ -340,9 +352,7 @@ impl Member {
     /// Tells the worker to end when it has done what it has. False if there is no room to say so.
     pub(crate) fn dismiss(&mut self) -> bool {
         if !self.leaving {
-            self.leaving =
-                push(&mut self.link, &control(Order::Leave, 0, Lane::Inline), b"").is_some();
-            self.news |= self.leaving;
+            self.leaving = self.push(&control(Order::Leave, 0, Lane::Inline), b"").is_some();
         }
         self.leaving
     }
@@ -500,15 +510,4 @@ fn bundle(socket: &Socket, number: u64) -> Option<OwnedFd> {
 
 fn control(order: Order, function: FunctionId, lane: Lane) -> OrderHead {
     OrderHead { order, op: 0, parts: 1, task: 0, function, items: 0, loud: false, lane }
-}
-
-fn push(link: &mut PoolEnd, head: &OrderHead, inline: &[u8]) -> Option<u64> {
-    let length = frame_length(head.lane, inline.len());
-    debug_assert!(length <= LARGEST_FRAME);
-    link.tasks.push(length, |out| {
-        head.write(out);
-        if head.lane == Lane::Inline {
-            out[HEAD..].copy_from_slice(inline);
-        }
-    })
 }
