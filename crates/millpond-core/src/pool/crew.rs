@@ -541,6 +541,18 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_began_in_the_future_is_stuck() {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(3, false);
+        let mut worker = worker(&fixture, 0);
+        let frame = worker.tasks.front().expect("intact").expect("a task");
+        assert_eq!(frame.claim(), Ok(true));
+        worker.hold(Some(1), u64::MAX / 2);
+        let moved = fixture.crew.look_at(Instant::now());
+        assert_eq!(moved.into_iter().map(|task| task.id).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
     fn tasks_stay_where_they_are_if_nobody_else_can_have_them() {
         let mut fixture = Fixture::new(2);
         fixture.hand_many(2, true);

@@ -203,7 +203,8 @@ impl Member {
         };
         self.seen = Some((oldest, since));
         let last = self.link.last_activity();
-        let is_long = last.task.is_some() && monotonic_ns().saturating_sub(last.began) >= LOOK_NS;
+        // One that says that it will begin is damaged, and may be at it for ever.
+        let is_long = last.task.is_some() && monotonic_ns().abs_diff(last.began) >= LOOK_NS;
         let is_late = now.duration_since(since) >= PATIENCE;
         self.is_stuck = is_long || is_late;
         // Before its tasks are taken back: it is here again as soon as it passes them.
