@@ -325,7 +325,11 @@ mod tests {
         }
         let first = state.pause.end().expect("a pause");
         die_idle(&mut state);
-        assert!(state.pause.end().is_some_and(|next| next > first));
+        let next = state.pause.end().expect("a pause");
+        assert!(next > first);
+        state.pause.look(next);
+        assert!(state.pause.end().is_none(), "nobody is to wake for what is over");
+        assert!(state.pause.is_repeated());
         assert!(matches!(state.phase, Phase::Running));
     }
 }
