@@ -245,7 +245,10 @@ impl Crew {
             return Vec::new();
         }
         let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
-        behind.collect()
+        let mut behind: Vec<_> = behind.collect();
+        // They are numbered as they came.
+        behind.sort_unstable_by_key(|task| task.id);
+        behind
     }
 
     fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Member) -> R) -> R {
@@ -325,6 +328,9 @@ impl Crew {
         let member = &mut self.members[index];
         if member.load() == 0 {
             self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+            if !std::mem::replace(&mut member.listed.idle, true) {
+                self.idle.push(index);
+            }
         }
         self.offer(index);
         tasks
@@ -483,6 +489,25 @@ mod tests {
             fixture.finish(1);
             assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(1), Some(0)]);
         }
+    }
+
+    #[test]
+    fn what_waits_for_several_members_comes_back_oldest_first() {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(6, true);
+        assert_eq!(fixture.loads(), [3, 3, 0, 0]);
+        assert_eq!(look_twice(&mut fixture), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_member_is_idle_as_soon_as_all_was_taken_back() {
+        let mut fixture = Fixture::new(1);
+        fixture.hand_many(2, true);
+        fixture.rest();
+        assert_eq!(fixture.crew.take_back(0, usize::MAX).len(), 2);
+        assert_eq!(fixture.hand(true), Some(0));
+        assert_eq!(fixture.crew.take_back(0, usize::MAX).len(), 1);
+        assert_eq!(fixture.hand(true), Some(0));
     }
 
     #[test]
