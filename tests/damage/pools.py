@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def spoil_and_go_on(pool: Pool, place: str, seed: int, folder: Path) -> None:
     spoilt = pool.apply_async(spoil, (place, seed, culprit))
     results = [pool.apply_async(square_once, (n, folder)) for n in range(TASKS)]
     blocks = [pool.apply_async(len, (bytes(LARGE),)) for _ in range(3)]
+    if seed % 2:
+        # No thread sleeps until the workers have something: others hand tasks out then.
+        for result in (spoilt, *results, *blocks):
+            while not result.ready():
+                time.sleep(0.001)
     spoilt.wait()
     lost_unbegun = 0
     for n, result in enumerate(results):

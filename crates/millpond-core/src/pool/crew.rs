@@ -5,15 +5,17 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use crate::cpu::cpu_count;
-use crate::os::clock::monotonic_ns;
 use crate::pool::function::Functions;
-use crate::pool::member::{Estate, InFlight, Listed, Member, NotHanded, PREFETCH};
+use crate::pool::member::{
+    Estate, InFlight, LOOK_NS, Listed, Member, NotHanded, PATIENCE, PREFETCH,
+};
 use crate::pool::task::{CrashCause, Task, TaskId};
 use crate::shm::heap::Heap;
 
 /// How often the owner looks for workers whose task takes long, while tasks wait and workers are idle.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-const LOOK_NS: u64 = 1_000_000;
+/// How often it looks for workers that do not begin what they have, and for those that are back.
+const RARE_LOOK_INTERVAL: Duration = PATIENCE;
 /// Tasks that take longer than this on average are worth a wake-up each, which costs some 10 µs.
 const LONG_NS: u64 = 100_000;
 /// How many more workers may work for each one whose task takes long.
@@ -25,7 +27,7 @@ const AVERAGED: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Crew {
     members: Vec<Member>,
-    /// Members that may send something: they have tasks, or are being set up.
+    /// Members that may send something: they have tasks, or are being set up. And those that are away.
     busy: Vec<usize>,
     /// Members without tasks, the one that worked last at the end. Some may be here no longer by right.
     idle: Vec<usize>,
@@ -38,9 +40,11 @@ pub(crate) struct Crew {
     working: usize,
     /// How many of them have been at one task for long.
     stuck: usize,
+    /// How many members do not look at their rings.
+    away: usize,
     cpus: usize,
     average_ns: u64,
-    next_look: Instant,
+    last_look: Instant,
 }
 
 impl Deref for Crew {
@@ -68,13 +72,16 @@ impl Crew {
             in_flight: 0,
             working: 0,
             stuck: 0,
+            away: 0,
             cpus: cpu_count(),
-            average_ns: 0,
-            next_look: Instant::now(),
+            // Until they are known.
+            average_ns: LOOK_NS,
+            last_look: Instant::now(),
         }
     }
 
-    /// Adds a member that is being set up. It gets its first task after those that are there.
+    /// Adds a member that is being set up. It gets its first task when it is ready: what it is set up
+    /// with may wait for what tasks do.
     pub(crate) fn add(&mut self, mut member: Member) {
         member.listed = Listed { busy: true, idle: true, open: false };
         self.busy.push(self.members.len());
@@ -94,6 +101,7 @@ impl Crew {
         self.open.retain_mut(close_gap);
         let member = self.members.remove(index);
         self.stuck -= usize::from(member.is_stuck);
+        self.away -= usize::from(member.is_away());
         member
     }
 
@@ -112,11 +120,13 @@ impl Crew {
         self.busy.get(at).copied()
     }
 
-    /// Takes the member at this place off that list, if it has no task and is set up.
+    /// Takes the member at this place off that list, if it has no task, is set up, and is not away.
     pub(crate) fn rest(&mut self, at: usize) -> bool {
         let index = self.busy[at];
         let member = &mut self.members[index];
-        let rests = member.ready && member.load() == 0;
+        let has_returned = member.is_away() && member.has_returned();
+        self.away -= usize::from(has_returned);
+        let rests = member.ready && member.load() == 0 && !member.is_away();
         if rests {
             self.busy.swap_remove(at);
             member.listed.busy = false;
@@ -140,8 +150,13 @@ impl Crew {
     /// Whether there is an idle member that may work.
     fn may_wake(&mut self, is_awaited: bool) -> bool {
         let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
-        let is_long = self.average_ns >= LONG_NS;
-        (is_long || self.working < others + SPREAD * self.stuck) && self.next_idle().is_some()
+        (self.are_long() || self.working < others + SPREAD * self.stuck)
+            && self.next_idle().is_some()
+    }
+
+    /// Whether each task is worth a wake-up.
+    pub(crate) fn are_long(&self) -> bool {
+        self.average_ns >= LONG_NS
     }
 
     /// How many members have tasks.
@@ -158,7 +173,7 @@ impl Crew {
     fn next_idle(&mut self) -> Option<usize> {
         while let Some(&index) = self.idle.last() {
             let member = &mut self.members[index];
-            if member.load() == 0 && member.accepts() {
+            if member.load() == 0 && member.ready && !member.is_away() && member.accepts() {
                 return Some(index);
             }
             member.listed.idle = false;
@@ -197,39 +212,49 @@ impl Crew {
 
     /// When to [look](Self::look) next, if there is a need.
     pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
-        let has_need = (has_pending || self.has_waiting()) && self.next_idle().is_some();
-        has_need.then_some(self.next_look)
+        let has_idle = self.next_idle().is_some();
+        if has_idle && (has_pending || self.has_waiting()) {
+            return Some(self.last_look + LOOK_INTERVAL);
+        }
+        let may_not_begin = has_idle && self.working > self.stuck;
+        let is_missed = self.away > 0 && (has_pending || self.working > 0);
+        (may_not_begin || is_missed).then(|| self.last_look + RARE_LOOK_INTERVAL)
     }
 
-    /// Looks for members that have been at one task for long, if it is time for that; returns the tasks
-    /// that waited behind those, in order, if another member can have them.
+    /// Looks for members that have been at one task for long, or do not begin it, if it is time for
+    /// that; returns the tasks that wait for those, in order, if another member can have them.
     pub(crate) fn look(&mut self, has_pending: bool) -> Vec<Task> {
-        let mut waited = Vec::new();
-        if !self.has_waiting() && self.next_look(has_pending).is_none() {
-            return waited;
-        }
+        let at = if self.has_waiting() {
+            Some(self.last_look + LOOK_INTERVAL)
+        } else {
+            self.next_look(has_pending)
+        };
+        let Some(at) = at else { return Vec::new() };
         let now = Instant::now();
-        if now < self.next_look {
-            return waited;
-        }
-        self.next_look = now + LOOK_INTERVAL;
-        let now = monotonic_ns();
-        self.stuck = 0;
+        if now < at { Vec::new() } else { self.look_at(now) }
+    }
+
+    fn look_at(&mut self, now: Instant) -> Vec<Task> {
+        self.last_look = now;
+        (self.stuck, self.away) = (0, 0);
         let mut held_up = Vec::new();
         for &index in &self.busy {
             let member = &mut self.members[index];
-            let is_long = member.since().is_some_and(|since| now.saturating_sub(since) >= LOOK_NS);
-            member.is_stuck = member.load() > 0 && (is_long || !member.ready);
+            member.look(now);
             self.stuck += usize::from(member.is_stuck);
-            if is_long && member.load() >= 2 {
+            self.away += usize::from(member.is_away());
+            if member.is_stuck && (member.load() >= 2 || member.is_away()) {
                 held_up.push(index);
             }
         }
-        if self.next_idle().or_else(|| self.next_open()).is_some() {
-            let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
-            waited.extend(behind);
+        if self.next_idle().or_else(|| self.next_open()).is_none() {
+            return Vec::new();
         }
-        waited
+        let behind = held_up.into_iter().flat_map(|index| self.take_back(index, usize::MAX));
+        let mut behind: Vec<_> = behind.collect();
+        // They are numbered as they came.
+        behind.sort_unstable_by_key(|task| task.id);
+        behind
     }
 
     fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Member) -> R) -> R {
@@ -250,7 +275,13 @@ impl Crew {
         functions: &Functions,
         heap: &mut Heap,
     ) -> Result<(), NotHanded> {
+        if self.working == 0 {
+            // It is not too late for what begins now.
+            self.last_look = Instant::now();
+        }
         let handed = self.change(index, |member| member.hand(task, functions, heap));
+        // Whatever came of it, something may have been put into its ring.
+        self.told.push(index);
         let member = &mut self.members[index];
         if let Err(NotHanded::RingFull(_)) = handed {
             member.is_full = true;
@@ -268,7 +299,6 @@ impl Crew {
             self.open.rotate_left(1);
         }
         self.offer(index);
-        self.told.push(index);
         Ok(())
     }
 
@@ -292,6 +322,8 @@ impl Crew {
         let member = &mut self.members[index];
         member.is_full = false;
         self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+        self.away -= usize::from(member.is_away());
+        member.is_here();
         self.offer(index);
         Ok(task)
     }
@@ -299,6 +331,13 @@ impl Crew {
     /// See [`Member::take_back`].
     pub(crate) fn take_back(&mut self, index: usize, count: usize) -> Vec<Task> {
         let tasks = self.change(index, |member| member.take_back(count));
+        let member = &mut self.members[index];
+        if member.load() == 0 {
+            self.stuck -= usize::from(std::mem::take(&mut member.is_stuck));
+            if !std::mem::replace(&mut member.listed.idle, true) {
+                self.idle.push(index);
+            }
+        }
         self.offer(index);
         tasks
     }
@@ -310,118 +349,4 @@ impl Crew {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pool::commons::Commons;
-    use crate::pool::config::Config;
-    use crate::pool::task::Body;
-
-    /// A crew on a machine of two CPUs, and what it needs to hand tasks out.
-    struct Fixture {
-        crew: Crew,
-        functions: Functions,
-        heap: Heap,
-        _commons: Commons,
-        tasks: u64,
-    }
-
-    impl Fixture {
-        fn new(members: u32) -> Self {
-            let commons = Commons::create().expect("commons");
-            let heap = Heap::new(commons.segment()).expect("a heap");
-            let mut crew = Crew::new();
-            crew.cpus = 2;
-            let config =
-                Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
-            for place in 0..members {
-                let number = u64::from(place) + 1;
-                let (mut member, _) = Member::new(number, 0, place, 1, &config).expect("a link");
-                member.ready = true;
-                crew.add(member);
-            }
-            Self { crew, functions: Functions::default(), heap, _commons: commons, tasks: 0 }
-        }
-
-        /// Hands one more task out; whom to.
-        fn hand(&mut self, is_awaited: bool) -> Option<usize> {
-            let index = self.crew.next(is_awaited)?;
-            self.tasks += 1;
-            let (id, body) = (self.tasks, Body::Inline(Vec::new()));
-            let (job, function, op, items, parts, luggage) = (1, 1, 0, 1, 1, None);
-            let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
-            self.crew.hand(index, task, &self.functions, &mut self.heap).expect("room");
-            Some(index)
-        }
-
-        fn hand_many(&mut self, count: usize, is_awaited: bool) {
-            for _ in 0..count {
-                assert!(self.hand(is_awaited).is_some());
-            }
-        }
-
-        fn finish(&mut self, index: usize) {
-            let id = self.crew[index].in_flight().next().expect("a task").id;
-            self.crew.finished(index, id).expect("its task");
-            let mut at = 0;
-            while self.crew.busy(at).is_some() {
-                at += usize::from(!self.crew.rest(at));
-            }
-        }
-
-        fn loads(&self) -> Vec<usize> {
-            self.crew.iter().map(Member::load).collect()
-        }
-    }
-
-    #[test]
-    fn short_tasks_go_to_as_many_members_as_there_are_cpus() {
-        let mut fixture = Fixture::new(4);
-        fixture.hand_many(20, true);
-        assert_eq!(fixture.loads(), [10, 10, 0, 0]);
-        assert!(fixture.crew.has_waiting() && !fixture.crew.is_idle());
-        let mut fixture = Fixture::new(4);
-        fixture.hand_many(20, false);
-        assert_eq!(fixture.loads(), [20, 0, 0, 0], "the thread that submits has the other CPU");
-        fixture.hand_many(2 * PREFETCH - 20, false);
-        assert_eq!(fixture.loads(), [PREFETCH, PREFETCH, 0, 0], "but not for more than that");
-        assert_eq!(fixture.hand(false), None);
-    }
-
-    #[test]
-    fn the_member_that_worked_last_comes_first() {
-        let mut fixture = Fixture::new(4);
-        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
-        fixture.finish(1);
-        fixture.finish(0);
-        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
-        fixture.finish(0);
-        assert_eq!(fixture.hand(true), Some(0));
-    }
-
-    #[test]
-    fn long_tasks_go_to_everybody() {
-        let mut fixture = Fixture::new(6);
-        (0..AVERAGED).for_each(|_| fixture.crew.took(2 * LONG_NS));
-        fixture.hand_many(6, false);
-        assert_eq!(fixture.loads(), [1; 6]);
-        (0..AVERAGED).for_each(|_| fixture.crew.took(u64::MAX));
-        while fixture.hand(false).is_some() {}
-        assert!(fixture.loads().iter().all(|&load| load < 10), "not far ahead");
-    }
-
-    #[test]
-    fn members_that_come_and_go_keep_their_places_in_the_lists() {
-        let mut fixture = Fixture::new(4);
-        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
-        drop(fixture.crew.estate(0));
-        fixture.crew.remove(0);
-        assert_eq!(fixture.loads(), [1, 0, 0]);
-        assert_eq!(fixture.hand(true), Some(1));
-        fixture.finish(0);
-        assert_eq!(fixture.hand(true), Some(0));
-        assert_eq!(fixture.loads(), [1, 1, 0]);
-        fixture.finish(0);
-        fixture.finish(1);
-        assert!(fixture.crew.is_idle() && !fixture.crew.has_waiting());
-    }
-}
+mod tests;

@@ -19,6 +19,10 @@ impl State {
         let took = self.drain();
         let held_up = self.members.look(!self.pending.is_empty());
         self.wait_again(held_up);
+        if self.members.are_long() {
+            // Before what came later is handed out.
+            self.balance();
+        }
         self.dispatch();
         self.balance();
         self.dismiss_when_done();
@@ -167,7 +171,7 @@ impl State {
 
     /// Has idle workers share what waits behind the busiest, if others may work.
     fn balance(&mut self) {
-        while self.pending.is_empty()
+        while (self.pending.is_empty() || self.members.are_long())
             && let Some(busiest) = self.members.busiest(self.waiters > 0)
         {
             let working = self.members.working();
@@ -270,8 +274,35 @@ mod tests {
     }
 
     #[test]
+    fn long_tasks_begin_in_the_order_in_which_they_came() {
+        let (_commons, mut state) = state_with_one_worker();
+        let (second, _) = Member::new(2, 0, 1, 1, &state.config).expect("a link");
+        state.members.add(second);
+        state.members[0].ready = true;
+        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let job = state.create_job(&spec);
+        let argument: [&dyn Part; 1] = [&&b"x"[..]];
+        for _ in 0..9 {
+            let payload = Parts(&argument[..]);
+            let mut task = NewTask { op: 0, items: 1, payload, luggage: None };
+            state.add_task(job, &mut task, None);
+            state.work();
+        }
+        let first_of = |state: &State, member: usize| {
+            state.members[member].in_flight().next().map(|task| task.id)
+        };
+        assert!(state.members[0].load() > 1 && first_of(&state, 1).is_none());
+        let first = first_of(&state, 0).expect("a task");
+        state.members[1].ready = true;
+        state.work();
+        assert_eq!(first_of(&state, 0), Some(first));
+        assert_eq!(first_of(&state, 1), Some(first + 1), "not one that came later");
+    }
+
+    #[test]
     fn what_a_worker_damaged_is_looked_at_once() {
         let (_commons, mut state) = state_with_one_worker();
+        state.members[0].ready = true;
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
@@ -325,7 +356,11 @@ mod tests {
         }
         let first = state.pause.end().expect("a pause");
         die_idle(&mut state);
-        assert!(state.pause.end().is_some_and(|next| next > first));
+        let next = state.pause.end().expect("a pause");
+        assert!(next > first);
+        state.pause.look(next);
+        assert!(state.pause.end().is_none(), "nobody is to wake for what is over");
+        assert!(state.pause.is_repeated());
         assert!(matches!(state.phase, Phase::Running));
     }
 }

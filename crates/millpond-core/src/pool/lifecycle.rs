@@ -103,7 +103,7 @@ impl State {
         };
         let starting = self.members.iter().filter(|m| m.pid.is_none()).count();
         wanted
-            && !self.pause.lasts()
+            && self.pause.end().is_none()
             && starting < MOST_STARTING
             && self.members.len() < self.config.processes
     }
@@ -131,7 +131,7 @@ impl State {
     /// No zygote could be made for workers that take others' places. By the time that this is known the
     /// last of the others may have died too, so a pool without workers is broken the second time only.
     pub(crate) fn cannot_renew(&mut self, error: io::Error) {
-        if self.pause.end().is_some() {
+        if self.pause.is_repeated() {
             self.cannot_start(error);
         } else {
             self.pause.lengthen();

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use crate::channel::link::{LARGEST_FRAME, LastActivity, PoolEnd};
 use crate::channel::ring::Corrupt;
@@ -22,6 +23,11 @@ use crate::shm::lease::{self, Importer};
 pub(crate) const PREFETCH: usize = 64;
 /// A worker rings loudly when this many tasks were done since the last loud one.
 const LOUD_EVERY: u64 = 32;
+/// A task that takes longer than this holds up what waits behind it.
+pub(crate) const LOOK_NS: u64 = 1_000_000;
+/// How long a worker may take to begin a task that it has, or to end it, whatever it says itself. One
+/// that waits for a CPU begins sooner, most of the time.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 /// How many bundles are looked at for one.
 const MOST_UNUSED_BUNDLES: usize = 64;
 
@@ -57,8 +63,12 @@ pub(crate) struct Member {
     quota: Option<u64>,
     news: bool,
     pub(crate) listed: Listed,
-    /// It has been at one task for long, or takes long to be set up.
+    /// It has been at one task for long, or does not begin it.
     pub(crate) is_stuck: bool,
+    /// Its oldest task at the last look, and since when that has been its oldest.
+    seen: Option<(TaskId, Instant)>,
+    /// How far it was in its ring when it was found not to look at that.
+    away_at: Option<u64>,
     /// Its ring had no room for a task; it gets no more behind others before it has finished one.
     pub(crate) is_full: bool,
     /// Why the pool killed it, if it did.
@@ -153,6 +163,8 @@ impl Member {
             news: false,
             listed: Listed::default(),
             is_stuck: false,
+            seen: None,
+            away_at: None,
             is_full: false,
             condemned: None,
         };
@@ -179,10 +191,45 @@ impl Member {
         !self.ready || self.in_flight.iter().any(|held| Some(held.id) == task)
     }
 
-    /// When it began the task that it runs, if it says that it runs one.
-    pub(crate) fn since(&self) -> Option<u64> {
+    /// Looks whether it has been at its oldest task for long, and whether it has begun that at all.
+    pub(crate) fn look(&mut self, now: Instant) {
+        let Some(oldest) = self.in_flight.front().map(|task| task.id) else {
+            self.is_stuck = false;
+            return;
+        };
+        let since = match self.seen {
+            Some((seen, since)) if seen == oldest => since,
+            _ => now,
+        };
+        self.seen = Some((oldest, since));
         let last = self.link.last_activity();
-        last.task.map(|_| last.began)
+        // One that says that it will begin is damaged, and may be at it for ever.
+        let is_long = last.task.is_some() && monotonic_ns().abs_diff(last.began) >= LOOK_NS;
+        let is_late = now.duration_since(since) >= PATIENCE;
+        self.is_stuck = is_long || is_late;
+        // Before its tasks are taken back: it is here again as soon as it passes them.
+        let head = self.link.tasks.look_at_head().ok();
+        self.away_at = head.filter(|_| is_late && last.task != Some(oldest));
+    }
+
+    /// Whether it was found not to look at its ring, and nothing has shown yet that it does again. It
+    /// is in a destructor of what the last task left, or stopped, or kept from a lock of its program's.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away_at.is_some()
+    }
+
+    /// It gave a sign of life.
+    pub(crate) fn is_here(&mut self) {
+        self.away_at = None;
+    }
+
+    /// Whether a worker that is away, and has no task any more, has passed what was taken back.
+    pub(crate) fn has_returned(&mut self) -> bool {
+        let head = self.link.tasks.look_at_head().ok();
+        if self.load() == 0 && head.is_some() && head != self.away_at {
+            (self.seen, self.away_at) = (None, None);
+        }
+        !self.is_away()
     }
 
     /// Whether it takes one more task.
@@ -224,7 +271,7 @@ impl Member {
             loud: self.handed % LOUD_EVERY == LOUD_EVERY - 1,
             lane,
         };
-        let Some(position) = push(&mut self.link, &head, inline) else {
+        let Some(position) = self.push(&head, inline) else {
             return Err(NotHanded::RingFull(task));
         };
         if let Body::Block(block) = task.body {
@@ -244,8 +291,20 @@ impl Member {
             luggage,
         });
         self.handed += 1;
-        self.news = true;
         Ok(())
+    }
+
+    fn push(&mut self, head: &OrderHead, inline: &[u8]) -> Option<u64> {
+        let length = frame_length(head.lane, inline.len());
+        debug_assert!(length <= LARGEST_FRAME);
+        let position = self.link.tasks.push(length, |out| {
+            head.write(out);
+            if head.lane == Lane::Inline {
+                out[HEAD..].copy_from_slice(inline);
+            }
+        });
+        self.news |= position.is_some();
+        position
     }
 
     /// Sends the worker `function`, unless it knows it, and which functions to forget. False if its
@@ -257,7 +316,7 @@ impl Member {
         heap: &mut Heap,
     ) -> io::Result<bool> {
         while let Some(&forget) = self.to_forget.last() {
-            if push(&mut self.link, &control(Order::Forget, forget, Lane::Inline), b"").is_none() {
+            if self.push(&control(Order::Forget, forget, Lane::Inline), b"").is_none() {
                 return Ok(false);
             }
             self.to_forget.pop();
@@ -267,12 +326,12 @@ impl Member {
         }
         let bytes = all.bytes(function).unwrap_or_default();
         let told = if bytes.len() <= INLINE_LIMIT {
-            push(&mut self.link, &control(Order::Define, function, Lane::Inline), &bytes).is_some()
+            self.push(&control(Order::Define, function, Lane::Inline), &bytes).is_some()
         } else {
             // A copy for each worker: it is the worker that frees it.
             let block = heap.lend(bytes.len(), self.number, |out| out.copy_from_slice(&bytes))?;
             let define = control(Order::Define, function, Lane::Block(block));
-            let pushed = push(&mut self.link, &define, b"").is_some();
+            let pushed = self.push(&define, b"").is_some();
             if !pushed {
                 heap.free(block);
             }
@@ -294,9 +353,7 @@ impl Member {
     /// Tells the worker to end when it has done what it has. False if there is no room to say so.
     pub(crate) fn dismiss(&mut self) -> bool {
         if !self.leaving {
-            self.leaving =
-                push(&mut self.link, &control(Order::Leave, 0, Lane::Inline), b"").is_some();
-            self.news |= self.leaving;
+            self.leaving = self.push(&control(Order::Leave, 0, Lane::Inline), b"").is_some();
         }
         self.leaving
     }
@@ -454,15 +511,4 @@ fn bundle(socket: &Socket, number: u64) -> Option<OwnedFd> {
 
 fn control(order: Order, function: FunctionId, lane: Lane) -> OrderHead {
     OrderHead { order, op: 0, parts: 1, task: 0, function, items: 0, loud: false, lane }
-}
-
-fn push(link: &mut PoolEnd, head: &OrderHead, inline: &[u8]) -> Option<u64> {
-    let length = frame_length(head.lane, inline.len());
-    debug_assert!(length <= LARGEST_FRAME);
-    link.tasks.push(length, |out| {
-        head.write(out);
-        if head.lane == Lane::Inline {
-            out[HEAD..].copy_from_slice(inline);
-        }
-    })
 }

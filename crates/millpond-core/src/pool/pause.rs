@@ -18,12 +18,18 @@ impl Pause {
         self.until = Some(Instant::now() + self.length);
     }
 
-    pub(crate) fn lasts(self) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until)
+    /// Notes whether it is over. How long the next one is depends on it all the same.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.until = self.until.filter(|&until| now < until);
     }
 
-    /// When it is over, if there is one.
+    /// When it is over, if it lasts.
     pub(crate) fn end(self) -> Option<Instant> {
         self.until
+    }
+
+    /// Whether there has been one since workers last started well.
+    pub(crate) fn is_repeated(self) -> bool {
+        self.length > Duration::ZERO
     }
 }

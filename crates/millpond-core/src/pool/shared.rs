@@ -173,6 +173,19 @@ impl Shared {
 
     /// Has the supervisor care for the workers if no thread of the program does.
     pub(crate) fn hand_over(&self, state: &mut State) {
+        self.watch(state);
+        if state.waiters == 0
+            && let Some(look) = state.next_look()
+            && state.ticks_at.is_none_or(|tick| look < tick)
+        {
+            state.ticks_at = Some(look);
+            self.watcher.signal();
+        }
+    }
+
+    /// Has workers wake the supervisor if no thread of the program waits for them and there is more to
+    /// hand out.
+    pub(crate) fn watch(&self, state: &mut State) {
         let bell = self.commons.bell();
         if state.waiters > 0 {
             return;
@@ -181,9 +194,6 @@ impl Shared {
             bell.watch();
             // What came before the flag was set rang for nobody.
             if !state.work() {
-                if state.next_look().is_some() && !std::mem::replace(&mut state.is_ticking, true) {
-                    self.watcher.signal();
-                }
                 return;
             }
         }

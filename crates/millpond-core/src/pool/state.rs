@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::pool::config::Config;
 use crate::pool::crew::Crew;
@@ -63,8 +64,8 @@ pub(crate) struct State {
     pub(crate) fruitless_zygotes: u32,
     /// Before the next worker is asked for.
     pub(crate) pause: Pause,
-    /// Whether the supervisor wakes by itself for the next look at workers.
-    pub(crate) is_ticking: bool,
+    /// When the supervisor wakes by itself to look at workers, if it does.
+    pub(crate) ticks_at: Option<Instant>,
     /// No process is left, and none will come.
     pub(crate) ended: bool,
     last_task: TaskId,
@@ -94,7 +95,7 @@ impl State {
             renewing: false,
             fruitless_zygotes: 0,
             pause: Pause::default(),
-            is_ticking: false,
+            ticks_at: None,
             ended: false,
             last_task: 0,
             last_job: 0,

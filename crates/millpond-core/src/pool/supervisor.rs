@@ -31,6 +31,8 @@ use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
 const GRACE: Duration = Duration::from_secs(5);
 /// How often to look whether a thread that has no pools left has noticed that.
 const SEEING_OFF: u32 = 2000;
+/// How often to look at workers while other threads do.
+const RARE_LOOKS: Duration = Duration::from_millis(20);
 /// How much longer the zygote has before it is killed itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -232,6 +234,7 @@ impl Supervisor {
     pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
+        state.pause.look(Instant::now());
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
                 state.grant_missing();
@@ -239,13 +242,15 @@ impl Supervisor {
             state.recruit(&zygote);
         }
         let renewal = state.begin_renewal();
-        state.is_ticking = true;
-        shared.hand_over(&mut state);
+        shared.watch(&mut state);
         shared.tell_waiters(&state);
-        let next_look = if state.waiters == 0 { state.next_look() } else { None };
-        state.is_ticking = next_look.is_some();
+        let next_look = state.next_look();
+        // Who waits looks itself. To wake now and then all the same costs less than to be woken each time
+        // that nobody waits for a moment.
+        let rarely = (state.waiters > 0).then(|| Instant::now() + RARE_LOOKS);
+        state.ticks_at = next_look.map(|look| rarely.map_or(look, |rarely| rarely.max(look)));
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = [state.pause.end(), next_look].into_iter().flatten().min();
+            entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends

@@ -26,8 +26,10 @@ use crate::sync::bell::Loudness;
 use crate::sync::spin::Spin;
 
 /// How long a worker sleeps at first before the binding may look for signals that came while it fell
-/// asleep. Each further sleep is twice as long, so that an idle worker soon uses no CPU.
+/// asleep. Each further sleep is twice as long up to the longest, so that an idle worker soon uses next
+/// to no CPU.
 const SHORTEST_NAP: Duration = Duration::from_secs(1);
+const LONGEST_NAP: Duration = Duration::from_secs(8);
 /// How many blocks of results that were large an idle worker looks at in each nap.
 const IDLE_LOOKS: usize = 1024;
 /// How long it waits when too many descriptors are in sockets.
@@ -195,7 +197,7 @@ impl Worker {
                     // No event tells of a block that comes back, whose pages are to go.
                     let may_come_back = self.results.has_lent();
                     self.nap =
-                        if may_come_back { SHORTEST_NAP } else { self.nap.saturating_mul(2) };
+                        if may_come_back { SHORTEST_NAP } else { (self.nap * 2).min(LONGEST_NAP) };
                     return Ok(Next::Interrupted);
                 }
             }

@@ -1,0 +1,289 @@
+//! Which member gets a task.
+
+use std::os::fd::AsFd;
+
+use super::*;
+use crate::channel::link::WorkerEnd;
+use crate::os::clock::monotonic_ns;
+use crate::pool::commons::Commons;
+use crate::pool::config::Config;
+use crate::pool::task::{Body, FunctionId};
+
+/// A crew on a machine of two CPUs, and what it needs to hand tasks out.
+struct Fixture {
+    crew: Crew,
+    functions: Functions,
+    heap: Heap,
+    _commons: Commons,
+    tasks: u64,
+}
+
+impl Fixture {
+    fn new(members: u32) -> Self {
+        let commons = Commons::create().expect("commons");
+        let heap = Heap::new(commons.segment()).expect("a heap");
+        let mut crew = Crew::new();
+        crew.cpus = 2;
+        // It knows that tasks are short.
+        crew.average_ns = 0;
+        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        for place in 0..members {
+            let number = u64::from(place) + 1;
+            let (mut member, _) = Member::new(number, 0, place, 1, &config).expect("a link");
+            member.ready = true;
+            crew.add(member);
+        }
+        Self { crew, functions: Functions::default(), heap, _commons: commons, tasks: 0 }
+    }
+
+    /// Hands one more task out; whom to.
+    fn hand(&mut self, is_awaited: bool) -> Option<usize> {
+        let index = self.crew.next(is_awaited)?;
+        self.try_hand(index, 1).expect("room");
+        Some(index)
+    }
+
+    fn try_hand(&mut self, index: usize, function: FunctionId) -> Result<(), NotHanded> {
+        self.tasks += 1;
+        let (id, body) = (self.tasks, Body::Inline(Vec::new()));
+        let (job, op, items, parts, luggage) = (1, 0, 1, 1, None);
+        let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
+        self.crew.hand(index, task, &self.functions, &mut self.heap)
+    }
+
+    fn hand_many(&mut self, count: usize, is_awaited: bool) {
+        for _ in 0..count {
+            assert!(self.hand(is_awaited).is_some());
+        }
+    }
+
+    fn finish(&mut self, index: usize) {
+        let id = self.crew[index].in_flight().next().expect("a task").id;
+        self.crew.finished(index, id).expect("its task");
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        let mut at = 0;
+        while self.crew.busy(at).is_some() {
+            at += usize::from(!self.crew.rest(at));
+        }
+    }
+
+    fn loads(&self) -> Vec<usize> {
+        self.crew.iter().map(Member::load).collect()
+    }
+}
+
+#[test]
+fn short_tasks_go_to_as_many_members_as_there_are_cpus() {
+    let mut fixture = Fixture::new(4);
+    fixture.hand_many(20, true);
+    assert_eq!(fixture.loads(), [10, 10, 0, 0]);
+    assert!(fixture.crew.has_waiting() && !fixture.crew.is_idle());
+    let mut fixture = Fixture::new(4);
+    fixture.hand_many(20, false);
+    assert_eq!(fixture.loads(), [20, 0, 0, 0], "the thread that submits has the other CPU");
+    fixture.hand_many(2 * PREFETCH - 20, false);
+    assert_eq!(fixture.loads(), [PREFETCH, PREFETCH, 0, 0], "but not for more than that");
+    assert_eq!(fixture.hand(false), None);
+}
+
+#[test]
+fn the_member_that_worked_last_comes_first() {
+    let mut fixture = Fixture::new(4);
+    assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+    fixture.finish(1);
+    fixture.finish(0);
+    assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+    fixture.finish(0);
+    assert_eq!(fixture.hand(true), Some(0));
+}
+
+#[test]
+fn long_tasks_go_to_everybody() {
+    let mut fixture = Fixture::new(6);
+    (0..AVERAGED).for_each(|_| fixture.crew.took(2 * LONG_NS));
+    fixture.hand_many(6, false);
+    assert_eq!(fixture.loads(), [1; 6]);
+    (0..AVERAGED).for_each(|_| fixture.crew.took(u64::MAX));
+    while fixture.hand(false).is_some() {}
+    assert!(fixture.loads().iter().all(|&load| load < 10), "not far ahead");
+}
+
+/// Looks twice, as far apart as a worker may take to begin a task; what was taken back.
+fn look_twice(fixture: &mut Fixture) -> Vec<TaskId> {
+    let now = Instant::now();
+    assert!(fixture.crew.look_at(now).is_empty());
+    fixture.crew.look_at(now + PATIENCE).into_iter().map(|task| task.id).collect()
+}
+
+/// The worker's end of a member's link, after the frame that tells of the function.
+fn worker(fixture: &Fixture, index: usize) -> WorkerEnd {
+    let link = fixture.crew[index].link().as_fd().try_clone_to_owned().expect("a descriptor");
+    let mut worker = WorkerEnd::attach(link).expect("the same layout");
+    let frame = worker.tasks.front().expect("intact").expect("the function");
+    assert_eq!(frame.claim(), Ok(true));
+    frame.release();
+    worker
+}
+
+#[test]
+fn what_a_member_does_not_begin_goes_to_others_until_it_is_back() {
+    for count in [1, 5] {
+        let mut fixture = Fixture::new(4);
+        fixture.hand_many(count, false);
+        assert_eq!(fixture.loads(), [count, 0, 0, 0]);
+        assert!(fixture.crew.next_look(false).is_some(), "somebody is to look");
+        assert_eq!(look_twice(&mut fixture), (1..=count as u64).collect::<Vec<_>>());
+        assert!(fixture.crew.is_idle());
+        fixture.rest();
+        assert_eq!(fixture.hand(false), Some(1), "it gets nothing");
+        assert!(fixture.crew.next_look(false).is_some(), "somebody is to see it come back");
+        // It passes the function and what was taken back.
+        assert!(worker(&fixture, 0).tasks.front().expect("intact").is_none());
+        fixture.rest();
+        fixture.finish(1);
+        assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(1), Some(0)]);
+    }
+}
+
+#[test]
+fn what_waits_for_several_members_comes_back_oldest_first() {
+    let mut fixture = Fixture::new(4);
+    fixture.hand_many(6, true);
+    assert_eq!(fixture.loads(), [3, 3, 0, 0]);
+    assert_eq!(look_twice(&mut fixture), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_member_is_idle_as_soon_as_all_was_taken_back() {
+    let mut fixture = Fixture::new(1);
+    fixture.hand_many(2, true);
+    fixture.rest();
+    assert_eq!(fixture.crew.take_back(0, usize::MAX).len(), 2);
+    assert_eq!(fixture.hand(true), Some(0));
+    assert_eq!(fixture.crew.take_back(0, usize::MAX).len(), 1);
+    assert_eq!(fixture.hand(true), Some(0));
+}
+
+#[test]
+fn what_a_member_has_claimed_stays_with_it() {
+    let mut fixture = Fixture::new(4);
+    fixture.hand_many(3, false);
+    let mut worker = worker(&fixture, 0);
+    let frame = worker.tasks.front().expect("intact").expect("a task");
+    // It is stopped before it notes the task.
+    assert_eq!(frame.claim(), Ok(true));
+    assert_eq!(look_twice(&mut fixture), [2, 3]);
+    assert_eq!(fixture.loads(), [1, 0, 0, 0]);
+    assert_eq!(fixture.hand(false), Some(1));
+    worker.hold(Some(1), monotonic_ns());
+    fixture.finish(0);
+    assert_eq!(fixture.loads(), [0, 1, 0, 0]);
+    assert_eq!(fixture.hand(true), Some(0), "it is back");
+}
+
+#[test]
+fn a_member_hears_of_what_fills_its_ring() {
+    let mut fixture = Fixture::new(1);
+    fixture.hand_many(1, true);
+    let mut worker = worker(&fixture, 0);
+    let mut take_all = || {
+        while let Some(frame) = worker.tasks.front().expect("intact") {
+            assert_eq!(frame.claim(), Ok(true));
+            frame.release();
+        }
+    };
+    let most = 10_000;
+    for function in 1..=most {
+        take_all();
+        fixture.finish(0);
+        fixture.try_hand(0, function).expect("room");
+    }
+    take_all();
+    fixture.finish(0);
+    fixture.crew.announce();
+    (1..=most).for_each(|function| fixture.crew[0].forget(function));
+    let link = fixture.crew[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
+    let ears = WorkerEnd::attach(link).expect("the same layout");
+    let mut rounds = 0;
+    loop {
+        let seen = ears.bell().listen();
+        let handed = fixture.try_hand(0, 1);
+        fixture.crew.announce();
+        assert!(ears.bell().rung_since(seen), "it sleeps");
+        if handed.is_ok() {
+            break;
+        }
+        take_all();
+        rounds += 1;
+    }
+    assert!(rounds > 0, "the ring was never full");
+}
+
+#[test]
+fn a_member_that_began_in_the_future_is_stuck() {
+    let mut fixture = Fixture::new(4);
+    fixture.hand_many(3, false);
+    let mut worker = worker(&fixture, 0);
+    let frame = worker.tasks.front().expect("intact").expect("a task");
+    assert_eq!(frame.claim(), Ok(true));
+    worker.hold(Some(1), u64::MAX / 2);
+    let moved = fixture.crew.look_at(Instant::now());
+    assert_eq!(moved.into_iter().map(|task| task.id).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn tasks_stay_where_they_are_if_nobody_else_can_have_them() {
+    let mut fixture = Fixture::new(2);
+    fixture.hand_many(2, true);
+    assert_eq!(look_twice(&mut fixture), []);
+    assert_eq!(fixture.loads(), [1, 1]);
+    assert!(fixture.crew.next_look(false).is_some());
+    let mut first = worker(&fixture, 0);
+    first.tasks.front().expect("intact").expect("a task").release();
+    fixture.finish(0);
+    let later = Instant::now() + 3 * PATIENCE;
+    let moved: Vec<_> = fixture.crew.look_at(later).into_iter().map(|task| task.id).collect();
+    assert_eq!(moved, [2], "the first is back");
+    assert_eq!(fixture.hand(true), Some(0));
+}
+
+#[test]
+fn members_that_are_being_set_up_get_nothing() {
+    let mut fixture = Fixture::new(3);
+    fixture.crew[0].ready = false;
+    fixture.crew[2].ready = false;
+    fixture.hand_many(3, true);
+    assert_eq!(fixture.loads(), [0, 3, 0]);
+    fixture.crew[2].ready = true;
+    fixture.rest();
+    assert_eq!(fixture.crew.busiest(true), Some(1), "there is another one now");
+    fixture.hand_many(1, true);
+    assert_eq!(fixture.loads(), [0, 3, 1]);
+}
+
+#[test]
+fn members_that_come_and_go_keep_their_places_in_the_lists() {
+    let mut fixture = Fixture::new(4);
+    assert_eq!([fixture.hand(true), fixture.hand(true)], [Some(0), Some(1)]);
+    drop(fixture.crew.estate(0));
+    fixture.crew.remove(0);
+    assert_eq!(fixture.loads(), [1, 0, 0]);
+    assert_eq!(fixture.hand(true), Some(1));
+    fixture.finish(0);
+    assert_eq!(fixture.hand(true), Some(0));
+    assert_eq!(fixture.loads(), [1, 1, 0]);
+    fixture.finish(0);
+    fixture.finish(1);
+    assert!(fixture.crew.is_idle() && !fixture.crew.has_waiting());
+}
+
+#[test]
+fn tasks_of_which_nothing_is_known_go_to_a_member_each() {
+    let mut fixture = Fixture::new(4);
+    fixture.crew.average_ns = Crew::new().average_ns;
+    fixture.hand_many(4, false);
+    assert_eq!(fixture.loads(), [1; 4]);
+}
