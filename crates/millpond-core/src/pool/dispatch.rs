@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::pool::luggage::Arrived;
-use crate::pool::member::{InFlight, Member, NotHanded, Reported};
+use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
@@ -213,6 +213,18 @@ impl State {
     /// When somebody is to look whether tasks take long, if that matters.
     pub(crate) fn next_look(&mut self) -> Option<Instant> {
         self.members.next_look(!self.pending.is_empty())
+    }
+
+    /// When the supervisor is to wake by itself for a look.
+    pub(crate) fn next_tick(&mut self, now: Instant) -> Option<Instant> {
+        match self.next_look() {
+            Some(look) if self.waiters == 0 => Some(look),
+            // Who waits looks itself. To wake now and then all the same costs less than to be woken each
+            // time that nobody waits for a moment.
+            Some(_) => Some(now + PATIENCE),
+            // Nor is it to be woken for each task of a program that has one at a time.
+            None => self.ticks_at.filter(|&at| at > now),
+        }
     }
 
     /// Whether workers will need somebody of this process before long.
