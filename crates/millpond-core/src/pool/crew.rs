@@ -216,8 +216,12 @@ impl Crew {
         if has_idle && (has_pending || self.has_waiting()) {
             return Some(self.last_look + LOOK_INTERVAL);
         }
-        let may_not_begin = has_idle && self.working > self.stuck;
-        let is_missed = self.away > 0 && (has_pending || self.working > 0);
+        let is_away = |member: &Member| member.is_away() && member.load() > 0;
+        let may_not_begin = self.working > self.stuck && (has_idle || self.away > 0);
+        let is_missed = self.away > 0
+            && (has_pending
+                || self.has_waiting()
+                || self.busy.iter().any(|&index| is_away(&self.members[index])));
         (may_not_begin || is_missed).then(|| self.last_look + RARE_LOOK_INTERVAL)
     }
 

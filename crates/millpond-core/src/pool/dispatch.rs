@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::pool::luggage::Arrived;
-use crate::pool::member::{InFlight, Member, NotHanded, Reported};
+use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
@@ -217,6 +217,18 @@ impl State {
     /// When a thread has to look for tasks that take long; `None` if no look is needed.
     pub(crate) fn next_look(&mut self) -> Option<Instant> {
         self.members.next_look(!self.pending.is_empty())
+    }
+
+    /// When the supervisor is to wake by itself for a look.
+    pub(crate) fn next_tick(&mut self, now: Instant) -> Option<Instant> {
+        match self.next_look() {
+            Some(look) if self.waiters == 0 => Some(look),
+            // A thread that waits looks itself. To wake now and then all the same costs less than to be
+            // woken each time that no thread waits for a moment.
+            Some(_) => Some(now + PATIENCE),
+            // Nor is it to be woken for each task of a program that has one at a time.
+            None => self.ticks_at.filter(|&at| at > now),
+        }
     }
 
     /// Whether tasks are pending, or wait behind others in workers' rings, so that a thread has to

@@ -31,8 +31,6 @@ use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
 const GRACE: Duration = Duration::from_secs(5);
 /// How often to look whether a thread that has no pools left has noticed that.
 const SEEING_OFF: u32 = 2000;
-/// How often to look at workers while other threads do.
-const RARE_LOOKS: Duration = Duration::from_millis(20);
 /// How much longer the zygote has before it is killed itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -244,11 +242,7 @@ impl Supervisor {
         let renewal = state.begin_renewal();
         shared.watch(&mut state);
         shared.tell_waiters(&state);
-        let next_look = state.next_look();
-        // Who waits looks itself. To wake now and then all the same costs less than to be woken each time
-        // that nobody waits for a moment.
-        let rarely = (state.waiters > 0).then(|| Instant::now() + RARE_LOOKS);
-        state.ticks_at = next_look.map(|look| rarely.map_or(look, |rarely| rarely.max(look)));
+        state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
             entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
         }

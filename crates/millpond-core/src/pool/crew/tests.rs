@@ -149,6 +149,25 @@ fn what_a_member_does_not_begin_goes_to_others_until_it_is_back() {
 }
 
 #[test]
+fn somebody_looks_only_while_that_may_change_something() {
+    let mut fixture = Fixture::new(2);
+    assert!(fixture.crew.next_look(false).is_none(), "nothing to do");
+    fixture.hand_many(1, true);
+    assert_eq!(look_twice(&mut fixture), [1]);
+    fixture.rest();
+    assert!(fixture.crew.next_look(false).is_none(), "one is away, but there is nothing to do");
+    assert_eq!(fixture.hand(true), Some(1));
+    assert!(
+        fixture.crew.next_look(false).is_some(),
+        "the other may not begin, and the first return"
+    );
+    worker(&fixture, 1).hold(Some(2), 1);
+    assert!(fixture.crew.look_at(Instant::now()).is_empty());
+    assert!(fixture.crew.next_look(false).is_none(), "it has begun");
+    assert!(fixture.crew.next_look(true).is_some(), "there is something for the one that is away");
+}
+
+#[test]
 fn what_waits_for_several_members_comes_back_oldest_first() {
     let mut fixture = Fixture::new(4);
     fixture.hand_many(6, true);
