@@ -455,7 +455,7 @@ class Semaphore(_Handle):
 
         Raises:
             ValueError: the timeout is nan.
-            OSError: 2,045 processes hold permits, and the semaphore can tell no more apart (EDQUOT).
+            OSError: 2,045 processes hold permits, and no more can be told apart (EDQUOT).
             MemoryError: there is no memory to note that this process holds a permit.
         """
     def release(self) -> None:

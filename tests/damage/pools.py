@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import millpond
 from damage.tasks import spoil, square, square_once
@@ -37,8 +38,9 @@ def spoil_and_go_on(pool: Pool, place: str, seed: int, folder: Path) -> None:
     blocks = [pool.apply_async(len, (bytes(LARGE),)) for _ in range(3)]
     if seed % 2:
         # No thread sleeps until the workers have something: others hand tasks out then.
-        for result in (spoilt, *results, *blocks):
-            while not result.ready():
+        calls: list[AsyncResult[Any]] = [spoilt, *results, *blocks]
+        for call in calls:
+            while not call.ready():
                 time.sleep(0.001)
     spoilt.wait()
     lost_unbegun = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,17 @@ def test_a_stopped_worker_holds_up_no_tasks(
     os.kill(away, signal.SIGCONT)
 
 
+def are_there(notes: list[Path]) -> bool:
+    return all(note.exists() for note in notes)
+
+
 def assert_others_work(pool: Pool, away: int, tmp_path: Path, *, is_awaited: bool) -> None:
     for round_ in range(2):
         notes = [tmp_path / f"{round_}-{n}" for n in range(TASKS)]
         results = [pool.apply_async(touch, (note,)) for note in notes]
         if not is_awaited:
             # Nothing here asks the pool.
-            until(lambda notes=notes: all(note.exists() for note in notes))
+            until(partial(are_there, notes))
         assert away not in {result.get() for result in results}
 
 

@@ -51,7 +51,7 @@
 //!   after that the lock is as any other.
 //! - *A process that has permits of a semaphore is killed or fails*: they are given back.
 //! - *A party of a barrier dies* after it arrived: the barrier breaks, and waiting parties get an
-//! error.
+//!   error.
 //! - *A process that waits dies*: the others do not notice. A notification that had reached it
 //!   goes to another waiter.
 //!
