@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,12 @@ def touch(note: Path) -> int:
 
 def ignore(_: object) -> int:
     return os.getpid()
+
+
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    status = Path(f"/proc/{pid}/stat")
+    until(lambda: status.read_text().rpartition(") ")[2].startswith("T"))
 
 
 def hold_first(gate: Gate) -> None:
@@ -71,13 +77,29 @@ def test_a_stopped_worker_holds_up_no_tasks(
     pool = make_pool(4)
     pool.map(abs, range(200), chunksize=1)
     away = pool.apply(os.getpid)
-    os.kill(away, signal.SIGSTOP)
+    stop(away)
     assert_others_work(pool, away, tmp_path, is_awaited=is_awaited)
     os.kill(away, signal.SIGCONT)
 
 
-def are_there(notes: list[Path]) -> bool:
-    return all(note.exists() for note in notes)
+def test_workers_stop_and_go_on(make_pool: PoolMaker) -> None:
+    source = random.Random(1)
+    pool = make_pool(4)
+    stopped: list[int] = []
+    for _ in range(40):
+        if len(stopped) < 3:
+            stopped.append(pool.apply(os.getpid))
+            stop(stopped[-1])
+        results = [pool.apply_async(os.getpid) for _ in range(source.randrange(6))]
+        if source.random() < 0.5:
+            assert not {result.get() for result in results} & set(stopped)
+        if source.random() < 0.6:
+            how = source.choice([signal.SIGCONT, signal.SIGCONT, signal.SIGKILL])
+            os.kill(stopped.pop(source.randrange(len(stopped))), how)
+        for result in results:
+            result.get()
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
 
 
 def assert_others_work(pool: Pool, away: int, tmp_path: Path, *, is_awaited: bool) -> None:
@@ -86,7 +108,8 @@ def assert_others_work(pool: Pool, away: int, tmp_path: Path, *, is_awaited: boo
         results = [pool.apply_async(touch, (note,)) for note in notes]
         if not is_awaited:
             # Nothing here asks the pool.
-            until(partial(are_there, notes))
+            for note in notes:
+                until(note.exists)
         assert away not in {result.get() for result in results}
 
 

@@ -212,16 +212,18 @@ impl Crew {
 
     /// When to [look](Self::look) next, if there is a need.
     pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
-        let has_idle = self.next_idle().is_some();
-        if has_idle && (has_pending || self.has_waiting()) {
+        if (has_pending || self.has_waiting()) && self.next_idle().is_some() {
             return Some(self.last_look + LOOK_INTERVAL);
         }
-        let is_away = |member: &Member| member.is_away() && member.load() > 0;
-        let may_not_begin = self.working > self.stuck && (has_idle || self.away > 0);
-        let is_missed = self.away > 0
-            && (has_pending
-                || self.has_waiting()
-                || self.busy.iter().any(|&index| is_away(&self.members[index])));
+        let has_others = self.members.len() > 1;
+        let is_away = |&index: &usize| {
+            let member = &self.members[index];
+            member.is_away() && member.load() > 0
+        };
+        // Whether or not one is idle: nobody takes in results while no task waits behind another.
+        let may_not_begin = has_others && self.working > self.stuck;
+        let waits = has_others && (self.has_waiting() || self.busy.iter().any(is_away));
+        let is_missed = self.away > 0 && (has_pending || waits);
         (may_not_begin || is_missed).then(|| self.last_look + RARE_LOOK_INTERVAL)
     }
 
@@ -298,6 +300,11 @@ impl Crew {
         handed?;
         if !std::mem::replace(&mut member.listed.busy, true) {
             self.busy.push(index);
+        }
+        if self.idle.last() == Some(&index) {
+            // When it has worked it is to come first.
+            member.listed.idle = false;
+            self.idle.pop();
         }
         if self.open.front() == Some(&index) {
             self.open.rotate_left(1);
