@@ -161,18 +161,20 @@ fn a_fork_ends_the_watch_and_waits_subscribe_anew() {
         until(|| lock.holder().is_some());
         let (told, forked) = (Shared::<Event>::zeroed(), Shared::<Event>::zeroed());
         let (told, forked) = (told.expect("memory"), forked.expect("memory"));
-        let polls = || {
+        let watching = || {
             let open = std::fs::read_dir("/proc/self/fd").expect("procfs");
             let links = open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-            links.filter(|link| link.to_string_lossy().contains("eventpoll")).count()
+            let is_watching = |link: &String| link.contains("pidfd") || link.contains("eventfd");
+            links.map(|link| link.to_string_lossy().into_owned()).filter(is_watching).count()
         };
         let waiter = Child::run_checked(|| {
             never_recheck();
-            let before = polls();
+            let before = watching();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     assert_eq!(told.wait(None), Ok(true));
-                    Child::check(|| assert_eq!(polls(), before));
+                    assert!(watching() > before);
+                    Child::check(|| assert_eq!(watching(), before));
                     forked.set();
                 });
                 assert!(matches!(lock.acquire(None), Taken::OwnerDied(_)));
