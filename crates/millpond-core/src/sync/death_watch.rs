@@ -1,7 +1,7 @@
 //! The thread that polls the pidfds of other processes on behalf of this process' sleeping threads.
 //!
 //! It exists while a thread has slept for more than 10 ms, and up to a second after, so that the
-//! next wait finds it. It ends before this process forks: a child then has none of its descriptors,
+//! next wait finds it, or until the next death. It ends before this process forks: a child then has none of its descriptors,
 //! and a program that counts its threads at `fork` does not find it. Sleeping threads are woken for
 //! that and subscribe anew.
 
@@ -110,18 +110,35 @@ pub(super) fn subscribe(members: &Members, joined: u32) -> Option<Subscription> 
         around_forks(Some(before_fork), Some(after_fork), Some(in_child));
     }
     let others = members.others(most())?;
-    // No fork happens while the tables are locked: no child inherits the descriptors.
     let tables = tables::lock();
-    let generation = WATCH.with(|watch| {
-        watch.add(&others).ok()?;
-        watch.memory.retain(|(known, _)| *known != memory.0);
-        // The oldest may be gone; what is waited for in it is asked for anew.
-        watch.memory.truncate(MEMORIES - 1);
-        watch.memory.insert(0, memory);
-        watch.enter(memory)
-    });
+    let generation = watch_also(&others, memory);
     drop(tables);
     generation.map(|generation| Subscription { generation })
+}
+
+/// Watches the members of this memory too, for one more wait. The tables are locked: no fork happens,
+/// so no child inherits the descriptors, and no other thread adds any. They are opened before the watch
+/// is taken, for which others spin.
+fn watch_also(others: &[ProcessId], memory: (Inode, u32)) -> Option<u64> {
+    let (generation, known) = WATCH.with(|watch| {
+        let names = watch.processes.iter().map(|(who, _)| *who);
+        (watch.generation, names.collect::<Vec<_>>())
+    });
+    let new: Vec<_> = others.iter().filter(|who| !known.contains(who)).collect();
+    if known.len() + new.len() > most() {
+        return None;
+    }
+    let open = |who: &ProcessId| {
+        // One that is dead and whose memory somebody has still would be watched in vain.
+        let process = who.open().filter(|process| process.is_alive().unwrap_or(false));
+        Some((*who, process.and_then(KeptFd::new)?))
+    };
+    let mut opened = new.into_iter().map(open).collect::<Option<Vec<_>>>()?;
+    WATCH.with(|watch| {
+        // Otherwise it has begun anew, and what was known is watched no longer.
+        let is_same = watch.generation == generation;
+        is_same.then(|| watch.add(&mut opened, memory)).flatten()
+    })
 }
 
 /// How many processes may be watched.
@@ -156,32 +173,36 @@ impl Watch {
         is_watched.then_some(self.generation)
     }
 
-    /// Watches these, too. The tables are locked.
-    fn add(&mut self, others: &[ProcessId]) -> io::Result<()> {
-        let is_new = |who: &&ProcessId| !self.processes.iter().any(|(known, _)| known == *who);
-        let new: Vec<_> = others.iter().filter(is_new).copied().collect();
+    /// Watches these, of which none is watched yet. What has died since they were chosen is counted in
+    /// [`DEATHS`], which the caller has read before.
+    fn add(
+        &mut self,
+        opened: &mut Vec<(ProcessId, KeptFd<PidFd>)>,
+        memory: (Inode, u32),
+    ) -> Option<u64> {
         // Relaxed: a thread that forks counts itself before it takes the watch, with the lock held.
-        if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + new.len() > most() {
-            return Err(io::ErrorKind::QuotaExceeded.into());
+        if FORKING.load(Ordering::Relaxed) > 0 {
+            return None;
         }
-        let mut opened = Vec::with_capacity(new.len());
-        for who in new {
-            // One that is dead and whose memory somebody has still would be watched in vain.
-            let process = who.open().filter(|process| process.is_alive().unwrap_or(false));
-            let process = process.and_then(KeptFd::new).ok_or(io::ErrorKind::NotFound)?;
-            opened.push((who, process));
-        }
-        self.processes.extend(opened);
         match &self.thread {
             // If the program has closed it, the thread ends this watch.
-            Some(thread) => thread.change.get().ok_or(io::ErrorKind::NotFound)?.signal(),
-            None => self.thread = Some(Thread::start(self.generation)?),
+            Some(thread) => thread.change.get()?.signal(),
+            None => self.thread = Some(Thread::start(self.generation).ok()?),
         }
-        Ok(())
+        self.processes.append(opened);
+        self.memory.retain(|(known, _)| *known != memory.0);
+        // The oldest may be gone; what is waited for in it is asked for anew.
+        self.memory.truncate(MEMORIES - 1);
+        self.memory.insert(0, memory);
+        self.enter(memory)
     }
 
-    /// Forgets the processes of these names, and of which memory all are watched.
-    fn remove(&mut self, ended: &[ProcessId]) -> Self {
+    /// Forgets the processes of these names, and of which memory all are watched. Where no wait relies
+    /// on it, the watch ends: processes that end together are not to wake each other.
+    fn remove(&mut self, ended: &[ProcessId], generation: u64) -> Self {
+        if self.waits == 0 {
+            return self.take_if(generation);
+        }
         let is_over = |(who, _): &mut (ProcessId, _)| ended.contains(who);
         // Release: a thread that sees the count sees that the dead have lost their locks. Before
         // the descriptor is taken: a thread that is given the next one sees the count.
@@ -262,7 +283,7 @@ fn run(generation: u64, change: &KeptFd<EventFd>) {
         let ended = processes.iter().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
         let ended: Vec<_> = ended.map(|((who, _), _)| *who).collect();
         if !ended.is_empty() {
-            announce(&WATCH.with(|watch| watch.remove(&ended)));
+            announce(&WATCH.with(|watch| watch.remove(&ended, generation)));
         }
     }
 }
@@ -295,4 +316,21 @@ extern "C" fn in_child() {
     // Other threads that were about to fork are not here.
     FORKING.store(0, Ordering::Relaxed);
     helper::is_about_to_start();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_ends_a_watch_on_which_no_wait_relies() {
+        let mut watch = Watch { waits: 1, generation: 3, ..Watch::new() };
+        watch.remove(&[], 3);
+        assert_eq!(watch.generation, 3);
+        watch.waits = 0;
+        watch.remove(&[], 3);
+        assert_eq!(watch.generation, 4);
+        watch.remove(&[], 3);
+        assert_eq!(watch.generation, 4, "it is another watch");
+    }
 }
