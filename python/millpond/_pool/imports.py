@@ -54,7 +54,10 @@ class ImportsOfOthers:
                 spec._initializing = False
 
     def _under_way(self) -> set[tuple[str, int]]:
-        found = ((name, reference()) for name, reference in _locks().copy().items())
+        locks = _locks().copy()
+        if not locks:
+            return set()
+        found = ((name, reference()) for name, reference in locks.items())
         owners = ((name, getattr(lock, "owner", None)) for name, lock in found)
         return {(name, owner) for name, owner in owners if owner not in (None, get_ident())}
 

@@ -133,6 +133,14 @@ unsafe fn rings(segment: &Segment) -> [Ring; 2] {
     })
 }
 
+/// Whether the pool has told the worker of this link to end. A link that cannot be read is not ending.
+#[must_use]
+pub fn is_ending(link: BorrowedFd<'_>) -> bool {
+    let mut word = [0; 4];
+    let place = std::mem::offset_of!(Header, ending) as u64;
+    rustix::io::pread(link, &mut word, place) == Ok(word.len()) && u32::from_ne_bytes(word) != 0
+}
+
 impl PoolEnd {
     /// A link in new memory, for a worker yet to be started. It takes `quota` tasks in its life, if
     /// that is limited: what a worker is told lies where no other can write.

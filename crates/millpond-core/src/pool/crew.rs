@@ -1,5 +1,6 @@
 //! The workers of a pool, and which of them gets the next task: README.md, "Which worker".
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
@@ -36,15 +37,20 @@ pub(crate) struct Crew {
     /// Members that have been handed tasks since the last announcement.
     told: Vec<usize>,
     in_flight: usize,
+    /// How many tasks have been handed out so far.
+    handed: u64,
     /// How many members have tasks.
     working: usize,
     /// How many of them have been at one task for long.
     stuck: usize,
     /// How many members do not look at their rings.
     away: usize,
-    cpus: usize,
+    /// How many there are, once that matters: a pool soon ended never asks.
+    cpus: OnceCell<usize>,
     average_ns: u64,
     last_look: Instant,
+    /// Whether members may have tasks that are not ready.
+    has_early: bool,
 }
 
 impl Deref for Crew {
@@ -70,18 +76,19 @@ impl Crew {
             open: VecDeque::new(),
             told: Vec::new(),
             in_flight: 0,
+            handed: 0,
             working: 0,
             stuck: 0,
             away: 0,
-            cpus: cpu_count(),
+            cpus: OnceCell::new(),
             // Until they are known.
             average_ns: LOOK_NS,
             last_look: Instant::now(),
+            has_early: false,
         }
     }
 
-    /// Adds a member that is being set up. It gets its first task when it is ready: what it is set up
-    /// with may wait for what tasks do.
+    /// Adds a member that is being set up.
     pub(crate) fn add(&mut self, mut member: Member) {
         member.listed = Listed { busy: true, idle: true, open: false };
         self.busy.push(self.members.len());
@@ -108,6 +115,11 @@ impl Crew {
     /// Whether no member has a task.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight == 0
+    }
+
+    /// How many tasks have been handed out, whatever became of them.
+    pub(crate) fn handed(&self) -> u64 {
+        self.handed
     }
 
     /// Whether a task waits behind another one.
@@ -144,14 +156,51 @@ impl Crew {
         if self.may_wake(is_awaited) {
             return self.next_idle();
         }
-        self.next_open().or_else(|| if self.may_wake(true) { self.next_idle() } else { None })
+        let awake = self.next_open();
+        let ready = awake.or_else(|| if self.may_wake(true) { self.next_idle() } else { None });
+        ready.or_else(|| self.next_early())
+    }
+
+    /// While no member is ready, one of those that are being set up gets a task, so that it can begin
+    /// without a further wake-up of both sides.
+    fn next_early(&self) -> Option<usize> {
+        if self.members.iter().any(|member| member.ready) {
+            return None;
+        }
+        self.members.iter().position(|member| member.load() == 0 && member.accepts())
+    }
+
+    /// Takes the oldest task back that a member has which is being set up, if a ready one can have
+    /// it: what the other is set up with may wait for what the task does.
+    pub(crate) fn take_early(&mut self, has_pending: bool) -> Option<Task> {
+        if !self.has_early {
+            return None;
+        }
+        let can_have = self.next_idle().is_some() || has_pending && self.next_open().is_some();
+        if !can_have {
+            return None;
+        }
+        let oldest = |member: &Member| member.in_flight().next().map(|task| task.id);
+        let is_early = |index: &usize| !self.members[*index].ready;
+        let early = self.busy.iter().copied().filter(is_early);
+        let mut early: Vec<_> =
+            early.filter_map(|index| Some((oldest(&self.members[index])?, index))).collect();
+        early.sort_unstable();
+        self.has_early = !early.is_empty();
+        // One of which nothing comes back has become ready, and begun.
+        early.into_iter().find_map(|(_, index)| self.take_back(index, 1).pop())
     }
 
     /// Whether there is an idle member that may work.
     fn may_wake(&mut self, is_awaited: bool) -> bool {
-        let others = self.cpus.saturating_sub(usize::from(!is_awaited)).max(1);
-        (self.are_long() || self.working < others + SPREAD * self.stuck)
+        (self.are_long() || self.working < self.others(is_awaited) + SPREAD * self.stuck)
             && self.next_idle().is_some()
+    }
+
+    /// How many members may work at short tasks.
+    fn others(&self, is_awaited: bool) -> usize {
+        let cpus = *self.cpus.get_or_init(cpu_count);
+        cpus.saturating_sub(usize::from(!is_awaited)).max(1)
     }
 
     /// Whether each task is worth a wake-up.
@@ -186,7 +235,7 @@ impl Crew {
         let depth = self.depth();
         while let Some(&index) = self.open.front() {
             let member = &mut self.members[index];
-            let is_held_up = member.is_stuck || member.is_full;
+            let is_held_up = member.is_stuck || member.is_full || !member.ready;
             if (1..depth).contains(&member.load()) && member.accepts() && !is_held_up {
                 return Some(index);
             }
@@ -289,6 +338,7 @@ impl Crew {
         // Whatever came of it, something may have been put into its ring.
         self.told.push(index);
         let member = &mut self.members[index];
+        self.has_early |= !member.ready;
         if let Err(NotHanded::RingFull(_)) = handed {
             member.is_full = true;
             // Without a task it is not held up for long, but others come first.
@@ -298,6 +348,8 @@ impl Crew {
             return handed;
         }
         handed?;
+        self.handed += 1;
+        let member = &mut self.members[index];
         if !std::mem::replace(&mut member.listed.busy, true) {
             self.busy.push(index);
         }

@@ -23,6 +23,10 @@ impl State {
             // Before what came later is handed out.
             self.balance();
         }
+        while let Some(task) = self.members.take_early(!self.pending.is_empty()) {
+            self.wait_again(vec![task]);
+            self.dispatch();
+        }
         self.dispatch();
         self.balance();
         self.dismiss_when_done();

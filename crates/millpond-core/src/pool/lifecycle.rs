@@ -114,6 +114,11 @@ impl State {
         self.last_worker < self.config.processes as u64
     }
 
+    /// Whether every place has a worker with a pid.
+    pub(crate) fn have_started(&self) -> bool {
+        self.members.iter().filter(|m| m.pid.is_some()).count() >= self.config.processes
+    }
+
     fn free_place(&self) -> u32 {
         let taken = |place| self.members.iter().any(|m| m.place == place);
         (0..).find(|&place| !taken(place)).unwrap_or(u32::MAX)

@@ -193,7 +193,9 @@ impl Member {
 
     /// Looks whether it has been at its oldest task for long, and whether it has begun that at all.
     pub(crate) fn look(&mut self, now: Instant) {
-        let Some(oldest) = self.in_flight.front().map(|task| task.id) else {
+        // What one has that is being set up is taken back as soon as another is ready.
+        let oldest = self.in_flight.front().filter(|_| self.ready).map(|task| task.id);
+        let Some(oldest) = oldest else {
             self.is_stuck = false;
             return;
         };

@@ -93,7 +93,7 @@ impl Supervisor {
                 Err(error) => state.cannot_renew(error),
             }
         }
-        self.tend(key, shared);
+        self.tend(key, shared, true);
         // This is another thread: the supervisor's may have to wake earlier than it knows.
         if let Some(ears) = &self.pools().ears {
             ears.wake.signal();

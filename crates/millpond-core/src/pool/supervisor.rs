@@ -225,13 +225,15 @@ impl Supervisor {
             return;
         };
         shared.watcher.clear();
-        self.tend(key, &shared);
+        self.tend(key, &shared, true);
     }
 
-    /// Does what a pool needs: takes in, hands out, starts workers, ends the zygotes.
-    pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
+    /// Does what a pool needs: takes in, hands out, starts workers, ends the zygotes. `is_news` says
+    /// that threads which wait may have to look, whether or not anything is taken in or handed out.
+    pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>, is_news: bool) {
         let mut state = shared.state();
-        state.work();
+        let handed = state.members.handed();
+        let is_news = state.work() || is_news || state.members.handed() != handed;
         state.pause.look(Instant::now());
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
@@ -241,7 +243,9 @@ impl Supervisor {
         }
         let renewal = state.begin_renewal();
         shared.watch(&mut state);
-        shared.tell_waiters(&state);
+        if is_news {
+            shared.tell_waiters(&state);
+        }
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
             entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
@@ -279,19 +283,27 @@ impl Supervisor {
         let Some(shared) = self.shared(key) else {
             return;
         };
+        let mut is_news = false;
         for zygote in shared.zygotes() {
             let is_gone = loop {
                 match zygote.poll() {
                     Some(ZygoteEvent::Gone) => break true,
-                    Some(event) => shared.state().zygote_said(event),
+                    Some(event) => {
+                        let is_start = matches!(event, ZygoteEvent::Started { .. });
+                        let mut state = shared.state();
+                        state.zygote_said(event);
+                        // The last of them is what `wait_started` waits for.
+                        is_news |= !is_start || state.have_started();
+                    }
                     None => break zygote.is_dead(),
                 }
             };
             if is_gone {
+                is_news = true;
                 Self::lost_zygote(&shared, &zygote, ears);
             }
         }
-        self.tend(key, &shared);
+        self.tend(key, &shared, is_news);
     }
 
     fn lost_zygote(shared: &Shared, zygote: &ZygoteClient, ears: &Ears) {
@@ -352,7 +364,7 @@ impl Supervisor {
             .collect()
         };
         for (key, shared) in &retry {
-            self.guarded(*key, ears, || self.tend(*key, shared));
+            self.guarded(*key, ears, || self.tend(*key, shared, true));
         }
     }
 }

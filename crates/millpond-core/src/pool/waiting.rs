@@ -125,9 +125,7 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn wait_started(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
         self.wait_until(deadline, false, |state| {
-            let started = state.members.iter().filter(|m| m.pid.is_some()).count();
-            let done = started >= state.config.processes || !matches!(state.phase, Phase::Running);
-            done.then_some(())
+            (state.have_started() || !matches!(state.phase, Phase::Running)).then_some(())
         })
     }
 

@@ -68,6 +68,8 @@ pub struct Worker {
     unread: HashMap<FunctionId, BlockRef>,
     forgotten: Vec<FunctionId>,
     held: Option<Held>,
+    /// It is ready, and has not rung for that.
+    owes_ring: bool,
     spin: Spin,
     nap: Duration,
     /// Tasks to go before this worker makes room for a fresh one.
@@ -124,6 +126,7 @@ impl Worker {
             unread: HashMap::new(),
             forgotten: Vec::new(),
             held: None,
+            owes_ring: false,
             spin: Spin::default(),
             nap: SHORTEST_NAP,
             left: link.quota(),
@@ -152,7 +155,10 @@ impl Worker {
     /// # Errors
     /// Never for want of anything but memory.
     pub fn ready(&mut self) -> io::Result<()> {
-        self.report(Report::Ready, 0, Parts(&[&&b""[..]]), Loudness::Loud)
+        self.push(Report::Ready, 0, Parts(&[&&b""[..]]))?;
+        // With a task at hand that is rung for with its result.
+        self.owes_ring = true;
+        Ok(())
     }
 
     /// Tells the pool that this worker, and any other, cannot be set up.
@@ -161,6 +167,13 @@ impl Worker {
     /// `OutOfMemory` when the account does not fit.
     pub fn unfit(&mut self, status: u8, account: Parts<'_>) -> io::Result<()> {
         self.report(Report::Unfit, status, account, Loudness::Loud)
+    }
+
+    /// Rings for a worker that is ready and found no task to begin with.
+    fn ring_if_owed(&mut self) {
+        if std::mem::take(&mut self.owes_ring) {
+            self.ring(Loudness::Loud);
+        }
     }
 
     /// Whether the pool was ended, rather than this worker dismissed.
@@ -189,6 +202,7 @@ impl Worker {
                 self.nap = SHORTEST_NAP;
                 return Ok(next);
             }
+            self.ring_if_owed();
             match self.link.bell().wait(seen, &mut self.spin, Some(self.nap)) {
                 Woken::Changed => {}
                 Woken::TimedOut | Woken::Interrupted => {
@@ -329,7 +343,7 @@ impl Worker {
         };
         let wants_more = held.loud || matches!(self.link.tasks.front(), Ok(None));
         // The pool is to take in bundles before the socket is full.
-        let wants_more = wants_more || status & HANDLES != 0;
+        let wants_more = wants_more || status & HANDLES != 0 || std::mem::take(&mut self.owes_ring);
         let loudness = if wants_more { Loudness::Loud } else { Loudness::Quiet };
         self.report(Report::Finished, status, result, loudness)?;
         self.held = None;
@@ -390,6 +404,21 @@ impl Worker {
         payload: Parts<'_>,
         loudness: Loudness,
     ) -> io::Result<()> {
+        if self.push(report, status, payload)? {
+            self.ring(loudness);
+        }
+        Ok(())
+    }
+
+    fn ring(&self, loudness: Loudness) {
+        if self.commons.bell().ring(loudness) {
+            crash_point!("worker: owes the watcher a signal");
+            self.watcher.signal();
+        }
+    }
+
+    /// Commits a frame; false if the pool takes nothing in any more.
+    fn push(&mut self, report: Report, status: u8, payload: Parts<'_>) -> io::Result<bool> {
         self.refuse_foreign()?;
         let length = payload.encoded_length();
         let lane = if length <= INLINE_LIMIT {
@@ -415,18 +444,13 @@ impl Worker {
         };
         while self.link.results.push(frame, fill).is_none() {
             if !self.wait_for_room(frame) {
-                // The pool takes nothing in any more.
-                return Ok(());
+                return Ok(false);
             }
         }
         crash_point!("worker: result is committed");
         self.link.hold(None, 0);
         crash_point!("worker: holds nothing");
-        if self.commons.bell().ring(loudness) {
-            crash_point!("worker: owes the watcher a signal");
-            self.watcher.signal();
-        }
-        Ok(())
+        Ok(true)
     }
 
     /// Sleeps until the pool took results; false if it has ended.

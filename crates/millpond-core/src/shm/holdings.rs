@@ -222,7 +222,6 @@ impl LastAct for Keep {
 
 /// Keeps all that this process holds; for one that is about to end and has not failed.
 pub fn keep() {
-    let me = ProcessId::current();
     let (of_handles, left) = {
         let mut tables = tables::lock();
         let holdings = OWN.of(&mut tables);
@@ -230,6 +229,10 @@ pub fn keep() {
         let mapped = handles.filter_map(|(region, object)| Some((region.upgrade()?, *object)));
         (mapped.collect::<Vec<_>>(), holdings.left.clone())
     };
+    if of_handles.is_empty() && left.is_empty() {
+        return;
+    }
+    let me = ProcessId::current();
     for (_region, object) in &of_handles {
         // SAFETY: the region stays mapped for as long.
         if let Some(object) = unsafe { object.get() } {

@@ -23,7 +23,7 @@ impl Fixture {
         let commons = Commons::create().expect("commons");
         let heap = Heap::new(commons.segment()).expect("a heap");
         let mut crew = Crew::new();
-        crew.cpus = 2;
+        crew.cpus = 2.into();
         // It knows that tasks are short.
         crew.average_ns = 0;
         let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
@@ -282,6 +282,50 @@ fn members_that_are_being_set_up_get_nothing() {
     assert_eq!(fixture.crew.busiest(true), Some(1), "there is another one now");
     fixture.hand_many(1, true);
     assert_eq!(fixture.loads(), [0, 3, 1]);
+}
+
+#[test]
+fn while_no_member_is_ready_each_gets_one_task() {
+    let mut fixture = Fixture::new(3);
+    fixture.crew.iter_mut().for_each(|member| member.ready = false);
+    assert_eq!([fixture.hand(true), fixture.hand(false)], [Some(0), Some(1)]);
+    fixture.hand_many(1, true);
+    assert_eq!(fixture.hand(true), None, "no second one");
+    assert!(fixture.crew.take_early(true).is_none(), "nobody else can have them");
+    fixture.crew[1].ready = true;
+    fixture.rest();
+    assert!(fixture.crew.take_early(false).is_none(), "it has one to begin with");
+    fixture.finish(1);
+    let mut take = || {
+        let task = fixture.crew.take_early(false)?;
+        let id = task.id;
+        let index = fixture.crew.next(true).expect("the one that is ready");
+        assert_eq!(index, 1);
+        let handed = fixture.crew.hand(index, task, &fixture.functions, &mut fixture.heap);
+        handed.expect("room");
+        Some(id)
+    };
+    assert_eq!(take(), Some(1), "the oldest");
+    assert_eq!(take(), None, "it has one again");
+    assert_eq!(fixture.loads(), [0, 1, 1]);
+    fixture.finish(1);
+    // The third has become ready, and begun.
+    let mut third = worker(&fixture, 2);
+    assert_eq!(third.tasks.front().expect("intact").expect("a task").claim(), Ok(true));
+    assert!(fixture.crew.take_early(true).is_none());
+}
+
+#[test]
+fn what_nobody_else_can_have_stays_with_members_that_are_being_set_up() {
+    let mut fixture = Fixture::new(2);
+    fixture.crew.iter_mut().for_each(|member| member.ready = false);
+    fixture.hand_many(1, true);
+    assert_eq!(look_twice(&mut fixture), []);
+    assert!(!fixture.crew[0].is_stuck && !fixture.crew[0].is_away());
+    fixture.crew[1].ready = true;
+    fixture.rest();
+    let task = fixture.crew.take_early(true).expect("it is for the one that is ready");
+    assert_eq!(task.id, 1);
 }
 
 #[test]

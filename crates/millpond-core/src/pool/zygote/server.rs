@@ -11,17 +11,19 @@
 //! workers and ends; when the zygote itself is killed, the kernel kills the workers
 //! (`PR_SET_PDEATHSIG`, exact here because the zygote has one thread).
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
+use rustix::fs::{Mode, OFlags, RawDir, Timespec, open, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
 };
 
+use crate::channel::link;
 use crate::crash::crash_point;
 use crate::os::fork::{Forked, die_with_parent, exit_now, fork, pid};
 use crate::os::signals::{self, SignalMask};
@@ -65,6 +67,14 @@ pub struct Zygote {
     deadline: Option<Instant>,
     /// Whether it is to end with the last of its workers.
     retiring: bool,
+}
+
+/// Why a zygote woke.
+struct Woken {
+    owner_is_gone: bool,
+    has_request: bool,
+    /// Of each worker whether it has ended.
+    ended: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -152,14 +162,21 @@ pub unsafe fn fork_zygote(fds: ZygoteFds) -> io::Result<Forkling> {
 /// Copies of the objects that own these descriptors may yet be dropped, and close their numbers: so
 /// another file gets these, which is the pool's anyway.
 fn without_links(fds: ZygoteFds) -> ZygoteFds {
+    // Memory that this allocates would be copied, page by page, from the owner's.
+    let mut entries = [MaybeUninit::uninit(); 4096];
+    let mut path = [MaybeUninit::uninit(); LINK_PATH.len()];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Without procfs they stay.
-    let numbers = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    for number in numbers.collect::<Vec<i32>>() {
-        let Ok(path) = fs::read_link(format!("/proc/self/fd/{number}")) else {
-            continue;
-        };
-        if path.to_string_lossy().starts_with(LINK_PATH) {
+    let Ok(directory) = open("/proc/self/fd", flags, Mode::empty()) else {
+        return fds;
+    };
+    let mut entries = RawDir::new(&directory, &mut entries);
+    while let Some(Ok(entry)) = entries.next() {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok());
+        let shown = readlinkat_raw(&directory, entry.file_name(), &mut path);
+        if let (Some(number), Ok((shown, _))) = (number, shown)
+            && shown == LINK_PATH.as_bytes()
+        {
             // SAFETY: `dup3` replaces what is behind the number, which stays open.
             unsafe { libc::dup3(fds.commons.as_raw_fd(), number, libc::O_CLOEXEC) };
         }
@@ -232,15 +249,19 @@ impl Zygote {
     /// then the workers are ended and the process exits.
     pub fn next_order(&mut self) -> StartOrder {
         loop {
-            self.wait();
-            self.reap();
-            if !is_alive(self.owner.as_fd()) || is_hung_up(self.lifeline.as_fd()) {
+            let woken = self.wait();
+            self.reap(&woken.ended);
+            if woken.owner_is_gone {
                 self.kill_all(Signal::KILL);
                 exit_now(0);
             }
-            match self.request() {
+            match if woken.has_request { self.request() } else { None } {
                 Some((Request::Start { worker, tag }, fds)) if self.deadline.is_none() => {
                     if let Ok([link, bundles]) = <[OwnedFd; 2]>::try_from(fds) {
+                        // The order to quit comes behind this one.
+                        if link::is_ending(link.as_fd()) {
+                            continue;
+                        }
                         return StartOrder { worker, tag, link, bundles };
                     }
                     // There was no room for the descriptors here.
@@ -268,17 +289,23 @@ impl Zygote {
     }
 
     /// Sleeps until there is a request, a worker or the owner died, or the grace is over.
-    fn wait(&self) {
-        let mut fds: Vec<_> = self.workers.iter().map(|c| in_poll(c.pidfd.as_fd())).collect();
-        fds.push(in_poll(self.owner.as_fd()));
-        fds.push(PollFd::from_borrowed_fd(self.lifeline.as_fd(), PollFlags::empty()));
-        fds.push(in_poll(self.socket.as_fd()));
+    fn wait(&self) -> Woken {
+        let mut fds = vec![
+            in_poll(self.owner.as_fd()),
+            PollFd::from_borrowed_fd(self.lifeline.as_fd(), PollFlags::empty()),
+            in_poll(self.socket.as_fd()),
+        ];
+        fds.extend(self.workers.iter().map(|child| in_poll(child.pidfd.as_fd())));
         let next = self.terminate_at.or(self.deadline);
         let timeout = next.map(|d| d.saturating_duration_since(Instant::now()));
         // After SIGKILL workers end without fail; look again at leisure.
         let timeout = timeout.map(|t| timespec(t.max(Duration::from_millis(10))));
-        // EINTR cannot come: signals are blocked. Other errors show in what is looked at next.
+        // EINTR cannot come: signals are blocked. Want of memory is not for long.
         let _ = poll(&mut fds, timeout.as_ref());
+        let mut is_set = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut next = || is_set.next().unwrap_or(false);
+        let owner_is_gone = next() | next();
+        Woken { owner_is_gone, has_request: next(), ended: is_set.collect() }
     }
 
     fn request(&mut self) -> Option<(Request, Vec<OwnedFd>)> {
@@ -294,17 +321,21 @@ impl Zygote {
         }
     }
 
-    fn reap(&mut self) {
+    /// Takes the status of the workers that have ended: each has a place in `ended`.
+    fn reap(&mut self, ended: &[bool]) {
         let socket = &self.socket;
-        self.workers.retain(|child| match waitpid(Some(child.pid), WaitOptions::NOHANG) {
-            Ok(None) => true,
-            ended => {
-                let status = ended.ok().flatten().map_or(-1, |(_, status)| status.as_raw());
-                let notice = Notice::Exited { worker: child.worker, status };
-                // The pool may be gone: then nobody needs to know.
-                let _ = socket.send(&notice.encode(), &[]);
-                false
+        let mut ended = ended.iter();
+        self.workers.retain(|child| {
+            if ended.next() != Some(&true) {
+                return true;
             }
+            let status = match waitpid(Some(child.pid), WaitOptions::NOHANG) {
+                Ok(None) => return true,
+                ended => ended.ok().flatten().map_or(-1, |(_, status)| status.as_raw()),
+            };
+            // The pool may be gone: then nobody needs to know.
+            let _ = socket.send(&Notice::Exited { worker: child.worker, status }.encode(), &[]);
+            false
         });
     }
 
