@@ -1,7 +1,7 @@
 //! The thread that polls the pidfds of other processes on behalf of this process' sleeping threads.
 //!
 //! It exists while a thread has slept for more than 10 ms, and up to a second after, so that the
-//! next wait finds it, or until the next death. It ends before this process forks: a child then has none of its descriptors,
+//! next wait finds it. It ends before this process forks: a child then has none of its descriptors,
 //! and a program that counts its threads at `fork` does not find it. Sleeping threads are woken for
 //! that and subscribe anew.
 
@@ -52,6 +52,8 @@ struct Watch {
     waits: usize,
     /// How often it has begun anew.
     generation: u64,
+    /// Whether the thread looks at no process, as one has died on which no wait relied.
+    dozes: bool,
     processes: Vec<(ProcessId, KeptFd<PidFd>)>,
     /// Memory of which all members are watched that had joined at some count.
     memory: Vec<(Inode, u32)>,
@@ -160,6 +162,7 @@ impl Watch {
             thread: None,
             waits: 0,
             generation: 0,
+            dozes: false,
             processes: Vec::new(),
             memory: Vec::new(),
             next_death: None,
@@ -168,9 +171,13 @@ impl Watch {
 
     /// One more wait relies on it, if the members of this memory are watched.
     fn enter(&mut self, memory: (Inode, u32)) -> Option<u64> {
-        let is_watched = self.thread.is_some() && self.memory.contains(&memory);
-        self.waits += usize::from(is_watched);
-        is_watched.then_some(self.generation)
+        let thread = self.thread.as_ref().filter(|_| self.memory.contains(&memory))?;
+        if self.dozes {
+            thread.change.get()?.signal();
+            self.dozes = false;
+        }
+        self.waits += 1;
+        Some(self.generation)
     }
 
     /// Watches these, of which none is watched yet. What has died since they were chosen is counted in
@@ -197,12 +204,15 @@ impl Watch {
         self.enter(memory)
     }
 
-    /// Forgets the processes of these names, and of which memory all are watched. Where no wait relies
-    /// on it, the watch ends: processes that end together are not to wake each other.
-    fn remove(&mut self, ended: &[ProcessId], generation: u64) -> Self {
-        if self.waits == 0 {
-            return self.take_if(generation);
-        }
+    /// Some of the processes have ended, which it forgets. Where no wait relies on it, it only dozes
+    /// until one does: processes that end together are not to wake each other.
+    fn hear(&mut self, ended: &[ProcessId]) -> Self {
+        self.dozes = self.waits == 0;
+        if self.dozes { Self::new() } else { self.remove(ended) }
+    }
+
+    /// Forgets the processes of these names, and of which memory all are watched.
+    fn remove(&mut self, ended: &[ProcessId]) -> Self {
         let is_over = |(who, _): &mut (ProcessId, _)| ended.contains(who);
         // Release: a thread that sees the count sees that the dead have lost their locks. Before
         // the descriptor is taken: a thread that is given the next one sees the count.
@@ -249,7 +259,8 @@ impl Thread {
 fn run(generation: u64, change: &KeptFd<EventFd>) {
     // No system call finds numbers in a set that a forked child has as well, as those of an epoll are.
     let numbers = |watch: &mut Watch| {
-        let processes = watch.processes.iter().map(|(who, fd)| (*who, fd.number()));
+        let processes = watch.processes.iter().filter(|_| !watch.dozes);
+        let processes = processes.map(|(who, fd)| (*who, fd.number()));
         (watch.generation == generation).then(|| processes.collect::<Vec<_>>())
     };
     while let Some(processes) = WATCH.with(numbers) {
@@ -283,7 +294,7 @@ fn run(generation: u64, change: &KeptFd<EventFd>) {
         let ended = processes.iter().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
         let ended: Vec<_> = ended.map(|((who, _), _)| *who).collect();
         if !ended.is_empty() {
-            announce(&WATCH.with(|watch| watch.remove(&ended, generation)));
+            announce(&WATCH.with(|watch| watch.hear(&ended)));
         }
     }
 }
@@ -323,14 +334,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_death_ends_a_watch_on_which_no_wait_relies() {
-        let mut watch = Watch { waits: 1, generation: 3, ..Watch::new() };
-        watch.remove(&[], 3);
-        assert_eq!(watch.generation, 3);
+    fn it_dozes_from_a_death_on_which_no_wait_relies() {
+        let mut watch = Watch { waits: 1, ..Watch::new() };
+        watch.hear(&[]);
+        assert!(!watch.dozes);
         watch.waits = 0;
-        watch.remove(&[], 3);
-        assert_eq!(watch.generation, 4);
-        watch.remove(&[], 3);
-        assert_eq!(watch.generation, 4, "it is another watch");
+        watch.hear(&[]);
+        assert!(watch.dozes);
     }
 }
