@@ -151,12 +151,6 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return self.take(most, buffer, sink, deadline);
             }
-            if !slept && self.memory.gathering.await_for_a_moment(|| control.length()) {
-                match self.take(most, buffer, sink, deadline) {
-                    Err(GetError::Empty) => continue,
-                    taken => return taken,
-                }
-            }
             // Spinning over, the guard is taken outside of it: it has a spin of its own.
             let found = with_thread_spin(|spin| {
                 if spin.until(|| control.length() > 0) {

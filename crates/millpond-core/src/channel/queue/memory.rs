@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use crate::channel::queue::control::{Control, TASKS};
 use crate::channel::queue::error::Trouble;
-use crate::channel::queue::gathering::Gathering;
 use crate::channel::queue::heap::Heap;
 use crate::channel::queue::layout::{
     CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, PLACES, PLACES_LENGTH, TALLY_START, UNIT,
@@ -35,7 +34,6 @@ pub(super) struct Memory {
     received: OnceLock<Windows>,
     /// The number of the heap's units that are within the file, which only grows.
     within: AtomicUsize,
-    pub(super) gathering: Gathering,
     pub(super) reuse: Reuse,
 }
 
@@ -72,14 +70,7 @@ impl Memory {
 
     fn new(slot: Slot) -> Self {
         let (windows, received) = (Windows::new(), OnceLock::new());
-        Self {
-            slot,
-            windows,
-            received,
-            within: AtomicUsize::new(0),
-            gathering: Gathering::default(),
-            reuse: Reuse::default(),
-        }
+        Self { slot, windows, received, within: AtomicUsize::new(0), reuse: Reuse::default() }
     }
 
     pub(super) fn slot(&self) -> &Slot {

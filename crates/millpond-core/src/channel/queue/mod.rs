@@ -5,7 +5,6 @@ mod control;
 mod damage;
 mod ends;
 mod error;
-mod gathering;
 mod get;
 mod grace;
 mod handle;

@@ -94,17 +94,6 @@ impl Memory {
         let control = self.control();
         let get = control.get.enter_at_once()?;
         let standing = get.standing();
-        if get.seen() > standing.count {
-            return Some((get, standing));
-        }
-        let available = get.look(&control.put).saturating_sub(standing.count);
-        if !self.gathering.lets_gather(available) {
-            return (available > 0).then_some((get, standing));
-        }
-        drop(get);
-        self.gathering.gather(|| control.length());
-        let get = control.get.enter_at_once()?;
-        let standing = get.standing();
         let is_there = get.seen() > standing.count || get.look(&control.put) > standing.count;
         is_there.then_some((get, standing))
     }

@@ -4,18 +4,7 @@ use super::*;
 use crate::channel::payload::INLINE_LIMIT;
 
 #[test]
-fn items_that_come_one_by_one_are_not_waited_for() {
-    let queue = queue();
-    for n in 0..1000_usize {
-        put(&queue, 0, &pattern(8, n));
-        assert_eq!(get(&queue).1, pattern(8, n));
-        // It is tried now and then, gathers nothing, and ends.
-        assert!(queue.memory.gathering.pause() <= 2);
-    }
-}
-
-#[test]
-fn items_of_a_fast_producer_arrive_in_order_however_long_they_gather() {
+fn items_of_a_fast_producer_arrive_in_order() {
     let queue = queue();
     std::thread::scope(|scope| {
         scope.spawn(|| (0..50_000_usize).for_each(|n| put(&queue, n as u32, &pattern(n % 20, n))));
