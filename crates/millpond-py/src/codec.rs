@@ -160,7 +160,12 @@ fn copy_from(object: &Bound<'_, PyAny>, start: usize, out: &mut [u8]) -> PyResul
 impl<'py> Encoded<'py> {
     /// Whether other threads would notice if they stood still while it is copied.
     pub(crate) fn is_large(&self) -> bool {
-        self.parts.iter().map(Part::length).sum::<usize>() >= LARGE
+        self.length() >= LARGE
+    }
+
+    /// How many bytes its parts have.
+    pub(crate) fn length(&self) -> usize {
+        self.parts.iter().map(Part::length).sum()
     }
 
     /// What the payload is gathered from, without the GIL.

@@ -25,6 +25,8 @@ use crate::zygote::PyZygoteFds;
 
 /// Tasks that are handed to the engine at a time, so that workers begin early.
 const BATCH: usize = 64;
+/// And no more bytes than this beyond the last of them: what a worker begins while the rest is encoded.
+const BATCH_BYTES: usize = 32 << 10;
 
 /// Makes zygotes by calling Python.
 struct PySource {
@@ -368,6 +370,7 @@ impl PyPool {
         chunk: usize,
     ) -> PyResult<usize> {
         let mut batch = Vec::new();
+        let mut bytes = 0;
         let mut count = 0;
         let mut start = 0;
         let carried = self.carried().get(&job).map(|carried| carried.clone_ref(py));
@@ -375,7 +378,10 @@ impl PyPool {
             let end = start.saturating_add(chunk.max(1)).min(items.len());
             let chunk = items.get_slice(start, end);
             match self.encode_chunk(carried.as_ref(), chunk.as_any()) {
-                Ok(encoded) => batch.push((encoded, end - start)),
+                Ok(encoded) => {
+                    bytes += encoded.length();
+                    batch.push((encoded, end - start));
+                }
                 Err(error) if error.is_instance_of::<PyException>(py) => {
                     self.submit_batch(py, job, op, &mut batch)?;
                     let outcome = self.codec.keep_unsent(job, error);
@@ -384,8 +390,9 @@ impl PyPool {
                 }
                 Err(error) => return Err(error),
             }
-            if batch.len() == BATCH {
+            if batch.len() == BATCH || bytes >= BATCH_BYTES {
                 self.submit_batch(py, job, op, &mut batch)?;
+                bytes = 0;
             }
             count += 1;
             start = end;
