@@ -11,9 +11,6 @@ use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
 use crate::sync::thread::{is_of, token};
 
-/// How long [`RLock::briefly`] pauses between looks; a pause of a processor is 10 to 40 ns.
-const PAUSES: [u32; 3] = [16, 32, 64];
-
 /// A reentrant lock in shared memory. All zero is a free one.
 ///
 /// Thread and count are written by the owner alone, between taking the word and giving it back, so
@@ -72,14 +69,14 @@ impl RLock {
     }
 
     /// Calls the function, which neither waits nor panics, with the lock held, if it is free or the
-    /// caller's, or comes free within a microsecond or two: for what takes less time than to wait.
+    /// caller's: for what takes less time than to acquire.
     ///
     /// The word alone says that the lock is held: thread and count serve an owner that
     /// acquires again.
     #[inline]
     pub fn briefly<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
         let me = ProcessId::current();
-        let taken = self.word.try_take(me) || self.take_after_pauses(me);
+        let taken = self.word.try_take(me);
         if !taken && !self.is_mine() {
             return None;
         }
@@ -89,20 +86,6 @@ impl RLock {
             self.word.release(me);
         }
         Some(result)
-    }
-
-    /// Looks ever more rarely. A word that goes back and forth between two cores costs each of them
-    /// several turns of its own; so the other one is better left to do some at a stretch.
-    #[inline(never)]
-    fn take_after_pauses(&self, me: ProcessId) -> bool {
-        // Another thread of this process may need what the caller keeps from it, to let go.
-        if self.word.holder() == Some(me) {
-            return false;
-        }
-        PAUSES.into_iter().any(|pauses| {
-            (0..pauses).for_each(|_| std::hint::spin_loop());
-            self.word.holder().is_none() && self.word.try_take(me)
-        })
     }
 
     /// Acquires the lock if it is free or the caller's, or its owner is dead; [`Taken::TimedOut`] if not.
