@@ -31,7 +31,7 @@ use crate::sync::local::Local;
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How many processes are watched at most; and no more than an eighth of the descriptors that this
 /// process may have.
-const MOST: u64 = 128;
+const MAX_PROCESSES: u64 = 128;
 /// Of how much memory is remembered that its members are watched.
 const MEMORIES: usize = 64;
 const STACK: usize = 256 << 10;
@@ -53,7 +53,7 @@ struct Watch {
     /// How often it has begun anew.
     generation: u64,
     /// Whether the thread looks at no process, as one has died on which no wait relied.
-    dozes: bool,
+    is_idle: bool,
     processes: Vec<(ProcessId, KeptFd<PidFd>)>,
     /// Memory of which all members are watched that had joined at some count.
     memory: Vec<(Inode, u32)>,
@@ -76,7 +76,7 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// The number of a descriptor that is readable once another death has been heard of, or none is
+    /// The number of a descriptor that is readable once another death has been noticed, or none is
     /// any more: for a poll, which says so if it is closed meanwhile.
     pub(super) fn next_death(&self) -> Option<RawFd> {
         WATCH.with(|watch| {
@@ -111,7 +111,7 @@ pub(super) fn subscribe(members: &Members, joined: u32) -> Option<Subscription> 
     if !FORKS_ARE_SEEN.swap(true, Ordering::Relaxed) {
         around_forks(Some(before_fork), Some(after_fork), Some(in_child));
     }
-    let others = members.others(most())?;
+    let others = members.others(max_processes())?;
     let tables = tables::lock();
     let generation = watch_also(&others, memory);
     drop(tables);
@@ -127,7 +127,7 @@ fn watch_also(others: &[ProcessId], memory: (Inode, u32)) -> Option<u64> {
         (watch.generation, names.collect::<Vec<_>>())
     });
     let new: Vec<_> = others.iter().filter(|who| !known.contains(who)).collect();
-    if known.len() + new.len() > most() {
+    if known.len() + new.len() > max_processes() {
         return None;
     }
     let open = |who: &ProcessId| {
@@ -144,10 +144,10 @@ fn watch_also(others: &[ProcessId], memory: (Inode, u32)) -> Option<u64> {
 }
 
 /// How many processes may be watched.
-fn most() -> usize {
+fn max_processes() -> usize {
     let may_open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // At most 128.
-    MOST.min(may_open / 8) as usize
+    MAX_PROCESSES.min(may_open / 8) as usize
 }
 
 impl Default for Watch {
@@ -162,7 +162,7 @@ impl Watch {
             thread: None,
             waits: 0,
             generation: 0,
-            dozes: false,
+            is_idle: false,
             processes: Vec::new(),
             memory: Vec::new(),
             next_death: None,
@@ -172,9 +172,9 @@ impl Watch {
     /// One more wait relies on it, if the members of this memory are watched.
     fn enter(&mut self, memory: (Inode, u32)) -> Option<u64> {
         let thread = self.thread.as_ref().filter(|_| self.memory.contains(&memory))?;
-        if self.dozes {
+        if self.is_idle {
             thread.change.get()?.signal();
-            self.dozes = false;
+            self.is_idle = false;
         }
         self.waits += 1;
         Some(self.generation)
@@ -204,11 +204,11 @@ impl Watch {
         self.enter(memory)
     }
 
-    /// Some of the processes have ended, which it forgets. Where no wait relies on it, it only dozes
+    /// Some of the processes have ended, which it forgets. Where no wait relies on it, it only goes idle
     /// until one does: processes that end together are not to wake each other.
     fn hear(&mut self, ended: &[ProcessId]) -> Self {
-        self.dozes = self.waits == 0;
-        if self.dozes { Self::new() } else { self.remove(ended) }
+        self.is_idle = self.waits == 0;
+        if self.is_idle { Self::new() } else { self.remove(ended) }
     }
 
     /// Forgets the processes of these names, and of which memory all are watched.
@@ -259,7 +259,7 @@ impl Thread {
 fn run(generation: u64, change: &KeptFd<EventFd>) {
     // No system call finds numbers in a set that a forked child has as well, as those of an epoll are.
     let numbers = |watch: &mut Watch| {
-        let processes = watch.processes.iter().filter(|_| !watch.dozes);
+        let processes = watch.processes.iter().filter(|_| !watch.is_idle);
         let processes = processes.map(|(who, fd)| (*who, fd.number()));
         (watch.generation == generation).then(|| processes.collect::<Vec<_>>())
     };
@@ -337,9 +337,9 @@ mod tests {
     fn it_dozes_from_a_death_on_which_no_wait_relies() {
         let mut watch = Watch { waits: 1, ..Watch::new() };
         watch.hear(&[]);
-        assert!(!watch.dozes);
+        assert!(!watch.is_idle);
         watch.waits = 0;
         watch.hear(&[]);
-        assert!(watch.dozes);
+        assert!(watch.is_idle);
     }
 }

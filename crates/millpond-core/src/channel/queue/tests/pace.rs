@@ -16,7 +16,7 @@ fn items_of_a_fast_producer_arrive_in_order() {
 }
 
 #[test]
-fn who_gets_no_memory_back_asks_ever_more_rarely() {
+fn a_process_that_gets_no_memory_back_asks_ever_more_rarely() {
     let queue = queue();
     let item = pattern(INLINE_LIMIT + 1, 0);
     for _ in 0..40 {
