@@ -28,9 +28,11 @@ const AVERAGED: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<WorkerHandle>,
-    /// Workers that may send something: they have tasks, or are being set up. And those that are away.
+    /// Workers that may send something: they have tasks, or are being set up. And those that are
+    /// away.
     busy: Vec<usize>,
-    /// Workers without tasks, the one that worked last at the end. Some may be here no longer by right.
+    /// Workers without tasks, the one that worked last at the end. Some may be here no longer by
+    /// right.
     idle: Vec<usize>,
     /// Workers that may get tasks behind the one that they are at, in turn. As for `idle`.
     open: VecDeque<usize>,
@@ -96,7 +98,7 @@ impl Workers {
         self.workers.push(worker);
     }
 
-    /// Removes a worker, whose [dead worker](Self::dead_worker) was taken.
+    /// Removes a worker, of which [what it left](Self::dead_worker) was taken.
     pub(crate) fn remove(&mut self, index: usize) -> WorkerHandle {
         let close_gap = |listed: &mut usize| {
             let stays = *listed != index;
