@@ -37,17 +37,17 @@ pub struct Line<T>(pub T);
 
 /// What may happen to a frame yet.
 #[derive(Debug)]
-pub struct Tag;
+pub(crate) struct Tag;
 
 impl Tag {
     /// Committed, not yet claimed.
-    pub const PENDING: u32 = 0;
+    pub(crate) const PENDING: u32 = 0;
     /// The consumer has it.
-    pub const CLAIMED: u32 = 1;
+    pub(crate) const CLAIMED: u32 = 1;
     /// The producer took it back.
-    pub const REVOKED: u32 = 2;
+    pub(crate) const REVOKED: u32 = 2;
     /// Not a frame: the rest of the buffer.
-    pub const PADDING: u32 = 3;
+    pub(crate) const PADDING: u32 = 3;
 }
 
 /// The other process wrote what no correct process writes.
@@ -156,7 +156,7 @@ unsafe impl Sync for Consumer {}
 /// The largest body that fits a ring of `capacity` bytes: a quarter, so that padding never starves
 /// a frame.
 #[must_use]
-pub const fn largest_body(capacity: usize) -> usize {
+pub(crate) const fn largest_body(capacity: usize) -> usize {
     capacity / 4 - FRAME_HEADER
 }
 
@@ -174,7 +174,7 @@ impl Producer {
 
     /// The consumer's head when it was last looked at.
     #[must_use]
-    pub fn seen_head(&self) -> u64 {
+    pub(crate) fn seen_head(&self) -> u64 {
         self.seen_head
     }
 
@@ -206,7 +206,7 @@ impl Producer {
     }
 
     /// Whether [`push`](Self::push) would find room for a body of this length.
-    pub fn has_room_for(&mut self, body_length: usize) -> bool {
+    pub(crate) fn has_room_for(&mut self, body_length: usize) -> bool {
         let length = frame_length(body_length);
         self.has_room(self.padding(length) + length)
     }
@@ -231,7 +231,7 @@ impl Producer {
     ///
     /// # Errors
     /// [`Corrupt`] if it is, or once was, anywhere else.
-    pub fn look_at_head(&mut self) -> Result<u64, Corrupt> {
+    pub(crate) fn look_at_head(&mut self) -> Result<u64, Corrupt> {
         // Acquire: the consumer's last reads come before our overwriting, and a claim that came
         // before the head moved is visible too.
         let head = self.ring.head().load(Ordering::Acquire);
@@ -252,7 +252,7 @@ impl Producer {
 
     /// Whether a look at the consumer's head has found damage.
     #[must_use]
-    pub fn is_damaged(&self) -> bool {
+    pub(crate) fn is_damaged(&self) -> bool {
         self.is_damaged
     }
 
@@ -304,7 +304,7 @@ impl Consumer {
 
     /// How far it is, and the producer's tail when it was last looked at.
     #[must_use]
-    pub fn standing(&self) -> [u64; 2] {
+    pub(crate) fn standing(&self) -> [u64; 2] {
         [self.head, self.seen_tail]
     }
 

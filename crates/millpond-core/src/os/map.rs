@@ -40,7 +40,7 @@ impl Mapping {
     ///
     /// # Errors
     /// The system's.
-    pub fn not_in_forked_children(&self) -> io::Result<()> {
+    pub(crate) fn not_in_forked_children(&self) -> io::Result<()> {
         let start = self.start.as_ptr().cast();
         // SAFETY: the range is a mapping of ours, and DONTFORK changes nothing in this process.
         unsafe { rustix::mm::madvise(start, self.length, Advice::LinuxDontFork) }?;
@@ -52,7 +52,7 @@ impl Mapping {
     ///
     /// # Errors
     /// The system's, when address space has run out.
-    pub fn duplicate(&self, part: Range<usize>) -> io::Result<Self> {
+    pub(crate) fn duplicate(&self, part: Range<usize>) -> io::Result<Self> {
         debug_assert!(part.start < part.end && part.end <= self.length);
         let length = part.end - part.start;
         let flags = MremapFlags::MAYMOVE;
@@ -73,7 +73,7 @@ impl Mapping {
     ///
     /// # Safety
     /// The range lies within the mapping, and nobody needs what is there.
-    pub unsafe fn discard(&self, offset: usize, length: usize) -> io::Result<()> {
+    pub(crate) unsafe fn discard(&self, offset: usize, length: usize) -> io::Result<()> {
         debug_assert!(offset + length <= self.length);
         // SAFETY: the caller promises it.
         unsafe {
@@ -88,7 +88,7 @@ impl Mapping {
     /// `length` bytes at `start` are a mapping that [`Mapping::new`] made and whose destructor did
     /// not and will not run.
     #[must_use]
-    pub unsafe fn from_raw(start: NonNull<u8>, length: usize) -> Self {
+    pub(crate) unsafe fn from_raw(start: NonNull<u8>, length: usize) -> Self {
         Self { start, length }
     }
 
@@ -103,7 +103,7 @@ impl Mapping {
     /// # Panics
     /// When nothing is mapped there.
     #[must_use]
-    pub fn start_of(&self, offset: u64) -> NonNull<u8> {
+    pub(crate) fn start_of(&self, offset: u64) -> NonNull<u8> {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         assert!(offset < self.length);
         // SAFETY: within the mapping.
@@ -112,7 +112,7 @@ impl Mapping {
 
     /// How many bytes are mapped.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.length
     }
 }
@@ -163,7 +163,7 @@ impl Reference {
 /// A private mapping of memory that is mapped elsewhere as shared. It cannot be accessed, but parts
 /// of it can take the place of the shared one's without a descriptor.
 #[derive(Debug)]
-pub struct Spare {
+pub(crate) struct Spare {
     start: NonNull<u8>,
     /// What is left of it, as distances from the start.
     left: Vec<Range<usize>>,
@@ -179,7 +179,7 @@ impl Spare {
     ///
     /// # Errors
     /// The system's, when address space has run out.
-    pub fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
+    pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
         let (prot, flags) = (ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE);
         // SAFETY: the kernel chooses a range that nothing in this process uses.
         let start = unsafe { rustix::mm::mmap(null_mut(), length, prot, flags, fd, offset)? };
@@ -193,7 +193,7 @@ impl Spare {
     ///
     /// # Errors
     /// The system's; nothing has changed then. `InvalidInput` if the part is gone already.
-    pub fn replace(&mut self, shared: &Mapping, part: Range<usize>) -> io::Result<()> {
+    pub(crate) fn replace(&mut self, shared: &Mapping, part: Range<usize>) -> io::Result<()> {
         debug_assert!(part.start < part.end && part.end <= shared.length);
         let holds = |left: &Range<usize>| left.start <= part.start && part.end <= left.end;
         let index = self.left.iter().position(holds).ok_or(io::ErrorKind::InvalidInput)?;
@@ -229,7 +229,7 @@ impl Drop for Spare {
 
 /// How a range of a file is to be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub(crate) enum Sharing {
     /// Every process that maps the file sees what is written.
     Shared,
     /// What is written is this process' own, and what is not written yet is the file's.
@@ -244,7 +244,7 @@ pub enum Sharing {
 /// # Safety
 /// The range lies within a [`Mapping`] of the same bytes, and its users can do with how it is
 /// mapped now.
-pub unsafe fn map_over(
+pub(crate) unsafe fn map_over(
     start: NonNull<u8>,
     length: usize,
     fd: BorrowedFd<'_>,
@@ -270,7 +270,7 @@ pub unsafe fn map_over(
 ///
 /// # Safety
 /// The range is mapped for reading and writing; `start` is a multiple of the page size.
-pub unsafe fn copy_pages(start: NonNull<u8>, length: usize) -> io::Result<()> {
+pub(crate) unsafe fn copy_pages(start: NonNull<u8>, length: usize) -> io::Result<()> {
     // SAFETY: populating reads and writes no byte.
     let populated =
         unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, Advice::LinuxPopulateWrite) };
@@ -308,7 +308,7 @@ unsafe fn write_to_each_page(start: NonNull<u8>, length: usize) {
 ///
 /// # Safety
 /// The range is such a mapping, and nobody reads it any more.
-pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
+pub(crate) unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
     // SAFETY: the caller promises it. It fails for no range that is mapped.
     let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, Advice::LinuxDontNeed) };
 }
@@ -317,7 +317,7 @@ pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
 ///
 /// # Safety
 /// The range is mapped; in children, nobody counts on what they do not have.
-pub unsafe fn inherit(start: NonNull<u8>, length: usize, inherited: bool) {
+pub(crate) unsafe fn inherit(start: NonNull<u8>, length: usize, inherited: bool) {
     let advice = if inherited { Advice::LinuxDoFork } else { Advice::LinuxDontFork };
     // SAFETY: nothing in this process changes.
     let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, advice) };

@@ -23,7 +23,7 @@ pub enum Waited<T> {
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
+pub(crate) enum Interest {
     /// Something to read, or the end of it.
     Readable,
     /// Room to write, or nobody left to read.
@@ -35,7 +35,7 @@ pub enum Interest {
 ///
 /// # Errors
 /// The system's.
-pub fn attempt<T>(
+pub(crate) fn attempt<T>(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Option<Instant>,
@@ -66,7 +66,7 @@ pub fn attempt<T>(
 ///
 /// # Errors
 /// The system's.
-pub fn until(
+pub(crate) fn until(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Option<Instant>,

@@ -17,11 +17,11 @@ const MAX_FDS: usize = 4;
 
 /// One end of a pair of connected sockets (`SOCK_SEQPACKET`).
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub(crate) struct Socket(OwnedFd);
 
 /// What [`Socket::receive`] found.
 #[derive(Debug)]
-pub enum Received {
+pub(crate) enum Received {
     /// A message: how many bytes of the buffer it fills, and the descriptors that came with it.
     Message(usize, Vec<OwnedFd>),
     /// Nothing for now (non-blocking only).
@@ -35,7 +35,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's, when file descriptors have run out.
-    pub fn pair() -> io::Result<(Self, Self)> {
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let flags = SocketFlags::CLOEXEC;
         let (a, b) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
@@ -47,7 +47,7 @@ impl Socket {
     ///
     /// # Errors
     /// `BrokenPipe` when the other end is closed.
-    pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(crate) fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -65,7 +65,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's; `InvalidData` when the message was longer than the buffer.
-    pub fn receive(&self, buffer: &mut [u8], wait: bool) -> io::Result<Received> {
+    pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;

@@ -142,7 +142,7 @@ impl Ticket {
 
     /// The same for one process that is being started, which will open it once at most.
     #[must_use]
-    pub fn for_one(slot: &Slot, kind: u32) -> Self {
+    pub(crate) fn for_one(slot: &Slot, kind: u32) -> Self {
         slot.region().handed().give();
         Self { is_for_one: true, ..Self::of(slot, kind) }
     }
@@ -289,7 +289,11 @@ impl Ticket {
     ///
     /// # Errors
     /// [`TicketError`].
-    pub fn open_with(&self, fd: OwnedFd, companion: Option<OwnedFd>) -> Result<Slot, TicketError> {
+    pub(crate) fn open_with(
+        &self,
+        fd: OwnedFd,
+        companion: Option<OwnedFd>,
+    ) -> Result<Slot, TicketError> {
         let region = match Region::known(self.identity) {
             Some(known) => {
                 let is_its_own = known.as_fd().as_raw_fd() == fd.as_raw_fd();

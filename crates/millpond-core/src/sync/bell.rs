@@ -101,7 +101,7 @@ impl Bell {
 
     /// The same; `sleep` is to sleep while the word has the value, and its result is that of this, which
     /// is `rung` if there is nothing to sleep for.
-    pub fn wait_with<R>(
+    pub(crate) fn wait_with<R>(
         &self,
         seen: Count,
         spin: &mut Spin,
@@ -156,7 +156,7 @@ impl Bell {
     }
 
     /// Takes [`watch`](Self::watch) back.
-    pub fn unwatch(&self) {
+    pub(crate) fn unwatch(&self) {
         if self.0.load(Ordering::Relaxed) & WATCHER != 0 {
             // Relaxed: the flag guards no data.
             self.0.fetch_and(!WATCHER, Ordering::Relaxed);

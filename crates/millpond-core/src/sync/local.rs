@@ -14,7 +14,7 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 const UNLOCKED: u32 = 0;
 
 /// A value for one thread at a time, for as long as a few instructions take.
-pub struct Local<T> {
+pub(crate) struct Local<T> {
     /// The pid of the process whose thread has the value.
     holder: AtomicU32,
     value: UnsafeCell<T>,
@@ -32,7 +32,7 @@ impl<T> Local<T> {
 
 impl<T: Default> Local<T> {
     /// Lets `use_it` have the value. It must not wait, fork or use this lock again.
-    pub fn with<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
         struct Unlock<'a>(&'a AtomicU32);
         impl Drop for Unlock<'_> {
             fn drop(&mut self) {

@@ -91,7 +91,7 @@ impl RobustWord {
     }
 
     /// As [`take_from_dead`](Self::take_from_dead), for the word of a guard.
-    pub fn take_guard_from_dead(&self, me: ProcessId) -> Taken {
+    pub(crate) fn take_guard_from_dead(&self, me: ProcessId) -> Taken {
         self.take_if_gone(me, Held::ForMoments)
     }
 
@@ -128,7 +128,7 @@ impl RobustWord {
     ///
     /// Returns the process that died holding it, if one did: what it guards may then be half
     /// changed, and the caller must repair that.
-    pub fn enter(&self, me: ProcessId) -> Option<ProcessId> {
+    pub(crate) fn enter(&self, me: ProcessId) -> Option<ProcessId> {
         if self.try_take(me) {
             return None;
         }

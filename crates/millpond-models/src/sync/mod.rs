@@ -10,6 +10,7 @@ pub mod thread;
 #[path = "../../../millpond-core/src/sync/barrier.rs"]
 pub mod barrier;
 #[path = "../../../millpond-core/src/sync/bell.rs"]
+#[expect(dead_code, reason = "the engine uses more of it")]
 pub mod bell;
 #[path = "../../../millpond-core/src/sync/condition.rs"]
 pub mod condition;
@@ -28,6 +29,7 @@ pub mod poison;
 #[path = "../../../millpond-core/src/sync/rlock.rs"]
 pub mod rlock;
 #[path = "../../../millpond-core/src/sync/robust.rs"]
+#[expect(dead_code, reason = "the engine uses more of it")]
 pub mod robust;
 #[path = "../../../millpond-core/src/sync/semaphore.rs"]
 pub mod semaphore;

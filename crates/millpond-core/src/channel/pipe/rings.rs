@@ -85,7 +85,7 @@ impl Rings {
 
     /// To be called when the number of an end's socket, or of this memory, leaves the engine: other
     /// processes may then get duplicates of it, uncounted.
-    pub fn give_to_anybody(&self) {
+    pub(crate) fn give_to_anybody(&self) {
         self.layout().handed.give_to_anybody();
     }
 
@@ -100,7 +100,7 @@ impl Rings {
 
     /// Whether no other process has the pipe, by either end, nor can come to have it.
     #[must_use]
-    pub fn is_sole_user(&self) -> bool {
+    pub(crate) fn is_sole_user(&self) -> bool {
         is_sole_user(self.layout())
     }
 
