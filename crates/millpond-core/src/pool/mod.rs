@@ -1,6 +1,6 @@
 //! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
 
-pub mod commons;
+pub(crate) mod commons;
 pub mod config;
 mod crew;
 mod dispatch;

@@ -39,13 +39,13 @@ const TOO_MANY_IN_FLIGHT: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct WorkerFds {
     /// The link's memory.
-    pub link: OwnedFd,
+    pub(crate) link: OwnedFd,
     /// Takes the bundles of results that have handles.
-    pub bundles: OwnedFd,
+    pub(crate) bundles: OwnedFd,
     /// The memory of the pool's commons.
-    pub commons: OwnedFd,
+    pub(crate) commons: OwnedFd,
     /// Wakes the pool's supervisor.
-    pub watcher: OwnedFd,
+    pub(crate) watcher: OwnedFd,
 }
 
 /// A worker, in the worker's process.
