@@ -7,7 +7,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use millpond_core::os::inherited::adopt;
 use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::shm::ticket::TicketError;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -15,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
+use crate::descriptor::Descriptor;
 use crate::once::once;
 use crate::os_error::os_error;
 
@@ -47,8 +47,8 @@ pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
 }
 
 /// The object that a ticket leads to, behind a descriptor that was passed with it if there is one.
-pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
-    let fd = fd.map(adopt).transpose().map_err(os_error)?;
+pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<Descriptor>) -> PyResult<Shared<T>> {
+    let fd = fd.map(Descriptor::adopt).transpose().map_err(os_error)?;
     Shared::open(ticket, fd).map_err(error)
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn made_or_opened<T: SharedObject>(
     let handle = kwargs.and_then(|kwargs| kwargs.get_item(HANDLE).transpose()).transpose()?;
     match handle {
         Some(handle) => {
-            let (ticket, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
+            let (ticket, fd): (Bound<'_, PyBytes>, Option<Descriptor>) = handle.extract()?;
             open(ticket.as_bytes(), fd)
         }
         None => Shared::zeroed().map_err(os_error),

@@ -15,6 +15,7 @@ mod codec;
 mod condition;
 mod connection;
 mod deadlock;
+mod descriptor;
 mod event;
 mod fast;
 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]

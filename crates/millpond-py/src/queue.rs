@@ -5,7 +5,7 @@
 //! there is no feeder thread.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,6 @@ use millpond_core::channel::queue::{
     DoneError, GRACE, GetError, JoinError, Options, PutError, Queue, Received,
 };
 use millpond_core::os::fork;
-use millpond_core::os::inherited::adopt;
 use millpond_core::sync::deadline::Turns;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,6 +24,7 @@ use crate::acquire::Truth;
 use crate::batch::{Batch, Rest, tag};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
+use crate::descriptor::Descriptor;
 use crate::fast::{Decoder, Encoder};
 use crate::once::once;
 use crate::os_error::os_error;
@@ -307,12 +307,17 @@ impl PyQueue {
     }
 
     /// Open the queue of a ticket, by the descriptors that came with it if any did.
-    fn _attach(&self, py: Python<'_>, ticket: &[u8], fds: Option<(RawFd, RawFd)>) -> PyResult<()> {
+    fn _attach(
+        &self,
+        py: Python<'_>,
+        ticket: &[u8],
+        fds: Option<(Descriptor, Descriptor)>,
+    ) -> PyResult<()> {
         let queue = match fds {
             None => Queue::open(ticket),
             Some((memory, token)) => {
-                let own = |fd: RawFd| -> PyResult<OwnedFd> { adopt(fd).map_err(os_error) };
-                Queue::open_with(ticket, own(memory)?, Some(own(token)?))
+                let token = token.adopt().map_err(os_error)?;
+                Queue::open_with(ticket, memory.adopt().map_err(os_error)?, Some(token))
             }
         };
         let _ = self.queue.set(py, queue.map_err(handle::error)?);

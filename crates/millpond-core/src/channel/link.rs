@@ -21,7 +21,9 @@ const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
 /// worker wipes its link, the task that it had begun must not look as if it had not.
 const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
+/// Stands in its place from the moment on at which the link has a worker.
+const ATTACHED: u32 = !LAYOUT;
 
 /// The largest frame body that a link carries inline.
 pub(crate) const LARGEST_FRAME: usize = largest_body(RING_BYTES);
@@ -211,16 +213,24 @@ impl WorkerEnd {
     /// The worker's end of the link behind `fd`.
     ///
     /// # Errors
-    /// The system's; `InvalidData` if another version of the engine made the link.
+    /// The system's; `InvalidData` if another version of the engine made the link; `AlreadyExists` if
+    /// the link has a worker already.
     pub(crate) fn attach(fd: OwnedFd) -> io::Result<Self> {
         let segment = Arc::new(Segment::attach(fd, FIXED_BYTES)?);
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory.
-        if unsafe { header.as_ref() }.layout.load(Ordering::Relaxed) != LAYOUT {
-            let message = "the pool and its worker are different versions of millpond";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        let layout = unsafe { &header.as_ref().layout };
+        // Relaxed: what the pool wrote before came with the descriptor.
+        match layout.compare_exchange(LAYOUT, ATTACHED, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => {}
+            Err(ATTACHED) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {
+                let message = "the pool and its worker are different versions of millpond";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
         }
-        // SAFETY: the segment keeps the memory mapped; a link has one worker, which attaches once.
+        // SAFETY: the segment keeps the memory mapped; the exchange succeeds once in the life of a link,
+        // so it has one worker.
         let [tasks, results] = unsafe { rings(&segment) };
         let (tasks, results) = (Consumer::new(tasks, 0, 0), Producer::new(results, 0, 0));
         Ok(Self { tasks, results, header, segment })

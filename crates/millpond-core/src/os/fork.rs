@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -115,25 +116,52 @@ pub(crate) fn around_forks(
 ///
 /// A forked child inherits the memory of its parent but not its threads; state that carries this
 /// tag is recognised there as somebody else's.
+///
+/// The pid tells it from processes that live, the [`depth`] from its ancestors, whose pids may be given
+/// out anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(u32);
+pub struct Owner {
+    pid: u32,
+    depth: u32,
+}
 
 impl Owner {
     /// The process that calls.
     #[must_use]
     pub fn current() -> Self {
-        Self(pid())
+        Self { pid: pid(), depth: depth() }
     }
 
     /// Whether the calling process is the owner.
     #[must_use]
     pub fn is_current(self) -> bool {
-        self.0 == pid()
+        self == Self::current()
     }
 
     /// The owner's pid.
     #[must_use]
     pub fn pid(self) -> u32 {
-        self.0
+        self.pid
+    }
+
+    /// It in a number that is not 0.
+    pub(crate) fn bits(self) -> u64 {
+        u64::from(self.depth) << 32 | u64::from(self.pid)
     }
 }
+
+/// Lets other threads run, in a loop that waits for one of them. In the long run it sleeps: a thread of
+/// a real-time class that only yields never lets one of a lower class have the core.
+pub(crate) fn give_way(turns: &mut u32) {
+    *turns = turns.saturating_add(1);
+    if *turns <= YIELDS {
+        rustix::thread::sched_yield();
+    } else {
+        std::thread::sleep(NAP);
+    }
+}
+
+/// How often a waiting thread yields before it sleeps.
+const YIELDS: u32 = 100;
+/// How long it sleeps then.
+const NAP: Duration = Duration::from_micros(50);

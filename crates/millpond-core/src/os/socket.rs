@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -14,6 +14,27 @@ use crate::os::refused::error_of;
 
 /// The most file descriptors that one message may carry.
 const MAX_FDS: usize = 4;
+
+/// Whether the descriptor of this number is open and a socket of the kind that [`Socket`] has.
+pub(crate) fn is_packet_socket(number: RawFd) -> bool {
+    let option = |name| {
+        let (mut value, mut length) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: the value and its length are there as long as the call lasts. It looks the number up,
+        // and says so if it is not open.
+        let error = unsafe {
+            libc::getsockopt(
+                number,
+                libc::SOL_SOCKET,
+                name,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        (error == 0).then_some(value)
+    };
+    option(libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
+        && option(libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+}
 
 /// One end of a pair of connected sockets (`SOCK_SEQPACKET`).
 #[derive(Debug)]

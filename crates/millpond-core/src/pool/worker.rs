@@ -55,6 +55,8 @@ pub struct WorkerFds {
 #[derive(Debug)]
 pub struct Worker {
     depth: u32,
+    /// The pid of the zygote.
+    parent: u32,
     link: WorkerEnd,
     commons: Commons,
     watcher: EventFd,
@@ -115,6 +117,7 @@ impl Worker {
         let commons = Commons::attach(fds.commons)?;
         Ok(Self {
             depth: fork::depth(),
+            parent: fork::parent_pid(),
             arguments: Importer::default(),
             results: Heap::new(link.segment())?,
             watcher: fds.watcher.into(),
@@ -152,6 +155,8 @@ impl Worker {
     /// # Errors
     /// Never for want of anything but memory.
     pub fn ready(&mut self) -> io::Result<()> {
+        // A change of user, which an initializer may have made, turns the kernel's death signal off.
+        fork::die_with_parent(self.parent)?;
         self.report(Report::Ready, 0, Parts(&[&&b""[..]]), Loudness::Loud)
     }
 

@@ -54,6 +54,19 @@ impl Holdable for RLock {
     }
 }
 
+/// Holds the word of a lock for the time of a call.
+struct Brief<'a> {
+    word: &'a RobustWord,
+    me: ProcessId,
+}
+
+impl Drop for Brief<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.word.release(self.me);
+    }
+}
+
 impl RLock {
     /// Acquires the lock if it is free or the caller's.
     #[inline]
@@ -71,7 +84,7 @@ impl RLock {
         taken
     }
 
-    /// Calls the function, which neither waits nor panics, with the lock held, if it is free or the
+    /// Calls the function, which does not wait, with the lock held, if it is free or the
     /// caller's, or comes free within a microsecond or two: for what takes less time than to wait.
     ///
     /// The word alone says that the lock is held: thread and count serve an owner that
@@ -84,11 +97,9 @@ impl RLock {
             return None;
         }
         crash_point!("rlock: taken briefly");
-        let result = call();
-        if taken {
-            self.word.release(me);
-        }
-        Some(result)
+        // A panic of the function leaves the lock free, too.
+        let _taken = taken.then(|| Brief { word: &self.word, me });
+        Some(call())
     }
 
     /// Looks ever more rarely. A word that goes back and forth between two cores costs each of them
@@ -277,6 +288,10 @@ mod tests {
         let lock = Shared::<RLock>::zeroed().expect("memory");
         let me = Some(ProcessId::current());
         assert_eq!(lock.briefly(|| (lock.holder(), lock.count())), Some((me, 0)));
+        assert_eq!(lock.holder(), None);
+        let panics = || lock.briefly(|| std::panic::resume_unwind(Box::new("of the function")));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
+        assert!(caught.is_err());
         assert_eq!(lock.holder(), None);
         assert!(lock.try_acquire());
         assert_eq!(lock.briefly(|| lock.count()), Some(1));

@@ -302,6 +302,7 @@ impl RobustWord {
     }
 
     /// Makes the word free, whichever process holds it, for tests of damaged memory.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn force_free(&self) {
         self.0.store(0, Ordering::Relaxed);
     }

@@ -6,12 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::{io, process};
 
 use millpond_core::os::fork::{self, Owner};
+use millpond_core::os::inherited::adopt;
 use millpond_core::os::pidfd::PidFd;
 
 use super::identity::{Identity, Parent};
 use super::mailbox::{Attempt, Call, Failure, Mailbox, Reply};
 use crate::panic;
-use crate::role::{NOT_RUN, adopt, leave_stdin};
+use crate::role::{NOT_RUN, leave_stdin};
 
 /// The exit code after a panic, as that of a `main` that panics.
 const PANICKED: i32 = 101;
@@ -31,10 +32,12 @@ pub(crate) fn run(mailbox: RawFd, parent: RawFd) -> ! {
 }
 
 fn open(mailbox: RawFd, parent: RawFd) -> io::Result<(&'static Mailbox, PidFd)> {
-    let mailbox = Mailbox::open(adopt(mailbox)?)?;
+    // SAFETY: the parent left both open for this role, which is taken once.
+    let (mailbox, parent) = unsafe { (adopt(mailbox)?, adopt(parent)?) };
+    let mailbox = Mailbox::open(mailbox)?;
     // It serves for as long as the process lives, also the hook for panics.
     let mailbox: &'static Mailbox = Box::leak(Box::new(mailbox));
-    Ok((mailbox, PidFd::from(adopt(parent)?)))
+    Ok((mailbox, PidFd::from(parent)))
 }
 
 /// Makes the call and answers it; gives the code to exit with.

@@ -64,6 +64,7 @@ impl GracedWord {
         self.word.release(me);
     }
 
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.word.force_free();
     }
