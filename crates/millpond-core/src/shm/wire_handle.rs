@@ -15,7 +15,6 @@
 //! A wire handle can also come with the descriptors themselves: where processes are started, and in
 //! messages that carry them (`attachments.rs`).
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
@@ -63,47 +62,23 @@ const CHECK_SHIFT: u32 = 48;
 pub const LENGTH: usize = 8 * WORDS;
 
 /// Why a wire handle does not lead anywhere.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireHandleError {
     /// The bytes are no wire handle, or one for something else.
+    #[error("these bytes do not name a shared object of this kind")]
     Damaged,
     /// The process that sent it has ended, or closed the memory, before it was used.
+    #[error(
+        "the shared object is gone: process {pid}, which sent it, ended or dropped it before it arrived"
+    )]
     SenderGone {
         /// The sender.
         pid: u32,
     },
     /// The system's.
-    System(io::Error),
-}
-
-impl fmt::Display for WireHandleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged => f.write_str("these bytes do not name a shared object of this kind"),
-            Self::SenderGone { pid } => write!(
-                f,
-                "the shared object is gone: process {pid}, which sent it, ended or dropped it \
-                 before it arrived"
-            ),
-            Self::System(error) => write!(f, "the shared object cannot be opened: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for WireHandleError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<io::Error> for WireHandleError {
-    fn from(error: io::Error) -> Self {
-        Self::System(error)
-    }
+    #[error("the shared object cannot be opened: {0}")]
+    System(#[from] io::Error),
 }
 
 impl WireHandle {

@@ -16,8 +16,6 @@
 //!
 //! [bundle]: crate::channel::attachments
 
-use std::fmt;
-
 /// Bytes before the payload of a small message.
 pub const HEADER: usize = 8;
 /// Bytes of a packet that names a block, without its padding.
@@ -105,16 +103,9 @@ pub enum Body<'a> {
 }
 
 /// The packet was not made by a pipe of this engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the packet was not sent by a millpond pipe")]
 pub struct Damaged;
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the packet was not sent by a millpond pipe")
-    }
-}
-
-impl std::error::Error for Damaged {}
 
 /// The first bytes of a packet with a small message of `parts` parts.
 #[must_use]
