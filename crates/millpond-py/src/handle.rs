@@ -91,3 +91,49 @@ pub(crate) fn error(error: WireHandleError) -> PyErr {
         gone => PyOSError::new_err(gone.to_string()),
     }
 }
+
+/// What the class of a handle has in common with others: how processes pass it on. `$shared` is the field
+/// with the object; a class that is `pickled` by that alone gets its `__reduce__`, too.
+macro_rules! handle_class {
+    ($class:ident, $shared:tt, pickled) => {
+        $crate::handle::handle_class!($class, $shared);
+
+        #[pymethods]
+        impl $class {
+            /// Return how it is pickled: as a handle to the same object.
+            fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                $crate::handle::reduce(slf)
+            }
+        }
+    };
+    ($class:ident, $shared:tt) => {
+        #[pymethods]
+        impl $class {
+            /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
+            /// None stands for one process that is being started, which opens it once.
+            fn _wire_handle<'py>(
+                &self,
+                py: Python<'py>,
+                sent: Option<bool>,
+            ) -> Bound<'py, pyo3::types::PyBytes> {
+                $crate::handle::wire_handle(py, &self.$shared, sent)
+            }
+
+            /// Return the descriptor of its memory.
+            fn _fd(&self) -> i32 {
+                $crate::handle::fd(&self.$shared)
+            }
+
+            /// Open what a wire handle names.
+            #[classmethod]
+            fn _open<'py>(
+                cls: &Bound<'py, pyo3::types::PyType>,
+                wire_handle: &Bound<'py, pyo3::types::PyBytes>,
+                fd: Option<i32>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                $crate::handle::opened_as(cls, wire_handle, fd)
+            }
+        }
+    };
+}
+pub(crate) use handle_class;
