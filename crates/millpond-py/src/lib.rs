@@ -2,7 +2,7 @@
 //!
 //! One class a file; each extracts its arguments, calls the engine, releasing the GIL where it may
 //! wait, and converts the error. What must be Python is in `python/millpond`. The only `unsafe` is in
-//! `finalization.rs`, `vectorcall.rs` and `zygote.rs`.
+//! `descriptor.rs`, `finalization.rs`, `vectorcall.rs` and `zygote.rs`.
 
 use pyo3::prelude::*;
 
