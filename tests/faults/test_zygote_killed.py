@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_tasks import double
-from gate import Gate
-from support.processes import command_of
-from workers import children_of, kill, worker_pids, zygote_pid
+from gate import Gate, until
+from support.processes import command_of, process_table
+from workers import children_of, is_alive, kill, worker_pids, zygote_pid
 
 import millpond
 from millpond.pool import AsyncResult, Pool
@@ -71,6 +73,30 @@ def test_again_and_again(pool: Pool) -> None:
     for _ in range(5):
         kill(zygote_pid(pool))
         assert pool.map(double, range(20), chunksize=1) == VALUES
+
+
+def forget_the_death_signal() -> None:
+    """What `setuid` does in an initializer that gives up privileges."""
+    PR_SET_PDEATHSIG = 1
+    assert ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0) == 0
+
+
+def hold_in_a_pool(gate: Gate) -> None:
+    with millpond.Pool(1, initializer=forget_the_death_signal) as pool:
+        pool.apply(gate.hold)
+
+
+def test_workers_die_with_it_whatever_their_initializer_did(gate: Gate) -> None:
+    owner = millpond.Process(target=hold_in_a_pool, args=(gate,))
+    owner.start()
+    worker = gate.wait_for(1)[0]
+    assert owner.pid is not None
+    # The owner would kill the worker by itself.
+    os.kill(owner.pid, signal.SIGSTOP)
+    kill(process_table()[worker].parent)
+    until(lambda: not is_alive(worker))
+    kill(owner.pid)
+    owner.join()
 
 
 def test_another_pool_is_not_touched(make_pool: Callable[..., Pool], tmp_path: Path) -> None:

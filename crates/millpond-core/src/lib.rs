@@ -10,7 +10,7 @@ pub mod crash;
 
 pub mod channel;
 pub mod cpu;
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub mod fuzzing;
 pub mod os;
 pub mod pool;

@@ -184,3 +184,41 @@ pub(crate) fn owner_died(py: Python<'_>, dead: ProcessId, held: bool) -> PyErr {
         .and_then(|function| function.bind(py).call1((dead.pid(), held)));
     error.map_or_else(|error| error, PyErr::from_value)
 }
+
+/// What locks have for the `with` statement.
+macro_rules! with_statement {
+    ($class:ident) => {
+        #[pymethods]
+        impl $class {
+            /// Acquire the lock as `acquire()` does, for the `with` statement; return True.
+            ///
+            /// Raises:
+            ///     OwnerDied: as for `acquire`. The body does not run, and the lock is free again.
+            pub(crate) fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+                $crate::acquire::acquire(py, &*self.0, $crate::acquire::Truthiness(true), None)
+            }
+
+            /// Release the lock at the end of a `with` statement.
+            #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
+            fn __exit__(
+                &self,
+                _type: Option<&Bound<'_, PyAny>>,
+                _value: Option<&Bound<'_, PyAny>>,
+                _traceback: Option<&Bound<'_, PyAny>>,
+            ) -> PyResult<()> {
+                self.release()
+            }
+
+            /// Return whether the calling thread holds the lock.
+            fn _is_mine(&self) -> bool {
+                self.0.is_mine()
+            }
+
+            /// Return 1 if the lock is free, else 0.
+            fn _get_value(&self) -> u32 {
+                u32::from(self.0.holder().is_none())
+            }
+        }
+    };
+}
+pub(crate) use with_statement;

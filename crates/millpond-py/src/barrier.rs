@@ -8,7 +8,7 @@ use millpond_core::sync::barrier::{Arrival, Barrier, Crossing};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::deadlock::{WaitFor, Watched};
 use crate::once::once;
@@ -146,28 +146,9 @@ impl PyBarrier {
     fn parties(&self) -> u32 {
         self.0.parties()
     }
-
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
-    /// stands for one process that is being started, which opens it once.
-    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::wire_handle(py, &self.0, sent)
-    }
-
-    /// Return the descriptor of its memory.
-    fn _fd(&self) -> i32 {
-        handle::fd(&self.0)
-    }
-
-    /// Open what a wire handle names.
-    #[classmethod]
-    fn _open<'py>(
-        cls: &Bound<'py, PyType>,
-        wire_handle: &Bound<'py, PyBytes>,
-        fd: Option<i32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, wire_handle, fd)
-    }
 }
+
+handle::handle_class!(PyBarrier, 0);
 
 /// Runs the action of the last party to arrive.
 fn act(barrier: &Bound<'_, PyBarrier>) -> PyResult<()> {

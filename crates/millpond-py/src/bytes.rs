@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
-use millpond_core::os::inherited::adopt;
 use millpond_core::shm::bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::descriptor::Descriptor;
 use crate::handle;
 use crate::os_error::os_error;
 
@@ -50,8 +50,8 @@ impl PySharedBytes {
 
     #[staticmethod]
     #[pyo3(signature = (wire_handle, fd = None))]
-    fn _open(wire_handle: &[u8], fd: Option<RawFd>) -> PyResult<Self> {
-        let fd = fd.map(adopt).transpose().map_err(os_error)?;
+    fn _open(wire_handle: &[u8], fd: Option<Descriptor>) -> PyResult<Self> {
+        let fd = fd.map(Descriptor::adopt).transpose().map_err(os_error)?;
         let bytes = Bytes::open(wire_handle, fd).map_err(handle::error)?;
         Ok(Self { bytes: Arc::new(bytes) })
     }

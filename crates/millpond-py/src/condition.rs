@@ -12,7 +12,7 @@ use millpond_core::sync::robust::Taken;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::acquire::{owner_died, settled};
 use crate::deadlock::{WaitFor, Watched};
@@ -292,25 +292,6 @@ impl PyCondition {
     fn _notified(&self) -> usize {
         self.condition.granted()
     }
-
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
-    /// stands for one process that is being started, which opens it once.
-    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::wire_handle(py, &self.condition, sent)
-    }
-
-    /// Return the descriptor of its memory.
-    fn _fd(&self) -> i32 {
-        handle::fd(&self.condition)
-    }
-
-    /// Open what a wire handle names.
-    #[classmethod]
-    fn _open<'py>(
-        cls: &Bound<'py, PyType>,
-        wire_handle: &Bound<'py, PyBytes>,
-        fd: Option<i32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, wire_handle, fd)
-    }
 }
+
+handle::handle_class!(PyCondition, condition);

@@ -11,7 +11,6 @@ use millpond_core::channel::pipe::packet::HEADER;
 use millpond_core::channel::pipe::{
     End, LARGEST_PACKET, Message, OutgoingMessage, ReceiveError, Rings,
 };
-use millpond_core::os::inherited::adopt;
 use millpond_core::os::ready::{Polled, any_readable};
 use millpond_core::pool::payload::{Part, Parts, Payload};
 use millpond_core::sync::deadline::Turns;
@@ -22,6 +21,7 @@ use pyo3::types::{PyBytes, PyGenericAlias, PyMemoryView, PySlice, PyType};
 
 use crate::codec::{Encoded, EncodedPart, FAST, pipe_codec, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
+use crate::descriptor::Descriptor;
 use crate::os_error::os_error;
 use crate::plain::{Decoder, Encoder};
 use crate::waiting::{deadline, refuse_nan};
@@ -255,19 +255,20 @@ impl PyConnection {
     /// The end behind a descriptor, which it then owns.
     #[new]
     #[pyo3(signature = (handle, readable=true, writable=true))]
-    fn new(handle: RawFd, readable: bool, writable: bool) -> PyResult<Self> {
-        if handle < 0 {
+    fn new(handle: Descriptor, readable: bool, writable: bool) -> PyResult<Self> {
+        let number = handle.number();
+        if number < 0 {
             return Err(PyValueError::new_err("invalid handle"));
         }
         if !readable && !writable {
             let message = "at least one of `readable` and `writable` must be True";
             return Err(PyValueError::new_err(message));
         }
-        if !End::is_one(handle) {
-            let message = format!("descriptor {handle} is not the end of a pipe");
+        if !End::is_one(number) {
+            let message = format!("descriptor {number} is not the end of a pipe");
             return Err(PyValueError::new_err(message));
         }
-        let end = adopt(handle).and_then(End::from_fd).map_err(|e| os_error(&e))?;
+        let end = handle.adopt().and_then(End::from_fd).map_err(|e| os_error(&e))?;
         let end = Mutex::new(Some(Arc::new(end)));
         Ok(Self { end, readable: AtomicBool::new(readable), writable })
     }
@@ -640,8 +641,8 @@ pub(crate) struct PyRings(Arc<Rings>);
 impl PyRings {
     /// The memory behind a descriptor, which it then owns.
     #[new]
-    fn new(fd: RawFd) -> PyResult<Self> {
-        let rings = adopt(fd).and_then(Rings::from_fd).map_err(|e| os_error(&e))?;
+    fn new(fd: Descriptor) -> PyResult<Self> {
+        let rings = fd.adopt().and_then(Rings::from_fd).map_err(|e| os_error(&e))?;
         Ok(Self(Arc::new(rings)))
     }
 
@@ -667,5 +668,5 @@ pub(crate) fn pipe() -> PyResult<(RawFd, RawFd, Option<PyRings>)> {
 /// Return whether a descriptor is the end of a pipe.
 #[pyfunction]
 pub(crate) fn is_pipe(fd: RawFd) -> bool {
-    fd >= 0 && End::is_one(fd)
+    End::is_one(fd)
 }

@@ -3,7 +3,7 @@
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::event::Event;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::{handle, waiting};
 
@@ -58,30 +58,6 @@ impl PyEvent {
         })?;
         Ok(through.is_some())
     }
-
-    /// Return how it is pickled: as a handle to the same object.
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handle::reduce(slf)
-    }
-
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
-    /// stands for one process that is being started, which opens it once.
-    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::wire_handle(py, &self.0, sent)
-    }
-
-    /// Return the descriptor of its memory.
-    fn _fd(&self) -> i32 {
-        handle::fd(&self.0)
-    }
-
-    /// Open what a wire handle names.
-    #[classmethod]
-    fn _open<'py>(
-        cls: &Bound<'py, PyType>,
-        wire_handle: &Bound<'py, PyBytes>,
-        fd: Option<i32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, wire_handle, fd)
-    }
 }
+
+handle::handle_class!(PyEvent, 0, pickled);

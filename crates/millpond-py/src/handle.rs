@@ -7,7 +7,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use millpond_core::os::inherited::adopt;
 use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::shm::wire_handle::WireHandleError;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -15,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
+use crate::descriptor::Descriptor;
 use crate::once::once;
 use crate::os_error::os_error;
 
@@ -46,10 +46,12 @@ pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
     shared.slot().region().as_fd().as_raw_fd()
 }
 
-/// The object that a wire handle leads to, behind a descriptor that was passed with it if there is
-/// one.
-pub(crate) fn open<T: SharedObject>(wire_handle: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
-    let fd = fd.map(adopt).transpose().map_err(os_error)?;
+/// The object that a wire handle leads to, behind a descriptor that was passed with it if there is one.
+pub(crate) fn open<T: SharedObject>(
+    wire_handle: &[u8],
+    fd: Option<Descriptor>,
+) -> PyResult<Shared<T>> {
+    let fd = fd.map(Descriptor::adopt).transpose().map_err(os_error)?;
     Shared::open(wire_handle, fd).map_err(error)
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn made_or_opened<T: SharedObject>(
     let handle = kwargs.and_then(|kwargs| kwargs.get_item(HANDLE).transpose()).transpose()?;
     match handle {
         Some(handle) => {
-            let (wire_handle, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
+            let (wire_handle, fd): (Bound<'_, PyBytes>, Option<Descriptor>) = handle.extract()?;
             open(wire_handle.as_bytes(), fd)
         }
         None => Shared::zeroed().map_err(os_error),
@@ -89,3 +91,49 @@ pub(crate) fn error(error: WireHandleError) -> PyErr {
         gone => PyOSError::new_err(gone.to_string()),
     }
 }
+
+/// What the class of a handle has in common with others: how processes pass it on. `$shared` is the field
+/// with the object; a class that is `pickled` by that alone gets its `__reduce__`, too.
+macro_rules! handle_class {
+    ($class:ident, $shared:tt, pickled) => {
+        $crate::handle::handle_class!($class, $shared);
+
+        #[pymethods]
+        impl $class {
+            /// Return how it is pickled: as a handle to the same object.
+            fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                $crate::handle::reduce(slf)
+            }
+        }
+    };
+    ($class:ident, $shared:tt) => {
+        #[pymethods]
+        impl $class {
+            /// Return the bytes that another process opens it with: together with `_fd` unless `sent`.
+            /// None stands for one process that is being started, which opens it once.
+            fn _wire_handle<'py>(
+                &self,
+                py: Python<'py>,
+                sent: Option<bool>,
+            ) -> Bound<'py, pyo3::types::PyBytes> {
+                $crate::handle::wire_handle(py, &self.$shared, sent)
+            }
+
+            /// Return the descriptor of its memory.
+            fn _fd(&self) -> i32 {
+                $crate::handle::fd(&self.$shared)
+            }
+
+            /// Open what a wire handle names.
+            #[classmethod]
+            fn _open<'py>(
+                cls: &Bound<'py, pyo3::types::PyType>,
+                wire_handle: &Bound<'py, pyo3::types::PyBytes>,
+                fd: Option<i32>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                $crate::handle::opened_as(cls, wire_handle, fd)
+            }
+        }
+    };
+}
+pub(crate) use handle_class;

@@ -2,7 +2,7 @@
 //!
 //! One class a file; each extracts its arguments, calls the engine, releasing the GIL where it may
 //! wait, and converts the error. What must be Python is in `python/millpond`. The only `unsafe` is in
-//! `finalization.rs`, `vectorcall.rs` and `zygote.rs`.
+//! `descriptor.rs`, `finalization.rs`, `vectorcall.rs` and `zygote.rs`.
 
 use pyo3::prelude::*;
 
@@ -15,6 +15,7 @@ mod codec;
 mod condition;
 mod connection;
 mod deadlock;
+mod descriptor;
 mod event;
 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod finalization;

@@ -5,7 +5,7 @@
 //! there is no feeder thread.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,6 @@ use millpond_core::channel::queue::{
     DoneError, GUARD_TIMEOUT, GetError, JoinError, Options, PutError, Queue, ReceivedItem,
 };
 use millpond_core::os::fork;
-use millpond_core::os::inherited::adopt;
 use millpond_core::sync::deadline::Turns;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,6 +24,7 @@ use crate::acquire::Truthiness;
 use crate::batch::{Batch, Rest, tag};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
+use crate::descriptor::Descriptor;
 use crate::once::once;
 use crate::os_error::os_error;
 use crate::plain::{Decoder, Encoder};
@@ -312,13 +312,13 @@ impl PyQueue {
         &self,
         py: Python<'_>,
         wire_handle: &[u8],
-        fds: Option<(RawFd, RawFd)>,
+        fds: Option<(Descriptor, Descriptor)>,
     ) -> PyResult<()> {
         let queue = match fds {
             None => Queue::open(wire_handle),
             Some((memory, readiness_fd)) => {
-                let own = |fd: RawFd| -> PyResult<OwnedFd> { adopt(fd).map_err(os_error) };
-                Queue::open_with(wire_handle, own(memory)?, Some(own(readiness_fd)?))
+                let readiness_fd = readiness_fd.adopt().map_err(os_error)?;
+                Queue::open_with(wire_handle, memory.adopt().map_err(os_error)?, Some(readiness_fd))
             }
         };
         let _ = self.queue.set(py, queue.map_err(handle::error)?);

@@ -4,9 +4,9 @@ use millpond_core::os::identity::ProcessId;
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::rlock::RLock;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::acquire::{Truthiness, acquire, refusal};
+use crate::acquire::{self, Truthiness, refusal};
 use crate::handle;
 
 /// A lock that its owner may acquire again, and nobody else release.
@@ -47,7 +47,7 @@ impl PyRLock {
         block: Truthiness,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        acquire(py, &*self.0, block, timeout)
+        acquire::acquire(py, &*self.0, block, timeout)
     }
 
     /// Release the lock; it becomes free with the last release of as many as it was acquired.
@@ -58,63 +58,11 @@ impl PyRLock {
         self.0.release().map_err(refusal)
     }
 
-    /// Acquire the lock as `acquire()` does, for the `with` statement; return True.
-    ///
-    /// Raises:
-    ///     OwnerDied: as for `acquire`. The body does not run, and the lock is free again.
-    pub(crate) fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        acquire(py, &*self.0, Truthiness(true), None)
-    }
-
-    /// Release the lock at the end of a `with` statement.
-    #[pyo3(signature = (_type = None, _value = None, _traceback = None, /))]
-    fn __exit__(
-        &self,
-        _type: Option<&Bound<'_, PyAny>>,
-        _value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        self.release()
-    }
-
-    /// Return whether the calling thread holds the lock.
-    fn _is_mine(&self) -> bool {
-        self.0.is_mine()
-    }
-
     /// Return how often this process has acquired the lock.
     fn _count(&self) -> u64 {
         if self.0.holder() == Some(ProcessId::current()) { self.0.count() } else { 0 }
     }
-
-    /// Return 1 if the lock is free, else 0.
-    fn _get_value(&self) -> u32 {
-        u32::from(self.0.holder().is_none())
-    }
-
-    /// Return how it is pickled: as a handle to the same object.
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handle::reduce(slf)
-    }
-
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
-    /// stands for one process that is being started, which opens it once.
-    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::wire_handle(py, &self.0, sent)
-    }
-
-    /// Return the descriptor of its memory.
-    fn _fd(&self) -> i32 {
-        handle::fd(&self.0)
-    }
-
-    /// Open what a wire handle names.
-    #[classmethod]
-    fn _open<'py>(
-        cls: &Bound<'py, PyType>,
-        wire_handle: &Bound<'py, PyBytes>,
-        fd: Option<i32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, wire_handle, fd)
-    }
 }
+
+handle::handle_class!(PyRLock, 0, pickled);
+acquire::with_statement!(PyRLock);

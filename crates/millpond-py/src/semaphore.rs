@@ -4,7 +4,7 @@ use millpond_core::shm::shared::Shared;
 use millpond_core::sync::semaphore::{MAX_PERMITS, Semaphore};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::acquire::{Acquire, Truthiness, acquire, refusal};
 use crate::handle;
@@ -110,30 +110,6 @@ impl PySemaphore {
     fn _bound(&self) -> u32 {
         self.0.bound()
     }
-
-    /// Return how it is pickled: as a handle to the same object.
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handle::reduce(slf)
-    }
-
-    /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
-    /// stands for one process that is being started, which opens it once.
-    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::wire_handle(py, &self.0, sent)
-    }
-
-    /// Return the descriptor of its memory.
-    fn _fd(&self) -> i32 {
-        handle::fd(&self.0)
-    }
-
-    /// Open what a wire handle names.
-    #[classmethod]
-    fn _open<'py>(
-        cls: &Bound<'py, PyType>,
-        wire_handle: &Bound<'py, PyBytes>,
-        fd: Option<i32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, wire_handle, fd)
-    }
 }
+
+handle::handle_class!(PySemaphore, 0, pickled);

@@ -9,13 +9,13 @@
 use std::os::fd::IntoRawFd;
 
 use millpond_core::os::fork::{Forked, exit_now, fork};
-use millpond_core::os::inherited;
 use millpond_core::pool::zygote::server::{Forkling, NewWorker, ZygoteFds, fork_zygote};
 use millpond_core::pool::zygote::template::Template;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::descriptor::Descriptor;
 use crate::worker::PyWorker;
 
 /// The descriptors by which a zygote and its pool know each other.
@@ -66,8 +66,12 @@ fn flush_streams(py: Python<'_>) {
 /// Makes the calling process, an interpreter with one thread that process `owner` started, the template
 /// of zygotes. Returns in their workers, as `fork_zygote` does. Takes up the descriptors of these numbers.
 #[pyfunction]
-pub(crate) fn serve_template(socket: i32, lifeline: i32, owner: u32) -> PyResult<PyNewWorker> {
-    let template = Template::new(inherited::adopt(socket)?, inherited::adopt(lifeline)?, owner)?;
+pub(crate) fn serve_template(
+    socket: Descriptor,
+    lifeline: Descriptor,
+    owner: u32,
+) -> PyResult<PyNewWorker> {
+    let template = Template::new(socket.adopt()?, lifeline.adopt()?, owner)?;
     // SAFETY: this thread is attached to the interpreter, and is the only one of this process and of the
     // workers, which set the interpreter right before they use it.
     let new = unsafe {

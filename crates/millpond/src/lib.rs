@@ -101,7 +101,7 @@ mod codec;
 mod deadlock;
 mod error;
 mod function;
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub mod fuzzing;
 mod image;
 mod init;

@@ -1,10 +1,7 @@
 //! What a process of this program is there for.
 
 use std::fs::File;
-use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-use rustix::io::FdFlags;
+use std::os::fd::RawFd;
 
 /// The environment variable that tells a child its role.
 pub(crate) const VARIABLE: &str = "MILLPOND_CHILD";
@@ -69,17 +66,6 @@ impl Role {
             _ => return None,
         };
         fields.next().is_none().then_some(role)
-    }
-}
-
-/// Takes a descriptor that the parent has left open for this process, and keeps it from the
-/// programs that this one starts.
-pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: it is looked at, and taken after that only if it is open. The parent has told this
-    // number to this code alone, so nobody else takes it for his.
-    unsafe {
-        rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(fd), FdFlags::CLOEXEC)?;
-        Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 

@@ -80,7 +80,7 @@ impl Attachments {
 
     /// Whether there is nothing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.wire_handles.is_empty() && self.others.is_empty()
     }
 

@@ -21,10 +21,12 @@ const FIXED_BYTES: usize = RINGS_START + 2 * RING_BYTES;
 /// worker wipes its link, the task that it had begun must not look as if it had not.
 const NO_TASK: u64 = u64::from_le_bytes(*b"no task.");
 /// Changes with every change of the shared layout.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
+/// Stands in its place from the moment on at which the link has a worker.
+const ATTACHED: u32 = !LAYOUT;
 
 /// The largest frame body that a link carries inline.
-pub const LARGEST_FRAME: usize = largest_body(RING_BYTES);
+pub(crate) const LARGEST_FRAME: usize = largest_body(RING_BYTES);
 
 #[derive(Debug)]
 #[repr(C)]
@@ -45,7 +47,7 @@ const _: () = assert!(size_of::<Header>() <= RINGS_START);
 /// What the worker is doing, written by the worker alone and read after its death.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub struct Activity {
+pub(crate) struct Activity {
     /// The task that the worker holds, or [`NO_TASK`].
     task: AtomicU64,
     /// Which items of the task's chunk it is at: the first in the low half, how many in the high.
@@ -61,37 +63,37 @@ pub struct Activity {
 
 /// What a dead worker was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastActivity {
+pub(crate) struct LastActivity {
     /// The task that it held, `None` for none. Any number may stand here if the worker wrote nonsense.
-    pub task: Option<u64>,
+    pub(crate) task: Option<u64>,
     /// The first of the items of the chunk that it was at.
-    pub item: u32,
+    pub(crate) item: u32,
     /// How many items it was at.
-    pub item_count: u32,
+    pub(crate) item_count: u32,
     /// How many handles to shared objects in that first item's arguments it had opened.
-    pub arrived: u32,
+    pub(crate) arrived: u32,
     /// When it began the task, 0 if unknown.
-    pub began: u64,
+    pub(crate) began: u64,
 }
 
 /// The pool's end of a link.
 #[derive(Debug)]
-pub struct PoolEnd {
+pub(crate) struct PoolEnd {
     /// Carries tasks to the worker.
-    pub tasks: Producer,
+    pub(crate) tasks: Producer,
     /// Brings results from it.
-    pub results: Consumer,
+    pub(crate) results: Consumer,
     header: NonNull<Header>,
     segment: Segment,
 }
 
 /// The worker's end of a link.
 #[derive(Debug)]
-pub struct WorkerEnd {
+pub(crate) struct WorkerEnd {
     /// Brings tasks from the pool.
-    pub tasks: Consumer,
+    pub(crate) tasks: Consumer,
     /// Carries results to it.
-    pub results: Producer,
+    pub(crate) results: Producer,
     header: NonNull<Header>,
     segment: Arc<Segment>,
 }
@@ -147,7 +149,7 @@ impl PoolEnd {
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create(quota: Option<u64>) -> io::Result<Self> {
+    pub(crate) fn create(quota: Option<u64>) -> io::Result<Self> {
         let segment = Segment::create("millpond-link", FIXED_BYTES)?;
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory that no other process knows of yet.
@@ -169,20 +171,20 @@ impl PoolEnd {
     }
 
     /// Tells the worker that there are new tasks, or room for results.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         let watched = self.header().worker_event_count.0.notify(Notify::Eager);
         debug_assert!(!watched, "a worker has no watcher");
     }
 
     /// Tells the worker, which may be asleep, that the pool ends now.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         // Release: pairs with `is_ending`; it guards no data.
         self.header().ending.store(1, Ordering::Release);
         self.notify();
     }
 
     /// Wakes the worker if it waits for room in the result ring. Call after results were taken.
-    pub fn unblock(&self) {
+    pub(crate) fn unblock(&self) {
         // SeqCst fence: pairs with the one in `WorkerEnd::block`; either the worker sees the room
         // or this sees that it is blocked.
         std::sync::atomic::fence(Ordering::SeqCst);
@@ -193,7 +195,7 @@ impl PoolEnd {
 
     /// What the worker was doing last. Exact once it is dead.
     #[must_use]
-    pub fn last_activity(&self) -> LastActivity {
+    pub(crate) fn last_activity(&self) -> LastActivity {
         let activity = &self.header().activity.0;
         // Acquire: pairs with `WorkerEnd::hold`.
         let task = activity.task.load(Ordering::Acquire);
@@ -219,16 +221,24 @@ impl WorkerEnd {
     /// The worker's end of the link behind `fd`.
     ///
     /// # Errors
-    /// The system's; `InvalidData` if another version of the engine made the link.
-    pub fn attach(fd: OwnedFd) -> io::Result<Self> {
+    /// The system's; `InvalidData` if another version of the engine made the link; `AlreadyExists` if
+    /// the link has a worker already.
+    pub(crate) fn attach(fd: OwnedFd) -> io::Result<Self> {
         let segment = Arc::new(Segment::attach(fd, FIXED_BYTES)?);
         let header = header(&segment);
         // SAFETY: mapped, page-aligned memory.
-        if unsafe { header.as_ref() }.layout.load(Ordering::Relaxed) != LAYOUT {
-            let message = "the pool and its worker are different versions of millpond";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        let layout = unsafe { &header.as_ref().layout };
+        // Relaxed: what the pool wrote before came with the descriptor.
+        match layout.compare_exchange(LAYOUT, ATTACHED, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => {}
+            Err(ATTACHED) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {
+                let message = "the pool and its worker are different versions of millpond";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
         }
-        // SAFETY: the segment keeps the memory mapped; a link has one worker, which attaches once.
+        // SAFETY: the segment keeps the memory mapped; the exchange succeeds once in the life of a link,
+        // so it has one worker.
         let [tasks, results] = unsafe { rings(&segment) };
         let (tasks, results) = (Consumer::new(tasks, 0, 0), Producer::new(results, 0, 0));
         Ok(Self { tasks, results, header, segment })
@@ -241,25 +251,25 @@ impl WorkerEnd {
 
     /// How many tasks the worker takes in its life, if that is limited.
     #[must_use]
-    pub fn quota(&self) -> Option<u64> {
+    pub(crate) fn quota(&self) -> Option<u64> {
         Some(self.header().quota.load(Ordering::Relaxed)).filter(|&n| n > 0)
     }
 
     /// Whether the pool ends now, so that a worker which survives SIGTERM takes no more tasks.
     #[must_use]
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         // Acquire: pairs with `PoolEnd::end`.
         self.header().ending.load(Ordering::Acquire) != 0
     }
 
     /// The event count that the pool notifies.
     #[must_use]
-    pub fn event_count(&self) -> &EventCount {
+    pub(crate) fn event_count(&self) -> &EventCount {
         &self.header().worker_event_count.0
     }
 
     /// Says that the worker holds `task`, or none, since `began` (0 for "unknown").
-    pub fn hold(&self, task: Option<u64>, began: u64) {
+    pub(crate) fn hold(&self, task: Option<u64>, began: u64) {
         let activity = &self.header().activity.0;
         activity.items.store(1 << 32, Ordering::Relaxed);
         activity.arrived.store(0, Ordering::Relaxed);
@@ -270,20 +280,20 @@ impl WorkerEnd {
     }
 
     /// Says which items of its chunk the worker is at.
-    pub fn at_items(&self, first: u32, count: u32) {
+    pub(crate) fn at_items(&self, first: u32, count: u32) {
         let items = u64::from(first) | u64::from(count) << 32;
         self.header().activity.0.items.store(items, Ordering::Relaxed);
     }
 
     /// Where to note which handles among the arguments have been opened.
     #[must_use]
-    pub fn arrivals(&self) -> Arrivals {
+    pub(crate) fn arrivals(&self) -> Arrivals {
         Arrivals { segment: Arc::clone(&self.segment), depth: fork::depth() }
     }
 
     /// Says whether the worker waits for room in the result ring. Look for room again after
     /// saying that it does.
-    pub fn block(&self, blocked: bool) {
+    pub(crate) fn block(&self, blocked: bool) {
         self.header().activity.0.blocked.store(u32::from(blocked), Ordering::Relaxed);
         // SeqCst fence: see `PoolEnd::unblock`.
         std::sync::atomic::fence(Ordering::SeqCst);
@@ -291,7 +301,7 @@ impl WorkerEnd {
 
     /// The segment whose heap carries the worker's large results.
     #[must_use]
-    pub fn segment(&self) -> &Segment {
+    pub(crate) fn segment(&self) -> &Segment {
         &self.segment
     }
 }

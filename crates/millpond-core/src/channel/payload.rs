@@ -19,7 +19,7 @@ use crate::shm::slab::Slot;
 pub const INLINE_LIMIT: usize = 32 << 10;
 
 /// What parts of a payload with several are aligned to, relative to the payload.
-pub const ALIGNMENT: usize = 64;
+pub(crate) const ALIGNMENT: usize = 64;
 
 /// Bytes that a payload is gathered from, wherever they are.
 pub trait Part {
@@ -286,18 +286,6 @@ impl Payload {
             Storage::Own(_) => None,
         };
         Some(whole?.as_ptr().addr() + start)
-    }
-
-    /// The bytes of a payload with one part.
-    #[must_use]
-    pub fn into_bytes(mut self) -> Vec<u8> {
-        let storage = std::mem::replace(&mut self.storage, Storage::Own(Vec::new()));
-        match storage {
-            Storage::Own(bytes) if self.parts.len() == 1 => bytes,
-            storage => {
-                self.parts.first().map_or_else(Vec::new, |p| storage.bytes()[p.clone()].to_vec())
-            }
-        }
     }
 }
 

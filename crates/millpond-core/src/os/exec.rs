@@ -15,7 +15,7 @@ use super::pidfd::PidFd;
 use super::signals;
 
 /// The program of this process, also when its file has been replaced or removed.
-pub const THIS_PROGRAM: &CStr = c"/proc/self/exe";
+pub(crate) const THIS_PROGRAM: &CStr = c"/proc/self/exe";
 
 /// What the child's stack needs at most: it makes a few system calls.
 const STACK_SIZE: usize = 64 * 1024;

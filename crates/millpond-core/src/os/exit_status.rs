@@ -24,7 +24,7 @@ impl ExitStatus {
     ///
     /// A word that says "stopped" or "continued" is not an end and gives [`Unknown`](Self::Unknown).
     #[must_use]
-    pub fn from_wait(raw: i32) -> Self {
+    pub(crate) fn from_wait(raw: i32) -> Self {
         if libc::WIFEXITED(raw) {
             Self::Exited(libc::WEXITSTATUS(raw))
         } else if libc::WIFSIGNALED(raw) {

@@ -1,7 +1,8 @@
 //! `fork` for processes with one thread, and the count of forks.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -38,7 +39,7 @@ pub unsafe fn fork() -> io::Result<Forked> {
 ///
 /// # Errors
 /// The system's.
-pub fn die_with_parent(parent: u32) -> io::Result<()> {
+pub(crate) fn die_with_parent(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(error_of("prctl"))?;
     if parent_pid() != parent {
@@ -67,27 +68,15 @@ pub fn exit_now(code: i32) -> ! {
 
 /// Has `handler` run in every child that this process forks from now on, before anything else of
 /// the engine does. It may only store atomics: threads of the parent may hold any lock.
-pub fn in_forked_child(handler: extern "C" fn()) {
+pub(crate) fn in_forked_child(handler: extern "C" fn()) {
     around_forks(None, None, Some(handler));
-}
-
-/// How often this process has forked since it first asked. What was made at one count and is used
-/// at another may have been inherited by a child.
-#[must_use]
-pub fn forks() -> u64 {
-    // Relaxed: both values stand for themselves. A fork by another thread at the very first call
-    // may go uncounted only if it is over before that call returns.
-    if !FORKS_ARE_COUNTED.swap(true, Ordering::Relaxed) {
-        around_forks(Some(count_fork), None, None);
-    }
-    FORKS.load(Ordering::Relaxed)
 }
 
 /// How many forks lie between the calling process and the one of its ancestors that asked first. It
 /// costs a load, where a pid costs a system call, and tells a child that the C library's `fork` made
 /// from its parent.
 #[must_use]
-pub fn depth() -> u32 {
+pub(crate) fn depth() -> u32 {
     if !DEPTH_IS_COUNTED.load(Ordering::Acquire) {
         // A thread that registers at the same time counts some forks twice, which does no harm.
         in_forked_child(count_depth);
@@ -102,13 +91,6 @@ static DEPTH_IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn count_depth() {
     DEPTH.fetch_add(1, Ordering::Relaxed);
-}
-
-static FORKS: AtomicU64 = AtomicU64::new(0);
-static FORKS_ARE_COUNTED: AtomicBool = AtomicBool::new(false);
-
-extern "C" fn count_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Has handlers run before each fork, and after it in the parent (even if it failed) and in the
@@ -134,25 +116,52 @@ pub(crate) fn around_forks(
 ///
 /// A forked child inherits the memory of its parent but not its threads; state that carries this
 /// tag is recognised there as somebody else's.
+///
+/// The pid tells it from processes that live, the [`depth`] from its ancestors, whose pids may be given
+/// out anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(u32);
+pub struct Owner {
+    pid: u32,
+    depth: u32,
+}
 
 impl Owner {
     /// The process that calls.
     #[must_use]
     pub fn current() -> Self {
-        Self(pid())
+        Self { pid: pid(), depth: depth() }
     }
 
     /// Whether the calling process is the owner.
     #[must_use]
     pub fn is_current(self) -> bool {
-        self.0 == pid()
+        self == Self::current()
     }
 
     /// The owner's pid.
     #[must_use]
     pub fn pid(self) -> u32 {
-        self.0
+        self.pid
+    }
+
+    /// It in a number that is not 0.
+    pub(crate) fn bits(self) -> u64 {
+        u64::from(self.depth) << 32 | u64::from(self.pid)
     }
 }
+
+/// Lets other threads run, in a loop that waits for one of them. In the long run it sleeps: a thread of
+/// a real-time class that only yields never lets one of a lower class have the core.
+pub(crate) fn give_way(turns: &mut u32) {
+    *turns = turns.saturating_add(1);
+    if *turns <= YIELDS {
+        rustix::thread::sched_yield();
+    } else {
+        std::thread::sleep(NAP);
+    }
+}
+
+/// How often a waiting thread yields before it sleeps.
+const YIELDS: u32 = 100;
+/// How long it sleeps then.
+const NAP: Duration = Duration::from_micros(50);

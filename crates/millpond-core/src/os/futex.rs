@@ -24,7 +24,7 @@ pub enum Woken {
 /// Sleeps while `word` holds `expected`, for at most `timeout`.
 ///
 /// The word may lie in memory that processes share, so the private flag is not set.
-pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken {
+pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken {
     let timeout = timeout.map(|t| Timespec {
         tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(t.subsec_nanos()),
@@ -41,7 +41,7 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Woken
 ///
 /// # Errors
 /// The system's where it has no such wait (before Linux 5.16, or behind a filter of system calls).
-pub fn wait_for_any<const N: usize>(
+pub(crate) fn wait_for_any<const N: usize>(
     words: [(&AtomicU32, u32); N],
     timeout: Duration,
 ) -> io::Result<Woken> {
@@ -66,7 +66,7 @@ pub fn wait_for_any<const N: usize>(
 }
 
 /// Wakes up to `count` sleepers on `word`; returns how many.
-pub fn wake(word: &AtomicU32, count: u32) -> u32 {
+pub(crate) fn wake(word: &AtomicU32, count: u32) -> u32 {
     // The kernel reads the count as a signed number; the call fails for bad addresses only.
     let woken = futex::wake(word, Flags::empty(), count.min(i32::MAX.cast_unsigned()));
     woken.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))

@@ -14,7 +14,7 @@ use crate::os::fork;
 use crate::os::pidfd::PidFd;
 
 /// How many low bits of [`ProcessId::raw`] are always zero, for flags of the words that hold it.
-pub const SPARE_BITS: u32 = 8;
+pub(crate) const SPARE_BITS: u32 = 8;
 const PID_BITS: u32 = 22;
 const PID_MASK: u64 = (1 << PID_BITS) - 1;
 /// The process could not lock its byte of all memory that it has: that the byte is free proves
@@ -117,7 +117,7 @@ impl ProcessId {
     /// The process that a word names, whatever its spare bits; `None` if it names none.
     #[must_use]
     #[inline]
-    pub fn from_raw(raw: u64) -> Option<Self> {
+    pub(crate) fn from_raw(raw: u64) -> Option<Self> {
         let named = raw & !((1 << SPARE_BITS) - 1);
         (raw >> SPARE_BITS & PID_MASK != 0).then_some(Self(named))
     }

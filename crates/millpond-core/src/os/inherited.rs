@@ -1,26 +1,22 @@
-//! Descriptors that this process inherited by number.
+//! Descriptors that this process knows by their numbers.
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use rustix::io::FdFlags;
-
-/// Takes up an open descriptor that the parent process passed by its number, and keeps it from
-/// programs that this process executes.
-///
-/// The caller vouches that the number was passed for this purpose and is taken up once.
+/// Takes over an open descriptor, and keeps it from programs that this process executes.
 ///
 /// # Errors
 /// `InvalidInput` if the number is that of no open descriptor.
-pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
-    if number < 0 {
+///
+/// # Safety
+/// The number was passed to the caller for this purpose, and is taken over once: nothing else in this
+/// process closes the descriptor.
+pub unsafe fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: sets a flag of a descriptor, or fails where there is none.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: a number that is not open gives an error below and is not used.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)
-        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // SAFETY: it is open, and by the contract above nobody else in this process owns it.
+    // SAFETY: it is open, and nothing else owns it, as the caller promises.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -29,10 +25,25 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// `BADF` if the number is that of no open descriptor; the system's when descriptors have run out.
 pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
-    if number < 0 {
-        return Err(rustix::io::Errno::BADF.into());
+    // SAFETY: makes a new descriptor, or fails where there is none of this number.
+    match unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: it is new.
+        new => Ok(unsafe { OwnedFd::from_raw_fd(new) }),
     }
-    // SAFETY: to duplicate a number that is not open gives an error.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    Ok(rustix::io::fcntl_dupfd_cloexec(borrowed, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_without_a_descriptor_is_an_error() {
+        for number in [-1, RawFd::MAX] {
+            // SAFETY: there is none to be taken over.
+            let adopted = unsafe { adopt(number) };
+            assert_eq!(adopted.expect_err("none").kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(duplicate(number).expect_err("none").raw_os_error(), Some(libc::EBADF));
+        }
+    }
 }

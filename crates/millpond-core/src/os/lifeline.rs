@@ -25,7 +25,7 @@ static FORKS_ARE_SEEN: AtomicBool = AtomicBool::new(false);
 /// Both ends are kept by number: in a child the handler has closed them, and a program that closes
 /// what it does not know may have other files under these numbers.
 #[derive(Debug)]
-pub struct Lifeline {
+pub(crate) struct Lifeline {
     owner: Owner,
     reader: RawFd,
     writer: RawFd,
@@ -37,7 +37,7 @@ impl Lifeline {
     ///
     /// # Errors
     /// The system's, when descriptors have run out.
-    pub fn new() -> io::Result<Arc<Self>> {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
         // Registered before there is anything to close; a second time is harmless.
         if !FORKS_ARE_SEEN.swap(true, Ordering::AcqRel) {
             fork::in_forked_child(cut);
@@ -55,7 +55,7 @@ impl Lifeline {
     ///
     /// # Errors
     /// The system's, when descriptors have run out or the program has closed it.
-    pub fn reader(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn reader(&self) -> io::Result<OwnedFd> {
         if !is_of(self.reader, self.inode) || !is_of(self.writer, self.inode) {
             return Err(Errno::BADF.into());
         }

@@ -40,7 +40,7 @@ impl Mapping {
     ///
     /// # Errors
     /// The system's.
-    pub fn not_in_forked_children(&self) -> io::Result<()> {
+    pub(crate) fn not_in_forked_children(&self) -> io::Result<()> {
         let start = self.start.as_ptr().cast();
         // SAFETY: the range is a mapping of ours, and DONTFORK changes nothing in this process.
         unsafe { rustix::mm::madvise(start, self.length, Advice::LinuxDontFork) }?;
@@ -52,7 +52,7 @@ impl Mapping {
     ///
     /// # Errors
     /// The system's, when address space has run out.
-    pub fn duplicate(&self, part: Range<usize>) -> io::Result<Self> {
+    pub(crate) fn duplicate(&self, part: Range<usize>) -> io::Result<Self> {
         debug_assert!(part.start < part.end && part.end <= self.length);
         let length = part.end - part.start;
         let flags = MremapFlags::MAYMOVE;
@@ -73,7 +73,7 @@ impl Mapping {
     ///
     /// # Safety
     /// The range lies within the mapping, and nobody needs what is there.
-    pub unsafe fn discard(&self, offset: usize, length: usize) -> io::Result<()> {
+    pub(crate) unsafe fn discard(&self, offset: usize, length: usize) -> io::Result<()> {
         debug_assert!(offset + length <= self.length);
         // SAFETY: the caller promises it.
         unsafe {
@@ -88,7 +88,7 @@ impl Mapping {
     /// `length` bytes at `start` are a mapping that [`Mapping::new`] made and whose destructor did
     /// not and will not run.
     #[must_use]
-    pub unsafe fn from_raw(start: NonNull<u8>, length: usize) -> Self {
+    pub(crate) unsafe fn from_raw(start: NonNull<u8>, length: usize) -> Self {
         Self { start, length }
     }
 
@@ -103,7 +103,7 @@ impl Mapping {
     /// # Panics
     /// When nothing is mapped there.
     #[must_use]
-    pub fn start_of(&self, offset: u64) -> NonNull<u8> {
+    pub(crate) fn start_of(&self, offset: u64) -> NonNull<u8> {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         assert!(offset < self.length);
         // SAFETY: within the mapping.
@@ -112,7 +112,7 @@ impl Mapping {
 
     /// How many bytes are mapped.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.length
     }
 }
@@ -163,7 +163,7 @@ impl Reference {
 /// A private mapping of memory that is mapped elsewhere as shared. It cannot be accessed, but parts
 /// of it can take the place of the shared one's without a descriptor.
 #[derive(Debug)]
-pub struct Spare {
+pub(crate) struct Spare {
     start: NonNull<u8>,
     /// What is left of it, as distances from the start.
     left: Vec<Range<usize>>,
@@ -179,7 +179,7 @@ impl Spare {
     ///
     /// # Errors
     /// The system's, when address space has run out.
-    pub fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
+    pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
         let (prot, flags) = (ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE);
         // SAFETY: the kernel chooses a range that nothing in this process uses.
         let start = unsafe { rustix::mm::mmap(null_mut(), length, prot, flags, fd, offset)? };
@@ -193,7 +193,7 @@ impl Spare {
     ///
     /// # Errors
     /// The system's; nothing has changed then. `InvalidInput` if the part is gone already.
-    pub fn replace(&mut self, shared: &Mapping, part: Range<usize>) -> io::Result<()> {
+    pub(crate) fn replace(&mut self, shared: &Mapping, part: Range<usize>) -> io::Result<()> {
         debug_assert!(part.start < part.end && part.end <= shared.length);
         let holds = |left: &Range<usize>| left.start <= part.start && part.end <= left.end;
         let index = self.left.iter().position(holds).ok_or(io::ErrorKind::InvalidInput)?;
@@ -229,7 +229,7 @@ impl Drop for Spare {
 
 /// How a range of a file is to be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub(crate) enum Sharing {
     /// Every process that maps the file sees what is written.
     Shared,
     /// What is written is this process' own, and what is not written yet is the file's.
@@ -244,7 +244,7 @@ pub enum Sharing {
 /// # Safety
 /// The range lies within a [`Mapping`] of the same bytes, and its users can do with how it is
 /// mapped now.
-pub unsafe fn map_over(
+pub(crate) unsafe fn map_over(
     start: NonNull<u8>,
     length: usize,
     fd: BorrowedFd<'_>,
@@ -270,7 +270,7 @@ pub unsafe fn map_over(
 ///
 /// # Safety
 /// The range is mapped for reading and writing; `start` is a multiple of the page size.
-pub unsafe fn copy_pages(start: NonNull<u8>, length: usize) -> io::Result<()> {
+pub(crate) unsafe fn copy_pages(start: NonNull<u8>, length: usize) -> io::Result<()> {
     // SAFETY: populating reads and writes no byte.
     let populated =
         unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, Advice::LinuxPopulateWrite) };
@@ -308,7 +308,7 @@ unsafe fn write_to_each_page(start: NonNull<u8>, length: usize) {
 ///
 /// # Safety
 /// The range is such a mapping, and nobody reads it any more.
-pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
+pub(crate) unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
     // SAFETY: the caller promises it. It fails for no range that is mapped.
     let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, Advice::LinuxDontNeed) };
 }
@@ -317,116 +317,12 @@ pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
 ///
 /// # Safety
 /// The range is mapped; in children, nobody counts on what they do not have.
-pub unsafe fn inherit(start: NonNull<u8>, length: usize, inherited: bool) {
+pub(crate) unsafe fn inherit(start: NonNull<u8>, length: usize, inherited: bool) {
     let advice = if inherited { Advice::LinuxDoFork } else { Advice::LinuxDontFork };
     // SAFETY: nothing in this process changes.
     let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, advice) };
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::os::memfd;
-    use std::os::fd::AsFd;
-    use std::sync::atomic::{AtomicBool, AtomicU64};
-
-    const LENGTH: usize = 1 << 16;
-
-    fn bytes(mapping: &Mapping) -> &'static mut [u8] {
-        // SAFETY: the tests keep the mapping longer than they use what this returns.
-        unsafe { std::slice::from_raw_parts_mut(mapping.start().as_ptr(), mapping.length()) }
-    }
-
-    fn shared_and_spare() -> (Mapping, Mapping, Spare) {
-        let fd = memfd::create("millpond-test", LENGTH as u64).expect("memory");
-        let map = || Mapping::new(fd.as_fd(), 0, LENGTH).expect("a mapping");
-        (map(), map(), Spare::new(fd.as_fd(), 0, LENGTH).expect("a mapping"))
-    }
-
-    #[test]
-    fn a_spare_shows_what_was_written_and_keeps_what_is() {
-        let (here, there, mut spare) = shared_and_spare();
-        bytes(&here).fill(1);
-        spare.replace(&here, 0..LENGTH).expect("room");
-        assert_eq!(bytes(&here), [1; LENGTH]);
-        bytes(&here)[0] = 2;
-        assert_eq!(bytes(&there)[0], 1);
-        // What has no copy yet is still the file's.
-        bytes(&there)[LENGTH - 1] = 3;
-        assert_eq!(bytes(&here)[LENGTH - 1], 3);
-    }
-
-    #[test]
-    fn copied_pages_are_the_files_no_more() {
-        for copy in [copy_pages, |start, length| {
-            // SAFETY: as for what it stands for.
-            unsafe { write_to_each_page(start, length) };
-            Ok(())
-        }] {
-            let (here, there, mut spare) = shared_and_spare();
-            bytes(&here).fill(1);
-            let alias = here.duplicate(0..LENGTH).expect("room");
-            spare.replace(&here, 0..LENGTH).expect("room");
-            // SAFETY: all of a mapping.
-            unsafe { copy(here.start(), LENGTH) }.expect("memory");
-            bytes(&there).fill(2);
-            assert_eq!(bytes(&here), [1; LENGTH]);
-            assert_eq!(bytes(&alias), [2; LENGTH]);
-            // SAFETY: nobody needs them.
-            unsafe { alias.discard(4096, 4096) }.expect("pages go back");
-            assert_eq!((bytes(&there)[4096], bytes(&there)[8192]), (0, 2));
-        }
-    }
-
-    #[test]
-    fn writers_lose_nothing_while_pages_become_private() {
-        let (here, _there, mut spare) = shared_and_spare();
-        let is_over = AtomicBool::new(false);
-        let word = |index: usize| {
-            // SAFETY: one word on each page of the mapping.
-            unsafe { here.start().cast::<AtomicU64>().add(index * 512).as_ref() }
-        };
-        std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                let mut rounds = 0;
-                while !is_over.load(Ordering::Relaxed) || rounds < 100 {
-                    (0..16).for_each(|index| {
-                        word(index).fetch_add(1, Ordering::Relaxed);
-                    });
-                    rounds += 1;
-                }
-                rounds
-            });
-            while word(15).load(Ordering::Relaxed) < 10 {
-                std::hint::spin_loop();
-            }
-            spare.replace(&here, 0..LENGTH).expect("room");
-            // SAFETY: all of a mapping.
-            unsafe { write_to_each_page(here.start(), LENGTH / 2) };
-            // SAFETY: as above.
-            unsafe { copy_pages(here.start(), LENGTH) }.expect("memory");
-            is_over.store(true, Ordering::Relaxed);
-            let rounds = writer.join().expect("the writer ends");
-            (0..16).for_each(|index| assert_eq!(word(index).load(Ordering::Relaxed), rounds));
-        });
-    }
-
-    #[test]
-    fn a_range_is_shared_again() {
-        let fd = memfd::create("millpond-test", LENGTH as u64).expect("memory");
-        let map = || Mapping::new(fd.as_fd(), 0, LENGTH).expect("a mapping");
-        let (here, there) = (map(), map());
-        // SAFETY: a page of a mapping of the same bytes.
-        let map_page =
-            |sharing| unsafe { map_over(here.start().add(4096), 4096, fd.as_fd(), 4096, sharing) };
-        map_page(Sharing::Private).expect("room");
-        bytes(&here).fill(1);
-        assert_eq!((bytes(&there)[0], bytes(&there)[4096], bytes(&there)[8192]), (1, 0, 1));
-        // SAFETY: the page is private, and its content of no use.
-        unsafe { forget_pages(here.start().add(4096), 4096) };
-        assert_eq!(bytes(&here)[4096], 0);
-        map_page(Sharing::Shared).expect("room");
-        bytes(&here).fill(2);
-        assert_eq!(bytes(&there), [2; LENGTH]);
-    }
-}
+#[path = "map_tests.rs"]
+mod tests;

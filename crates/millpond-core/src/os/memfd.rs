@@ -29,7 +29,7 @@ pub fn create(name: &str, size: u64) -> io::Result<OwnedFd> {
 /// Whether the memory can never shrink. It is not asked of memory of this process' own, but of what
 /// another one sent, which might be anything.
 #[must_use]
-pub fn cannot_shrink(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn cannot_shrink(fd: BorrowedFd<'_>) -> bool {
     // EINVAL: no memfd.
     rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
 }
@@ -38,7 +38,7 @@ pub fn cannot_shrink(fd: BorrowedFd<'_>) -> bool {
 ///
 /// # Errors
 /// The system's.
-pub fn grow(fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
+pub(crate) fn grow(fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
     within_limit("ftruncate", size)?;
     rustix::fs::ftruncate(fd, size).map_err(error_of("ftruncate"))
 }
@@ -48,7 +48,7 @@ pub fn grow(fd: BorrowedFd<'_>, size: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// `StorageFull` or `OutOfMemory` when there is not enough.
-pub fn reserve(fd: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
+pub(crate) fn reserve(fd: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
     memory::ensure_left(length)?;
     within_limit("fallocate", offset.saturating_add(length))?;
     loop {
@@ -64,7 +64,7 @@ pub fn reserve(fd: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's, where the limit on files forbids it.
-pub fn store(fd: BorrowedFd<'_>, offset: u64, word: u32) -> io::Result<()> {
+pub(crate) fn store(fd: BorrowedFd<'_>, offset: u64, word: u32) -> io::Result<()> {
     within_limit("pwrite", offset + size_of::<u32>() as u64)?;
     rustix::io::pwrite(fd, &word.to_ne_bytes(), offset).map_err(error_of("pwrite"))?;
     Ok(())

@@ -14,7 +14,7 @@ use crate::os::cgroup::{Version, groups};
 ///
 /// # Errors
 /// `OutOfMemory`.
-pub fn could_hold(length: u64) -> io::Result<()> {
+pub(crate) fn could_hold(length: u64) -> io::Result<()> {
     let info = rustix::system::sysinfo();
     let units = info.totalram.saturating_add(info.totalswap);
     let total = (units as u64).saturating_mul(info.mem_unit.into());

@@ -9,7 +9,7 @@ const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGIL
 /// Whether the calling thread is the only one of its process but for the engine's `helper`, and nobody
 /// traces it. False where procfs does not tell.
 #[must_use]
-pub fn is_alone() -> bool {
+pub(crate) fn is_alone() -> bool {
     is_only_thread() == Some(true) && is_traced() == Some(false)
 }
 

@@ -1,7 +1,8 @@
 //! Waiting until descriptors are ready.
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +24,7 @@ pub enum Polled<T> {
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
+pub(crate) enum Interest {
     /// Something to read, or the end of it.
     Readable,
     /// Room to write, or nobody left to read.
@@ -35,7 +36,7 @@ pub enum Interest {
 ///
 /// # Errors
 /// The system's.
-pub fn attempt<T>(
+pub(crate) fn attempt<T>(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Option<Instant>,
@@ -66,7 +67,7 @@ pub fn attempt<T>(
 ///
 /// # Errors
 /// The system's.
-pub fn until(
+pub(crate) fn until(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Option<Instant>,
@@ -93,53 +94,62 @@ pub(crate) fn until_readable_or(
     other: Option<RawFd>,
     timeout: Duration,
 ) -> io::Result<Woken> {
-    let other = other.map_or(fd, |number| {
-        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
-        // written or closed through it.
-        unsafe { BorrowedFd::borrow_raw(number) }
-    });
-    let mut polled = [fd, other].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    match poll(&mut polled, left(Some(Instant::now() + timeout)).as_ref()) {
-        Ok(_) if !polled[0].revents().is_empty() => Ok(Woken::Changed),
+    let mut polled = [fd.as_raw_fd(), other.unwrap_or(-1)].map(in_poll);
+    match poll_numbers(&mut polled, left(Some(Instant::now() + timeout))) {
+        Ok(_) if polled[0].revents != 0 => Ok(Woken::Changed),
         Ok(_) => Ok(Woken::TimedOut),
         Err(Errno::INTR) => Ok(Woken::Interrupted),
         Err(error) => Err(error.into()),
     }
 }
 
+/// What `poll` is asked of a number; it passes over negative ones.
+fn in_poll(number: RawFd) -> libc::pollfd {
+    libc::pollfd { fd: number, events: libc::POLLIN, revents: 0 }
+}
+
+/// `poll` for descriptors that are known by their numbers and need not be open, which it says then.
+fn poll_numbers(polled: &mut [libc::pollfd], left: Option<Timespec>) -> Result<usize, Errno> {
+    let left = left.map(|left| libc::timespec { tv_sec: left.tv_sec, tv_nsec: left.tv_nsec });
+    let timeout = left.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the entries, as many as it is told, and the time are there as long as the call lasts. It
+    // looks the numbers up, and reads, writes or closes nothing through them.
+    let count =
+        unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as _, timeout, ptr::null()) };
+    usize::try_from(count)
+        .map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
 /// Waits until one at least of `fds` can be read, has come to its end, or is no open descriptor;
 /// returns for each whether it is so. Spins before it sleeps if told to.
 ///
 /// # Errors
-/// The system's.
+/// `BADF` if a number is negative; the system's.
 pub fn any_readable(
     fds: &[RawFd],
     deadline: Option<Instant>,
     spin_first: bool,
 ) -> io::Result<Polled<Vec<bool>>> {
-    let polled = |&number: &RawFd| {
-        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
-        // written or closed through it.
-        let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
-        PollFd::from_borrowed_fd(fd, PollFlags::IN)
-    };
-    let mut polled: Vec<_> = fds.iter().map(polled).collect();
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut ready = poll(&mut polled, Some(&now));
+    if fds.iter().any(|&number| number < 0) {
+        return Err(Errno::BADF.into());
+    }
+    let mut polled: Vec<_> = fds.iter().copied().map(in_poll).collect();
+    let now = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+    let mut ready = poll_numbers(&mut polled, now);
     if ready == Ok(0) && spin_first && deadline.is_none_or(|d| d > Instant::now()) {
         with_thread_spin(|spin| {
             spin.until(|| {
-                ready = poll(&mut polled, Some(&now));
+                ready = poll_numbers(&mut polled, now);
                 ready != Ok(0)
             })
         });
     }
     if ready == Ok(0) {
-        ready = poll(&mut polled, left(deadline).as_ref());
+        ready = poll_numbers(&mut polled, left(deadline));
     }
     match ready {
         Ok(0) => Ok(Polled::TimedOut),
-        Ok(_) => Ok(Polled::Done(polled.iter().map(|p| !p.revents().is_empty()).collect())),
+        Ok(_) => Ok(Polled::Done(polled.iter().map(|p| p.revents != 0).collect())),
         Err(Errno::INTR) => Ok(Polled::Interrupted),
         Err(error) => Err(error.into()),
     }
@@ -156,7 +166,6 @@ fn left(deadline: Option<Instant>) -> Option<Timespec> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn says_which_are_ready() {
@@ -175,5 +184,13 @@ mod tests {
         drop(writer);
         let ready = any_readable(&[reader.as_raw_fd()], None, false).expect("poll");
         assert_eq!(ready, Polled::Done(vec![true]));
+    }
+
+    #[test]
+    fn what_is_no_descriptor_is_not_waited_for() {
+        let ready = any_readable(&[RawFd::MAX], None, false).expect("poll");
+        assert_eq!(ready, Polled::Done(vec![true]));
+        let refused = any_readable(&[-1], None, false).expect_err("no number");
+        assert_eq!(refused.raw_os_error(), Some(libc::EBADF));
     }
 }

@@ -36,7 +36,7 @@ impl SignalMask {
     ///
     /// # Errors
     /// The system's.
-    pub fn current() -> io::Result<Self> {
+    pub(crate) fn current() -> io::Result<Self> {
         let mut mask = MaybeUninit::uninit();
         // SAFETY: with no new set the call only fills in `mask`, which is read after success.
         unsafe {
@@ -51,7 +51,7 @@ impl SignalMask {
     ///
     /// # Errors
     /// The system's.
-    pub fn restore(&self) -> io::Result<()> {
+    pub(crate) fn restore(&self) -> io::Result<()> {
         // SAFETY: the set was filled in by the system; the old mask is not asked for.
         match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) } {
             0 => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -15,13 +15,34 @@ use crate::os::refused::error_of;
 /// The most file descriptors that one message may carry.
 const MAX_FDS: usize = 4;
 
+/// Whether the descriptor of this number is open and a socket of the kind that [`Socket`] has.
+pub(crate) fn is_packet_socket(number: RawFd) -> bool {
+    let option = |name| {
+        let (mut value, mut length) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: the value and its length are there as long as the call lasts. It looks the number up,
+        // and says so if it is not open.
+        let error = unsafe {
+            libc::getsockopt(
+                number,
+                libc::SOL_SOCKET,
+                name,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        (error == 0).then_some(value)
+    };
+    option(libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
+        && option(libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+}
+
 /// One end of a pair of connected sockets (`SOCK_SEQPACKET`).
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub(crate) struct Socket(OwnedFd);
 
 /// What [`Socket::receive`] found.
 #[derive(Debug)]
-pub enum Received {
+pub(crate) enum Received {
     /// A message: how many bytes of the buffer it fills, and the descriptors that came with it.
     Message(usize, Vec<OwnedFd>),
     /// Nothing for now (non-blocking only).
@@ -35,7 +56,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's, when file descriptors have run out.
-    pub fn pair() -> io::Result<(Self, Self)> {
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let flags = SocketFlags::CLOEXEC;
         let (a, b) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
@@ -47,7 +68,7 @@ impl Socket {
     ///
     /// # Errors
     /// `BrokenPipe` when the other end is closed.
-    pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(crate) fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -65,7 +86,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's; `InvalidData` when the message was longer than the buffer.
-    pub fn receive(&self, buffer: &mut [u8], wait: bool) -> io::Result<Received> {
+    pub(crate) fn receive(&self, buffer: &mut [u8], wait: bool) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;

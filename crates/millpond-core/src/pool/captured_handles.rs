@@ -32,9 +32,9 @@ pub struct Arrived {
 
 impl Arrived {
     /// Nothing has.
-    pub const NOTHING: Self = Self { items: 0, pieces: 0 };
+    pub(crate) const NOTHING: Self = Self { items: 0, pieces: 0 };
     /// All has.
-    pub const ALL: Self = Self { items: u32::MAX, pieces: u32::MAX };
+    pub(crate) const ALL: Self = Self { items: u32::MAX, pieces: u32::MAX };
 }
 
 /// The shared objects whose handles are in a task's arguments. Opaque to the engine. Those that

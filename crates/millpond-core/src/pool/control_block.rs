@@ -21,7 +21,7 @@ struct Header {
 
 /// The shared segment of a pool.
 #[derive(Debug)]
-pub struct ControlBlock {
+pub(crate) struct ControlBlock {
     header: NonNull<Header>,
     segment: Segment,
 }
@@ -36,7 +36,7 @@ impl ControlBlock {
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create() -> io::Result<Self> {
+    pub(crate) fn create() -> io::Result<Self> {
         Ok(Self::new(Segment::create("millpond-pool", FIXED_BYTES)?))
     }
 
@@ -44,7 +44,7 @@ impl ControlBlock {
     ///
     /// # Errors
     /// The system's.
-    pub fn attach(fd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn attach(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self::new(Segment::attach(fd, FIXED_BYTES)?))
     }
 
@@ -59,13 +59,13 @@ impl ControlBlock {
 
     /// The event count that workers notify.
     #[must_use]
-    pub fn event_count(&self) -> &EventCount {
+    pub(crate) fn event_count(&self) -> &EventCount {
         &self.header().event_count.0
     }
 
     /// The segment whose heap carries large arguments.
     #[must_use]
-    pub fn segment(&self) -> &Segment {
+    pub(crate) fn segment(&self) -> &Segment {
         &self.segment
     }
 }

@@ -3,7 +3,7 @@
 mod backoff;
 pub mod captured_handles;
 pub mod config;
-pub mod control_block;
+pub(crate) mod control_block;
 mod dispatch;
 mod function;
 pub mod handle;

@@ -35,7 +35,7 @@ impl Stats {
 
     /// How the worker of this number ended, if it did and that is still remembered.
     #[must_use]
-    pub fn end_of(&self, worker: u64) -> Option<ExitStatus> {
+    pub(crate) fn end_of(&self, worker: u64) -> Option<ExitStatus> {
         self.ends.iter().rev().find(|(w, _)| *w == worker).map(|&(_, status)| status)
     }
 }

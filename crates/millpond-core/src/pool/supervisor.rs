@@ -25,7 +25,7 @@ use crate::os::lifeline::Lifeline;
 use crate::os::signals;
 use crate::pool::poller::{Poller, Source};
 use crate::pool::shared::Shared;
-use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
+use crate::pool::zygote::client::{LONGEST_DEATH, ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -334,7 +334,7 @@ impl Supervisor {
         let workers = workers.filter_map(|m| m.pidfd.as_ref());
         let workers: Vec<_> = workers.filter_map(|fd| fd.try_clone().ok()).collect();
         drop(state);
-        workers.iter().for_each(kill_and_wait);
+        kill_and_wait(&workers, Instant::now() + LONGEST_DEATH);
         shared.state().reap_generation(zygote);
     }
 

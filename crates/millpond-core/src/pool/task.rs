@@ -8,11 +8,11 @@ use crate::pool::payload::{Parts, Payload};
 use crate::shm::heap::BlockRef;
 
 /// Names a task within its pool; 0 is never used.
-pub type TaskId = u64;
+pub(crate) type TaskId = u64;
 /// Names a job (one call of the pool: an `apply`, a `map`, …) within its pool.
 pub type JobId = u64;
 /// Names a function within its pool.
-pub type FunctionId = u32;
+pub(crate) type FunctionId = u32;
 
 /// The bits of a result's status that say how its payload is to be read. The others say how the
 /// task ended: 0 that it was done.

@@ -78,7 +78,7 @@ pub struct ReportHead {
 }
 
 /// Length of a head; an inline payload follows, or a block reference.
-pub const HEAD: usize = 32;
+pub(crate) const HEAD: usize = 32;
 const BLOCK_REF: usize = 16;
 
 /// How many bytes a frame takes beside an inline payload of `length` bytes.

@@ -39,13 +39,13 @@ const FD_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct WorkerFds {
     /// The link's memory.
-    pub link: OwnedFd,
+    pub(crate) link: OwnedFd,
     /// Takes the bundles of results that have handles.
-    pub bundles: OwnedFd,
+    pub(crate) bundles: OwnedFd,
     /// The memory of the pool's control block.
-    pub control_block: OwnedFd,
+    pub(crate) control_block: OwnedFd,
     /// Wakes the pool's supervisor.
-    pub watcher: OwnedFd,
+    pub(crate) watcher: OwnedFd,
 }
 
 /// A worker, in the worker's process.
@@ -55,6 +55,8 @@ pub struct WorkerFds {
 #[derive(Debug)]
 pub struct Worker {
     depth: u32,
+    /// The pid of the zygote.
+    parent: u32,
     link: WorkerEnd,
     control_block: ControlBlock,
     watcher: EventFd,
@@ -117,6 +119,7 @@ impl Worker {
         let control_block = ControlBlock::attach(fds.control_block)?;
         Ok(Self {
             depth: fork::depth(),
+            parent: fork::parent_pid(),
             arguments: Importer::default(),
             results: Heap::new(link.segment())?,
             watcher: fds.watcher.into(),
@@ -155,6 +158,8 @@ impl Worker {
     /// # Errors
     /// Never for want of anything but memory.
     pub fn ready(&mut self) -> io::Result<()> {
+        // A change of user, which an initializer may have made, turns the kernel's death signal off.
+        fork::die_with_parent(self.parent)?;
         self.push(Report::Ready, 0, Parts(&[&&b""[..]]))?;
         // With a task at hand that is rung for with its result.
         self.owes_notification = true;

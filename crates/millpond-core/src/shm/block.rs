@@ -18,9 +18,9 @@ pub(crate) const COLD: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockRef {
     /// The block's offset in the segment.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// The payload's length in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 /// The size of the blocks that payloads of `length` bytes travel in.

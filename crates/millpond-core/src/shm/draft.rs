@@ -20,7 +20,7 @@ pub(super) type Returns = Arc<Mutex<Vec<(usize, u64)>>>;
 /// A block that was taken out of a heap, to be filled without the heap, and so without the lock that
 /// the heap is under. Dropped, it goes back.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     pub(super) index: usize,
     pub(super) block: BlockRef,
     pub(super) start: NonNull<u8>,
@@ -40,14 +40,14 @@ unsafe impl Sync for Draft {}
 
 /// A block with a payload, to be [lent](crate::shm::heap::Heap::lend_filled). Dropped, it goes back to its heap.
 #[derive(Debug)]
-pub struct Filled(pub(super) Draft);
+pub(crate) struct Filled(pub(super) Draft);
 
 impl Draft {
     /// Has `fill` write the payload, behind pages that are reserved for it.
     ///
     /// # Errors
     /// `StorageFull` or `OutOfMemory` when there is not enough memory.
-    pub fn fill(mut self, fill: impl FnOnce(&mut [u8])) -> io::Result<Filled> {
+    pub(crate) fn fill(mut self, fill: impl FnOnce(&mut [u8])) -> io::Result<Filled> {
         let used = self.block.length + BLOCK_HEADER as u64;
         if self.warm < used {
             memfd::reserve(self.fd.as_fd(), self.block.offset, used)?;
@@ -90,7 +90,7 @@ impl Drop for Draft {
 /// Free blocks whose pages go back to the system when this is dropped, which takes its time and needs
 /// no heap.
 #[derive(Debug, Default)]
-pub struct Cooling(pub(super) Vec<Draft>);
+pub(crate) struct Cooling(pub(super) Vec<Draft>);
 
 impl Drop for Cooling {
     fn drop(&mut self) {

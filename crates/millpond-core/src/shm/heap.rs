@@ -38,12 +38,12 @@ pub(crate) const WARM_LIMIT: u64 = 64 << 20;
 const LOOKS: usize = 8;
 
 /// The holder of a lent block: a worker's number, or [`NOBODY`] while the owner itself has it.
-pub type Holder = u64;
+pub(crate) type Holder = u64;
 
 /// The owner itself holds the block.
-pub const NOBODY: Holder = 0;
+pub(crate) const NOBODY: Holder = 0;
 /// The only one that this heap lends blocks to.
-pub const RECEIVER: Holder = u64::MAX;
+pub(crate) const RECEIVER: Holder = u64::MAX;
 
 /// The allocating side of a segment's heap.
 ///
@@ -51,7 +51,7 @@ pub const RECEIVER: Holder = u64::MAX;
 /// lent to [`NOBODY`] yet). The state words of `handed` blocks only are looked at, a few at a time,
 /// so that an allocation costs the same however many blocks there are.
 #[derive(Debug)]
-pub struct Heap {
+pub(crate) struct Heap {
     fd: Arc<OwnedFd>,
     end: u64,
     /// In the order of their offsets.
@@ -106,7 +106,7 @@ impl Heap {
     ///
     /// # Errors
     /// The system's, when descriptors have run out.
-    pub fn new(segment: &Segment) -> io::Result<Self> {
+    pub(crate) fn new(segment: &Segment) -> io::Result<Self> {
         let fd = Arc::new(segment.as_fd().try_clone_to_owned()?);
         Ok(Self {
             fd,
@@ -128,7 +128,7 @@ impl Heap {
     ///
     /// # Errors
     /// `StorageFull` or `OutOfMemory` when there is not enough memory; nothing is lent then.
-    pub fn lend(
+    pub(crate) fn lend(
         &mut self,
         length: usize,
         holder: Holder,
@@ -142,7 +142,7 @@ impl Heap {
     ///
     /// # Errors
     /// `OutOfMemory` when there is not enough address space, or the file's size is limited.
-    pub fn take(&mut self, length: usize) -> io::Result<Draft> {
+    pub(crate) fn take(&mut self, length: usize) -> io::Result<Draft> {
         let class = class_of(length).ok_or(io::ErrorKind::OutOfMemory)?;
         self.take_back(class);
         let index = match self.free.get_mut(&class).and_then(VecDeque::pop_back) {
@@ -169,7 +169,7 @@ impl Heap {
     }
 
     /// Lends a block out that was taken out and filled.
-    pub fn lend_filled(&mut self, filled: Filled, holder: Holder) -> BlockRef {
+    pub(crate) fn lend_filled(&mut self, filled: Filled, holder: Holder) -> BlockRef {
         let Filled(mut draft) = filled;
         // It does not come back by itself.
         draft.back = None;
@@ -179,7 +179,7 @@ impl Heap {
     }
 
     /// Notes the new holder of `block`.
-    pub fn hand_to(&mut self, block: BlockRef, holder: Holder) {
+    pub(crate) fn hand_to(&mut self, block: BlockRef, holder: Holder) {
         if let Some(index) = self.find(block) {
             self.hand(index, holder);
         }
@@ -205,7 +205,7 @@ impl Heap {
     }
 
     /// Frees `block`, which nobody else may hold any more.
-    pub fn free(&mut self, block: BlockRef) {
+    pub(crate) fn free(&mut self, block: BlockRef) {
         if let Some(index) = self.find(block) {
             self.free_lent(index);
         }
@@ -221,7 +221,7 @@ impl Heap {
     }
 
     /// Frees `block` if its receiver has given it back.
-    pub fn look_at(&mut self, block: BlockRef) {
+    pub(crate) fn look_at(&mut self, block: BlockRef) {
         if let Some(index) = self.find(block)
             && self.blocks[index].place.is_some()
         {
@@ -245,7 +245,7 @@ impl Heap {
     }
 
     /// Frees all that `holder`, which is dead, still held.
-    pub fn reclaim(&mut self, holder: Holder) {
+    pub(crate) fn reclaim(&mut self, holder: Holder) {
         let held = |&index: &usize| self.blocks[index].holder == holder;
         let held: Vec<_> = self.handed.iter().copied().filter(held).collect();
         held.into_iter().for_each(|index| self.free_lent(index));
@@ -253,7 +253,7 @@ impl Heap {
 
     /// Free blocks whose pages are more than is worth keeping.
     #[must_use]
-    pub fn cooling(&mut self) -> Cooling {
+    pub(crate) fn cooling(&mut self) -> Cooling {
         Cooling(std::mem::take(&mut self.cooling))
     }
 
@@ -287,7 +287,7 @@ impl Heap {
     /// at some more, so the cost is bounded in the long run, and so is the share of blocks that are
     /// free and not known to be. For an owner that takes no blocks: their pages would stay until it
     /// does.
-    pub fn look_around(&mut self, mut looks: usize) {
+    pub(crate) fn look_around(&mut self, mut looks: usize) {
         while looks > 0 && !self.handed.is_empty() {
             looks -= 1;
             if self.next_look >= self.handed.len() {
@@ -303,7 +303,7 @@ impl Heap {
 
     /// Whether blocks are lent that may come back.
     #[must_use]
-    pub fn has_lent(&self) -> bool {
+    pub(crate) fn has_lent(&self) -> bool {
         !self.handed.is_empty()
     }
 

@@ -20,7 +20,7 @@ pub(crate) fn keep(region: &Arc<Region>) {
 
 /// Lets go of the regions that were kept for wire handles which have arrived by now; returns whether
 /// all have.
-pub fn let_go_of_arrived() -> bool {
+pub(crate) fn let_go_of_arrived() -> bool {
     let mut tables = tables::lock();
     let kept = KEPT.of(&mut tables);
     let arrived: Vec<_> = kept.extract_if(.., |region| !region.is_in_transit()).collect();

@@ -21,7 +21,7 @@ const KEPT_WINDOWS: usize = 16;
 
 /// Maps the windows of another process' heap that its blocks lie in.
 #[derive(Debug, Default)]
-pub struct Importer {
+pub(crate) struct Importer {
     windows: HashMap<Window, Arc<MappedBlocks>>,
     /// A length that the segment has at least.
     end: u64,
@@ -52,7 +52,7 @@ impl Importer {
     /// # Errors
     /// `InvalidData` for a reference that no heap could have made; the system's when address
     /// space has run out.
-    pub fn open(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Lease> {
+    pub(crate) fn open(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Lease> {
         let (length, class) = self.checked(fd, block)?;
         let window = Window::around(block.offset, class);
         let at = usize::try_from(block.offset - window.start).map_err(|_| invalid())?;
@@ -78,7 +78,7 @@ impl Importer {
     ///
     /// # Errors
     /// `InvalidData` as for [`open`](Self::open); `OutOfMemory`.
-    pub fn copy(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Vec<u8>> {
+    pub(crate) fn copy(&mut self, fd: BorrowedFd<'_>, block: BlockRef) -> io::Result<Vec<u8>> {
         let (length, _) = self.checked(fd, block)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -117,7 +117,7 @@ fn invalid() -> io::Error {
 }
 
 /// Gives a block back that is mapped nowhere and was named by the heap of the segment behind `fd`.
-pub fn give_back(fd: BorrowedFd<'_>, block: BlockRef) {
+pub(crate) fn give_back(fd: BorrowedFd<'_>, block: BlockRef) {
     // Where it fails, the block stays lent as long as this process lives.
     let _ = memfd::store(fd, block.offset, FREE);
 }
@@ -164,7 +164,7 @@ impl Lease {
     /// The payload's first byte, for readers that a fork may duplicate: valid and writable as long as
     /// the lease or, in forked children, its copy lives. `None` if they need a copy.
     #[must_use]
-    pub fn lend(&self) -> Option<NonNull<u8>> {
+    pub(crate) fn lend(&self) -> Option<NonNull<u8>> {
         if self.loan.get().is_none() && !self.lender.can_be_lent() {
             return None;
         }
@@ -179,7 +179,7 @@ impl Lease {
 
     /// The payload's length in bytes.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.part.length - self.header
     }
 
@@ -191,7 +191,7 @@ impl Lease {
     }
 
     /// The payload, to be changed.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.start().as_ptr(), self.length()) }
     }

@@ -6,7 +6,7 @@
 
 pub(crate) mod block;
 pub mod bytes;
-pub mod draft;
+pub(crate) mod draft;
 pub(crate) mod handed;
 pub mod heap;
 pub mod holdings;

@@ -33,7 +33,7 @@ pub enum Scalar {
 impl NumberKind {
     /// Its width in bytes.
     #[must_use]
-    pub const fn size(self) -> usize {
+    pub(crate) const fn size(self) -> usize {
         match self {
             Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 => 2,
@@ -106,7 +106,7 @@ impl Numbers {
 
     /// How many there are.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.bytes.length() / self.kind.size()
     }
 

@@ -33,7 +33,7 @@ use crate::shm::presence::Presence;
 use crate::shm::tables::{self, Table};
 
 /// Where the part that users of a region may lay out begins.
-pub const HEADER: usize = 128;
+pub(crate) const HEADER: usize = 128;
 /// "millpond", and the version of the layouts of everything that lies in regions.
 const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x05");
 
@@ -102,7 +102,7 @@ impl Region {
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create(name: &str, length: usize) -> io::Result<Arc<Self>> {
+    pub(crate) fn create(name: &str, length: usize) -> io::Result<Arc<Self>> {
         Self::new(memfd::create(name, length as u64)?, length, length, 0)
     }
 
@@ -121,7 +121,7 @@ impl Region {
     ///
     /// # Errors
     /// The system's, when descriptors or address space have run out.
-    pub fn create_sparse(name: &str, length: usize) -> io::Result<Arc<Self>> {
+    pub(crate) fn create_sparse(name: &str, length: usize) -> io::Result<Arc<Self>> {
         Self::new(memfd::create(name, length as u64)?, length, HEADER, 0)
     }
 
@@ -203,19 +203,19 @@ impl Region {
 
     /// What tells this region from all others.
     #[must_use]
-    pub fn identity(&self) -> u64 {
+    pub(crate) fn identity(&self) -> u64 {
         self.identity
     }
 
     /// The first byte; `length` bytes stay mapped as long as the region lives.
     #[must_use]
-    pub fn start(&self) -> NonNull<u8> {
+    pub(crate) fn start(&self) -> NonNull<u8> {
         self.map.start()
     }
 
     /// How many bytes are mapped.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.map.length()
     }
 

@@ -18,7 +18,7 @@ use crate::os::map::Mapping;
 use crate::os::memfd;
 
 /// Where blocks begin in every segment.
-pub const HEAP_START: u64 = 1 << 20;
+pub(crate) const HEAP_START: u64 = 1 << 20;
 
 /// Shared memory whose fixed part is mapped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Segment {
     ///
     /// # Errors
     /// The system's, when descriptors or memory have run out.
-    pub fn create(name: &str, fixed: usize) -> io::Result<Self> {
+    pub(crate) fn create(name: &str, fixed: usize) -> io::Result<Self> {
         let segment = Self::attach(memfd::create(name, HEAP_START)?, fixed)?;
         segment.fixed.not_in_forked_children()?;
         Ok(segment)
@@ -42,7 +42,7 @@ impl Segment {
     ///
     /// # Errors
     /// The system's; `InvalidData` if the memory is too small to be a segment.
-    pub fn attach(fd: OwnedFd, fixed: usize) -> io::Result<Self> {
+    pub(crate) fn attach(fd: OwnedFd, fixed: usize) -> io::Result<Self> {
         debug_assert!(fixed as u64 <= HEAP_START);
         if rustix::fs::fstat(&fd)?.st_size.cast_unsigned() < HEAP_START {
             return Err(io::ErrorKind::InvalidData.into());
@@ -53,7 +53,7 @@ impl Segment {
 
     /// The first byte of the fixed part, which stays mapped as long as the segment lives.
     #[must_use]
-    pub fn fixed(&self) -> NonNull<u8> {
+    pub(crate) fn fixed(&self) -> NonNull<u8> {
         self.fixed.start()
     }
 }

@@ -75,7 +75,7 @@ impl Slot {
     ///
     /// # Errors
     /// The system's, when descriptors or address space have run out.
-    pub fn allocate_sparse(length: usize) -> io::Result<Self> {
+    pub(crate) fn allocate_sparse(length: usize) -> io::Result<Self> {
         Self::allocate_from(length, length, Region::create_sparse)
     }
 
@@ -133,7 +133,7 @@ impl Slot {
 
     /// The slot at `offset` of a region that a wire handle led to; `None` if it does not lie in it.
     #[must_use]
-    pub fn at(region: Arc<Region>, offset: usize, length: usize) -> Option<Self> {
+    pub(crate) fn at(region: Arc<Region>, offset: usize, length: usize) -> Option<Self> {
         let end = offset.checked_add(length)?;
         let fits = offset >= HEADER && offset.is_multiple_of(64) && end <= region.length();
         fits.then_some(Self {
@@ -161,14 +161,14 @@ impl Slot {
 
     /// The same slot, which reports a smaller length.
     #[must_use]
-    pub fn shortened(mut self, length: usize) -> Self {
+    pub(crate) fn shortened(mut self, length: usize) -> Self {
         self.length = length.min(self.length);
         self
     }
 
     /// Where it lies in its region.
     #[must_use]
-    pub fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.offset
     }
 

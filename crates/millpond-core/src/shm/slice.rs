@@ -20,12 +20,19 @@ use crate::shm::slab::Slot;
 use crate::shm::wire_handle::WireHandleError;
 
 /// A handle to a slice in shared memory.
+///
+/// Its elements have bytes:
+///
+/// ```compile_fail
+/// let _ = millpond_core::shm::slice::AtomicSlice::<()>::zeroed(1);
+/// ```
 pub struct AtomicSlice<T> {
     slot: Slot,
     of: PhantomData<T>,
 }
 
 impl<T: Plain> AtomicSlice<T> {
+    const MUST_HAVE_BYTES: () = assert!(size_of::<T>() > 0, "the elements of a slice have no bytes");
     const UNIT: usize = if align_of::<T>() < 8 { align_of::<T>() } else { 8 };
 
     /// Tells slices of this unit from other objects in a wire handle: accesses that race must not
@@ -37,6 +44,7 @@ impl<T: Plain> AtomicSlice<T> {
     /// # Errors
     /// The system's, when descriptors or memory have run out.
     pub fn zeroed(length: usize) -> io::Result<Self> {
+        const { Self::MUST_HAVE_BYTES }
         let bytes = length.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
         // A slot of no bytes would be nowhere.
         let slot = Slot::allocate(bytes.max(size_of::<T>()))?.shortened(bytes);
@@ -48,6 +56,7 @@ impl<T: Plain> AtomicSlice<T> {
     /// # Errors
     /// [`WireHandleError::Damaged`] if the slot's length is not a multiple of an element's.
     pub fn open(slot: Slot) -> Result<Self, WireHandleError> {
+        const { Self::MUST_HAVE_BYTES }
         let fits = <[T]>::fits(slot.length());
         if fits { Ok(Self { slot, of: PhantomData }) } else { Err(WireHandleError::Damaged) }
     }

@@ -4,11 +4,11 @@
 //! A fork may happen at any time, in any thread; its child must find the tables whole and unlocked. So
 //! their lock is taken before every fork and released after it on both sides.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::os::fork::around_forks;
+use crate::os::fork::{around_forks, give_way};
 
 static HELD: AtomicBool = AtomicBool::new(false);
 static FORKS_ARE_SEEN: AtomicBool = AtomicBool::new(false);
@@ -64,10 +64,12 @@ pub(crate) struct Guard(());
 
 /// Locks the tables.
 pub(crate) fn lock() -> Guard {
-    // Relaxed: registering twice would deadlock in the first handler, so only the one that turns
-    // the flag does; a fork by another thread before that is one that came before.
-    if !FORKS_ARE_SEEN.swap(true, Ordering::Relaxed) {
+    // Registered before any thread locks, for a child that was forked meanwhile would find the tables
+    // locked for ever. A second registration by a racing thread does no harm. Acquire and release: a
+    // thread that sees it noted has it.
+    if !FORKS_ARE_SEEN.load(Ordering::Acquire) {
         around_forks(Some(before_fork), Some(after_fork), Some(in_child));
+        FORKS_ARE_SEEN.store(true, Ordering::Release);
     }
     acquire();
     Guard(())
@@ -94,8 +96,9 @@ pub(crate) fn forks() -> u64 {
 
 fn acquire() {
     // Acquire and release: what one holder wrote to the tables is visible to the next.
+    let mut turns = 0;
     while HELD.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        rustix::thread::sched_yield();
+        give_way(&mut turns);
     }
 }
 
@@ -103,7 +106,15 @@ fn release() {
     HELD.store(false, Ordering::Release);
 }
 
+thread_local! {
+    /// How many of the registered handlers have the tables locked for the fork of this thread.
+    static FORKING: Cell<u32> = const { Cell::new(0) };
+}
+
 extern "C" fn before_fork() {
+    if FORKING.replace(FORKING.get() + 1) > 0 {
+        return;
+    }
     acquire();
     FORKS.fetch_add(1, Ordering::Relaxed);
     // Not dropped: `after_fork` and `in_child` release the tables.
@@ -114,10 +125,35 @@ extern "C" fn before_fork() {
 }
 
 extern "C" fn after_fork() {
-    release();
+    if FORKING.replace(FORKING.get() - 1) == 1 {
+        release();
+    }
 }
 
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    release();
+    after_fork();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::fork::{Forked, exit_now, fork};
+    use crate::os::pidfd::PidFd;
+
+    #[test]
+    fn threads_that_register_at_the_same_time_do_no_harm() {
+        drop(lock());
+        around_forks(Some(before_fork), Some(after_fork), Some(in_child));
+        // SAFETY: the child uses the tables, which are whole, and ends.
+        let child = match unsafe { fork() }.expect("fork") {
+            Forked::Child => {
+                drop(lock());
+                exit_now(0)
+            }
+            Forked::Parent(pid) => PidFd::open(pid).expect("child"),
+        };
+        drop(lock());
+        assert!(child.reap().expect("status").success());
+    }
 }

@@ -15,7 +15,6 @@
 //! A wire handle can also come with the descriptors themselves: where processes are started, and in
 //! messages that carry them (`attachments.rs`).
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
@@ -63,47 +62,23 @@ const CHECK_SHIFT: u32 = 48;
 pub const LENGTH: usize = 8 * WORDS;
 
 /// Why a wire handle does not lead anywhere.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireHandleError {
     /// The bytes are no wire handle, or one for something else.
+    #[error("these bytes do not name a shared object of this kind")]
     Damaged,
     /// The process that sent it has ended, or closed the memory, before it was used.
+    #[error(
+        "the shared object is gone: process {pid}, which sent it, ended or dropped it before it arrived"
+    )]
     SenderGone {
         /// The sender.
         pid: u32,
     },
     /// The system's.
-    System(io::Error),
-}
-
-impl fmt::Display for WireHandleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged => f.write_str("these bytes do not name a shared object of this kind"),
-            Self::SenderGone { pid } => write!(
-                f,
-                "the shared object is gone: process {pid}, which sent it, ended or dropped it \
-                 before it arrived"
-            ),
-            Self::System(error) => write!(f, "the shared object cannot be opened: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for WireHandleError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<io::Error> for WireHandleError {
-    fn from(error: io::Error) -> Self {
-        Self::System(error)
-    }
+    #[error("the shared object cannot be opened: {0}")]
+    System(#[from] io::Error),
 }
 
 impl WireHandle {
@@ -143,7 +118,7 @@ impl WireHandle {
 
     /// The same for one process that is being started, which will open it once at most.
     #[must_use]
-    pub fn for_one(slot: &Slot, kind: u32) -> Self {
+    pub(crate) fn for_one(slot: &Slot, kind: u32) -> Self {
         slot.region().handed().give();
         Self { is_for_one: true, ..Self::of(slot, kind) }
     }
@@ -290,7 +265,7 @@ impl WireHandle {
     ///
     /// # Errors
     /// [`WireHandleError`].
-    pub fn open_with(
+    pub(crate) fn open_with(
         &self,
         fd: OwnedFd,
         companion: Option<OwnedFd>,
@@ -376,82 +351,5 @@ fn check(words: &[u64; WORDS]) -> [u64; 3] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KIND: u32 = 77;
-
-    #[test]
-    fn an_encoded_wire_handle_leads_to_its_slot() {
-        let slot = Slot::allocate(100).expect("memory");
-        // SAFETY: within the slot.
-        unsafe { slot.start().write(42) };
-        let bytes = WireHandle::send(&slot, KIND).encode();
-        let opened =
-            WireHandle::decode(&bytes, KIND).expect("a wire handle").open().expect("the slot");
-        assert!(Arc::ptr_eq(opened.region(), slot.region()));
-        // SAFETY: as above.
-        assert_eq!(unsafe { opened.start().read() }, 42);
-    }
-
-    #[test]
-    fn memory_that_is_not_mapped_here_is_opened_by_its_sender() {
-        let slot = Slot::allocate(100_000).expect("memory");
-        // SAFETY: within the slot.
-        unsafe { slot.start().write(42) };
-        let wire_handle = WireHandle::new(&slot, KIND);
-        // As in a process that does not know the region.
-        let fd = wire_handle.reopen(wire_handle.fd, |_| true).expect("procfs");
-        let region =
-            Region::attach(fd, wire_handle.identity, slot.region().length()).expect("region");
-        // SAFETY: the slot's place in the second mapping.
-        assert_eq!(unsafe { region.start().add(slot.offset()).read() }, 42);
-    }
-
-    #[test]
-    fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_region() {
-        let slot = Slot::allocate(100_000).expect("memory");
-        let mut wire_handle = WireHandle::new(&slot, KIND);
-        drop(slot);
-        let other = Region::create("millpond-test", 200_000).expect("memory");
-        wire_handle.fd = other.as_fd().as_raw_fd().cast_unsigned();
-        assert!(matches!(wire_handle.open(), Err(WireHandleError::SenderGone { .. })));
-        // Which cannot be opened for writing.
-        let directory = std::fs::File::open("/").expect("a directory");
-        wire_handle.fd = directory.as_raw_fd().cast_unsigned();
-        assert!(matches!(wire_handle.open(), Err(WireHandleError::SenderGone { .. })));
-        wire_handle.fd = 999_999;
-        assert!(matches!(wire_handle.open(), Err(WireHandleError::SenderGone { .. })));
-    }
-
-    #[test]
-    fn damaged_bytes_are_an_error() {
-        let slot = Slot::allocate(100).expect("memory");
-        let bytes = WireHandle::new(&slot, KIND).encode();
-        assert!(WireHandle::decode(&bytes[1..], KIND).is_err());
-        assert!(WireHandle::decode(&bytes, KIND + 1).is_err());
-        for index in 0..LENGTH {
-            let mut damaged = bytes;
-            damaged[index] ^= 0xff;
-            assert!(WireHandle::decode(&damaged, KIND).is_err(), "byte {index}");
-            for bit in 0..8 {
-                damaged[index] = bytes[index] ^ 1 << bit;
-                assert!(WireHandle::decode(&damaged, KIND).is_err(), "byte {index}, bit {bit}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_region_is_kept_until_its_wire_handle_was_used() {
-        let slot = Slot::allocate(100_000).expect("memory");
-        let identity = slot.region().identity();
-        let wire_handle = WireHandle::send(&slot, KIND);
-        drop(slot);
-        assert!(Region::known(identity).is_some());
-        drop(wire_handle.open().expect("kept"));
-        // The next wire handle that is sent looks whether earlier ones have arrived.
-        let other = Slot::allocate(100).expect("memory");
-        let _ = WireHandle::send(&other, KIND).open();
-        assert!(Region::known(identity).is_none());
-    }
-}
+#[path = "wire_handle_tests.rs"]
+mod tests;

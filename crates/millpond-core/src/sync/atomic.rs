@@ -17,7 +17,7 @@ use crate::os::futex::{self, Woken};
 /// On x86-64 every exchange is such a fence already, whatever its ordering says: then only the
 /// compiler has to be held back. That saves a third of what a commit of a queue costs.
 #[inline]
-pub fn fence_behind_exchange() {
+pub(crate) fn fence_behind_exchange() {
     // Miri checks orderings by their names, so it must see a real fence.
     if cfg!(all(target_arch = "x86_64", not(miri))) {
         compiler_fence(Ordering::SeqCst);
@@ -27,7 +27,7 @@ pub fn fence_behind_exchange() {
 }
 
 /// A word on which threads can sleep.
-pub trait Futex {
+pub(crate) trait Futex {
     /// What the kernel compares.
     fn futex(&self) -> &AtomicU32;
 }
@@ -49,11 +49,11 @@ impl Futex for AtomicU64 {
 }
 
 /// Sleeps while `word` holds `expected`, for at most `timeout`.
-pub fn wait(word: &impl Futex, expected: u32, timeout: Option<Duration>) -> Woken {
+pub(crate) fn wait(word: &impl Futex, expected: u32, timeout: Option<Duration>) -> Woken {
     futex::wait(word.futex(), expected, timeout)
 }
 
 /// Wakes up to `count` that sleep on `word`; returns how many.
-pub fn wake(word: &impl Futex, count: u32) -> u32 {
+pub(crate) fn wake(word: &impl Futex, count: u32) -> u32 {
     futex::wake(word.futex(), count)
 }

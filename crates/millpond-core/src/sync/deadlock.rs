@@ -14,7 +14,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(200);
 const RAREST_LOOK: Duration = Duration::from_secs(2);
 
 /// The name of the variable of the environment that switches it off, with the value `0`.
-pub const VARIABLE: &str = "MILLPOND_DEADLOCK_ERRORS";
+pub(crate) const VARIABLE: &str = "MILLPOND_DEADLOCK_ERRORS";
 
 const UNKNOWN: u8 = 0;
 const ON: u8 = 1;
@@ -29,7 +29,7 @@ pub fn enable(enabled: bool) {
 
 /// Whether they may, by the last call of [`enable`] or else by the environment.
 #[must_use]
-pub fn is_enabled() -> bool {
+pub(crate) fn is_enabled() -> bool {
     let known = SWITCH.load(Ordering::Relaxed);
     if known != UNKNOWN {
         return known == ON;

@@ -216,8 +216,8 @@ fn watched_recheck_interval() -> Duration {
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Has no wait of this process look for the dead that notices deaths, until it hears of one.
-#[cfg(any(test, feature = "crash-points"))]
-pub fn never_recheck() {
+#[cfg(test)]
+pub(crate) fn never_recheck() {
     NEVER.store(true, Ordering::Relaxed);
 }
 

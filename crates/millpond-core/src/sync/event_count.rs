@@ -100,9 +100,9 @@ impl EventCount {
         self.wait_with(seen, spin, Woken::Changed, |word, value| wait(word, value, timeout))
     }
 
-    /// The same; `sleep` is to sleep while the word has the value, and its result is that of this,
-    /// which is `notified` if there is nothing to sleep for.
-    pub fn wait_with<R>(
+    /// The same; `sleep` is to sleep while the word has the value, and its result is that of this, which
+    /// is `notified` if there is nothing to sleep for.
+    pub(crate) fn wait_with<R>(
         &self,
         seen: Count,
         spin: &mut Spin,
@@ -159,7 +159,7 @@ impl EventCount {
     }
 
     /// Takes [`watch`](Self::watch) back.
-    pub fn unwatch(&self) {
+    pub(crate) fn unwatch(&self) {
         if self.0.load(Ordering::Relaxed) & WATCHER != 0 {
             // Relaxed: the flag guards no data.
             self.0.fetch_and(!WATCHER, Ordering::Relaxed);

@@ -8,15 +8,15 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem;
 
-use crate::os::fork;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::os::fork::{Owner, give_way};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
-const UNLOCKED: u32 = 0;
+const UNLOCKED: u64 = 0;
 
 /// A value for one thread at a time, for as long as a few instructions take.
-pub struct Local<T> {
-    /// The pid of the process whose thread has the value.
-    holder: AtomicU32,
+pub(crate) struct Local<T> {
+    /// The process whose thread has the value.
+    holder: AtomicU64,
     value: UnsafeCell<T>,
 }
 
@@ -26,14 +26,14 @@ unsafe impl<T: Send> Sync for Local<T> {}
 impl<T> Local<T> {
     /// A lock with a value behind it.
     pub(crate) const fn new(value: T) -> Self {
-        Self { holder: AtomicU32::new(UNLOCKED), value: UnsafeCell::new(value) }
+        Self { holder: AtomicU64::new(UNLOCKED), value: UnsafeCell::new(value) }
     }
 }
 
 impl<T: Default> Local<T> {
     /// Lets `use_it` have the value. It must not wait, fork or use this lock again.
-    pub fn with<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
-        struct Unlock<'a>(&'a AtomicU32);
+    pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
+        struct Unlock<'a>(&'a AtomicU64);
         impl Drop for Unlock<'_> {
             fn drop(&mut self) {
                 // Release: the next holder sees what this one did to the value.
@@ -41,7 +41,7 @@ impl<T: Default> Local<T> {
             }
         }
 
-        let me = fork::pid();
+        let me = Owner::current().bits();
         let before = self.acquire(me);
         let unlock = Unlock(&self.holder);
         // SAFETY: this thread holds the lock until `unlock` is dropped.
@@ -56,7 +56,7 @@ impl<T: Default> Local<T> {
 
     /// Lets `use_it` have the value, as [`with`](Self::with) does, and keeps the lock.
     pub(crate) fn hold<R>(&self, use_it: impl FnOnce(&mut T) -> R) -> R {
-        let before = self.acquire(fork::pid());
+        let before = self.acquire(Owner::current().bits());
         // SAFETY: this thread holds the lock.
         let value = unsafe { &mut *self.value.get() };
         if before != UNLOCKED {
@@ -79,7 +79,8 @@ impl<T: Default> Local<T> {
 
     /// Takes the lock, and returns its holder before: none, or a thread that this process does not
     /// have.
-    fn acquire(&self, me: u32) -> u32 {
+    fn acquire(&self, me: u64) -> u64 {
+        let mut turns = 0;
         loop {
             let holder = self.holder.load(Ordering::Relaxed);
             // Acquire: what the holder before did to the value is visible here.
@@ -87,7 +88,7 @@ impl<T: Default> Local<T> {
             if holder != me && self.holder.compare_exchange(holder, me, won, lost).is_ok() {
                 return holder;
             }
-            rustix::thread::sched_yield();
+            give_way(&mut turns);
         }
     }
 }
@@ -107,6 +108,7 @@ impl<T> fmt::Debug for Local<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::fork;
     use crate::os::pidfd::PidFd;
 
     #[test]

@@ -22,11 +22,11 @@ pub type Hold = Option<Result<(), Poisoned>>;
 /// A note beside a lock, written and read by its holders alone; all zero says nothing.
 #[derive(Debug, Default)]
 #[repr(transparent)]
-pub struct Poison(AtomicU64);
+pub(crate) struct Poison(AtomicU64);
 
 impl Poison {
     /// Notes that the calling process gives the lock back in a panic.
-    pub fn set(&self, me: ProcessId) {
+    pub(crate) fn set(&self, me: ProcessId) {
         // Relaxed: the lock orders it.
         self.0.store(me.raw(), Ordering::Relaxed);
         crash_point!("poison: noted");

@@ -51,6 +51,19 @@ impl Holdable for RLock {
     }
 }
 
+/// Holds the word of a lock for the time of a call.
+struct Brief<'a> {
+    word: &'a RobustWord,
+    me: ProcessId,
+}
+
+impl Drop for Brief<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.word.release(self.me);
+    }
+}
+
 impl RLock {
     /// Acquires the lock if it is free or the caller's.
     #[inline]
@@ -68,8 +81,8 @@ impl RLock {
         taken
     }
 
-    /// Calls the function, which neither waits nor panics, with the lock held, if it is free or the
-    /// caller's: for what takes less time than to acquire.
+    /// Calls the function, which does not wait, with the lock held, if it is free or the caller's: for
+    /// what takes less time than to acquire.
     ///
     /// The word alone says that the lock is held: thread and count serve an owner that
     /// acquires again.
@@ -81,11 +94,9 @@ impl RLock {
             return None;
         }
         crash_point!("rlock: taken briefly");
-        let result = call();
-        if taken {
-            self.word.release(me);
-        }
-        Some(result)
+        // A panic of the function leaves the lock free, too.
+        let _taken = taken.then(|| Brief { word: &self.word, me });
+        Some(call())
     }
 
     /// Acquires the lock if it is free or the caller's, or its owner is dead; [`Taken::TimedOut`] if not.
@@ -260,6 +271,10 @@ mod tests {
         let lock = Shared::<RLock>::zeroed().expect("memory");
         let me = Some(ProcessId::current());
         assert_eq!(lock.briefly(|| (lock.holder(), lock.count())), Some((me, 0)));
+        assert_eq!(lock.holder(), None);
+        let panics = || lock.briefly(|| std::panic::resume_unwind(Box::new("of the function")));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
+        assert!(caught.is_err());
         assert_eq!(lock.holder(), None);
         assert!(lock.try_acquire());
         assert_eq!(lock.briefly(|| lock.count()), Some(1));

@@ -44,7 +44,7 @@ impl Default for Spin {
 
 impl Spin {
     /// Spins until `ready` says so or the budget is spent; returns what `ready` said last.
-    pub fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+    pub(crate) fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
         if ready() {
             return true;
         }
@@ -110,7 +110,7 @@ impl Spin {
 
 /// Calls `wait` with the calling thread's own memory of whether spinning paid, for waits on objects
 /// that many threads share.
-pub fn with_thread_spin<R>(wait: impl FnOnce(&mut Spin) -> R) -> R {
+pub(crate) fn with_thread_spin<R>(wait: impl FnOnce(&mut Spin) -> R) -> R {
     thread_local! {
         static SPIN: Cell<Option<Spin>> = const { Cell::new(None) };
     }

@@ -13,14 +13,14 @@ const NUMBER_BITS: u32 = 40;
 /// number, a thread of the next owner's process that has the same could take itself for the owner.
 #[must_use]
 #[inline]
-pub fn thread_id(me: ProcessId) -> u64 {
+pub(crate) fn thread_id(me: ProcessId) -> u64 {
     // Pids have 22 bits, and a process does not live to see 2⁴⁰ threads.
     u64::from(me.pid()) << NUMBER_BITS | thread_number()
 }
 
 /// Whether a [`thread_id`] is that of a thread of this process.
 #[must_use]
-pub fn is_of(thread_id: u64, process: ProcessId) -> bool {
+pub(crate) fn is_of(thread_id: u64, process: ProcessId) -> bool {
     thread_id >> NUMBER_BITS == u64::from(process.pid())
 }
 
@@ -28,7 +28,7 @@ pub fn is_of(thread_id: u64, process: ProcessId) -> bool {
 /// the number of the one that forked, so it only means something together with a [`ProcessId`].
 #[must_use]
 #[inline]
-pub fn thread_number() -> u64 {
+pub(crate) fn thread_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     thread_local! {
         static NUMBER: Cell<u64> = const { Cell::new(0) };

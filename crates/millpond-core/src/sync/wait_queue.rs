@@ -32,17 +32,17 @@ const ADMISSION: u32 = 2;
 /// A wait queue; all zero is a valid new one.
 #[derive(Debug, Default)]
 #[repr(transparent)]
-pub struct WaitQueue(AtomicU32);
+pub(crate) struct WaitQueue(AtomicU32);
 
 /// The count of admissions when [`listen`](WaitQueue::listen) was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admissions(u32);
+pub(crate) struct Admissions(u32);
 
 impl WaitQueue {
     /// The count to compare with later. Look for what is wanted after this, then
     /// `wait`.
     #[must_use]
-    pub fn listen(&self) -> Admissions {
+    pub(crate) fn listen(&self) -> Admissions {
         // Acquire: what was published before the counted admissions is visible to the look.
         Admissions(self.0.load(Ordering::Acquire) & !SLEEPERS)
     }
@@ -71,7 +71,7 @@ impl WaitQueue {
     }
 
     /// Lets up to `count` waiters through.
-    pub fn admit(&self, count: u32) {
+    pub(crate) fn admit(&self, count: u32) {
         // Release: what the caller published is visible to `listen`.
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
@@ -89,7 +89,7 @@ impl WaitQueue {
 
     /// Sets SLEEPERS again on behalf of other waiters: the caller, which slept here, was woken, and
     /// others may still sleep. Called between [`listen`](Self::listen) and the look.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         // Relaxed: the flag guards no data.
         self.0.fetch_or(SLEEPERS, Ordering::Relaxed);
     }

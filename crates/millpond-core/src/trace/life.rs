@@ -6,15 +6,15 @@ use crate::os::exit_status::ExitStatus;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     /// Its place in the pool; a replacement has that of its predecessor.
-    pub worker: u32,
+    pub(crate) worker: u32,
     /// Its process id.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// When it was started, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// When it was found dead, on the same clock; `None` while it lives.
-    pub end_ns: Option<u64>,
+    pub(crate) end_ns: Option<u64>,
     /// How it ended, such as "killed by SIGKILL"; `None` while it lives.
-    pub end: Option<String>,
+    pub(crate) end: Option<String>,
 }
 
 impl Life {

@@ -4,21 +4,21 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The place in the pool of the worker that ran it.
-    pub worker: u32,
+    pub(crate) worker: u32,
     /// The process that ran it.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// The task's number within its pool.
-    pub task: u64,
+    pub(crate) task: u64,
     /// The function that was called.
     pub label: String,
     /// How many items the task's chunk had.
-    pub items: u32,
+    pub(crate) items: u32,
     /// When the worker took it up, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// When it was over, on the same clock.
-    pub end_ns: u64,
+    pub(crate) end_ns: u64,
     /// How it ended.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 /// How a task ended.
@@ -35,7 +35,7 @@ pub enum Outcome {
 impl Span {
     /// How long the task took; 0 if it ends before it starts.
     #[must_use]
-    pub fn duration_ns(&self) -> u64 {
+    pub(crate) fn duration_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
     }
 }

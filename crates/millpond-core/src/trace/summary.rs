@@ -10,29 +10,21 @@ use crate::trace::timeline::Timeline;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Tasks that began.
-    pub tasks: u64,
+    pub(crate) tasks: u64,
     /// Items in them.
-    pub items: u64,
+    pub(crate) items: u64,
     /// Tasks that ended with an error of their own.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Places in the pool.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// From the first start to the last end of anything, in nanoseconds.
-    pub wall_ns: u64,
+    pub(crate) wall_ns: u64,
     /// Time spent in tasks, summed over all workers, in nanoseconds.
-    pub busy_ns: u64,
+    pub(crate) busy_ns: u64,
     /// Worker processes that died unexpectedly.
-    pub crashes: usize,
+    pub(crate) crashes: usize,
     /// Worker processes that took the place of another.
-    pub replacements: usize,
-}
-
-impl Timeline {
-    /// The run in figures.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        Summary::of(self)
-    }
+    pub(crate) replacements: usize,
 }
 
 impl Summary {
@@ -54,7 +46,7 @@ impl Summary {
 
     /// The share of the workers' time that was spent in tasks, from 0 to 1.
     #[must_use]
-    pub fn utilisation(&self) -> f64 {
+    pub(crate) fn utilisation(&self) -> f64 {
         let available = self.wall_ns as f64 * self.workers as f64;
         if available > 0.0 { (self.busy_ns as f64 / available).min(1.0) } else { 0.0 }
     }

@@ -13,7 +13,7 @@ pub struct Timeline {
     /// The tasks that began.
     pub spans: Vec<Span>,
     /// The worker processes.
-    pub lives: Vec<Life>,
+    pub(crate) lives: Vec<Life>,
 }
 
 impl Timeline {

@@ -16,6 +16,7 @@ pub mod deadline;
 #[path = "../../../millpond-core/src/sync/event.rs"]
 pub mod event;
 #[path = "../../../millpond-core/src/sync/event_count.rs"]
+#[expect(dead_code, reason = "the engine uses more of it")]
 pub mod event_count;
 #[path = "../../../millpond-core/src/sync/lock.rs"]
 pub mod lock;
@@ -28,6 +29,7 @@ pub mod poison;
 #[path = "../../../millpond-core/src/sync/rlock.rs"]
 pub mod rlock;
 #[path = "../../../millpond-core/src/sync/robust.rs"]
+#[expect(dead_code, reason = "the engine uses more of it")]
 pub mod robust;
 #[path = "../../../millpond-core/src/sync/semaphore.rs"]
 pub mod semaphore;

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::{fs, io, process};
 
 use millpond_core::os::exec::Exec;
+use millpond_core::os::inherited::adopt;
 use millpond_core::os::pidfd::PidFd;
 use millpond_core::pool::worker::Worker;
 use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
@@ -14,7 +15,7 @@ use super::worker;
 use crate::image::Image;
 use crate::panic;
 use crate::process::identity::{Identity, Parent};
-use crate::role::{self, NOT_RUN, Role, adopt, leave_stdin};
+use crate::role::{self, NOT_RUN, Role, leave_stdin};
 use crate::wire_handle::Kept;
 
 /// Starts zygotes for one pool.
@@ -58,7 +59,8 @@ pub(crate) fn run(fds: [RawFd; 6]) -> ! {
 fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     let mut adopted = Vec::with_capacity(fds.len());
     for fd in fds {
-        adopted.push(adopt(fd)?);
+        // SAFETY: the parent left each open for this role, which is taken once.
+        adopted.push(unsafe { adopt(fd) }?);
     }
     let fds: [OwnedFd; 6] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
     let [socket, control_block, watcher, lifeline, bootstrap, owner] = fds;

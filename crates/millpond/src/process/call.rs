@@ -6,12 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::{io, process};
 
 use millpond_core::os::fork::{self, Owner};
+use millpond_core::os::inherited::adopt;
 use millpond_core::os::pidfd::PidFd;
 
 use super::identity::{Identity, Parent};
 use super::result_slot::{Attempt, Call, Failure, Reply, ResultSlot};
 use crate::panic;
-use crate::role::{NOT_RUN, adopt, leave_stdin};
+use crate::role::{NOT_RUN, leave_stdin};
 
 /// The exit code after a panic, as that of a `main` that panics.
 const PANICKED: i32 = 101;
@@ -31,10 +32,12 @@ pub(crate) fn run(result_slot: RawFd, parent: RawFd) -> ! {
 }
 
 fn open(result_slot: RawFd, parent: RawFd) -> io::Result<(&'static ResultSlot, PidFd)> {
-    let result_slot = ResultSlot::open(adopt(result_slot)?)?;
+    // SAFETY: the parent left both open for this role, which is taken once.
+    let (result_slot, parent) = unsafe { (adopt(result_slot)?, adopt(parent)?) };
+    let result_slot = ResultSlot::open(result_slot)?;
     // It serves for as long as the process lives, also the hook for panics.
     let result_slot: &'static ResultSlot = Box::leak(Box::new(result_slot));
-    Ok((result_slot, PidFd::from(adopt(parent)?)))
+    Ok((result_slot, PidFd::from(parent)))
 }
 
 /// Makes the call and answers it; gives the code to exit with.

@@ -15,6 +15,7 @@ use super::rings::{MaybeAttached, Rings};
 use crate::channel::attachments::Attachments;
 use crate::os::bundle::is_too_many;
 use crate::os::refused::error_of;
+use crate::os::socket;
 use crate::pool::payload::Parts;
 
 /// What each end asks the system for: more small messages fit, so that fewer wake-ups are needed.
@@ -97,11 +98,7 @@ impl End {
     /// Whether the descriptor of this number is open and the socket of a pipe.
     #[must_use]
     pub fn is_one(number: RawFd) -> bool {
-        // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
-        // written or closed through it.
-        let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
-        sockopt::socket_type(fd) == Ok(SocketType::SEQPACKET)
-            && sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
+        socket::is_packet_socket(number)
     }
 
     fn new(socket: OwnedFd) -> io::Result<Self> {

@@ -16,12 +16,10 @@
 //!
 //! [bundle]: crate::channel::attachments
 
-use std::fmt;
-
 /// Bytes before the payload of a small message.
 pub const HEADER: usize = 8;
 /// Bytes of a packet that names a block, without its padding.
-pub const REFERENCE: usize = 16;
+pub(crate) const REFERENCE: usize = 16;
 
 /// Where a packet says that it has a note.
 const NOTE_AT: usize = 2;
@@ -32,29 +30,29 @@ const NOTIFICATION: u8 = 0xa3;
 const NUMBERED: u8 = 0xa4;
 
 /// Bytes of a notification, and of what stands before a packet that has a number.
-pub const PREFIX: usize = 8;
+pub(crate) const PREFIX: usize = 8;
 
 /// What a packet begins with that is not a message by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
     /// Whether nothing follows.
-    pub is_notification: bool,
+    pub(crate) is_notification: bool,
     /// Which end of the pipe sent it, 0 or 1.
-    pub side: u8,
+    pub(crate) side: u8,
     /// Its number among the notifications and numbered packets of that end.
-    pub number: u32,
+    pub(crate) number: u32,
 }
 
 impl Prefix {
     /// Whether it comes after the one of this number. Numbers wrap.
     #[must_use]
-    pub fn is_after(self, number: u32) -> bool {
+    pub(crate) fn is_after(self, number: u32) -> bool {
         self.number != number && self.number.wrapping_sub(number) <= u32::MAX / 2
     }
 
     /// The prefix as it is sent.
     #[must_use]
-    pub fn encode(self) -> [u8; PREFIX] {
+    pub(crate) fn encode(self) -> [u8; PREFIX] {
         header(if self.is_notification { NOTIFICATION } else { NUMBERED }, self.side, self.number)
     }
 
@@ -86,9 +84,9 @@ impl Prefix {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// The binding's mark.
-    pub kind: u8,
+    pub(crate) kind: u8,
     /// Whether the last part is a note.
-    pub has_note: bool,
+    pub(crate) has_note: bool,
     /// How many parts the payload has.
     pub parts: u32,
     /// The payload.
@@ -105,16 +103,9 @@ pub enum Body<'a> {
 }
 
 /// The packet was not made by a pipe of this engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the packet was not sent by a millpond pipe")]
 pub struct Damaged;
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the packet was not sent by a millpond pipe")
-    }
-}
-
-impl std::error::Error for Damaged {}
 
 /// The first bytes of a packet with a small message of `parts` parts.
 #[must_use]

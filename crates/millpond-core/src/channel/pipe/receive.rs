@@ -60,7 +60,7 @@ impl End {
     ///
     /// # Errors
     /// See [`ReceiveError`].
-    pub fn try_take(&self, buffer: &mut [u8]) -> Result<Option<Incoming>, ReceiveError> {
+    pub(crate) fn try_take(&self, buffer: &mut [u8]) -> Result<Option<Incoming>, ReceiveError> {
         if self.attached.get().is_none()
             && let Some(arrival) = self.take_from_socket_only(buffer)?
         {

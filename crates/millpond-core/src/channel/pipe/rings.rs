@@ -5,7 +5,7 @@ use std::io;
 use std::mem::offset_of;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -85,7 +85,7 @@ impl Rings {
 
     /// To be called when the number of an end's socket, or of this memory, leaves the engine: other
     /// processes may then get duplicates of it, uncounted.
-    pub fn give_to_anybody(&self) {
+    pub(crate) fn give_to_anybody(&self) {
         self.layout().handed.give_to_anybody();
     }
 
@@ -100,7 +100,7 @@ impl Rings {
 
     /// Whether no other process has the pipe, by either end, nor can come to have it.
     #[must_use]
-    pub fn is_sole_user(&self) -> bool {
+    pub(crate) fn is_sole_user(&self) -> bool {
         is_sole_user(self.layout())
     }
 
@@ -128,19 +128,16 @@ impl Rings {
     }
 
     /// Writes `value` over the eight bytes at `place`, for tests of damaged memory.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     pub fn scribble(&self, place: usize, value: u64) {
         let words = size_of::<Layout>() / 8;
         // SAFETY: an aligned word of the mapping, written as an atomic.
-        let word: &AtomicU64 = unsafe {
-            let start: NonNull<AtomicU64> = self.map.start().cast();
-            start.add(place / 8 % words).as_ref()
-        };
+        let word = unsafe { self.map.start().cast::<AtomicU64>().add(place / 8 % words).as_ref() };
         word.store(value, Ordering::Relaxed);
     }
 
     /// Makes all guards free, for tests of damaged memory.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     pub fn free_guards(&self) {
         for side in 0..2 {
             self.direction(side).senders().force_free();

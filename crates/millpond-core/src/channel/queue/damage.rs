@@ -11,13 +11,11 @@ impl Queue {
     ///
     /// Whatever is written, using the queue afterwards ends in errors or wrong items at worst,
     /// provided that [its guards are free](Self::free_guards).
-    #[doc(hidden)]
     pub fn scribble(&self, offset: u64, bytes: &[u8]) {
         let _ = rustix::io::pwrite(self.memory.region().as_fd(), bytes, offset);
     }
 
     /// How many blocks and segments of the memory are in use.
-    #[doc(hidden)]
     #[must_use]
     pub fn blocks_in_use(&self) -> usize {
         let heap = self.memory.heap();
@@ -29,7 +27,6 @@ impl Queue {
 
     /// Makes all guards free, whichever process they name: noise may have written the name of a
     /// process that never ends.
-    #[doc(hidden)]
     pub fn free_guards(&self) {
         let control = self.memory.control();
         control.put.force_free();

@@ -47,6 +47,7 @@ impl Drop for Guard<'_> {
 
 // Relaxed throughout: the guard orders what happens under it.
 impl EndpointRefs {
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }

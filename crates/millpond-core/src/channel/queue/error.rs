@@ -1,47 +1,59 @@
 //! The errors of putting and taking.
 
-use std::fmt;
 use std::io;
 
 /// Why nothing more was put.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
     /// The queue was full until the deadline.
+    #[error("the queue is full")]
     Full,
     /// There was room at the deadline, but another producer held the guard. A running process
     /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a
     /// stopped one does not.
+    #[error("a process that puts an item does not go on")]
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
+    #[error("a signal interrupted the wait for a place")]
     Interrupted,
     /// The queue is closed: no consumer is left.
+    #[error("the queue is closed: nobody is left to take items")]
     Closed,
     /// The item is larger than a queue can ever hold.
+    #[error("the item is larger than a queue can ever hold")]
     TooLarge,
     /// There is not enough memory or address space now.
-    NoMemory(io::Error),
+    #[error("no memory for the item: {0}")]
+    NoMemory(#[source] io::Error),
     /// What another process wrote into the memory of the queue makes no sense.
+    #[error("{CORRUPT}")]
     Corrupt,
 }
 
 /// Why nothing was taken.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
     /// The queue was empty until the deadline.
+    #[error("the queue is empty")]
     Empty,
     /// There were items at the deadline, but another consumer held the guard. A running process
     /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a
     /// stopped one does not.
+    #[error("a process that takes an item does not go on")]
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
+    #[error("a signal interrupted the wait for an item")]
     Interrupted,
     /// The queue is closed and empty: no producer is left.
+    #[error("the queue is empty and closed: nobody is left to put")]
     Closed,
     /// The item cannot be mapped now; it stays in the queue.
-    NoMemory(io::Error),
+    #[error("no memory to receive the item: {0}")]
+    NoMemory(#[source] io::Error),
     /// What another process wrote into the memory of the queue makes no sense.
+    #[error("{CORRUPT}")]
     Corrupt,
 }
 
@@ -58,51 +70,6 @@ pub(super) enum Fault {
 }
 
 const CORRUPT: &str = "the memory of the queue is damaged: some process wrote over it";
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the queue is full"),
-            Self::Busy => f.write_str("a process that puts an item does not go on"),
-            Self::Interrupted => f.write_str("a signal interrupted the wait for a place"),
-            Self::Closed => f.write_str("the queue is closed: nobody is left to take items"),
-            Self::TooLarge => f.write_str("the item is larger than a queue can ever hold"),
-            Self::NoMemory(error) => write!(f, "no memory for the item: {error}"),
-            Self::Corrupt => f.write_str(CORRUPT),
-        }
-    }
-}
-
-impl fmt::Display for GetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the queue is empty"),
-            Self::Busy => f.write_str("a process that takes an item does not go on"),
-            Self::Interrupted => f.write_str("a signal interrupted the wait for an item"),
-            Self::Closed => f.write_str("the queue is empty and closed: nobody is left to put"),
-            Self::NoMemory(error) => write!(f, "no memory to receive the item: {error}"),
-            Self::Corrupt => f.write_str(CORRUPT),
-        }
-    }
-}
-
-impl std::error::Error for PutError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoMemory(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl std::error::Error for GetError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoMemory(error) => Some(error),
-            _ => None,
-        }
-    }
-}
 
 impl From<Fault> for PutError {
     fn from(trouble: Fault) -> Self {

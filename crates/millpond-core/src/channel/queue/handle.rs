@@ -204,15 +204,6 @@ impl Queue {
         let (control, units) = (self.memory.control(), length.div_ceil(UNIT) as u64);
         self.memory.reuse.wait(units, || control.heap.warm(), || control.length());
     }
-
-    /// How many bytes of memory it has at this moment, in use or kept for use.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn memory(&self) -> io::Result<u64> {
-        let blocks = rustix::fs::fstat(self.memory.region().as_fd())?.st_blocks;
-        Ok(blocks.cast_unsigned() * 512)
-    }
 }
 
 impl AsFd for Queue {

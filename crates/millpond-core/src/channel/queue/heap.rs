@@ -50,6 +50,7 @@ impl HeapState {
         self.warm.load(Ordering::Relaxed)
     }
 
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }

@@ -1,7 +1,6 @@
 //! `task_done` and `join`: counting tasks as done, and waiting until all are.
 //! [`tasks`](super::tasks) has the counters.
 
-use std::fmt;
 use std::io;
 use std::time::Instant;
 
@@ -16,58 +15,38 @@ use crate::shm::presence::lives;
 use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 
 /// Why no task was [done](Queue::task_done).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DoneError {
     /// There was none: it was called more often than there were items.
+    #[error("task_done was called more often than items were put")]
     TooMany,
     /// Another consumer was in the way until the deadline.
+    #[error("a process that takes an item does not go on")]
     Busy,
     /// A signal handler ran in this thread. The caller may try again.
+    #[error("a signal interrupted the wait for who takes an item")]
     Interrupted,
 }
 
-impl fmt::Display for DoneError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooMany => "task_done was called more often than items were put",
-            Self::Busy => "a process that takes an item does not go on",
-            Self::Interrupted => "a signal interrupted the wait for who takes an item",
-        })
-    }
-}
-
-impl std::error::Error for DoneError {}
-
 /// How waiting for all tasks ended without all of them being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// Some are unfinished at the deadline.
+    #[error("there are unfinished tasks")]
     TimedOut,
     /// A signal handler ran in this thread. The caller may go on waiting.
+    #[error("a signal interrupted the wait for tasks")]
     Interrupted,
     /// Processes died that had taken items and had not said that they are done. Told once; these
     /// tasks count as done from now on.
+    #[error("{count} tasks were lost: the processes that had taken them died")]
     Lost {
         /// How many tasks.
         count: u64,
     },
 }
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut => f.write_str("there are unfinished tasks"),
-            Self::Interrupted => f.write_str("a signal interrupted the wait for tasks"),
-            Self::Lost { count } => {
-                write!(f, "{count} tasks were lost: the processes that had taken them died")
-            }
-        }
-    }
-}
-
-impl std::error::Error for JoinError {}
 
 impl Memory {
     fn counts_of_tasks(&self) -> ProcessCounts<'_> {

@@ -2,6 +2,7 @@
 
 mod block;
 mod control;
+#[cfg(feature = "testing")]
 mod damage;
 mod endpoint_refs;
 mod ends;

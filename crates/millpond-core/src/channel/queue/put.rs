@@ -1,6 +1,5 @@
 //! Putting: outside of the guard what takes time, under it what others must not see half done.
 
-use std::fmt;
 use std::time::Instant;
 
 use crate::channel::payload::{INLINE_LIMIT, Parts};
@@ -91,24 +90,14 @@ impl OutgoingItems for One<'_> {
 }
 
 /// Why not all items were put, and how many were.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{reason} (after {put} items)")]
 pub struct PutManyError {
     /// Items from the first on that are in the queue.
     pub put: usize,
     /// Why the next one is not.
+    #[source]
     pub reason: PutError,
-}
-
-impl fmt::Display for PutManyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (after {} items)", self.reason, self.put)
-    }
-}
-
-impl std::error::Error for PutManyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.reason)
-    }
 }
 
 /// Large items in their blocks, with their indices, in order.

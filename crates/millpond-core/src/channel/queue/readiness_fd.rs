@@ -39,6 +39,7 @@ pub(super) struct ReadinessFd {
 }
 
 impl ReadinessFd {
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }

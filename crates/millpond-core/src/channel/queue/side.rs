@@ -58,6 +58,7 @@ pub(super) struct Snapshot {
 }
 
 impl Side {
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.guard.force_free();
     }

@@ -66,6 +66,7 @@ impl TimedGuard {
         self.word.release(me);
     }
 
+    #[cfg(feature = "testing")]
     pub(super) fn force_free(&self) {
         self.word.force_free();
     }

@@ -127,7 +127,10 @@ fn look_twice(fixture: &mut Fixture) -> Vec<TaskId> {
 /// The worker's end of a worker's link, after the frame that tells of the function.
 fn worker(fixture: &Fixture, index: usize) -> WorkerEnd {
     let link = fixture.workers[index].link().as_fd().try_clone_to_owned().expect("a descriptor");
+    let again = link.try_clone().expect("a descriptor");
     let mut worker = WorkerEnd::attach(link).expect("the same layout");
+    let refused = WorkerEnd::attach(again).expect_err("it has a worker");
+    assert_eq!(refused.kind(), std::io::ErrorKind::AlreadyExists);
     let frame = worker.tasks.front().expect("intact").expect("the function");
     assert_eq!(frame.claim(), Ok(true));
     frame.release();
@@ -217,7 +220,7 @@ fn a_worker_hears_of_what_fills_its_ring() {
     let mut fixture = Fixture::new(1);
     fixture.hand_many(1, true);
     let mut worker = worker(&fixture, 0);
-    let mut take_all = || {
+    let take_all = |worker: &mut WorkerEnd| {
         while let Some(frame) = worker.tasks.front().expect("intact") {
             assert_eq!(frame.claim(), Ok(true));
             frame.release();
@@ -225,26 +228,24 @@ fn a_worker_hears_of_what_fills_its_ring() {
     };
     let most = 10_000;
     for function in 1..=most {
-        take_all();
+        take_all(&mut worker);
         fixture.finish(0);
         fixture.try_hand(0, function).expect("room");
     }
-    take_all();
+    take_all(&mut worker);
     fixture.finish(0);
     fixture.workers.notify();
     (1..=most).for_each(|function| fixture.workers[0].forget(function));
-    let link = fixture.workers[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
-    let end = WorkerEnd::attach(link).expect("the same layout");
     let mut rounds = 0;
     loop {
-        let seen = end.event_count().listen();
+        let seen = worker.event_count().listen();
         let handed = fixture.try_hand(0, 1);
         fixture.workers.notify();
-        assert!(end.event_count().notified_since(seen), "it sleeps");
+        assert!(worker.event_count().notified_since(seen), "it sleeps");
         if handed.is_ok() {
             break;
         }
-        take_all();
+        take_all(&mut worker);
         rounds += 1;
     }
     assert!(rounds > 0, "the ring was never full");

@@ -3,9 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -14,6 +13,7 @@ use crate::os::eventfd::EventFd;
 use crate::os::exit_status::ExitStatus;
 use crate::os::lifeline::Lifeline;
 use crate::os::pidfd::PidFd;
+use crate::os::ready::{self, Interest, Polled};
 use crate::os::socket::{Received, Socket};
 use crate::pool::control_block::ControlBlock;
 use crate::pool::zygote::message::{LENGTH, Notice, Request};
@@ -178,8 +178,8 @@ impl ZygoteClient {
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)) == Ok(1)
+        let now = Some(Instant::now());
+        matches!(ready::until(self.pidfd(), Interest::Readable, now), Ok(Polled::Done(())))
     }
 
     pub(crate) fn kill(&self) {
@@ -215,21 +215,57 @@ impl ZygoteClient {
 
     /// Waits for the end of the process, which is near, and reaps it.
     pub(crate) fn reap(&self) {
+        wait_for_end(self.pidfd.as_fd(), Instant::now() + LONGEST_DEATH);
         // ECHILD: somebody else in this program reaped it, or its template does.
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        let _ = waitid(
+            WaitId::PidFd(self.pidfd.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
     }
 }
 
-/// Kills a process and sleeps until it is dead.
-pub(crate) fn kill_and_wait(pidfd: &OwnedFd) {
-    // It may be dead already.
-    let _ = pidfd_send_signal(pidfd, Signal::KILL);
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
+/// How long the supervisor waits for processes that it has killed. A process that the kernel does not
+/// let go of, such as one that reads from a file server which does not answer, runs no more of its
+/// program: the pool goes on without it.
+pub(crate) const LONGEST_DEATH: Duration = Duration::from_secs(5);
+
+/// Kills processes, and sleeps until they are dead or the time is over.
+pub(crate) fn kill_and_wait(pidfds: &[OwnedFd], until: Instant) {
+    for pidfd in pidfds {
+        // It may be dead already.
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+    pidfds.iter().for_each(|pidfd| wait_for_end(pidfd.as_fd(), until));
+}
+
+fn wait_for_end(pidfd: BorrowedFd<'_>, deadline: Instant) {
+    while let Ok(Polled::Interrupted) = ready::until(pidfd, Interest::Readable, Some(deadline)) {}
 }
 
 impl AsFd for ZygoteClient {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::fork::{Forked, exit_now, fork};
+    use crate::sync::testing::far;
+
+    #[test]
+    fn what_does_not_die_is_not_waited_for_without_end() {
+        // SAFETY: the child ends.
+        let child = match unsafe { fork() }.expect("fork") {
+            Forked::Child => exit_now(0),
+            Forked::Parent(pid) => PidFd::open(pid).expect("child"),
+        };
+        let ended = child.as_fd().try_clone_to_owned().expect("a descriptor");
+        kill_and_wait(&[ended], far().expect("a deadline"));
+        child.reap().expect("dead");
+        // It cannot be killed, and never becomes readable.
+        let (undead, _keep) = io::pipe().expect("a pipe");
+        kill_and_wait(&[undead.into()], Instant::now());
     }
 }

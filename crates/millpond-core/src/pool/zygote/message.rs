@@ -9,6 +9,7 @@ pub(super) const LENGTH: usize = 24;
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Whether the bytes are a request, and whether they are a notice.
+#[cfg(feature = "testing")]
 pub(crate) fn decodes(message: &[u8]) -> (bool, bool) {
     (Request::decode(message).is_some(), Notice::decode(message).is_some())
 }

@@ -88,7 +88,7 @@ struct Child {
 #[derive(Debug)]
 pub struct StartOrder {
     /// The worker's number, counted from 1 within its pool.
-    pub worker: u64,
+    pub(crate) worker: u64,
     tag: u64,
     link: OwnedFd,
     bundles: OwnedFd,

@@ -4,6 +4,7 @@ use super::markup_check::assert_well_formed;
 use super::runs::{BEGIN, MS, ended, life, of_short_tasks, span, with_a_crash};
 use crate::trace::chart::Chart;
 use crate::trace::scale::{GUTTER, MARGIN, WIDTH};
+use crate::trace::summary::Summary;
 use crate::trace::{Outcome, Timeline};
 
 /// Where the symbols of this name are, from left to right.
@@ -29,12 +30,12 @@ fn a_run_of_nothing_is_a_picture_too() {
     let empty = Timeline::default();
     assert_fine(&empty);
     assert!(empty.to_svg().contains("nothing was recorded"));
-    assert_eq!(empty.summary().utilisation(), 0.0);
+    assert_eq!(Summary::of(&empty).utilisation(), 0.0);
 }
 
 #[test]
 fn figures_of_a_run() {
-    let summary = with_a_crash().summary();
+    let summary = Summary::of(&with_a_crash());
     assert_eq!((summary.tasks, summary.items, summary.failed), (6, 24, 1));
     assert_eq!((summary.workers, summary.crashes, summary.replacements), (2, 1, 1));
     assert_eq!((summary.wall_ns, summary.busy_ns), (1_000 * MS, 1_880 * MS));
@@ -83,7 +84,7 @@ fn the_page_lists_the_crashes() {
 
 #[test]
 fn only_unexpected_deaths_are_crashes() {
-    let count = |lives| Timeline { lives, ..Timeline::default() }.summary();
+    let count = |lives| Summary::of(&Timeline { lives, ..Timeline::default() });
     let terminated = count(vec![ended(0, 7, 0, 9, "killed by SIGTERM")]);
     assert_eq!((terminated.crashes, terminated.replacements), (0, 0));
     let retired = count(vec![ended(0, 7, 0, 9, "exited with code 0"), life(0, 8, 9)]);
@@ -97,9 +98,9 @@ fn an_exit_in_a_task_is_a_crash_even_with_code_0() {
     let lost = crate::trace::Span { outcome: Outcome::Crashed, ..span(0, 1, 0, 9) };
     let lives = vec![ended(0, 100, 0, 9, "exited with code 0")];
     let timeline = Timeline { spans: vec![lost.clone()], lives, ..Timeline::default() };
-    assert_eq!(timeline.summary().crashes, 1);
+    assert_eq!(Summary::of(&timeline).crashes, 1);
     let without_life = Timeline { spans: vec![lost], ..Timeline::default() };
-    assert_eq!(without_life.summary().crashes, 1);
+    assert_eq!(Summary::of(&without_life).crashes, 1);
     assert!(without_life.to_html().contains("pid 100 died"));
 }
 

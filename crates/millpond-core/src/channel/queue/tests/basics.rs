@@ -47,13 +47,13 @@ fn a_backlog_grows_and_its_memory_comes_back() {
         for n in 0..40_000_usize {
             put(&queue, n as u32, &pattern(n % 5000, n));
         }
-        let full = queue.memory().expect("stat");
+        let full = memory(&queue);
         assert!(full > 80 << 20, "{full}");
         for n in 0..40_000_usize {
             let (tag, bytes) = get(&queue);
             assert!(tag == n as u32 && bytes == pattern(n % 5000, n), "round {round}, {n}");
         }
-        let empty = queue.memory().expect("stat");
+        let empty = memory(&queue);
         assert!(empty < WARM_BYTES + (3 << 20), "{empty}");
     }
 }
@@ -64,9 +64,9 @@ fn large_blocks_come_back_and_beyond_a_limit_their_memory_goes() {
     let bytes = pattern(4 << 20, 1);
     for _ in 0..3 {
         (0..20).for_each(|_| put(&queue, 0, &bytes));
-        assert!(queue.memory().expect("stat") >= 80 << 20);
+        assert!(memory(&queue) >= 80 << 20);
         (0..20).for_each(|_| assert!(get(&queue).1 == bytes));
-        assert!(queue.memory().expect("stat") < WARM_BYTES + (3 << 20));
+        assert!(memory(&queue) < WARM_BYTES + (3 << 20));
     }
     // Blocks that are held outlive the handle, and can be written.
     put(&queue, 0, &bytes);

@@ -19,9 +19,9 @@ fn what_the_dead_held_comes_back() {
     child.kill();
     // Filled anew: what was warm is used again.
     assert!(queue.memory.sweep_the_dead());
-    let before = queue.memory().expect("stat");
+    let before = memory(&queue);
     (0..30).for_each(|n| put(&queue, 0, &pattern(1 << 20, n)));
-    assert!(queue.memory().expect("stat") <= before);
+    assert!(memory(&queue) <= before);
     (0..30).for_each(|n| assert!(get(&queue).1 == pattern(1 << 20, n)));
 }
 
@@ -85,7 +85,7 @@ fn random_deaths_of_producers_lose_nothing() {
         }
     }
     queue.memory.sweep_the_dead();
-    let memory = queue.memory().expect("stat");
+    let memory = memory(&queue);
     assert!(memory < WARM_BYTES + (8 << 20), "{memory} bytes are left");
 }
 
@@ -116,6 +116,6 @@ fn random_deaths_of_consumers_stop_nobody() {
     }
     assert!(last.is_none_or(|last| last + 1 == put_until));
     queue.memory.sweep_the_dead();
-    let memory = queue.memory().expect("stat");
+    let memory = memory(&queue);
     assert!(memory < WARM_BYTES + (8 << 20), "{memory} bytes are left");
 }

@@ -47,6 +47,11 @@ fn get_until(queue: &Queue, deadline: Option<Instant>) -> Result<(u32, Vec<u8>),
     Ok((received.tag, content(&buffer, &received)))
 }
 
+/// How many bytes of memory the queue has, in use or kept for use.
+fn memory(queue: &Queue) -> u64 {
+    rustix::fs::fstat(queue).expect("stat").st_blocks.cast_unsigned() * 512
+}
+
 /// Bytes that tell their length and seed.
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 7 + seed * 13 + length) % 251) as u8).collect()
