@@ -138,7 +138,7 @@ class TaskTimeoutError(ProcessError, TimeoutError):
         pid: the worker's process id.
         timeout: the seconds that the task had.
         function: the qualified name of the task's function.
-        task: the number of the task in its call, from 0; of a call of several items, the item's.
+        item: the number of the item in its call, from 0; None for `apply`.
         was_killed: whether the worker was killed; otherwise the task ended after the warning.
         seconds: how long the task had run; None if it is not known.
     """
@@ -148,26 +148,32 @@ class TaskTimeoutError(ProcessError, TimeoutError):
         pid: int,
         timeout: float,
         function: str,
-        task: int = 0,
+        item: int | None = None,
         was_killed: bool = False,
         seconds: float | None = None,
     ) -> None:
         # `OSError`, which `TimeoutError` is, would take them for a number and a text.
-        BaseException.__init__(self, pid, timeout, function, task, was_killed, seconds)
+        BaseException.__init__(self, pid, timeout, function, item, was_killed, seconds)
         self.pid = pid
         self.timeout = timeout
         self.function = function
-        self.task = task
+        self.item = item
         self.was_killed = was_killed
         self.seconds = seconds
 
     def __str__(self) -> str:
-        how = "its worker, {}, was killed" if self.was_killed else "worker {} went on"
+        how = f"worker {self.pid} was killed" if self.was_killed else f"worker {self.pid} ended it"
         since = "" if self.seconds is None else f" after {_duration(self.seconds)}"
+        at = "" if self.item is None else f" (item {self.item})"
         return (
-            f"{self.function} (task {self.task}) took longer than its timeout of "
-            f"{_duration(self.timeout)}; {how.format(self.pid)}{since}"
+            f"{self.function}{at} took longer than its timeout of "
+            f"{_duration(self.timeout)}; {how}{since}"
         )
+
+    def at(self, item: int) -> TaskTimeoutError:
+        """Return the same of another item, without its traceback."""
+        _, *others = self.args[3:]
+        return TaskTimeoutError(self.pid, self.timeout, self.function, item, *others)
 
 
 def _duration(seconds: float) -> str:

@@ -243,7 +243,7 @@ class ProcessPoolExecutor(futures.Executor):
                 raise self._refusal()
             engine = pool._engine
             try:
-                encoded, label = pool._encode(function)
+                encoded, label = pool._encode(options.wrapped(function))
                 job = engine.submit(encoded, label, op, items, arguments, options.engine)
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
@@ -347,6 +347,9 @@ class ProcessPoolExecutor(futures.Executor):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        if options.is_itemized:
+            buffersize = buffersize and buffersize * chunksize
+            chunksize = 1
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
         pending = deque(
@@ -505,7 +508,10 @@ def _results(
     try:
         while pending:
             left = None if end is None else max(end - time.monotonic(), 0)
-            values = pending[0].result(left)
+            if options.on_error in ("return", "skip"):
+                values = _values(pending[0], left, options)
+            else:
+                values = pending[0].result(left)
             pending.popleft()
             executor = executor_ref()
             if executor is not None:
@@ -521,6 +527,17 @@ def _results(
             completions.cancel(pending)
         # An exception that leaves here would keep all of them, and they the exception.
         pending.clear()
+
+
+def _values(future: Future[Any], timeout: float | None, options: TaskOptions) -> list[Any]:
+    """Return what a future of one item has for the results."""
+    error = future.exception(timeout)
+    if error is None:
+        values: list[Any] = future.result()
+        return values
+    if isinstance(error, BrokenExecutor):
+        raise error
+    return [error] if options.on_error == "return" else []
 
 
 threading._register_atexit(finish_all)  # type: ignore[attr-defined]

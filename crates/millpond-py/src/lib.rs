@@ -142,6 +142,7 @@ mod _engine {
         crate::quick_locks::quicken::<PySemaphore>(py)?;
         crate::quick::install::<crate::number::AddToNumber>(py)?;
         crate::quick::install::<crate::number::AddToNumbers>(py)?;
+        module.add("WARNING_SIGNAL", millpond_core::os::warning::WARNING_SIGNAL)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

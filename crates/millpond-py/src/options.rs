@@ -17,7 +17,6 @@ fn duration(seconds: f64) -> Option<Duration> {
 #[pymethods]
 impl PyTaskOptions {
     #[new]
-    #[expect(clippy::too_many_arguments, reason = "one call, of one place")]
     fn new(
         priority: i32,
         timeout: Option<f64>,

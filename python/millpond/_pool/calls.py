@@ -115,7 +115,7 @@ class Calls:
             error_callback: called with the exception if there is one.
         """
         self._check_running()
-        function, label = self._encode(func)
+        function, label = self._encode(self._options.wrapped(func))
         control = self._options.engine
         arguments = (tuple(args), dict(kwds) if kwds else None)
         if callback is None and error_callback is None:
@@ -203,12 +203,15 @@ class Calls:
             # Four chunks a worker even the load out, as in the standard library.
             chunksize = -(-len(items) // (self._processes * 4)) or 1
         _check_chunksize(chunksize)
-        function, label = self._encode(func)
+        if self._options.is_itemized:
+            chunksize = 1
+        function, label = self._encode(self._options.wrapped(func))
         # As in the standard library, a call of nothing calls nobody back.
         calls_back = bool(items) and not (callback is None and error_callback is None)
         if calls_back:
             self._completions.start(self._engine)
-        job = self._engine.begin(function, label, True, self._options.engine)
+        fail_fast = self._options.on_error not in ("return", "skip")
+        job = self._engine.begin(function, label, fail_fast, self._options.engine)
         try:
             self._engine.extend(job, op, items, chunksize)
             self._engine.seal(job)
@@ -287,8 +290,10 @@ class Calls:
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
-        function, label = self._encode(func)
+        function, label = self._encode(self._options.wrapped(func))
         most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
+        if self._options.is_itemized:
+            most, chunksize = most * chunksize, 1
         job = self._engine.begin(function, label, False, self._options.engine)
         try:
             strict = buffersize is not None

@@ -46,6 +46,7 @@ class TaskOptions(NamedTuple):
         priority: what has more goes first.
         engine: the same as the engine has it; None if it is the default.
         is_itemized: whether each item is a task of its own to the engine.
+        is_retrying: whether workers have to know for which exceptions a function is tried again.
     """
 
     timeout: float | None = None
@@ -57,6 +58,7 @@ class TaskOptions(NamedTuple):
     priority: int = 0
     engine: _engine.TaskOptions | None = None
     is_itemized: bool = False
+    is_retrying: bool = False
 
     def changed(self, changes: Options, of: str = "options") -> TaskOptions:
         """Return these options with some of them changed.
@@ -86,6 +88,14 @@ class TaskOptions(NamedTuple):
             given[name] = _CHECKS[name](name, value)
         return self._replace(**given)._completed()
 
+    def wrapped(self, function: Any) -> Any:
+        """Return a function that workers know to try again for what it raises."""
+        if not self.is_retrying or not callable(function):
+            return function
+        from millpond._pool.retrying import Retrying
+
+        return Retrying(function, self.retry_on)
+
     def _completed(self) -> TaskOptions:
         """Return them with what follows from the others."""
         is_limited = self.timeout is not None or self.retries > 0
@@ -103,7 +113,10 @@ class TaskOptions(NamedTuple):
                 self.retry_delay,
             )
         is_itemized = is_limited or self.on_error is not None
-        return self._replace(engine=engine, is_itemized=is_itemized)
+        is_retrying = self.retries > 0 and any(
+            not issubclass(kind, WorkerCrashed) for kind in self.retry_on
+        )
+        return self._replace(engine=engine, is_itemized=is_itemized, is_retrying=is_retrying)
 
 
 def _timeout(name: str, value: Any) -> float | None:

@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::os::clock::monotonic_ns;
 use crate::pool::luggage::Arrived;
 use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
+use crate::pool::task::{AGAIN, Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
 use crate::trace::{self, Span};
 
@@ -90,19 +91,23 @@ impl State {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
                 }
-                self.settle(task.luggage.take(), Arrived::ALL);
-                let is_done = head.status & !FORMAT == 0;
+                let is_done = head.status & !(FORMAT | AGAIN) == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
                 self.stats.finished += 1;
                 self.useless = 0;
+                let status = head.status & !AGAIN;
                 let outcome = match payload {
-                    Ok(payload) => {
-                        Outcome::Finished { status: head.status, payload: Arc::new(payload) }
-                    }
+                    Ok(payload) => Outcome::Finished { status, payload: Arc::new(payload) },
                     Err(error) => Outcome::NoMemory { wanted: Wanted::Result, error },
                 };
-                self.end_task(task.job, task.index, outcome);
+                if head.status & AGAIN != 0 && self.may_try_again(&mut task) {
+                    self.let_go(outcome);
+                    self.try_again(task);
+                } else {
+                    self.settle(task.luggage.take(), Arrived::ALL);
+                    self.end_task(task.job, task.index, outcome);
+                }
             }
         }
         Ok(())
@@ -132,6 +137,13 @@ impl State {
         }
     }
 
+    /// Notes that the supervisor is to look at a task with a limit, which may begin now.
+    fn limit(&mut self, task: &Task) {
+        if let Some(timeout) = self.jobs.get(task.job).and_then(|job| job.options.timeout) {
+            self.limits.look_after(monotonic_ns(), timeout);
+        }
+    }
+
     fn dispatch(&mut self) {
         let mut refusals = 0;
         while let Some(task) = self.pending.pop_front() {
@@ -140,6 +152,9 @@ impl State {
                 self.pending.push_front(task);
                 return;
             };
+            if task.timed {
+                self.limit(&task);
+            }
             match self.members.hand(index, task, &self.functions, &mut self.heap) {
                 Ok(()) => {}
                 Err(NotHanded::RingFull(task)) => {
@@ -186,7 +201,7 @@ impl State {
     }
 
     /// Puts tasks that were taken back in front of those that wait.
-    fn wait_again(&mut self, tasks: Vec<Task>) {
+    pub(crate) fn wait_again(&mut self, tasks: Vec<Task>) {
         self.stats.moved += tasks.len() as u64;
         for task in tasks.into_iter().rev() {
             self.own_again(&task);
@@ -196,6 +211,9 @@ impl State {
 
     /// Gives a task to a worker that knows its function; false if it waits instead.
     fn hand_back(&mut self, index: usize, task: Task) -> bool {
+        if task.timed {
+            self.limit(&task);
+        }
         match self.members.hand(index, task, &self.functions, &mut self.heap) {
             Ok(()) => true,
             Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) => {

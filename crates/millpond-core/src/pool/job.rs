@@ -192,6 +192,11 @@ impl Job {
         self.sealed && (self.unfinished == 0 || self.failed || self.given_up)
     }
 
+    /// Whether it was cancelled as a whole.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// Makes cancellation its outcome, unless it is over.
     pub(crate) fn give_up(&mut self) -> bool {
         let gives_up = !self.is_over();

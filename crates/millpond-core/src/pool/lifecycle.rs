@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -14,7 +15,7 @@ use crate::pool::member::{Estate, Member};
 use crate::pool::pause::Pause;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
+use crate::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason};
 use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent};
 use crate::trace::{self, Life};
 
@@ -150,7 +151,7 @@ impl State {
                         self.pause = Pause::default();
                     }
                     self.fruitless_zygotes = 0;
-                    if member.condemned.is_some() {
+                    if member.condemned.is_some() || member.killed.is_some() {
                         kill(member);
                     }
                 }
@@ -193,6 +194,7 @@ impl State {
             return;
         };
         let Estate { begun, untouched, last, is_damaged } = self.members.estate(index);
+        let killed = self.members[index].killed;
         let member_pid = self.members[index].pid.unwrap_or(0);
         let now = monotonic_ns();
         let cause = match self.members[index].condemned {
@@ -203,16 +205,30 @@ impl State {
         };
         let ran_task = !begun.is_empty();
         for mut task in begun {
-            self.stats.crashes += 1;
+            let of_kill = killed.filter(|&(id, _)| id == task.id).map(|(_, why)| why);
             let arrived = if last.task == Some(task.id) {
                 Arrived { items: last.item, pieces: last.arrived }
             } else {
                 // Of what the worker does not say that it was at, it may have used anything.
                 Arrived::ALL
             };
+            let began = (last.task == Some(task.id) && last.began > 0).then(|| last.began.min(now));
+            self.trace(index, &task, began.unwrap_or(now), now, trace::Outcome::Crashed);
+            if of_kill == Some(CrashCause::Cancelled) {
+                self.settle(task.luggage.take(), arrived);
+                self.end_task(task.job, task.index, Outcome::Cancelled(Reason::Cancelled));
+                continue;
+            }
+            self.stats.crashes += 1;
+            // It may have died by itself first.
+            let by_us =
+                matches!(status, ExitStatus::Signaled { signal: 9, .. } | ExitStatus::Unknown);
+            let cause = of_kill.filter(|_| by_us).unwrap_or(cause);
+            if self.may_try_again_after(&mut task, cause, member_pid, status) {
+                self.try_again(task);
+                continue;
+            }
             self.settle(task.luggage.take(), arrived);
-            let began = if last.began > 0 { last.began.min(now) } else { now };
-            self.trace(index, &task, began, now, trace::Outcome::Crashed);
             let crash = Crash {
                 pid: member_pid,
                 status,
@@ -222,6 +238,10 @@ impl State {
                 item: last.item,
                 item_count: last.item_count,
                 cause,
+                op: task.op,
+                ran: began.map(|began| Duration::from_nanos(now - began)),
+                timeout: self.jobs.get(task.job).and_then(|job| job.options.timeout),
+                deaths: task.tries.take().map(|tries| tries.deaths).unwrap_or_default(),
             };
             self.end_task(task.job, task.index, Outcome::Crashed(Arc::new(crash)));
         }
@@ -234,7 +254,7 @@ impl State {
         self.record_life(&member, status, now);
         // A worker that has done as many tasks as it may exits with status 0.
         let leaves = member.leaving || matches!(status, ExitStatus::Exited(0));
-        let expected = leaves && !ran_task;
+        let expected = killed.is_some() || (leaves && !ran_task);
         if self.config.fragile && member.pid.is_some() && !expected {
             self.break_down(Breakage::WorkerDied { pid: member_pid, status });
         }

@@ -42,6 +42,11 @@ impl Arrived {
 pub trait Luggage: fmt::Debug + Send {
     /// This much of it has arrived, and the rest will not.
     fn settle(self: Box<Self>, arrived: Arrived);
+
+    /// Whether the task can be tried again with it, whatever has arrived.
+    fn serves_again(&self) -> bool {
+        false
+    }
 }
 
 /// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose tickets
@@ -51,6 +56,10 @@ pub struct Kept(pub Attachments);
 
 impl Luggage for Kept {
     fn settle(self: Box<Self>, _: Arrived) {}
+
+    fn serves_again(&self) -> bool {
+        true
+    }
 }
 
 /// Luggage that is to be told what has arrived of it.

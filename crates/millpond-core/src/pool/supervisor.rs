@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll;
 
+use crate::os::clock::monotonic_ns;
+use crate::os::family;
 use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::signals;
@@ -232,6 +234,7 @@ impl Supervisor {
     pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
+        let condemned = state.look_at_limits(monotonic_ns());
         state.pause.look(Instant::now());
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
@@ -244,7 +247,8 @@ impl Supervisor {
         shared.tell_waiters(&state);
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
+            let looks = [state.pause.end(), state.ticks_at, state.limits.next()];
+            entry.retry_at = looks.into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends
@@ -258,6 +262,7 @@ impl Supervisor {
         }
         let over = ends && !state.renewing && shared.zygotes().is_empty();
         drop(state);
+        family::kill(condemned);
         if over {
             self.end(key, shared);
         } else if let Some(count) = renewal {
