@@ -45,7 +45,10 @@ def test_wrong_values_are_refused_by_name(
 
 
 def test_unknown_names_are_refused() -> None:
-    with millpond.Pool(1) as pool, pytest.raises(TypeError, match="unexpected keyword .*'tiemout'"):
+    with (
+        millpond.Pool(1) as pool,
+        pytest.raises(TypeError, match=r"unexpected keyword .*'tiemout'"),
+    ):
         pool.options(tiemout=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"Pool\(\) got an unexpected keyword argument 'tiemout'"):
         millpond.Pool(1, tiemout=3)  # type: ignore[call-arg]

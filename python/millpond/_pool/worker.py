@@ -287,7 +287,7 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
         except BaseException as error:
             interrupts.in_task = False
             _end_if_forked(worker, error)
-            shown: BaseException = error
+            shown: BaseException | None = error
             if isinstance(error, TaskTimeout) and (warned := worker.warned()) is not None:
                 item = None if op == CALL else 0
                 name = getattr(function, "__qualname__", repr(function))
