@@ -1,4 +1,4 @@
-//! The link between a pool and one worker: two rings, a bell, and what the worker is doing.
+//! The link between a pool and one worker: two rings, an event count, and what the worker is doing.
 //!
 //! Each worker has a link of its own, in memory that is thrown away with it, so nothing that a
 //! worker breaks by dying is ever used again. See `pool/README.md` for the protocol.
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::channel::ring::{Consumer, Line, Producer, Ring, largest_body};
 use crate::os::fork;
 use crate::shm::segment::Segment;
-use crate::sync::bell::{Bell, Loudness};
+use crate::sync::event_count::{EventCount, Notify};
 
 const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
@@ -39,7 +39,7 @@ struct Header {
     allowed: AtomicU64,
     tasks: [Line<AtomicU64>; 2],
     results: [Line<AtomicU64>; 2],
-    worker_bell: Line<Bell>,
+    worker_event_count: Line<EventCount>,
     activity: Line<Activity>,
 }
 
@@ -166,8 +166,8 @@ impl PoolEnd {
     }
 
     /// Tells the worker that there are new tasks, or room for results.
-    pub fn ring(&self) {
-        let watched = self.header().worker_bell.0.ring(Loudness::Quiet);
+    pub fn notify(&self) {
+        let watched = self.header().worker_event_count.0.notify(Notify::Eager);
         debug_assert!(!watched, "a worker has no watcher");
     }
 
@@ -175,7 +175,7 @@ impl PoolEnd {
     pub fn end(&self) {
         // Release: pairs with `is_ending`; it guards no data.
         self.header().ending.store(1, Ordering::Release);
-        self.ring();
+        self.notify();
     }
 
     /// Notes that the worker is to be warned of its task, which may take `allowed` nanoseconds; a signal
@@ -204,7 +204,7 @@ impl PoolEnd {
         // or this sees that it is blocked.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.header().activity.0.blocked.load(Ordering::Relaxed) != 0 {
-            self.ring();
+            self.notify();
         }
     }
 
@@ -282,10 +282,10 @@ impl WorkerEnd {
         (task, self.header().allowed.load(Ordering::Relaxed))
     }
 
-    /// The bell that the pool rings.
+    /// The event count that the pool notifies.
     #[must_use]
-    pub fn bell(&self) -> &Bell {
-        &self.header().worker_bell.0
+    pub fn event_count(&self) -> &EventCount {
+        &self.header().worker_event_count.0
     }
 
     /// Says that the worker holds `task`, or none, since `began` (0 for "unknown").

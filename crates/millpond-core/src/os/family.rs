@@ -20,14 +20,14 @@ const MOST: usize = 4096;
 
 /// A process that has not been reaped, or whose pidfd says that it has ended.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Descendant {
     /// Its number, as long as it lives.
     pub(crate) pid: u32,
     pub(crate) pidfd: OwnedFd,
 }
 
 /// Kills processes and their descendants.
-pub(crate) fn kill(mut family: Vec<Member>) {
+pub(crate) fn kill(mut family: Vec<Descendant>) {
     // All at once: where all CPUs are busy it takes each of them some time to stop.
     family.iter().for_each(stop);
     let deadline = Instant::now() + STOPPING;
@@ -46,7 +46,7 @@ pub(crate) fn kill(mut family: Vec<Member>) {
             if let Some(pidfd) = open(child)
                 && parent_of(child) == Some(pid)
             {
-                let child = Member { pid: child, pidfd };
+                let child = Descendant { pid: child, pidfd };
                 stop(&child);
                 family.push(child);
             }
@@ -60,12 +60,12 @@ pub(crate) fn kill(mut family: Vec<Member>) {
     }
 }
 
-fn stop(member: &Member) {
+fn stop(member: &Descendant) {
     let _ = pidfd_send_signal(&member.pidfd, Signal::STOP);
 }
 
 /// Waits until a process has stopped or ended, within reason.
-fn await_stop(member: &Member, deadline: Instant) {
+fn await_stop(member: &Descendant, deadline: Instant) {
     while !has_ended(&member.pidfd)
         && !matches!(stat_of(member.pid), Some((state, _)) if "TtZX".contains(state))
         && Instant::now() < deadline
@@ -130,7 +130,7 @@ mod tests {
             .into();
         let descendants: Vec<_> = pids.iter().map(|&pid| open(pid).expect("it lives")).collect();
         let pidfd = open(shell.id()).expect("it lives");
-        kill(vec![Member { pid: shell.id(), pidfd }]);
+        kill(vec![Descendant { pid: shell.id(), pidfd }]);
         shell.wait().expect("it has ended");
         for pidfd in &descendants {
             let mut fds = [PollFd::new(pidfd, PollFlags::IN)];

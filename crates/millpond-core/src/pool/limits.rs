@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
-use crate::os::family::Member;
+use crate::os::family::Descendant;
 use crate::os::warning;
-use crate::pool::member::InFlight;
 use crate::pool::state::State;
 use crate::pool::task::{Body, CrashCause, JobId};
 use crate::pool::tries::POISON;
+use crate::pool::worker_handle::InFlight;
 use crate::shm::heap::NOBODY;
 
 /// When to look again at a worker that is about to say what has become of its task.
 const SOON: u64 = 1_000_000;
 /// A worker that seems to be past its task for so many looks, and has sent no result, is damaged.
-const MOST_DISPUTES: u32 = 100;
+const MAX_DISPUTES: u32 = 100;
 const NEVER: u64 = u64::MAX;
 
 /// When the supervisor is to look at limits, in monotonic nanoseconds.
@@ -66,20 +66,20 @@ fn nanoseconds(length: Duration) -> u64 {
 impl State {
     /// Warns and condemns the workers whose task has taken too long, and lets tasks be tried again whose
     /// time has come. Costs nothing until a limit may have been reached.
-    pub(crate) fn look_at_limits(&mut self, now: u64) -> Vec<Member> {
-        let mut condemned = Vec::new();
+    pub(crate) fn look_at_limits(&mut self, now: u64) -> Vec<Descendant> {
+        let mut killed_for = Vec::new();
         if now < self.limits.next {
-            return condemned;
+            return killed_for;
         }
         self.limits.next = NEVER;
         let resumed = self.resume_delayed(now);
-        for index in 0..self.members.len() {
-            condemned.extend(self.look_at_limit(index, now));
+        for index in 0..self.workers.len() {
+            killed_for.extend(self.look_at_limit(index, now));
         }
-        if resumed || !condemned.is_empty() {
+        if resumed || !killed_for.is_empty() {
             self.work();
         }
-        condemned
+        killed_for
     }
 
     fn resume_delayed(&mut self, now: u64) -> bool {
@@ -96,9 +96,9 @@ impl State {
         self.delayed.len() < before
     }
 
-    fn look_at_limit(&mut self, index: usize, now: u64) -> Option<Member> {
-        let member = &self.members[index];
-        if member.killed.is_some() || member.condemned.is_some() {
+    fn look_at_limit(&mut self, index: usize, now: u64) -> Option<Descendant> {
+        let worker = &self.workers[index];
+        if worker.killed.is_some() || worker.killed_for.is_some() {
             return None;
         }
         let limited = |task: &InFlight| {
@@ -106,13 +106,13 @@ impl State {
             options.timeout.map(|timeout| (nanoseconds(timeout), nanoseconds(options.grace)))
         };
         // What waits behind the oldest may begin now.
-        let behind = member.in_flight().skip(1).filter_map(limited).map(|(timeout, _)| timeout);
+        let behind = worker.in_flight().skip(1).filter_map(limited).map(|(timeout, _)| timeout);
         let mut next = behind.min().map_or(NEVER, |timeout| now.saturating_add(timeout));
-        let oldest = member.in_flight().next().and_then(|task| Some((task.id, limited(task)?)));
-        let mut condemned = None;
+        let oldest = worker.in_flight().next().and_then(|task| Some((task.id, limited(task)?)));
+        let mut killed_for = None;
         if let Some((task, (timeout, grace))) = oldest {
-            let member = &mut self.members[index];
-            let due = match member.clock(now) {
+            let worker = &mut self.workers[index];
+            let due = match worker.clock(now) {
                 None => now.saturating_add(timeout),
                 Some(clock) => {
                     let late = clock.began.saturating_add(timeout);
@@ -129,20 +129,20 @@ impl State {
                 }
             };
             if due <= now {
-                condemned = self.condemn_task(index, CrashCause::TimedOut);
+                killed_for = self.kill_task(index, CrashCause::TimedOut);
             }
-            let again = self.members[index].killed.is_none();
+            let again = self.workers[index].killed.is_none();
             let due = if due <= now { now + SOON } else { due };
             next = if again { next.min(due) } else { NEVER };
         }
         self.limits.look_at(next);
-        condemned
+        killed_for
     }
 
     fn warn(&mut self, index: usize, task: u64, timeout: u64) {
-        let member = &self.members[index];
-        if member.link().warn(task, timeout)
-            && let Some(pidfd) = &member.pidfd
+        let worker = &self.workers[index];
+        if worker.link().warn(task, timeout)
+            && let Some(pidfd) = &worker.pidfd
         {
             warning::send(pidfd);
         }
@@ -151,36 +151,36 @@ impl State {
     /// Condemns a worker for the oldest task that it has, unless it is past that, and returns its process
     /// to be [killed](crate::os::family::kill) when the lock is free again. It cannot come to
     /// another one: what waits behind is taken back first.
-    fn condemn_task(&mut self, index: usize, why: CrashCause) -> Option<Member> {
-        let behind = self.members[index].load().saturating_sub(1);
-        let tasks = self.members.take_back(index, behind);
+    fn kill_task(&mut self, index: usize, why: CrashCause) -> Option<Descendant> {
+        let behind = self.workers[index].load().saturating_sub(1);
+        let tasks = self.workers.take_back(index, behind);
         self.wait_again(tasks);
-        let member = &mut self.members[index];
-        let oldest = member.in_flight().next()?.id;
-        if member.load() > 1 {
+        let worker = &mut self.workers[index];
+        let oldest = worker.in_flight().next()?.id;
+        if worker.load() > 1 {
             // It has begun the next, so a result is there, or it claims what it does not do.
             let now = monotonic_ns();
-            let clock = member.clock(now)?;
+            let clock = worker.clock(now)?;
             clock.disputes += 1;
-            if clock.disputes > MOST_DISPUTES {
-                self.condemn(index, CrashCause::Corrupt);
+            if clock.disputes > MAX_DISPUTES {
+                self.kill_for(index, CrashCause::Corrupt);
             }
             return None;
         }
         // If the zygote has not said yet which process it is, that is killed as soon as it does.
-        member.killed = Some((oldest, why));
+        worker.killed = Some((oldest, why));
         self.stats.timeouts += u64::from(why == CrashCause::TimedOut);
-        Some(Member { pid: member.pid?, pidfd: member.pidfd.as_ref()?.try_clone().ok()? })
+        Some(Descendant { pid: worker.pid?, pidfd: worker.pidfd.as_ref()?.try_clone().ok()? })
     }
 
     /// Condemns the workers that run tasks of a job. None of its tasks waits any more.
-    pub(crate) fn condemn_job(&mut self, job: JobId) -> Vec<Member> {
+    pub(crate) fn kill_job(&mut self, job: JobId) -> Vec<Descendant> {
         let runs = |state: &Self, index: usize| {
-            let mut tasks = state.members[index].in_flight();
+            let mut tasks = state.workers[index].in_flight();
             tasks.next().is_some_and(|task| task.job == job)
         };
-        let chosen: Vec<_> = (0..self.members.len()).filter(|&index| runs(self, index)).collect();
-        chosen.into_iter().filter_map(|i| self.condemn_task(i, CrashCause::Cancelled)).collect()
+        let chosen: Vec<_> = (0..self.workers.len()).filter(|&index| runs(self, index)).collect();
+        chosen.into_iter().filter_map(|i| self.kill_task(i, CrashCause::Cancelled)).collect()
     }
 
     /// Whether a task that a worker died of is to be tried again. Its arguments are ready then.
@@ -213,7 +213,10 @@ impl State {
             let tried = task.tries.as_ref().map_or(u32::MAX, |tries| tries.again);
             tried < job.options.retries && !job.failed && !job.is_given_up()
         });
-        let can_be = task.luggage.as_ref().is_none_or(|luggage| luggage.serves_again());
+        let can_be = task
+            .captured_handles
+            .as_ref()
+            .is_none_or(|captured_handles| captured_handles.serves_again());
         if !is_wanted || !can_be || self.refuses_work() {
             return false;
         }

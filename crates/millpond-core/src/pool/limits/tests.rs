@@ -2,14 +2,14 @@ use std::os::fd::AsFd;
 
 use super::*;
 use crate::channel::link::WorkerEnd;
-use crate::pool::commons::Commons;
 use crate::pool::config::Config;
+use crate::pool::control_block::ControlBlock;
 use crate::pool::job::{JobSpec, Target};
-use crate::pool::member::Member as Worker;
 use crate::pool::options::TaskOptions;
 use crate::pool::payload::{Part, Parts};
 use crate::pool::task::{NewTask, Outcome, Reason, TaskId};
 use crate::pool::wire::{Order, OrderHead};
+use crate::pool::worker_handle::WorkerHandle as Worker;
 use crate::pool::zygote::client::ZygoteEvent;
 use crate::shm::heap::Heap;
 
@@ -19,7 +19,7 @@ const TIMED: TaskOptions = TaskOptions { timeout: Some(TIMEOUT), ..TaskOptions::
 
 /// A pool of one worker, which this test plays, and no process.
 struct Played {
-    _commons: Commons,
+    _control_block: ControlBlock,
     state: State,
     worker: WorkerEnd,
     job: JobId,
@@ -29,8 +29,8 @@ struct Played {
 impl Played {
     fn new(options: TaskOptions, tasks: usize) -> Self {
         let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
-        let commons = Commons::create().expect("commons");
-        let heap = Heap::new(commons.segment()).expect("a heap");
+        let control_block = ControlBlock::create().expect("control block");
+        let heap = Heap::new(control_block.segment()).expect("a heap");
         let mut state = State::new(config, heap);
         let worker = Self::start(&mut state, 1);
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false, options };
@@ -38,24 +38,24 @@ impl Played {
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..tasks {
             let payload = Parts(&argument[..]);
-            let mut task = NewTask { op: 0, items: 1, payload, luggage: None };
+            let mut task = NewTask { op: 0, items: 1, payload, captured_handles: None };
             state.add_task(job, &mut task, None);
         }
         state.seal(job);
         state.work();
-        Self { _commons: commons, state, worker, job, number: 1 }
+        Self { _control_block: control_block, state, worker, job, number: 1 }
     }
 
     fn start(state: &mut State, number: u64) -> WorkerEnd {
-        let (mut member, _) = Worker::new(number, 0, 0, 1, &state.config).expect("a link");
-        (member.ready, member.pid) = (true, Some(u32::try_from(number).expect("a small one")));
-        let link = member.link().as_fd().try_clone_to_owned().expect("a descriptor");
-        state.members.add(member);
+        let (mut worker, _) = Worker::new(number, 0, 0, 1, &state.config).expect("a link");
+        (worker.ready, worker.pid) = (true, Some(u32::try_from(number).expect("a small one")));
+        let link = worker.link().as_fd().try_clone_to_owned().expect("a descriptor");
+        state.workers.add(worker);
         WorkerEnd::attach(link).expect("the same layout")
     }
 
     fn oldest(&self) -> TaskId {
-        self.state.members[0].in_flight().next().expect("a task").id
+        self.state.workers[0].in_flight().next().expect("a task").id
     }
 
     fn claim(&mut self) {
@@ -79,13 +79,13 @@ impl Played {
     fn look_in(&mut self, length: Duration) -> Option<CrashCause> {
         let now = monotonic_ns() + nanoseconds(length);
         self.state.look_at_limits(now);
-        self.state.members[0].killed.map(|(_, why)| why)
+        self.state.workers[0].killed.map(|(_, why)| why)
     }
 
     /// The worker is dead, and another one takes its place.
     fn die(&mut self) {
         let (worker, status) = (self.number, KILLED);
-        self.state.zygote_said(ZygoteEvent::Exited { worker, status });
+        self.state.on_zygote_event(ZygoteEvent::Exited { worker, status });
         self.number += 1;
         self.worker = Self::start(&mut self.state, self.number);
         self.state.work();
@@ -109,10 +109,10 @@ fn a_task_that_takes_too_long_fails_and_what_waited_behind_it_runs_elsewhere() {
     played.begin();
     assert_eq!(played.look_in(TIMEOUT / 2), None);
     assert_eq!(played.look_in(TIMEOUT * 2), Some(CrashCause::TimedOut));
-    assert_eq!(played.state.members[0].load(), 1, "the other was taken back");
+    assert_eq!(played.state.workers[0].load(), 1, "the other was taken back");
     played.die();
     assert_eq!(played.cause(0), CrashCause::TimedOut);
-    assert!(played.outcome(1).is_none() && played.state.members[0].load() == 1);
+    assert!(played.outcome(1).is_none() && played.state.workers[0].load() == 1);
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn a_worker_that_claims_to_be_past_its_task_is_killed_all_the_same() {
     played.begin();
     // The next one too, without a result.
     played.claim();
-    for look in 0..=MOST_DISPUTES {
+    for look in 0..=MAX_DISPUTES {
         assert_eq!(played.look_in(TIMEOUT * (2 + look)), None);
     }
-    assert_eq!(played.state.members[0].condemned, Some(CrashCause::Corrupt));
+    assert_eq!(played.state.workers[0].killed_for, Some(CrashCause::Corrupt));
 }
 
 #[test]
@@ -200,15 +200,15 @@ fn a_retry_waits_and_what_waits_can_be_cancelled() {
         let mut played = Played::new(options, 1);
         played.begin();
         played.die();
-        assert!(!played.state.is_idle() && played.state.members[0].load() == 0);
+        assert!(!played.state.is_idle() && played.state.workers[0].load() == 0);
         if cancels {
             assert_eq!(played.state.cancel_waiting(|_| true, &Reason::Cancelled), 1);
             assert!(played.state.jobs.get(played.job).expect("a job").is_reached(Target::All));
         } else {
             played.look_in(retry_delay / 2);
-            assert_eq!(played.state.members[0].load(), 0);
+            assert_eq!(played.state.workers[0].load(), 0);
             played.look_in(retry_delay * 2);
-            assert_eq!(played.state.members[0].load(), 1);
+            assert_eq!(played.state.workers[0].load(), 1);
         }
     }
 }
@@ -219,14 +219,14 @@ fn cancelling_what_runs_condemns_no_worker_that_is_past_it() {
     played.begin();
     // It may be at the second by now, whose frame it has claimed.
     played.claim();
-    played.state.condemn_job(played.job);
-    assert_eq!(played.state.members[0].killed, None);
+    played.state.kill_job(played.job);
+    assert_eq!(played.state.workers[0].killed, None);
     let mut played = Played::new(TaskOptions::DEFAULT, 2);
     played.begin();
     let task = played.oldest();
     played.state.cancel_waiting(|_| true, &Reason::Cancelled);
-    played.state.condemn_job(played.job);
-    assert_eq!(played.state.members[0].killed, Some((task, CrashCause::Cancelled)));
+    played.state.kill_job(played.job);
+    assert_eq!(played.state.workers[0].killed, Some((task, CrashCause::Cancelled)));
     played.die();
     assert!(matches!(played.outcome(0), Some(Outcome::Cancelled(Reason::Cancelled))));
 }
