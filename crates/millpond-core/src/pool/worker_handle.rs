@@ -91,7 +91,7 @@ pub(crate) struct Clock {
     pub(crate) disputes: u32,
 }
 
-/// In which lists of its workers a worker stands.
+/// In which lists of `Workers` a worker stands.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) busy: bool,
