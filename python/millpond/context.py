@@ -28,8 +28,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any, ClassVar, Literal, TypeVar, overload
+    from typing import Any, ClassVar, Literal, TypeVar, Unpack, overload
 
+    from millpond._pool.options import Options
     from millpond.connection import Connection
     from millpond.pool import Pool
     from millpond.queues import JoinableQueue, Queue, SimpleQueue
@@ -162,6 +163,10 @@ def _or_stdlib(method: MethodT) -> MethodT:
         # There is no timeline there, and nothing to be preloaded.
         kwargs.pop("trace", None)
         kwargs.pop("preload", None)
+        from millpond._pool.options import OPTIONS
+
+        for name in kwargs.keys() & OPTIONS:
+            raise ValueError(f"{name}: files may not be large here (ulimit -f)")
         return getattr(_stdlib.BaseContext, make.__name__)(self, *args, **kwargs)
 
     return made  # type: ignore[return-value]
@@ -184,6 +189,7 @@ class BaseContext(_stdlib.BaseContext):
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
+        **options: Unpack[Options],
     ) -> Pool:
         """Return a pool of worker processes started by this context's method.
 
@@ -195,6 +201,7 @@ class BaseContext(_stdlib.BaseContext):
             trace: keep a timeline of which worker did what; see `millpond.pool.Pool.timeline`.
             preload: modules to import before workers are made, not in each; see
                 `millpond.pool.Pool`.
+            options: for all calls what `millpond.pool.Pool.options` has for some.
 
         Raises:
             ImportError: millpond's compiled engine is missing or does not load.
@@ -219,6 +226,7 @@ class BaseContext(_stdlib.BaseContext):
             context=context,
             trace=trace,
             preload=preload,
+            **options,
         )
 
     @_or_stdlib

@@ -24,6 +24,7 @@ mod lent;
 mod lock;
 mod number;
 mod once;
+mod options;
 mod os_error;
 mod outcome;
 mod plain;
@@ -64,6 +65,8 @@ mod _engine {
     use crate::lock::PyLock;
     #[pymodule_export]
     use crate::number::{PyGuardedNumber, PyGuardedNumbers};
+    #[pymodule_export]
+    use crate::options::PyTaskOptions;
     #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]
@@ -140,6 +143,7 @@ mod _engine {
         crate::vectorcall_locks::install_fast_methods::<PySemaphore>(py)?;
         crate::vectorcall::install::<crate::number::AddToNumber>(py)?;
         crate::vectorcall::install::<crate::number::AddToNumbers>(py)?;
+        module.add("WARNING_SIGNAL", millpond_core::os::warning::WARNING_SIGNAL)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

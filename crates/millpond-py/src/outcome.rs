@@ -5,10 +5,12 @@ use std::sync::Arc;
 use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::pool::payload::Payload;
 use millpond_core::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason, Wanted};
+use millpond_core::pool::tries::POISON;
 use pyo3::exceptions::PyMemoryError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::codec::{Codec, FAST, UNSENT};
 use crate::once::once;
@@ -23,6 +25,42 @@ fn failures<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let import = || Ok(py.import("millpond._pool.errors")?.unbind());
     once(py, &MODULE, import)?.bind(py).getattr(name)
+}
+
+/// The operation of a call, without items; and what else may be in that byte. See
+/// `millpond._pool.worker`.
+const CALL: u8 = 0;
+const FLAGS: u8 = 0xe0;
+
+/// What a failed task does to the list of which its result is a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnError {
+    /// It is raised instead.
+    Raise,
+    /// It is raised instead, and has what the others have returned.
+    RaiseWithRest,
+    /// It takes the place of the result.
+    Return,
+    /// It leaves no trace.
+    Skip,
+}
+
+impl OnError {
+    /// Whether it is a failure of the one task.
+    fn counts(self, outcome: &Outcome) -> bool {
+        matches!(self, Self::Return | Self::Skip) && !matches!(outcome, Outcome::Cancelled(_))
+    }
+}
+
+impl From<u8> for OnError {
+    fn from(code: u8) -> Self {
+        match code {
+            1 => Self::RaiseWithRest,
+            2 => Self::Return,
+            3 => Self::Skip,
+            _ => Self::Raise,
+        }
+    }
 }
 
 /// Which outcomes a thread takes now.
@@ -100,7 +138,9 @@ fn value<'py>(
     first_item: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     match outcome {
-        Outcome::Finished { status: FAILED, payload } => Err(failure(py, codec, payload)?),
+        Outcome::Finished { status: FAILED, payload } => {
+            Err(failure(py, codec, payload, first_item)?)
+        }
         Outcome::Finished { status, payload } => match codec.decode_shared(py, *status, payload) {
             Ok(value) => Ok(value),
             // What is no fault of the result's.
@@ -137,7 +177,11 @@ pub(crate) fn decode_all<'py>(
     outcomes: &mut [Option<Outcome>],
     chunk: u64,
     all: &mut Option<Bound<'py, PyList>>,
+    on_error: OnError,
 ) -> PyResult<Decoded<'py>> {
+    if on_error == OnError::RaiseWithRest {
+        return decode_completed(py, codec, outcomes, all);
+    }
     for (index, slot) in (0..).zip(outcomes) {
         // Of a job that failed fast, what says why comes first.
         let Some(outcome) = slot.as_ref() else { continue };
@@ -146,6 +190,14 @@ pub(crate) fn decode_all<'py>(
         }
         let list = match decode(py, codec, outcome, index * chunk)? {
             Decoded::Returned(list) => list.cast_into::<PyList>(),
+            Decoded::Raised(error) if on_error.counts(outcome) => {
+                let value = error.into_value(py).into_bound(py);
+                Ok(if on_error == OnError::Skip {
+                    PyList::empty(py)
+                } else {
+                    PyList::new(py, [value])?
+                })
+            }
             failed => return Ok(failed),
         };
         let added = match (list, &all) {
@@ -164,7 +216,52 @@ pub(crate) fn decode_all<'py>(
     Ok(Decoded::Returned(all.take().unwrap_or_else(|| PyList::empty(py)).into_any()))
 }
 
-fn failure(py: Python<'_>, codec: &Codec, payload: &Arc<Payload>) -> PyResult<PyErr> {
+/// The same for tasks of one item each: what is raised has the results of the others in its `completed`,
+/// by the numbers of the items.
+fn decode_completed<'py>(
+    py: Python<'py>,
+    codec: &Codec,
+    outcomes: &mut [Option<Outcome>],
+    all: &mut Option<Bound<'py, PyList>>,
+) -> PyResult<Decoded<'py>> {
+    let pairs = match all {
+        Some(pairs) => pairs,
+        None => all.insert(PyList::empty(py)),
+    };
+    let mut failed = None;
+    for (index, slot) in (0..).zip(outcomes) {
+        let Some(outcome) = slot.as_ref() else { continue };
+        if let Outcome::Cancelled(Reason::JobFailed) = outcome {
+            continue;
+        }
+        match decode(py, codec, outcome, index)? {
+            Decoded::Returned(list) => {
+                pairs.append((index, list.get_item(0)?))?;
+                // That of a failure stays, to be decoded once more if this is interrupted.
+                *slot = None;
+            }
+            other => failed = failed.or(Some(other)),
+        }
+    }
+    let completed = all.take().unwrap_or_else(|| PyList::empty(py)).into_any();
+    let completed = PyDict::from_sequence(&completed)?;
+    match failed {
+        None => Ok(Decoded::Returned(completed.values().into_any())),
+        Some(Decoded::Raised(error)) => {
+            // Of an exception that takes no attributes, it is lost.
+            let _ = error.value(py).setattr(intern!(py, "completed"), completed);
+            Ok(Decoded::Raised(error))
+        }
+        Some(other) => Ok(other),
+    }
+}
+
+fn failure(
+    py: Python<'_>,
+    codec: &Codec,
+    payload: &Arc<Payload>,
+    first_item: u64,
+) -> PyResult<PyErr> {
     let account =
         Decoder::new(payload.part(0)).pull(py).unwrap_or_else(|_| py.None().into_bound(py));
     let pickled = payload.count() > 1 && !payload.part(1).is_empty();
@@ -174,7 +271,7 @@ fn failure(py: Python<'_>, codec: &Codec, payload: &Arc<Payload>) -> PyResult<Py
         Some(Err(error)) if is_interruption(py, &error)? => return Err(error),
         Some(Err(error)) => (None, Some(error.value(py).clone().into_any())),
     };
-    let built = failures(py, "rebuild")?.call1((account, exception, error))?;
+    let built = failures(py, "rebuild")?.call1((account, exception, error, first_item))?;
     Ok(PyErr::from_value(built))
 }
 
@@ -183,15 +280,28 @@ fn crashed(py: Python<'_>, crash: &Crash, first_item: u64) -> PyResult<PyErr> {
         CrashCause::Died => "",
         CrashCause::ZygoteDied => "the process that forks this pool's workers died",
         CrashCause::Corrupt => "it had damaged the memory that it shares with the pool",
+        CrashCause::Cancelled | CrashCause::TimedOut => "the pool killed it",
     };
+    let is_call = crash.op & !FLAGS == CALL;
     let item = first_item + u64::from(crash.item);
+    let ran = crash.ran.map(|ran| ran.as_secs_f64());
+    if let (CrashCause::TimedOut, Some(timeout)) = (crash.cause, crash.timeout) {
+        let (item, function) = ((!is_call).then_some(item), &*crash.function);
+        let arguments = (crash.pid, timeout.as_secs_f64(), function, item, ran);
+        let built = failures(py, "timed_out")?.call1(arguments)?;
+        return Ok(PyErr::from_value(built));
+    }
+    let deaths = crash.deaths.iter().map(|&(pid, status)| (pid, exitcode(status)));
+    let deaths: Vec<_> = deaths.collect();
     let arguments = (
         crash.pid,
         exitcode(crash.status),
         &*crash.function,
         crash.index,
-        (crash.items > 1 || first_item > 0).then_some((item, crash.item_count)),
+        (!is_call).then_some((item, crash.item_count)),
         cause,
+        ran,
+        (deaths.len() >= POISON).then(|| PyTuple::new(py, deaths)).transpose()?,
     );
     let built = failures(py, "worker_crashed")?.call1(arguments)?;
     Ok(PyErr::from_value(built))
@@ -228,7 +338,7 @@ pub(crate) fn broken(py: Python<'_>, codec: &Codec, breakage: &Arc<Breakage>) ->
             let bytes = millpond_core::pool::payload::Parts(&gathered).to_vec();
             match Payload::from_bytes(bytes, u32::try_from(parts.len()).unwrap_or(0)) {
                 Some(copy) => {
-                    let failure = failure(py, codec, &Arc::new(copy))?;
+                    let failure = failure(py, codec, &Arc::new(copy), 0)?;
                     ("unfit", failure.value(py).clone().into_any())
                 }
                 None => ("unfit", none),

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::codec::{Codec, DetachedPart, Encoded};
+use crate::options::{PyTaskOptions, task_options};
 use crate::os_error::os_error;
 use crate::outcome::{self, Chosen, Decoded};
 use crate::template::PyForkedZygote;
@@ -296,6 +297,8 @@ impl PyPool {
     }
 
     /// Begins a job of one task with these arguments, and returns its number.
+    #[pyo3(signature = (function, label, op, items, arguments, options=None))]
+    #[expect(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -304,13 +307,15 @@ impl PyPool {
         op: u8,
         items: u32,
         arguments: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyTaskOptions>>,
     ) -> PyResult<JobId> {
         // To the engine, functions are the same if their bytes are; so then are their labels.
         let (bytes, encoded) = match function.cast::<PyBytes>() {
             Ok(bytes) => (bytes.as_bytes(), self.codec.encode(arguments)),
             Err(_) => (label.as_bytes(), self.encode_carried(function, arguments)),
         };
-        let spec = JobSpec { function: bytes, label, fail_fast: false };
+        let spec =
+            JobSpec { function: bytes, label, fail_fast: false, options: task_options(options) };
         let submitted = match encoded {
             Ok(mut encoded) => {
                 let captured_handles = encoded.take_captured_handles();
@@ -338,15 +343,18 @@ impl PyPool {
     }
 
     /// Begins a job to which tasks are added later.
+    #[pyo3(signature = (function, label, fail_fast, options=None))]
     fn begin(
         &self,
         py: Python<'_>,
         function: &Bound<'_, PyAny>,
         label: &str,
         fail_fast: bool,
+        options: Option<&Bound<'_, PyTaskOptions>>,
     ) -> PyResult<JobId> {
+        let options = task_options(options);
         let begin = |function: &[u8]| {
-            let spec = JobSpec { function, label, fail_fast };
+            let spec = JobSpec { function, label, fail_fast, options };
             self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
         };
         if let Ok(bytes) = function.cast::<PyBytes>() {
@@ -460,6 +468,9 @@ impl PyPool {
     /// The result of a job of chunks is a list. Without chunks, `first_item` is the number of the
     /// only task's first item.
     ///
+    /// `on_error` says what a failed task does to that list: it is raised, raised with what the others
+    /// have returned in its `completed`, is in the list, or is not.
+    ///
     /// `states` are those of a task that returned or raised, that was cancelled, and that was
     /// published and cancelled. A published task that was not cancelled keeps its state, which may
     /// change under its condition alone.
@@ -475,6 +486,7 @@ impl PyPool {
         chosen: u8,
         chunk: Option<u64>,
         first_item: u64,
+        on_error: u8,
         states: &Bound<'_, PyTuple>,
     ) -> PyResult<bool> {
         let chosen = match chosen {
@@ -490,7 +502,8 @@ impl PyPool {
         let decoded = match chunk {
             Some(chunk) => self.list_so_far(task).and_then(|list| {
                 all = list;
-                outcome::decode_all(py, &self.codec, &mut outcomes, chunk, &mut all)
+                let on_error = on_error.into();
+                outcome::decode_all(py, &self.codec, &mut outcomes, chunk, &mut all, on_error)
             }),
             None => match outcomes.first() {
                 Some(Some(outcome)) => outcome::decode(py, &self.codec, outcome, first_item),
@@ -572,9 +585,11 @@ impl PyPool {
         self.pool.cancel(jobs.as_deref()).map_err(|e| self.error(py, e))
     }
 
-    /// Cancels a job as a whole unless it is over, and returns whether it was not.
-    fn give_up(&self, py: Python<'_>, job: JobId) -> PyResult<bool> {
-        self.pool.give_up(job).map_err(|e| self.error(py, e))
+    /// Cancels a job as a whole unless it is over, and returns whether it was not. With `running`, the
+    /// workers that run its tasks are killed.
+    #[pyo3(signature = (job, running=false))]
+    fn give_up(&self, py: Python<'_>, job: JobId, running: bool) -> PyResult<bool> {
+        self.pool.give_up(job, running).map_err(|e| self.error(py, e))
     }
 
     /// Whether any task of a job that is not over was handed to a worker.
@@ -645,10 +660,20 @@ impl PyPool {
         self.pool.zygote_pid()
     }
 
-    /// Counters: tasks submitted, finished, crashed; workers started, replaced; tasks moved.
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
+    /// Counters: tasks submitted, finished, crashed; workers started, replaced; tasks moved; workers
+    /// killed for tasks that took too long; tasks tried again.
+    fn stats(&self, py: Python<'_>) -> PyResult<[u64; 8]> {
         let s = self.pool.stats().map_err(|e| self.error(py, e))?;
-        Ok((s.submitted, s.finished, s.crashes, s.workers_started, s.replacements, s.moved))
+        Ok([
+            s.submitted,
+            s.finished,
+            s.crashes,
+            s.workers_started,
+            s.replacements,
+            s.moved,
+            s.timeouts,
+            s.retries,
+        ])
     }
 
     /// The timeline of the run as an HTML page and as an SVG picture; `None` if none was kept.

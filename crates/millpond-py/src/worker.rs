@@ -2,6 +2,7 @@
 
 use millpond_core::channel::attachments::Attachments;
 use millpond_core::pool::payload::{Part, Parts, Payload};
+use millpond_core::pool::task::AGAIN;
 use millpond_core::pool::worker::{Next, Worker, WorkerFds};
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -122,16 +123,32 @@ impl PyWorker {
 
     /// Sends why the task that was taken last failed: an account in the plain codec's format, and
     /// the pickled exception or nothing, with what the handles in it lead to.
-    #[pyo3(signature = (account, exception, attachments=None))]
+    ///
+    /// With `again` the task is to be tried again if its job has tries left.
+    #[pyo3(signature = (account, exception, attachments=None, again=false))]
     fn fail(
         &mut self,
         account: &[u8],
         exception: &[u8],
         attachments: Option<&Bound<'_, PyAttachments>>,
+        again: bool,
     ) -> PyResult<()> {
         let parts: [&dyn Part; 2] = [&account, &exception];
         let attachments = attachments.map(|attachments| attachments.get().take());
-        self.finish_with(FAILED, &parts, attachments.as_ref())
+        let status = if again { FAILED | AGAIN } else { FAILED };
+        self.finish_with(status, &parts, attachments.as_ref())
+    }
+
+    /// Says that this process handles the signal `WARNING_SIGNAL`, by asking for `warned`.
+    fn heed_warnings(&self) {
+        self.worker.heed_warnings();
+    }
+
+    /// If the pool has warned of the task that was taken last: how many seconds that may take, and how
+    /// many it has taken.
+    fn warned(&self) -> Option<(f64, f64)> {
+        let (timeout, taken) = self.worker.warned()?;
+        Some((timeout.as_secs_f64(), taken.as_secs_f64()))
     }
 
     /// Says which items of its chunk the worker is at.

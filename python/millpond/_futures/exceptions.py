@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from millpond import _cpython
 from millpond.exceptions import (
     BrokenPool,
+    PoisonTask,
     PoolTerminated,
     TaskExited,
     WorkerCrashed,
@@ -21,6 +22,10 @@ __all__ = ["BrokenExecutor", "ForeignExecutor", "FutureCrashed", "as_of_future",
 
 class FutureCrashed(WorkerCrashed, BrokenProcessPool):
     """The worker process died while it ran the future's call. Only this future is affected."""
+
+
+class PoisonFuture(PoisonTask, BrokenProcessPool):
+    """The future's call has killed two workers. Only this future is affected."""
 
 
 class BrokenExecutor(BrokenPool, BrokenProcessPool):
@@ -50,7 +55,9 @@ def as_of_future(error: BaseException) -> BaseException:
     and raises it in whoever asks.
     """
     told: BaseException
-    if isinstance(error, WorkerCrashed):
+    if isinstance(error, PoisonTask):
+        told = PoisonFuture(*error.args)
+    elif isinstance(error, WorkerCrashed):
         told = FutureCrashed(*error.args)
     elif isinstance(error, (BrokenPool, PoolTerminated)):
         told = BrokenExecutor(str(error))

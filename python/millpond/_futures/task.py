@@ -64,6 +64,8 @@ class Task(futures.Future[T]):
     _chunksize: int | None = None
     # The place of the first item among those of several calls.
     _first = 0
+    # What a failed item does to a list of results, as the engine counts it.
+    _on_error = 0
     _is_told = False
     # Whether it has a condition, or is about to. Read by the engine too.
     _is_published = False
@@ -116,13 +118,20 @@ class Task(futures.Future[T]):
         """Return whether a worker has the call, or is about to."""
         return not self._is_reached() and self._engine.is_handed(self._job)
 
-    def cancel(self) -> bool:
-        """Keep the call from running, and return whether it will not run.
+    def cancel(self, *, running: bool = False) -> bool:
+        """Keep the call from running, and return whether it was cancelled.
 
-        It does not run if no worker has begun it.
+        A call that no worker has begun does not run.
+
+        Args:
+            running: end a call that runs, too: its worker is killed, with all that it has started,
+                and replaced. No other call is affected. What the call returned meanwhile is lost.
         """
         if not self._is_reached():
-            self._engine.cancel([self._job])
+            if running:
+                self._engine.give_up(self._job, True)
+            else:
+                self._engine.cancel([self._job])
         return self.cancelled()
 
     def result(self, timeout: float | None = None) -> T:
@@ -245,7 +254,7 @@ class Task(futures.Future[T]):
         """
         try:
             taken: bool = self._engine.settle(
-                self._job, self, chosen, self._chunksize, self._first, _STATES
+                self._job, self, chosen, self._chunksize, self._first, self._on_error, _STATES
             )
         except WrongProcess:
             self._disown()

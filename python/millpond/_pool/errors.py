@@ -15,9 +15,11 @@ from itertools import chain
 from millpond._pickling import codec
 from millpond.exceptions import (
     BrokenPool,
+    PoisonTask,
     PoolTerminated,
     RemoteTaskError,
     TaskExited,
+    TaskTimeoutError,
     WorkerCrashed,
     WrongProcess,
 )
@@ -107,6 +109,7 @@ def rebuild(
     account: Account | None,
     exception: BaseException | None,
     problem: Exception | None,
+    first_item: int = 0,
 ) -> BaseException:
     """Return the exception to raise in the caller for what a worker told.
 
@@ -114,6 +117,7 @@ def rebuild(
         account: the account, None if it was damaged.
         exception: the exception as it was unpickled, if it was.
         problem: why it could not be unpickled, if it could not.
+        first_item: the place of the task's first item in its call.
     """
     name, text, trace, ends_programs = account or ("Exception", "a damaged account", "", False)
     rebuilt: BaseException
@@ -121,6 +125,8 @@ def rebuild(
         rebuilt = TaskExited(_exit_message(name, text), exception)
     elif isinstance(exception, BaseException):
         rebuilt = exception
+        if type(rebuilt) is TaskTimeoutError and rebuilt.item is not None:
+            rebuilt = rebuilt.at(first_item)
     else:
         because = (
             f"it could not be unpickled here: {problem!r}" if problem else "it does not pickle"
@@ -174,6 +180,8 @@ def worker_crashed(
     task: int,
     items: tuple[int, int] | None,
     cause: str,
+    seconds: float | None = None,
+    deaths: tuple[tuple[int, int | None], ...] | None = None,
 ) -> BaseException:
     """Return the exception for a task whose worker died.
 
@@ -184,9 +192,28 @@ def worker_crashed(
         task: which of its call.
         items: which items the worker was at: the first, and how many.
         cause: what else is known.
+        seconds: how long the task had run.
+        deaths: the pids and exit codes of all workers that it has killed, if it is not tried again.
     """
     at = None if items is None else range(items[0], items[0] + items[1])
-    return WorkerCrashed(pid, exitcode, function, task, at, cause)
+    if deaths is not None:
+        return PoisonTask(pid, exitcode, function, task, at, cause, seconds, deaths)
+    return WorkerCrashed(pid, exitcode, function, task, at, cause, seconds)
+
+
+def timed_out(
+    pid: int, timeout: float, function: str, item: int | None, seconds: float | None
+) -> BaseException:
+    """Return the exception for a task whose worker was killed because it took too long.
+
+    Args:
+        pid: the worker's.
+        timeout: how many seconds it had.
+        function: the task's.
+        item: which item of its call.
+        seconds: how long it had run.
+    """
+    return TaskTimeoutError(pid, timeout, function, item, True, seconds)
 
 
 def pool_terminated() -> BaseException:

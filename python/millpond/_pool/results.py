@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError
 from concurrent.futures._base import CANCELLED
 from multiprocessing import TimeoutError
@@ -12,18 +13,24 @@ from typing import TypeVar
 
 from millpond._futures.task import Task, guarded
 from millpond._pool.progress import OpenJobs, Over, tasks_left
+from millpond.exceptions import BrokenPool, PoolTerminated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from millpond._pool.calls import Calls
     from millpond._pool.input import Input
-    from millpond.pool import Pool
 
 __all__ = ["AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
 
 T = TypeVar("T")
+
+_CODES = {"raise": 1, "return": 2, "skip": 3}
+"""What the engine calls it."""
+_OF_POOL = (BrokenPool, PoolTerminated)
+"""What does not fail one item, but all."""
 
 
 class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
@@ -50,7 +57,7 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
     _callback: Callable[[Any], object] | None = None
     _error_callback: Callable[[Any], object] | None = None
 
-    def __init__(self, pool: Pool, job: int) -> None:
+    def __init__(self, pool: Calls, job: int) -> None:
         # No call of the standard library's: its state is the engine's here.
         Task.__init__(self, pool._completions, pool._engine, job)
         self._pool = pool
@@ -125,18 +132,24 @@ class MapResult(AsyncResult[list[T]], _stdlib.MapResult[T]):
 
     __module__ = "millpond.pool"
 
-    def __init__(self, pool: Pool, job: int, chunksize: int) -> None:
+    def __init__(self, pool: Calls, job: int, chunksize: int) -> None:
         super().__init__(pool, job)
         self._chunksize = chunksize
+        if pool._options.on_error is not None:
+            self._on_error = _CODES[pool._options.on_error]
 
-    def cancel(self) -> bool:
+    def cancel(self, *, running: bool = False) -> bool:
         """Give up the result, and keep the chunks that no worker has begun from running.
+
+        Args:
+            running: end those that run, too: their workers are killed, with all that they have
+                started, and replaced.
 
         Returns:
             whether the call was not over by then.
         """
         if not self._is_reached():
-            self._engine.give_up(self._job)
+            self._engine.give_up(self._job, running)
         return self.cancelled()
 
     @property
@@ -166,13 +179,14 @@ class IMapIterator(_StdlibIterator[T]):
 
     __module__ = "millpond.pool"
 
-    def __init__(self, pool: Pool, job: int, chunksize: int, input: Input) -> None:
+    def __init__(self, pool: Calls, job: int, chunksize: int, input: Input) -> None:
         # No call of the base class's: its state is the engine's here.
         self._pool = pool
         self._engine = pool._engine
         self._job = job
         self._chunksize = chunksize
         self._buffer: list[T] = []
+        self._on_error = pool._options.on_error
         self._lock = threading.RLock()
         self._input = input
 
@@ -200,15 +214,16 @@ class IMapIterator(_StdlibIterator[T]):
                 message = f"no result after {timeout} s: another thread is waiting for one"
                 raise TimeoutError(message)
         try:
-            if self._buffer:
-                return self._buffer.pop()
-            self._input.advance()
-            if not self._engine.wait(self._job, self._awaited(), timeout):
-                raise TimeoutError(f"no result after {timeout} s")
-            results = self._take()
-            if self._chunksize == 1:
-                return results[0]
-            self._buffer = results[::-1]
+            end = None if timeout is None else time.monotonic() + timeout
+            while not self._buffer:
+                self._input.advance()
+                left = None if end is None else max(end - time.monotonic(), 0)
+                if not self._engine.wait(self._job, self._awaited(), left):
+                    raise TimeoutError(f"no result after {timeout} s")
+                results = self._take()
+                if len(results) == 1:
+                    return results[0]
+                self._buffer = results[::-1]
             return self._buffer.pop()
         finally:
             self._lock.release()
@@ -229,6 +244,8 @@ class IMapIterator(_StdlibIterator[T]):
         try:
             if error is None:
                 return results  # type: ignore[no-any-return]
+            if self._on_error in ("return", "skip") and not isinstance(error, _OF_POOL):
+                return [] if self._on_error == "skip" else [error]  # type: ignore[list-item]
             if isinstance(error, StopIteration) and self._chunksize > 1:
                 raise RuntimeError("a task raised StopIteration") from error
             raise error

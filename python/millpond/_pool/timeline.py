@@ -23,6 +23,10 @@ class Stats(NamedTuple):
     """Workers whose place another one had to take."""
     moved: int
     """Tasks that were taken back from a busy worker, as another one was idle, before they began."""
+    timeouts: int
+    """Workers that were killed because their task took longer than its `timeout`."""
+    retries: int
+    """Tasks that were tried again, once for each time."""
 
 
 class Timeline:

@@ -17,6 +17,8 @@ from millpond import _cpython
 from millpond._engine_loader import load_engine
 from millpond._pickling import by_value, codec, passing
 from millpond._pool import errors, tracker
+from millpond._pool.retrying import kinds_of
+from millpond.exceptions import TaskTimeout, TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from millpond._engine import NewWorker, Progress, Worker
+    from millpond._engine import WARNING_SIGNAL, NewWorker, Progress, Worker
     from millpond._pool.worker_spec import WorkerSpec
 else:
     Progress = load_engine().Progress
+    WARNING_SIGNAL = load_engine().WARNING_SIGNAL
 
 CALL = 0
 """Arguments are `(args, kwds or None)`; the result is the function's."""
@@ -179,6 +182,14 @@ def _run(worker: Worker, spec: WorkerSpec) -> None:
             worker.unfit(*errors.tell(error))
             raise SystemExit(1) from None
     os.register_at_fork(after_in_child=_forget_items)
+    warnings = Warnings(worker)
+    try:
+        signal.signal(WARNING_SIGNAL, warnings)
+    except (OSError, ValueError):
+        # Tasks that take too long are killed without.
+        pass
+    else:
+        worker.heed_warnings()
     worker.ready()
     while True:
         try:
@@ -230,8 +241,25 @@ interrupts = Interrupts()
 """Of this process; the zygote installs it, and its workers inherit it."""
 
 
+class Warnings:
+    """Raises `TaskTimeout` in a task that the pool has warned of, and in nothing else.
+
+    The signal may come late, when the task has ended: only the engine knows whether it has.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        # Between two tasks the worker is the engine's, and cannot be asked.
+        if interrupts.in_task and (warned := self._worker.warned()) is not None:
+            timeout, _ = warned
+            raise TaskTimeout(f"the task takes longer than its timeout of {timeout:.3g} s")
+
+
 def _work(worker: Worker, spec: WorkerSpec) -> None:
     functions: dict[int, Callable[[], Any]] = {}
+    function = None
     while (task := worker.next()) is not None:
         number, op, _items = task
         try:
@@ -259,13 +287,19 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
         except BaseException as error:
             interrupts.in_task = False
             _end_if_forked(worker, error)
-            worker.fail(*errors.tell(error))
-            error.__traceback__ = None
+            shown: BaseException | None = error
+            if isinstance(error, TaskTimeout) and (warned := worker.warned()) is not None:
+                item = None if op == CALL else 0
+                name = getattr(function, "__qualname__", repr(function))
+                shown = TaskTimeoutError(os.getpid(), warned[0], name, item, False, warned[1])
+                shown.__traceback__ = error.__traceback__
+            worker.fail(*errors.tell(shown), isinstance(shown, kinds_of(function)))
+            shown.__traceback__ = error.__traceback__ = None
         else:
             _end_if_forked(worker)
             _finish(worker, value, spec)
         # What the task worked on is not kept until the next one comes.
-        function = arguments = args = kwds = value = None
+        function = arguments = args = kwds = value = shown = None
 
 
 # Not the iterators of these names, which take a StopIteration of the function's for their own end.

@@ -36,6 +36,9 @@ struct Header {
     ending: AtomicU32,
     /// The worker's quota of tasks, 0 for none.
     quota: AtomicU64,
+    /// The task that the worker is warned of, 0 for none, and how long that may take, in nanoseconds.
+    warned: AtomicU64,
+    allowed: AtomicU64,
     tasks: [Line<AtomicU64>; 2],
     results: [Line<AtomicU64>; 2],
     worker_event_count: Line<EventCount>,
@@ -57,6 +60,8 @@ pub(crate) struct Activity {
     arrived: AtomicU64,
     /// 1 while it waits for room in the result ring.
     blocked: AtomicU32,
+    /// 1 once it handles the signal that warns of a task that takes too long.
+    heeds: AtomicU32,
     /// When it began the task, in monotonic nanoseconds.
     began: AtomicU64,
 }
@@ -183,6 +188,26 @@ impl PoolEnd {
         self.notify();
     }
 
+    /// Notes that the worker is to be warned of its task, which may take `allowed` nanoseconds; a signal
+    /// is to follow. Whether the worker handles that.
+    #[must_use]
+    pub(crate) fn warn(&self, task: u64, allowed: u64) -> bool {
+        let header = self.header();
+        // Relaxed: whatever it says, a worker that handles no signal is the only one to suffer.
+        if header.activity.0.heeds.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        header.allowed.store(allowed, Ordering::Relaxed);
+        // Release: pairs with `WorkerEnd::warned`, which reads what is allowed.
+        header.warned.store(task, Ordering::Release);
+        true
+    }
+
+    /// Takes a warning back: its task has ended, and may be tried again under the same number.
+    pub(crate) fn unwarn(&self) {
+        self.header().warned.store(0, Ordering::Relaxed);
+    }
+
     /// Wakes the worker if it waits for room in the result ring. Call after results were taken.
     pub(crate) fn unblock(&self) {
         // SeqCst fence: pairs with the one in `WorkerEnd::block`; either the worker sees the room
@@ -260,6 +285,19 @@ impl WorkerEnd {
     pub(crate) fn is_ending(&self) -> bool {
         // Acquire: pairs with `PoolEnd::end`.
         self.header().ending.load(Ordering::Acquire) != 0
+    }
+
+    /// Says that this worker handles the signal of warnings.
+    pub(crate) fn heed_warnings(&self) {
+        self.header().activity.0.heeds.store(1, Ordering::Relaxed);
+    }
+
+    /// The task that the pool warns of, 0 for none, and how long it may take, in nanoseconds.
+    #[must_use]
+    pub(crate) fn warned(&self) -> (u64, u64) {
+        // Acquire: pairs with `PoolEnd::warn`.
+        let task = self.header().warned.load(Ordering::Acquire);
+        (task, self.header().allowed.load(Ordering::Relaxed))
     }
 
     /// The event count that the pool notifies.

@@ -42,6 +42,11 @@ impl Arrived {
 pub trait CapturedHandles: fmt::Debug + Send {
     /// This much of it has arrived, and the rest will not.
     fn settle(self: Box<Self>, arrived: Arrived);
+
+    /// Whether the task can be tried again with it, whatever has arrived.
+    fn serves_again(&self) -> bool {
+        false
+    }
 }
 
 /// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose
@@ -51,6 +56,10 @@ pub struct KeptAttachments(pub Attachments);
 
 impl CapturedHandles for KeptAttachments {
     fn settle(self: Box<Self>, _: Arrived) {}
+
+    fn serves_again(&self) -> bool {
+        true
+    }
 }
 
 /// Captured handles that are to be told which of them have arrived.

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::os::clock::monotonic_ns;
 use crate::pool::captured_handles::Arrived;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
+use crate::pool::task::{AGAIN, Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
 use crate::pool::worker_handle::{InFlight, NotHanded, Reported, STUCK_AFTER, WorkerHandle};
 use crate::trace::{self, Span};
@@ -94,19 +95,23 @@ impl State {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
                 }
-                self.settle(task.captured_handles.take(), Arrived::ALL);
-                let is_done = head.status & !FORMAT == 0;
+                let is_done = head.status & !(FORMAT | AGAIN) == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
                 self.stats.finished += 1;
                 self.idle_deaths = 0;
+                let status = head.status & !AGAIN;
                 let outcome = match payload {
-                    Ok(payload) => {
-                        Outcome::Finished { status: head.status, payload: Arc::new(payload) }
-                    }
+                    Ok(payload) => Outcome::Finished { status, payload: Arc::new(payload) },
                     Err(error) => Outcome::NoMemory { wanted: Wanted::Result, error },
                 };
-                self.end_task(task.job, task.index, outcome);
+                if head.status & AGAIN != 0 && self.may_try_again(&mut task) {
+                    self.let_go(outcome);
+                    self.try_again(task);
+                } else {
+                    self.settle(task.captured_handles.take(), Arrived::ALL);
+                    self.end_task(task.job, task.index, outcome);
+                }
             }
         }
         Ok(())
@@ -136,6 +141,13 @@ impl State {
         }
     }
 
+    /// Notes that the supervisor is to look at a task with a limit, which may begin now.
+    fn limit(&mut self, task: &Task) {
+        if let Some(timeout) = self.jobs.get(task.job).and_then(|job| job.options.timeout) {
+            self.limits.look_after(monotonic_ns(), timeout);
+        }
+    }
+
     fn dispatch(&mut self) {
         let mut refusals = 0;
         while let Some(task) = self.pending.pop_front() {
@@ -144,6 +156,9 @@ impl State {
                 self.pending.push_front(task);
                 return;
             };
+            if task.timed {
+                self.limit(&task);
+            }
             match self.workers.hand(index, task, &self.functions, &mut self.heap) {
                 Ok(()) => {}
                 Err(NotHanded::RingFull(task)) => {
@@ -190,7 +205,7 @@ impl State {
     }
 
     /// Puts tasks that were taken back in front of those that wait.
-    fn wait_again(&mut self, tasks: Vec<Task>) {
+    pub(crate) fn wait_again(&mut self, tasks: Vec<Task>) {
         self.stats.moved += tasks.len() as u64;
         for task in tasks.into_iter().rev() {
             self.own_again(&task);
@@ -200,6 +215,9 @@ impl State {
 
     /// Gives a task to a worker that knows its function; false if it waits instead.
     fn hand_back(&mut self, index: usize, task: Task) -> bool {
+        if task.timed {
+            self.limit(&task);
+        }
         match self.workers.hand(index, task, &self.functions, &mut self.heap) {
             Ok(()) => true,
             Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) => {
@@ -252,6 +270,7 @@ mod tests {
     use crate::pool::config::Config;
     use crate::pool::control_block::ControlBlock;
     use crate::pool::job::JobSpec;
+    use crate::pool::options::TaskOptions;
     use crate::pool::payload::{Part, Parts};
     use crate::pool::task::NewTask;
     use crate::pool::zygote::client::ZygoteEvent;
@@ -272,7 +291,8 @@ mod tests {
         let (_control_block, mut state) = state_with_one_worker();
         assert!(state.workers[0].is_busy(), "it is being set up");
         state.workers[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         let mut task =
@@ -296,7 +316,8 @@ mod tests {
         let (second, _) = WorkerHandle::new(2, 0, 1, 1, &state.config).expect("a link");
         state.workers.add(second);
         state.workers[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..9 {
@@ -320,7 +341,8 @@ mod tests {
     fn what_a_worker_damaged_is_looked_at_once() {
         let (_control_block, mut state) = state_with_one_worker();
         state.workers[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..3 {

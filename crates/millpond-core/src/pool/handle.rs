@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::os::family;
 use crate::pool::config::Config;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::shared::Shared;
@@ -191,13 +192,15 @@ impl Pool {
     }
 
     /// Cancels a job as a whole, unless it is over: it is over then, and keeps its tasks that no worker
-    /// has begun from running. Returns whether it was not over.
+    /// has begun from running. With `running`, the workers of those that run are killed, with what they
+    /// have started, and replaced. Returns whether it was not over.
     ///
     /// # Errors
     /// [`PoolError::ForeignProcess`].
-    pub fn give_up(&self, job: JobId) -> Result<bool, PoolError> {
+    pub fn give_up(&self, job: JobId, running: bool) -> Result<bool, PoolError> {
         let shared = self.shared()?;
         let mut state = shared.state();
+        let mut killed_for = Vec::new();
         // What has ended by now was not given up.
         state.work();
         let gives_up = state.jobs.change(job, Job::give_up).unwrap_or(false);
@@ -207,7 +210,12 @@ impl Pool {
             state.work();
             shared.hand_over(&mut state);
         }
+        if running && state.jobs.get(job).is_some_and(Job::is_given_up) {
+            killed_for = state.kill_job(job);
+        }
         shared.tell_waiters(&state);
+        drop(state);
+        family::kill(killed_for);
         Ok(gives_up)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::pool::options::TaskOptions;
 use crate::pool::task::{FunctionId, Outcome, Reason};
 
 /// What a job wants.
@@ -13,6 +14,8 @@ pub struct JobSpec<'a> {
     pub label: &'a str,
     /// Whether the job is over as soon as one of its tasks crashes.
     pub fail_fast: bool,
+    /// What its tasks are to be given.
+    pub options: TaskOptions,
 }
 
 /// What to wait for.
@@ -52,6 +55,7 @@ enum OutcomeSlot {
 pub(crate) struct Job {
     pub(crate) function: FunctionId,
     pub(crate) fail_fast: bool,
+    pub(crate) options: TaskOptions,
     pub(crate) notify: bool,
     /// Outcomes from the task number `base` on.
     outcomes: VecDeque<OutcomeSlot>,
@@ -81,6 +85,7 @@ impl Job {
         Self {
             function,
             fail_fast: spec.fail_fast,
+            options: spec.options,
             notify: false,
             outcomes: VecDeque::new(),
             base: 0,
@@ -186,6 +191,11 @@ impl Job {
     /// Whether nothing more will happen that somebody could wait for.
     pub(crate) fn is_over(&self) -> bool {
         self.sealed && (self.unfinished == 0 || self.failed || self.given_up)
+    }
+
+    /// Whether it was cancelled as a whole.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Makes cancellation its outcome, unless it is over.

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -13,7 +14,7 @@ use crate::pool::backoff::Backoff;
 use crate::pool::captured_handles::Arrived;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
-use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
+use crate::pool::task::{Breakage, Crash, CrashCause, Outcome, Reason};
 use crate::pool::worker_handle::{DeadWorker, WorkerHandle};
 use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent};
 use crate::trace::{self, Life};
@@ -155,7 +156,7 @@ impl State {
                         self.backoff = Backoff::default();
                     }
                     self.failed_zygotes = 0;
-                    if worker.killed_for.is_some() {
+                    if worker.killed_for.is_some() || worker.killed.is_some() {
                         kill(worker);
                     }
                 }
@@ -198,6 +199,7 @@ impl State {
             return;
         };
         let DeadWorker { begun, untouched, last, is_damaged } = self.workers.dead_worker(index);
+        let killed = self.workers[index].killed;
         let worker_pid = self.workers[index].pid.unwrap_or(0);
         let now = monotonic_ns();
         let cause = match self.workers[index].killed_for {
@@ -208,16 +210,30 @@ impl State {
         };
         let ran_task = !begun.is_empty();
         for mut task in begun {
-            self.stats.crashes += 1;
+            let of_kill = killed.filter(|&(id, _)| id == task.id).map(|(_, why)| why);
             let arrived = if last.task == Some(task.id) {
                 Arrived { items: last.item, pieces: last.arrived }
             } else {
                 // Of what the worker does not say that it was at, it may have used anything.
                 Arrived::ALL
             };
+            let began = (last.task == Some(task.id) && last.began > 0).then(|| last.began.min(now));
+            self.trace(index, &task, began.unwrap_or(now), now, trace::Outcome::Crashed);
+            if of_kill == Some(CrashCause::Cancelled) {
+                self.settle(task.captured_handles.take(), arrived);
+                self.end_task(task.job, task.index, Outcome::Cancelled(Reason::Cancelled));
+                continue;
+            }
+            self.stats.crashes += 1;
+            // It may have died by itself first.
+            let by_us =
+                matches!(status, ExitStatus::Signaled { signal: 9, .. } | ExitStatus::Unknown);
+            let cause = of_kill.filter(|_| by_us).unwrap_or(cause);
+            if self.may_try_again_after(&mut task, cause, worker_pid, status) {
+                self.try_again(task);
+                continue;
+            }
             self.settle(task.captured_handles.take(), arrived);
-            let began = if last.began > 0 { last.began.min(now) } else { now };
-            self.trace(index, &task, began, now, trace::Outcome::Crashed);
             let crash = Crash {
                 pid: worker_pid,
                 status,
@@ -227,6 +243,10 @@ impl State {
                 item: last.item,
                 item_count: last.item_count,
                 cause,
+                op: task.op,
+                ran: began.map(|began| Duration::from_nanos(now - began)),
+                timeout: self.jobs.get(task.job).and_then(|job| job.options.timeout),
+                deaths: task.tries.take().map(|tries| tries.deaths).unwrap_or_default(),
             };
             self.end_task(task.job, task.index, Outcome::Crashed(Arc::new(crash)));
         }
@@ -239,7 +259,7 @@ impl State {
         self.record_life(&worker, status, now);
         // A worker that has done as many tasks as it may exits with status 0.
         let leaves = worker.leaving || matches!(status, ExitStatus::Exited(0));
-        let expected = leaves && !ran_task;
+        let expected = killed.is_some() || (leaves && !ran_task);
         if self.config.fragile && worker.pid.is_some() && !expected {
             self.break_down(Breakage::WorkerDied { pid: worker_pid, status });
         }

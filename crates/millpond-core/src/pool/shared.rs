@@ -60,6 +60,7 @@ pub(crate) struct StateGuard<'a> {
     state: MutexGuard<'a, State>,
     claims: Claims,
     cooling: Cooling,
+    watcher: &'a EventFd,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +90,9 @@ impl Drop for StateGuard<'_> {
     fn drop(&mut self) {
         self.claims.0 = std::mem::take(&mut self.state.claims);
         self.cooling = self.state.heap.cooling();
+        if self.state.limits.is_news() {
+            self.watcher.signal();
+        }
     }
 }
 
@@ -119,7 +123,12 @@ impl Shared {
     pub(crate) fn state(&self) -> StateGuard<'_> {
         // A panic under the lock is a bug; going on is better than taking the program down.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        StateGuard { state, claims: Claims::default(), cooling: Cooling::default() }
+        StateGuard {
+            state,
+            claims: Claims::default(),
+            cooling: Cooling::default(),
+            watcher: &self.watcher,
+        }
     }
 
     fn lock_zygotes(&self) -> MutexGuard<'_, Zygotes> {

@@ -14,8 +14,10 @@ use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
+use crate::pool::limits::Limits;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
+use crate::pool::tries::Tries;
 use crate::pool::workers::Workers;
 use crate::shm::draft::Filled;
 use crate::shm::heap::{Heap, NOBODY};
@@ -66,6 +68,9 @@ pub(crate) struct State {
     pub(crate) backoff: Backoff,
     /// When the supervisor wakes by itself to look at workers, if it does.
     pub(crate) ticks_at: Option<Instant>,
+    pub(crate) limits: Limits,
+    /// Tasks that wait before they are tried again, and until when, in monotonic nanoseconds.
+    pub(crate) delayed: Vec<(u64, Task)>,
     /// No process is left, and none will come.
     pub(crate) ended: bool,
     last_task: TaskId,
@@ -96,6 +101,8 @@ impl State {
             failed_zygotes: 0,
             backoff: Backoff::default(),
             ticks_at: None,
+            limits: Limits::default(),
+            delayed: Vec::new(),
             ended: false,
             last_task: 0,
             last_job: 0,
@@ -123,10 +130,15 @@ impl State {
             self.add_outcome(job_id, Outcome::Cancelled(reason));
             return;
         }
-        let Some((index, function)) = self.jobs.change(job_id, |job| (job.add(), job.function))
-        else {
+        let added = self.jobs.change(job_id, |job| (job.add(), job.function, job.options));
+        let Some((index, function, options)) = added else {
             return;
         };
+        let keeps = options.retries > 0;
+        let tries = keeps.then(|| {
+            let arguments = filled.is_some().then(|| task.payload.to_vec());
+            Box::new(Tries { arguments, ..Tries::default() })
+        });
         let body = match filled {
             Some(filled) => Body::Block(self.heap.lend_filled(filled, NOBODY)),
             None => Body::Inline(task.payload.to_vec()),
@@ -143,6 +155,8 @@ impl State {
             parts: task.payload.count(),
             body,
             captured_handles: task.captured_handles.take(),
+            timed: options.timeout.is_some(),
+            tries,
         });
     }
 
@@ -192,6 +206,7 @@ impl State {
         reason: &Reason,
     ) -> usize {
         let mut cancelled = 0;
+        self.pending.extend(self.delayed.drain(..).map(|(_, task)| task));
         for index in 0..self.workers.len() {
             let mut kept = Vec::new();
             for task in self.workers.take_back(index, usize::MAX) {
@@ -232,7 +247,7 @@ impl State {
     }
 
     /// Drops an outcome that no caller will take; if there are handles in it, without the lock.
-    fn let_go(&mut self, outcome: Outcome) {
+    pub(crate) fn let_go(&mut self, outcome: Outcome) {
         if matches!(&outcome, Outcome::Finished { payload, .. } if payload.has_attachments()) {
             self.settle(Some(Box::new(Unwanted(outcome))), Arrived::NOTHING);
         }
@@ -283,6 +298,9 @@ impl State {
 
     /// Whether all that was asked for is done, and nothing more can be asked for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.workers.is_idle() && self.jobs.are_sealed()
+        self.pending.is_empty()
+            && self.delayed.is_empty()
+            && self.workers.is_idle()
+            && self.jobs.are_sealed()
     }
 }

@@ -22,6 +22,10 @@ pub struct Stats {
     pub replacements: u64,
     /// Tasks that were taken back from a busy worker before they began, since another one was idle.
     pub moved: u64,
+    /// Workers that were killed because their task took too long.
+    pub timeouts: u64,
+    /// Tasks that were tried again, once for each time.
+    pub retries: u64,
     ends: VecDeque<(u64, ExitStatus)>,
 }
 

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll;
 
+use crate::os::clock::monotonic_ns;
+use crate::os::family;
 use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::signals;
@@ -236,7 +238,9 @@ impl Supervisor {
     pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>, is_news: bool) {
         let mut state = shared.state();
         let handed = state.workers.handed();
-        let is_news = state.work() || is_news || state.workers.handed() != handed;
+        let mut is_news = state.work() || is_news;
+        let killed_for = state.look_at_limits(monotonic_ns());
+        is_news |= !killed_for.is_empty() || state.workers.handed() != handed;
         state.backoff.look(Instant::now());
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
@@ -251,7 +255,8 @@ impl Supervisor {
         }
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = [state.backoff.end(), state.ticks_at].into_iter().flatten().min();
+            let looks = [state.backoff.end(), state.ticks_at, state.limits.next()];
+            entry.retry_at = looks.into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends
@@ -265,6 +270,7 @@ impl Supervisor {
         }
         let over = ends && !state.renewing && shared.zygotes().is_empty();
         drop(state);
+        family::kill(killed_for);
         if over {
             self.end(key, shared);
         } else if let Some(count) = renewal {

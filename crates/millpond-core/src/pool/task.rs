@@ -1,10 +1,12 @@
 //! Tasks and how they end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::os::exit_status::ExitStatus;
 use crate::pool::captured_handles::{Arrived, CapturedHandles};
 use crate::pool::payload::{Parts, Payload};
+use crate::pool::tries::Tries;
 use crate::shm::heap::BlockRef;
 
 /// Names a task within its pool; 0 is never used.
@@ -18,6 +20,8 @@ pub(crate) type FunctionId = u32;
 /// task ended: 0 that it was done.
 pub const FORMAT: u8 = 0xc0;
 pub use crate::channel::attachments::HANDLES;
+/// The bit of a result's status that asks for the task to be tried again, if it may be.
+pub const AGAIN: u8 = 0x20;
 
 /// A task to be submitted: one call, or one chunk of items.
 #[derive(Debug)]
@@ -45,6 +49,10 @@ pub(crate) struct Task {
     pub(crate) parts: u32,
     pub(crate) body: Body,
     pub(crate) captured_handles: Option<Box<dyn CapturedHandles>>,
+    /// Whether it may take so long and no longer.
+    pub(crate) timed: bool,
+    /// If it may be tried again.
+    pub(crate) tries: Option<Box<Tries>>,
 }
 
 /// Where the arguments of a waiting task are.
@@ -115,6 +123,14 @@ pub struct Crash {
     pub item_count: u32,
     /// What brought the end about, as far as it was not the task.
     pub cause: CrashCause,
+    /// How the worker was to apply the function; the binding's business.
+    pub op: u8,
+    /// How long the task had run, if that is known.
+    pub ran: Option<Duration>,
+    /// How long it may have run, if that was limited.
+    pub timeout: Option<Duration>,
+    /// The workers that it has killed, this one included, if it may be tried again.
+    pub deaths: Vec<(u32, ExitStatus)>,
 }
 
 /// Why a worker died.
@@ -126,6 +142,10 @@ pub enum CrashCause {
     ZygoteDied,
     /// It wrote nonsense into its link, so the pool killed it.
     Corrupt,
+    /// The task took longer than it may, so the pool killed it.
+    TimedOut,
+    /// The task was cancelled while it ran, so the pool killed it.
+    Cancelled,
 }
 
 /// Why a task will not run.

@@ -54,7 +54,7 @@ impl Pool {
         let mut jobs: Vec<_> =
             state.jobs.iter().filter(|(_, job)| !job.is_over()).map(|(id, _)| id).collect();
         jobs.sort_unstable();
-        Ok((jobs, state.pending.len()))
+        Ok((jobs, state.pending.len() + state.delayed.len()))
     }
 
     /// Why the pool runs no tasks any more, if that is so.
@@ -76,7 +76,8 @@ impl Pool {
             Some(job) if !job.is_over() => job.unfinished(),
             _ => return Ok(false),
         };
-        let waiting = state.pending.iter().filter(|task| task.job == job).count();
+        let delayed = state.delayed.iter().map(|(_, task)| task);
+        let waiting = state.pending.iter().chain(delayed).filter(|task| task.job == job).count();
         Ok(usize::try_from(unfinished).is_ok_and(|unfinished| waiting < unfinished))
     }
 

@@ -328,6 +328,22 @@ impl Worker {
         }
     }
 
+    /// Says that this process handles the [signal of warnings](crate::os::warning::WARNING_SIGNAL).
+    pub fn heed_warnings(&self) {
+        self.link.heed_warnings();
+    }
+
+    /// Whether the pool has warned of the task that was taken last and not finished: how long that may
+    /// take, and how long it has taken.
+    #[must_use]
+    pub fn warned(&self) -> Option<(Duration, Duration)> {
+        let held = self.held.filter(|_| !self.is_foreign())?;
+        let (task, allowed) = self.link.warned();
+        let taken = monotonic_ns().saturating_sub(held.began);
+        let lengths = (Duration::from_nanos(allowed), Duration::from_nanos(taken));
+        (task == held.task).then_some(lengths)
+    }
+
     /// Where to note which handles among a task's arguments have been opened.
     #[must_use]
     pub fn arrivals(&self) -> Arrivals {

@@ -15,6 +15,7 @@ use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::payload::Payload;
 use crate::pool::task::{Body, CrashCause, FunctionId, HANDLES, JobId, Task, TaskId};
+use crate::pool::tries::Tries;
 use crate::pool::wire::{HEAD, Order, OrderHead, Placement, ReportHead, frame_length};
 use crate::shm::heap::Heap;
 use crate::shm::lease::{self, Importer};
@@ -73,6 +74,21 @@ pub(crate) struct WorkerHandle {
     pub(crate) is_full: bool,
     /// Why the pool killed it, if it did.
     pub(crate) killed_for: Option<CrashCause>,
+    /// Its oldest task, since when that has run, and whether it was warned: once that was looked at.
+    pub(crate) clock: Option<Clock>,
+    /// The task because of which the pool killed it, and why, if it did. What it had sent counts.
+    pub(crate) killed: Option<(TaskId, CrashCause)>,
+}
+
+/// The time of a task with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    pub(crate) task: TaskId,
+    /// In monotonic nanoseconds.
+    pub(crate) began: u64,
+    pub(crate) warned: bool,
+    /// How often the worker seemed to be past it although its result was not there.
+    pub(crate) disputes: u32,
 }
 
 /// In which lists of `Workers` a worker stands.
@@ -91,12 +107,14 @@ pub(crate) struct InFlight {
     pub(crate) index: u64,
     pub(crate) function: FunctionId,
     pub(crate) items: u32,
-    op: u8,
+    pub(crate) op: u8,
     parts: u32,
     position: u64,
     /// The owner's own copy: what lies in the ring is the worker's to damage.
     pub(crate) body: Body,
     pub(crate) captured_handles: Option<Box<dyn CapturedHandles>>,
+    pub(crate) timed: bool,
+    pub(crate) tries: Option<Box<Tries>>,
 }
 
 /// What a dead worker leaves.
@@ -167,6 +185,8 @@ impl WorkerHandle {
             away_at: None,
             is_full: false,
             killed_for: None,
+            clock: None,
+            killed: None,
         };
         Ok((worker, theirs.into()))
     }
@@ -236,12 +256,38 @@ impl WorkerHandle {
 
     /// Whether it takes one more task.
     pub(crate) fn accepts(&self) -> bool {
-        !self.leaving && self.load() < PREFETCH && self.quota.is_none_or(|q| self.handed < q)
+        !self.leaving
+            && self.killed.is_none()
+            && self.load() < PREFETCH
+            && self.quota.is_none_or(|q| self.handed < q)
     }
 
     /// Whether it was sent this function.
     pub(crate) fn knows(&self, function: FunctionId) -> bool {
         self.known.contains(&function)
+    }
+
+    /// Since when it has run its oldest task, in monotonic nanoseconds, if it has begun that. What it
+    /// says itself counts where that makes sense, and what was found first is kept: whatever it writes
+    /// next, its time does not become longer.
+    pub(crate) fn clock(&mut self, now: u64) -> Option<&mut Clock> {
+        let oldest = self.in_flight.front()?;
+        if self.clock.is_none_or(|clock| clock.task != oldest.id) {
+            let last = self.link.last_activity();
+            let began = if last.task == Some(oldest.id) && last.began > 0 {
+                last.began.min(now)
+            } else {
+                // Between the two steps of its beginning, where it may have been stopped; or it does
+                // not say what is so.
+                let is_claimed = self.link.tasks.claimed(oldest.position, oldest.length());
+                if is_claimed == Ok(false) {
+                    return None;
+                }
+                now
+            };
+            self.clock = Some(Clock { task: oldest.id, began, warned: false, disputes: 0 });
+        }
+        self.clock.as_mut()
     }
 
     /// Puts a task into its ring, its function first if the worker does not know it.
@@ -279,7 +325,19 @@ impl WorkerHandle {
         if let Body::Block(block) = task.body {
             heap.hand_to(block, self.number);
         }
-        let Task { id, job, index, function, op, items, parts, body, captured_handles } = task;
+        let Task {
+            id,
+            job,
+            index,
+            function,
+            op,
+            items,
+            parts,
+            body,
+            captured_handles,
+            timed,
+            tries,
+        } = task;
         self.in_flight.push_back(InFlight {
             id,
             job,
@@ -291,6 +349,8 @@ impl WorkerHandle {
             position,
             body,
             captured_handles,
+            timed,
+            tries,
         });
         self.handed += 1;
         Ok(())
@@ -414,6 +474,9 @@ impl WorkerHandle {
         match self.in_flight.front() {
             Some(oldest) if oldest.id == id => {
                 self.last_finished = id;
+                if self.clock.take().is_some_and(|clock| clock.warned) {
+                    self.link.unwarn();
+                }
                 self.in_flight.pop_front().ok_or(CrashCause::Corrupt)
             }
             _ => Err(CrashCause::Corrupt),
@@ -441,6 +504,9 @@ impl WorkerHandle {
         let tasks = std::mem::take(&mut self.in_flight);
         let told = self.begun_by_header(&tasks, last.task);
         let count = told.unwrap_or_else(|Corrupt| self.begun_by_frames(&tasks));
+        // What it was killed for it had begun, whatever it says.
+        let killed = self.killed.and_then(|(id, _)| tasks.iter().position(|task| task.id == id));
+        let count = killed.map_or(count, |index| count.max(index + 1));
         let mut begun: Vec<_> = tasks.into();
         let untouched = begun.split_off(count).into_iter().map(InFlight::waiting_again).collect();
         if let Some(task) = begun.iter().find(|task| Some(task.id) == last.task) {
@@ -490,9 +556,22 @@ impl InFlight {
         }
     }
 
-    fn waiting_again(self) -> Task {
-        let Self { id, job, index, function, op, items, parts, body, captured_handles, .. } = self;
-        Task { id, job, index, function, op, items, parts, body, captured_handles }
+    pub(crate) fn waiting_again(self) -> Task {
+        let Self {
+            id,
+            job,
+            index,
+            function,
+            op,
+            items,
+            parts,
+            body,
+            captured_handles,
+            timed,
+            tries,
+            ..
+        } = self;
+        Task { id, job, index, function, op, items, parts, body, captured_handles, timed, tries }
     }
 }
 

@@ -155,6 +155,8 @@ impl Calls {
         let cause = match crash.cause {
             CrashCause::ZygoteDied => lost(Loss::WithZygote),
             CrashCause::Corrupt => lost(Loss::Corrupt),
+            CrashCause::TimedOut => Cause::TimedOut(crash.timeout.unwrap_or_default()),
+            CrashCause::Cancelled => Cause::Terminated,
             CrashCause::Died if at == crash.item => Cause::Crashed(status),
             CrashCause::Died => lost(Loss::WithTask(self.first + u64::from(crash.item))),
         };

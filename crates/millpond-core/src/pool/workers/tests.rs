@@ -53,7 +53,19 @@ impl Fixture {
         self.tasks += 1;
         let (id, body) = (self.tasks, Body::Inline(Vec::new()));
         let (job, op, items, parts, captured_handles) = (1, 0, 1, 1, None);
-        let task = Task { id, job, index: id, function, op, items, parts, body, captured_handles };
+        let task = Task {
+            id,
+            job,
+            index: id,
+            function,
+            op,
+            items,
+            parts,
+            body,
+            captured_handles,
+            timed: false,
+            tries: None,
+        };
         self.workers.hand(index, task, &self.functions, &mut self.heap)
     }
 
