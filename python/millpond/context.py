@@ -160,8 +160,8 @@ def _or_stdlib(method: MethodT) -> MethodT:
         if engine_has_room():
             return make(self, *args, **kwargs)
         # There is no timeline there, and nothing to be preloaded.
-        kwargs.pop("trace", None)
-        kwargs.pop("preload", None)
+        for name in ("trace", "preload", "idle_timeout"):
+            kwargs.pop(name, None)
         return getattr(_stdlib.BaseContext, make.__name__)(self, *args, **kwargs)
 
     return made  # type: ignore[return-value]
@@ -177,23 +177,27 @@ class BaseContext(_stdlib.BaseContext):
     @_or_stdlib
     def Pool(  # type: ignore[override]
         self,
-        processes: int | None = None,
+        processes: int | tuple[int, int] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
+        idle_timeout: float | None = None,
     ) -> Pool:
         """Return a pool of worker processes started by this context's method.
 
         Args:
-            processes: the number of workers; `cpu_count()` by default.
+            processes: the number of workers, or the least and the largest; `cpu_count()` by
+                default.
             initializer: called in each worker before its first task.
             initargs: the initializer's arguments.
             maxtasksperchild: tasks after which a worker is replaced; never by default.
             trace: keep a timeline of which worker did what; see `millpond.pool.Pool.timeline`.
             preload: modules to import before workers are made, not in each; see
+                `millpond.pool.Pool`.
+            idle_timeout: seconds after which a worker leaves that has nothing to do; see
                 `millpond.pool.Pool`.
 
         Raises:
@@ -219,6 +223,7 @@ class BaseContext(_stdlib.BaseContext):
             context=context,
             trace=trace,
             preload=preload,
+            idle_timeout=idle_timeout,
         )
 
     @_or_stdlib

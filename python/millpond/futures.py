@@ -21,10 +21,11 @@ from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
 from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
+from millpond._pool.size import Size
 from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
 from millpond.exceptions import BrokenPool, WrongProcess
-from millpond.pool import Pool, _checked_processes
+from millpond.pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from typing import Any, Self
 
+    from millpond._pool.timeline import Stats
     from millpond._pool.worker_registry import PoolWorker
 
 __all__ = ["Future", "ProcessPoolExecutor"]
@@ -92,7 +94,9 @@ class ProcessPoolExecutor(futures.Executor):
     `BrokenProcessPool` too, and all others are done.
 
     Args:
-        max_workers: how many workers; by default as many as this process may use CPUs.
+        max_workers: how many workers; by default as many as this process may use CPUs. With
+            `(least, most)` the executor grows while more calls wait than there are workers, and
+            shrinks when workers have nothing to do; see also `resize`.
         mp_context: where the start method comes from; the default context by default. If its
             processes are of a class that a pool's zygote cannot make, the executor is the standard
             library's.
@@ -107,6 +111,8 @@ class ProcessPoolExecutor(futures.Executor):
             `BrokenProcessPool`. For programs that rely on all workers having the same state.
         preload: names of modules that are imported once, before workers are forked, and not in
             each, as for `millpond.Pool`.
+        idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
+            are more than `least`; 10 by default.
 
     Raises:
         ValueError: a number is out of range.
@@ -129,13 +135,14 @@ class ProcessPoolExecutor(futures.Executor):
             if cls is not ProcessPoolExecutor:
                 raise TypeError(f"{cls.__name__} cannot have the processes of {context!r}")
             # A death breaks that one, and there is nothing to be preloaded.
-            kwargs = {k: v for k, v in kwargs.items() if k not in ("break_on_crash", "preload")}
+            others = ("break_on_crash", "preload", "idle_timeout")
+            kwargs = {k: v for k, v in kwargs.items() if k not in others}
             return futures.ProcessPoolExecutor(*args, **kwargs)  # type: ignore[return-value]
         return super().__new__(cls)
 
     def __init__(
         self,
-        max_workers: int | None = None,
+        max_workers: int | tuple[int, int] | None = None,
         mp_context: BaseContext | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -143,11 +150,13 @@ class ProcessPoolExecutor(futures.Executor):
         max_tasks_per_child: int | None = None,
         break_on_crash: bool = False,
         preload: Iterable[str] | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
         load_engine()
-        if max_workers is not None and max_workers <= 0:
+        if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        self._max_workers = _checked_processes(max_workers)
+        self._size = Size.checked(max_workers, idle_timeout, "max_workers")
+        self._max_workers = self._size.most
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
@@ -158,11 +167,10 @@ class ProcessPoolExecutor(futures.Executor):
         self._max_tasks_per_child = max_tasks_per_child
         self._make_pool = partial(
             _FragilePool if break_on_crash else _WorkerPool,
-            self._max_workers,
-            initializer,
-            tuple(initargs),
-            max_tasks_per_child,
-            self._mp_context,
+            initializer=initializer,
+            initargs=tuple(initargs),
+            maxtasksperchild=max_tasks_per_child,
+            context=self._mp_context,
             preload=checked_preload(preload),
         )
         # Held while the pool is made. Re-entrant: a collection may use the executor meanwhile.
@@ -180,7 +188,9 @@ class ProcessPoolExecutor(futures.Executor):
             state = "broken" if self._broken else "running"
         cls = type(self)
         name = f"{cls.__module__}.{cls.__qualname__}"
-        return f"<{name} at {id(self):#x}, max_workers={self._max_workers}, {state}>"
+        size = self._size
+        workers = str(size.most) if size.is_fixed else f"({size.least}, {size.most})"
+        return f"<{name} at {id(self):#x}, max_workers={workers}, {state}>"
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`, and return the future of its result.
@@ -237,7 +247,8 @@ class ProcessPoolExecutor(futures.Executor):
         if self._closing:
             raise self._refusal()
         try:
-            pool = self._make_pool()
+            least, most, idle_timeout = self._size
+            pool = self._make_pool((least, most), idle_timeout=idle_timeout)
             completions = pool._completions
             try:
                 completions.keep(pool)
@@ -311,6 +322,62 @@ class ProcessPoolExecutor(futures.Executor):
         )
         # The iterator alone does not keep the executor.
         return _results(pending, end, chunks, fn, weakref.ref(self), self._completions)
+
+    def resize(
+        self, max_workers: int | tuple[int, int], idle_timeout: float | None = None
+    ) -> None:
+        """Have the executor have as many workers from now on; return at once.
+
+        Of those that are too many the longest idle leave first. One that is at a call leaves when
+        that is done, and others do what it had not begun: no call is lost, and none is done twice.
+
+        Args:
+            max_workers: how many, or the least and the largest number of them.
+            idle_timeout: as for the executor; 10 by default.
+
+        Raises:
+            RuntimeError: the executor was shut down.
+            BrokenProcessPool: it is broken, or belongs to another process.
+            ValueError: a number is out of range.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.ProcessPoolExecutor(1) as executor:
+            ...     executor.resize((0, 3), idle_timeout=1)
+            ...     executor.submit(abs, -1).result()
+            1
+        """
+        size = Size.checked(max_workers, idle_timeout, "max_workers", at_least=0)
+        if self._is_foreign():
+            raise self._refusal()
+        with self._lock:
+            if self._closing:
+                raise self._refusal()
+            pool = None if self._completions is None else self._completions.pool
+            if pool is not None:
+                try:
+                    pool._engine.resize(size)
+                except (BrokenPool, ValueError) as error:
+                    raise self._refusal(error) from None
+                pool._processes = size.most
+            elif self._completions is not None:
+                raise self._refusal()
+            self._size, self._max_workers = size, size.most
+
+    def stats(self) -> Stats:
+        """Return what the executor has done so far, and how many workers it has.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        from millpond._pool.timeline import Stats
+
+        if self._completions is None and not self._closing:
+            return Stats(0, 0, 0, 0, 0, 0, 0, self._size.least, 0)
+        pool = None if self._completions is None else self._completions.pool
+        if pool is None:
+            raise self._refusal()
+        return pool.stats()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end the workers when those that there are have been done.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import warnings
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
@@ -20,6 +18,7 @@ from millpond._pool.input import Input
 from millpond._pool.launch import launcher
 from millpond._pool.progress import Backlog, Handler, OpenJobs, Pipe, View
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
+from millpond._pool.size import Size
 from millpond._pool.worker import CALL, MAP, STARMAP
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
@@ -58,12 +57,6 @@ MaybeEncodingError: Any = _cpython.get("multiprocessing.pool", "MaybeEncodingErr
 RemoteTraceback: Any = _cpython.get("multiprocessing.pool", "RemoteTraceback")
 
 
-_MOST_PROCESSES = 1 << 14
-"""Half of what a system with the usual 32768 process ids could have at all."""
-_OWN_DESCRIPTORS = 8
-"""Descriptors that a pool needs beside those for its workers, at most."""
-_MOST_OPEN = 1 << 14
-"""A process with so many descriptors left does not look how many are open."""
 _MOST_AHEAD = 256
 """Chunks that `imap` takes from its input before the first result is taken from it, at most."""
 _RECHECK_INTERVAL = 0.1
@@ -81,7 +74,9 @@ class Pool:
     are of a class with a constructor or a `start` of its own.
 
     Args:
-        processes: how many workers; by default as many as this process may use CPUs.
+        processes: how many workers; by default as many as this process may use CPUs. With
+            `(least, most)` the pool grows while more tasks wait than there are workers, and
+            shrinks when workers have nothing to do; see also `resize`.
         initializer: called in each worker before its first task. If it raises, the pool is broken:
             calls raise `BrokenPool`.
         initargs: the initializer's arguments.
@@ -93,6 +88,8 @@ class Pool:
             each; `"__main__"` is the program. By default the program alone, or what
             `set_forkserver_preload` named; with `[]` each worker imports the program for itself,
             as in the standard library. Forked pools have what the program has.
+        idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
+            are more than `least`; 10 by default.
 
     Raises:
         ValueError: a number is out of range.
@@ -118,7 +115,7 @@ class Pool:
 
     def __init__(
         self,
-        processes: int | None = None,
+        processes: int | tuple[int, int] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
@@ -126,19 +123,20 @@ class Pool:
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
         self._state = INIT
         if stdlib_pool.is_stdlib(type(self)):
             # A subclass may name its base class, instead of `super()`.
             stdlib_pool.initialize(
-                self, processes, initializer, initargs, maxtasksperchild, context
+                self, processes, initializer, initargs, maxtasksperchild, context  # type: ignore[arg-type]
             )
             return
         context = context or _default_context()
         if not (stdlib_pool.zygote_can_make(context) and engine_has_room()):
-            if trace:
+            if trace or isinstance(processes, tuple):
                 raise ValueError(
-                    f"trace: this is a pool of the standard library's, as {context!r} makes other "
+                    f"{'trace' if trace else 'processes'}: this is a pool of the standard library's, as {context!r} makes other "
                     "processes than multiprocessing, or files may not be large (ulimit -f)"
                 )
             stdlib_pool.initialize(
@@ -147,7 +145,8 @@ class Pool:
             return
         engine = load_engine()
         self._ctx = context
-        self._processes = _checked_processes(processes)
+        size = Size.checked(processes, idle_timeout, at_least=0 if self._of_executor else 1)
+        self._processes = size.most
         _check_tasks(maxtasksperchild)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -155,13 +154,13 @@ class Pool:
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self._spec = WorkerSpec(
-            self._ctx, self._processes, initializer, self._initargs, self._of_executor
+            self._ctx, size.least, initializer, self._initargs, self._of_executor
         )
         launch = launcher(self._spec, preload)
         self._encoder = encoder = codec.TaskEncoder(self._spec.method)
         try:
             self._engine: Engine = engine.Pool(
-                self._processes,
+                size,
                 maxtasksperchild,
                 trace,
                 self._fragile,
@@ -176,7 +175,7 @@ class Pool:
         self._completions = Completions()
         # Of `imap`, as long as something reads them.
         self._inputs: set[Input] = set()
-        self._registry = WorkerRegistry(self._engine, self._spec, self._processes)
+        self._registry = WorkerRegistry(self._engine, self._spec, size.least)
         self._terminate = util.Finalize(
             self,
             _terminate,
@@ -187,8 +186,11 @@ class Pool:
 
     def __repr__(self) -> str:
         cls = type(self)
-        state = self._state
-        return f"<{cls.__module__}.{cls.__qualname__} state={state} pool_size={self._processes}>"
+        state, size = self._state, str(self._processes)
+        if state == RUN and self._spec.owner_pid == os.getpid():
+            least, most, wanted, _, _ = self._engine.size()
+            size = str(wanted) if least == most else f"{wanted} ({least} to {most})"
+        return f"<{cls.__module__}.{cls.__qualname__} state={state} pool_size={size}>"
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:
         if getattr(self, "_state", None) == _run and self._spec.owner_pid == os.getpid():
@@ -341,7 +343,7 @@ class Pool:
         items = iterable if type(iterable) is list else list(iterable)
         if chunksize is None:
             # Four chunks a worker even the load out, as in the standard library.
-            chunksize = -(-len(items) // (self._processes * 4)) or 1
+            chunksize = -(-len(items) // (self._processes * 4 or 4)) or 1
         _check_chunksize(chunksize)
         function, label = self._encode(func)
         # As in the standard library, a call of nothing calls nobody back.
@@ -428,7 +430,7 @@ class Pool:
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         function, label = self._encode(func)
-        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
+        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes, 1)
         job = self._engine.begin(function, label, False)
         try:
             strict = buffersize is not None
@@ -472,11 +474,43 @@ class Pool:
         self._completions.join()
         self._terminate()
 
+    def resize(
+        self, processes: int | tuple[int, int], idle_timeout: float | None = None
+    ) -> None:
+        """Have the pool have as many workers from now on; return at once.
+
+        Of those that are too many those leave first that are being set up, then the longest idle. One that is at a task leaves when
+        that is done, and others do what it had not begun: no task is lost, and none is done twice.
+        Workers that are added see the program as it is by then, as those that replace others.
+
+        Without workers, tasks wait until there are some. A pool that is closed has one as long as
+        there is something to do.
+
+        Args:
+            processes: how many, or the least and the largest number of them.
+            idle_timeout: as for the pool; 10 by default.
+
+        Raises:
+            ValueError: the pool was terminated, or a number is out of range.
+            BrokenPool: the pool is broken.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.Pool(1) as pool:
+            ...     pool.resize(3)
+            ...     len(pool.map(abs, range(-100, 0)))
+            100
+        """
+        size = Size.checked(processes, idle_timeout, at_least=0)
+        self._engine.resize(size)
+        self._processes = size.most
+
     def stats(self) -> Stats:
         """Return what the pool has done so far."""
         from millpond._pool.timeline import Stats
 
-        return Stats(*self._engine.stats())
+        _, _, wanted, workers, left = self._engine.size()
+        return Stats(*self._engine.stats(), workers, wanted, left)
 
     def timeline(self, title: str | None = None) -> Timeline:
         """Return the picture of which worker did what, and when, until now.
@@ -552,42 +586,6 @@ def _default_context() -> BaseContext:
     from millpond.context import _default_context
 
     return _default_context.get_context()
-
-
-def _checked_processes(processes: int | None) -> int:
-    if processes is None:
-        from millpond import _engine
-
-        return _engine.cpu_count()
-    if isinstance(processes, bool) or not hasattr(processes, "__index__"):
-        raise TypeError(f"processes must be an int or None, not {processes!r}")
-    processes = processes.__index__()
-    if processes < 1:
-        raise ValueError("Number of processes must be at least 1")
-    if processes > _MOST_PROCESSES:
-        raise ValueError(f"Number of processes must be at most {_MOST_PROCESSES}, not {processes}")
-    _check_descriptors(processes)
-    return processes
-
-
-def _check_descriptors(processes: int) -> None:
-    """Refuse a pool that could never have all its workers."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Three a worker, and what the pool and its supervisor have.
-    needed = 3 * processes + _OWN_DESCRIPTORS
-    if limit == resource.RLIM_INFINITY or needed < limit - _MOST_OPEN:
-        return
-    try:
-        # One of them is the folder that is being read.
-        taken = len(os.listdir("/proc/self/fd")) - 1
-    except OSError:
-        return
-    if taken + needed > limit:
-        raise OSError(
-            errno.EMFILE,
-            f"{os.strerror(errno.EMFILE)}: a pool of {processes} needs {needed}, and {taken} of "
-            f"the {limit} that this process may have (ulimit -n) are taken",
-        )
 
 
 def _check_tasks(maxtasksperchild: int | None) -> None:

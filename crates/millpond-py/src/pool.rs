@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::luggage::Luggage;
 use millpond_core::pool::payload::{Part, Parts};
+use millpond_core::pool::size::Bounds;
 use millpond_core::pool::task::{JobId, NewTask, Outcome, Reason};
 use millpond_core::pool::zygote::client::{NewZygote, Replacement, ZygoteSource};
 use millpond_core::pool::zygote::server::ZygoteFds;
@@ -247,6 +249,12 @@ impl PyPool {
     }
 }
 
+fn bounds((least, most, idle_timeout): (usize, usize, f64)) -> PyResult<Bounds> {
+    let idle_timeout = Duration::try_from_secs_f64(idle_timeout);
+    let idle_timeout = idle_timeout.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(Bounds { least, most, idle_timeout })
+}
+
 /// A task's result and its exception.
 type PyOutcome<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyBaseException>>);
 
@@ -273,7 +281,7 @@ impl PyPool {
     #[expect(clippy::too_many_arguments, reason = "one call, of one place")]
     fn new(
         py: Python<'_>,
-        processes: usize,
+        size: (usize, usize, f64),
         tasks_per_worker: Option<u64>,
         traced: bool,
         fragile: bool,
@@ -282,7 +290,7 @@ impl PyPool {
         apart: Py<PyAny>,
         loads: Py<PyAny>,
     ) -> PyResult<Self> {
-        let config = Config { processes, tasks_per_worker, traced, fragile };
+        let config = Config { processes: bounds(size)?, tasks_per_worker, traced, fragile };
         let codec = Codec::new(dumps, loads);
         let is_slow = launcher.getattr(py, "is_slow")?.extract(py)?;
         match Pool::start(config, Box::new(PySource { launcher, is_slow })) {
@@ -635,6 +643,20 @@ impl PyPool {
     #[getter]
     fn zygote_pid(&self) -> u32 {
         self.pool.zygote_pid()
+    }
+
+    /// Has the pool have as many workers from now on: at least, at most, and the seconds after which one
+    /// leaves that is idle.
+    fn resize(&self, py: Python<'_>, size: (usize, usize, f64)) -> PyResult<()> {
+        self.pool.resize(bounds(size)?).map_err(|e| self.error(py, e))
+    }
+
+    /// The least and the largest number of workers; how many are wanted, and how many there are; how
+    /// many left because there were too many.
+    fn size(&self, py: Python<'_>) -> PyResult<(usize, usize, usize, usize, u64)> {
+        let size = self.pool.size().map_err(|e| self.error(py, e))?;
+        let Bounds { least, most, .. } = size.bounds;
+        Ok((least, most, size.wanted, size.workers, size.left))
     }
 
     /// Counters: tasks submitted, finished, crashed; workers started, replaced; tasks moved.

@@ -22,7 +22,13 @@ class Stats(NamedTuple):
     replacements: int
     """Workers whose place another one had to take."""
     moved: int
-    """Tasks that were taken back from a busy worker, as another one was idle, before they began."""
+    """Tasks that were taken back from a worker before they began, for another to do them."""
+    workers: int = 0
+    """Workers that the pool has now, those that are starting included."""
+    wanted: int = 0
+    """Workers that it wants now: a new one is on its way for each that is missing."""
+    left: int = 0
+    """Workers that left because there were too many."""
 
 
 class Timeline:

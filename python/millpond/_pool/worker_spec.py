@@ -49,7 +49,7 @@ class WorkerSpec:
         kind = self.process_class.__name__
         self._kind = kind if of_executor else kind.replace("Process", "PoolWorker")
         self._owner_identity: tuple[int, ...] = owner._identity
-        self._first, *_ = take_numbers(processes)
+        self._first = next(iter(take_numbers(processes)), 0)
         self.by_value = by_value.is_enabled()
 
     def parts(self) -> Iterable[tuple[str, object]]:

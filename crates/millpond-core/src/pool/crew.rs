@@ -45,6 +45,8 @@ pub(crate) struct Crew {
     cpus: usize,
     average_ns: u64,
     last_look: Instant,
+    /// When more members may be wanted, if tasks wait; `None` if there will be none.
+    pub(crate) grows_at: Option<Instant>,
 }
 
 impl Deref for Crew {
@@ -77,6 +79,7 @@ impl Crew {
             // Until they are known.
             average_ns: LOOK_NS,
             last_look: Instant::now(),
+            grows_at: None,
         }
     }
 
@@ -159,6 +162,23 @@ impl Crew {
         self.average_ns >= LONG_NS
     }
 
+    /// Whether tasks wait that more members would begin.
+    pub(crate) fn lacks_workers(&mut self, has_pending: bool) -> bool {
+        (has_pending || self.has_waiting())
+            && self.next_idle().is_none()
+            && (self.are_long() || self.working < self.cpus + SPREAD * self.stuck)
+    }
+
+    /// How many tasks the members have.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many members may be at short tasks at once.
+    pub(crate) fn cpus(&self) -> usize {
+        self.cpus
+    }
+
     /// How many members have tasks.
     pub(crate) fn working(&self) -> usize {
         self.working
@@ -214,6 +234,11 @@ impl Crew {
     pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
         if (has_pending || self.has_waiting()) && self.next_idle().is_some() {
             return Some(self.last_look + LOOK_INTERVAL);
+        }
+        if let Some(at) = self.grows_at
+            && (has_pending || self.has_waiting())
+        {
+            return Some(at.max(self.last_look + LOOK_INTERVAL));
         }
         let has_others = self.members.len() > 1;
         let is_away = |&index: &usize| {

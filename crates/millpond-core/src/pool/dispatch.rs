@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::os::clock::monotonic_ns;
 use crate::pool::luggage::Arrived;
 use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
 use crate::pool::payload::Payload;
@@ -25,6 +26,9 @@ impl State {
         }
         self.dispatch();
         self.balance();
+        if self.size.may_grow() {
+            self.grow();
+        }
         self.dismiss_when_done();
         self.members.announce();
         took
@@ -77,6 +81,7 @@ impl State {
             Report::Ready | Report::Unfit if member.ready => return Err(CrashCause::Corrupt),
             Report::Ready => {
                 member.ready = true;
+                member.idle_since = monotonic_ns();
                 self.stillborn = 0;
             }
             Report::Unfit => {
@@ -85,6 +90,7 @@ impl State {
             }
             Report::Finished => {
                 let mut task = self.members.finished(index, head.task)?;
+                self.members[index].idle_since = head.ended;
                 self.members.took(head.ended.saturating_sub(head.began));
                 if let Body::Block(block) = task.body {
                     // It is back, unless the worker keeps something that reads it.
@@ -186,7 +192,7 @@ impl State {
     }
 
     /// Puts tasks that were taken back in front of those that wait.
-    fn wait_again(&mut self, tasks: Vec<Task>) {
+    pub(crate) fn wait_again(&mut self, tasks: Vec<Task>) {
         self.stats.moved += tasks.len() as u64;
         for task in tasks.into_iter().rev() {
             self.own_again(&task);
@@ -254,7 +260,7 @@ mod tests {
     use crate::shm::heap::Heap;
 
     fn state_with_one_worker() -> (Commons, State) {
-        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let config = Config { processes: 1.into(), ..Config::default() };
         let commons = Commons::create().expect("commons");
         let heap = Heap::new(commons.segment()).expect("a heap");
         let (member, _) = Member::new(1, 0, 0, 1, &config).expect("a link");

@@ -59,7 +59,7 @@ impl State {
 
     /// Lets the newest zygote fork as many workers as are missing.
     pub(crate) fn grant_missing(&mut self) {
-        let missing = self.config.processes.saturating_sub(self.members.len());
+        let missing = self.missing();
         self.grants.resize(missing, 0);
     }
 
@@ -70,7 +70,7 @@ impl State {
             return None;
         }
         self.renewing = true;
-        Some(self.config.processes.saturating_sub(self.members.len()))
+        Some(self.missing())
     }
 
     /// Asks the newest zygote for as many workers as are missing and it may fork.
@@ -105,13 +105,13 @@ impl State {
         wanted
             && self.pause.end().is_none()
             && starting < MOST_STARTING
-            && self.members.len() < self.config.processes
+            && self.staying() < self.wanted()
     }
 
     /// Whether it has not yet asked for all workers that it begins with. They set themselves up, with
     /// the program's initializer, even if the pool is closed before there was a zygote.
     fn is_beginning(&self) -> bool {
-        self.last_worker < self.config.processes as u64
+        self.last_worker < self.size.beginning.min(self.wanted()) as u64
     }
 
     fn free_place(&self) -> u32 {
@@ -241,7 +241,7 @@ impl State {
         let is_told = member.leaving && member.condemned.is_none();
         if member.ready && !is_told && !ran_task && member.last_finished == 0 {
             self.useless += 1;
-            if self.useless > MOST_USELESS + self.config.processes {
+            if self.useless > MOST_USELESS + self.size.bounds.most {
                 self.pause.lengthen();
             }
         }
@@ -256,6 +256,9 @@ impl State {
         if member.ready && !member.leaving && matches!(self.phase, Phase::Running | Phase::Closing)
         {
             self.stats.replacements += 1;
+        }
+        if member.surplus {
+            self.surplus_left();
         }
         self.stats.remember_end(member.number, status);
     }

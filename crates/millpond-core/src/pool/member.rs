@@ -45,8 +45,14 @@ pub(crate) struct Member {
     pub(crate) pid: Option<u32>,
     pub(crate) pidfd: Option<OwnedFd>,
     pub(crate) ready: bool,
-    /// It was told to leave, or will leave by itself after the tasks that it has.
+    /// It takes no more tasks: it is to leave after those that it has, or was killed.
     pub(crate) leaving: bool,
+    /// It was told so.
+    pub(crate) is_told: bool,
+    /// It leaves as there are too many: no other takes its place.
+    pub(crate) surplus: bool,
+    /// When it ended its last task, or was set up; by its own clock.
+    pub(crate) idle_since: u64,
     pub(crate) started_ns: u64,
     link: PoolEnd,
     /// Brings the bundles of its results that have handles.
@@ -150,6 +156,9 @@ impl Member {
             pidfd: None,
             ready: false,
             leaving: false,
+            is_told: false,
+            surplus: false,
+            idle_since: 0,
             started_ns: monotonic_ns(),
             link,
             bundles,
@@ -350,12 +359,29 @@ impl Member {
         }
     }
 
-    /// Tells the worker to end when it has done what it has. False if there is no room to say so.
+    /// Tells the worker to end when it has done what it has; it gets no more. False if there is no
+    /// room to say so: then this is to be called again.
     pub(crate) fn dismiss(&mut self) -> bool {
-        if !self.leaving {
-            self.leaving = self.push(&control(Order::Leave, 0, Lane::Inline), b"").is_some();
+        self.leaving = true;
+        if !self.is_told {
+            // What was condemned is killed, and its link may be damaged.
+            self.is_told = self.condemned.is_some()
+                || self.push(&control(Order::Leave, 0, Lane::Inline), b"").is_some();
         }
-        self.leaving
+        self.is_told
+    }
+
+    /// The lower, the sooner it leaves if there are too many: first what is gone or goes anyway, then
+    /// what is being set up, then what has been idle for longest, then the newest, as the others
+    /// have loaded what tasks need.
+    pub(crate) fn rank_to_leave(&self) -> (u8, u64) {
+        let kind = match () {
+            () if self.leaving => 0,
+            () if !self.ready => 1,
+            () if self.load() == 0 => 2,
+            () => 3,
+        };
+        (kind, if kind == 2 { self.idle_since } else { u64::MAX - self.number })
     }
 
     /// Wakes the worker if anything was put into its ring since the last call.

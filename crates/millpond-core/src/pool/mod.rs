@@ -16,6 +16,7 @@ mod outcomes;
 mod pause;
 mod renewal;
 mod shared;
+pub mod size;
 mod staged;
 mod state;
 pub mod stats;

@@ -15,6 +15,7 @@ use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
 use crate::pool::luggage::{Arrived, Claim, Luggage};
 use crate::pool::pause::Pause;
+use crate::pool::size::Size;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
 use crate::shm::draft::Filled;
@@ -39,6 +40,9 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) config: Config,
     pub(crate) members: Crew,
+    pub(crate) size: Size,
+    /// Whether the supervisor is to tend the pool: other workers are wanted.
+    pub(crate) summons: bool,
     pub(crate) pending: VecDeque<Task>,
     pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
@@ -78,6 +82,8 @@ impl State {
         let timeline = config.traced.then(Timeline::default);
         Self {
             phase: Phase::Running,
+            size: Size::new(config.processes),
+            summons: false,
             config,
             members: Crew::new(),
             pending: VecDeque::new(),

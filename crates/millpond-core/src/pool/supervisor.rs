@@ -232,7 +232,10 @@ impl Supervisor {
     pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
-        state.pause.look(Instant::now());
+        let now = Instant::now();
+        state.pause.look(now);
+        let shrinks_at = state.shrink(now);
+        state.summons = false;
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
                 state.grant_missing();
@@ -244,7 +247,8 @@ impl Supervisor {
         shared.tell_waiters(&state);
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
+            entry.retry_at =
+                [state.pause.end(), state.ticks_at, shrinks_at].into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends

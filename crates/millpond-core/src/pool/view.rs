@@ -5,6 +5,7 @@ use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::{Job, Progress};
 use crate::pool::member::Member;
 use crate::pool::shared::StateGuard;
+use crate::pool::size::SizeInfo;
 use crate::pool::state::Phase;
 use crate::pool::stats::Stats;
 use crate::pool::task::{JobId, Reason};
@@ -33,6 +34,7 @@ impl Pool {
         if state.work() {
             shared.tell_waiters(&state);
         }
+        shared.summon(&mut state);
         Ok(state)
     }
 
@@ -130,6 +132,14 @@ impl Pool {
             }));
             timeline
         }))
+    }
+
+    /// How large it is, and may be.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn size(&self) -> Result<SizeInfo, PoolError> {
+        Ok(self.up_to_date()?.size_info())
     }
 
     /// Whether it takes new jobs.

@@ -126,7 +126,7 @@ impl Pool {
     pub fn wait_started(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
         self.wait_until(deadline, false, |state| {
             let started = state.members.iter().filter(|m| m.pid.is_some()).count();
-            let done = started >= state.config.processes || !matches!(state.phase, Phase::Running);
+            let done = started >= state.wanted() || !matches!(state.phase, Phase::Running);
             done.then_some(())
         })
     }
@@ -167,6 +167,7 @@ impl Pool {
                     });
                 }
                 bell.unwatch();
+                shared.summon(&mut state);
                 if took && state.waiters > 1 {
                     // Rings for this thread too, which looks once more.
                     shared.tell_waiters(&state);

@@ -191,10 +191,10 @@ impl PoolBuilder {
             initializer_arguments,
         };
         let config = Config {
-            processes,
+            processes: processes.into(),
             tasks_per_worker: self.max_tasks_per_child,
             traced: self.trace,
-            fragile: false,
+            ..Config::default()
         };
         let engine =
             Engine::start(config, Box::new(Source { briefing, kept })).map_err(|error| {

@@ -26,7 +26,7 @@ impl Fixture {
         crew.cpus = 2;
         // It knows that tasks are short.
         crew.average_ns = 0;
-        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let config = Config { processes: 1.into(), ..Config::default() };
         for place in 0..members {
             let number = u64::from(place) + 1;
             let (mut member, _) = Member::new(number, 0, place, 1, &config).expect("a link");
