@@ -66,11 +66,14 @@ if TYPE_CHECKING:
     from millpond.exceptions import BrokenPool as BrokenPool
     from millpond.exceptions import Deadlock as Deadlock
     from millpond.exceptions import OwnerDied as OwnerDied
+    from millpond.exceptions import PoisonTask as PoisonTask
     from millpond.exceptions import PoolTerminated as PoolTerminated
     from millpond.exceptions import ReceiveDeadlock as ReceiveDeadlock
     from millpond.exceptions import RemoteTaskError as RemoteTaskError
     from millpond.exceptions import TaskExited as TaskExited
     from millpond.exceptions import TasksLost as TasksLost
+    from millpond.exceptions import TaskTimeout as TaskTimeout
+    from millpond.exceptions import TaskTimeoutError as TaskTimeoutError
     from millpond.exceptions import WorkerCrashed as WorkerCrashed
     from millpond.exceptions import WrongProcess as WrongProcess
     from millpond.futures import ProcessPoolExecutor as ProcessPoolExecutor
@@ -133,7 +136,8 @@ else:
             "millpond._install": "install is_installed uninstall",
             "millpond.exceptions": """
                 BarrierDeadlock BrokenPool Deadlock OwnerDied PoolTerminated ReceiveDeadlock
-                RemoteTaskError TaskExited TasksLost WorkerCrashed WrongProcess
+                PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
+                WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",
         }.items()

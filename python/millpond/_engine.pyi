@@ -175,6 +175,19 @@ class Connection(Generic[_SendT, _RecvT]):
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 
 @final
+class TaskOptions:
+    def __new__(
+        cls,
+        priority: int,
+        timeout: float | None,
+        grace: float,
+        retries: int,
+        retry_deaths: bool,
+        retry_timeouts: bool,
+        retry_delay: float,
+    ) -> TaskOptions: ...
+
+@final
 class Pool:
     def __new__(
         cls,
@@ -196,8 +209,15 @@ class Pool:
         op: int,
         items: int,
         arguments: object,
+        options: TaskOptions | None = None,
     ) -> int: ...
-    def begin(self, function: bytes | Callable[..., Any], label: str, fail_fast: bool) -> int: ...
+    def begin(
+        self,
+        function: bytes | Callable[..., Any],
+        label: str,
+        fail_fast: bool,
+        options: TaskOptions | None = None,
+    ) -> int: ...
     def extend(self, job: int, op: int, items: list[Any], chunk: int) -> int: ...
     def seal(self, job: int) -> None: ...
     def wait(self, job: int, index: int | None = None, timeout: float | None = None) -> bool: ...

@@ -28,8 +28,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any, ClassVar, Literal, TypeVar, overload
+    from typing import Any, ClassVar, Literal, TypeVar, Unpack, overload
 
+    from millpond._pool.options import Options
     from millpond.connection import Connection
     from millpond.pool import Pool
     from millpond.queues import JoinableQueue, Queue, SimpleQueue
@@ -162,6 +163,10 @@ def _or_stdlib(method: MethodT) -> MethodT:
         # There is no timeline there, and nothing to be preloaded.
         for name in ("trace", "preload", "idle_timeout"):
             kwargs.pop(name, None)
+        from millpond._pool.options import OPTIONS
+
+        for name in kwargs.keys() & OPTIONS:
+            raise ValueError(f"{name}: files may not be large here (ulimit -f)")
         return getattr(_stdlib.BaseContext, make.__name__)(self, *args, **kwargs)
 
     return made  # type: ignore[return-value]
@@ -185,6 +190,7 @@ class BaseContext(_stdlib.BaseContext):
         trace: bool = False,
         preload: Iterable[str] | None = None,
         idle_timeout: float | None = None,
+        **options: Unpack[Options],
     ) -> Pool:
         """Return a pool of worker processes started by this context's method.
 
@@ -199,6 +205,7 @@ class BaseContext(_stdlib.BaseContext):
                 `millpond.pool.Pool`.
             idle_timeout: seconds after which a worker leaves that has nothing to do; see
                 `millpond.pool.Pool`.
+            options: for all calls what `millpond.pool.Pool.options` has for some.
 
         Raises:
             ImportError: millpond's compiled engine is missing or does not load.
@@ -224,6 +231,7 @@ class BaseContext(_stdlib.BaseContext):
             trace=trace,
             preload=preload,
             idle_timeout=idle_timeout,
+            **options,
         )
 
     @_or_stdlib

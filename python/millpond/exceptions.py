@@ -14,10 +14,13 @@ __all__ = [
     "BrokenPool",
     "Deadlock",
     "OwnerDied",
+    "PoisonTask",
     "PoolTerminated",
     "ReceiveDeadlock",
     "RemoteTaskError",
     "TaskExited",
+    "TaskTimeout",
+    "TaskTimeoutError",
     "TasksLost",
     "WorkerCrashed",
     "WrongProcess",
@@ -39,6 +42,7 @@ class WorkerCrashed(ProcessError):
         items: the numbers, from 0, of the items that the worker was running: one, or several where
             the function is quick and the chunk large; None for `apply`.
         cause: more about the death, as far as it is known.
+        seconds: how long the task had run; None if it is not known.
     """
 
     def __init__(
@@ -49,14 +53,16 @@ class WorkerCrashed(ProcessError):
         task: int,
         items: range | None = None,
         cause: str = "",
+        seconds: float | None = None,
     ) -> None:
-        super().__init__(pid, exitcode, function, task, items, cause)
+        super().__init__(pid, exitcode, function, task, items, cause, seconds)
         self.pid = pid
         self.exitcode = exitcode
         self.function = function
         self.task = task
         self.items = items
         self.cause = cause
+        self.seconds = seconds
 
     @property
     def item(self) -> int | None:
@@ -81,7 +87,91 @@ class WorkerCrashed(ProcessError):
             which += f" to {self.items[-1]}"
         because = f": {self.cause}" if self.cause else ""
         ended = f"worker {self.pid} {_end(self.exitcode)}"
-        return f"{ended} while running {self.function} ({which}){because}"
+        since = "" if self.seconds is None else f" for {_duration(self.seconds)}"
+        return f"{ended} while running {self.function} ({which}){since}{because}"
+
+
+class PoisonTask(WorkerCrashed):
+    """The task killed its worker, was tried once more, and killed that worker too.
+
+    It is not tried again, however many `retries` it has.
+
+    Attributes:
+        deaths: the deaths, the last one included, as pairs of a process id and an exit code.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        exitcode: int | None,
+        function: str,
+        task: int,
+        items: range | None = None,
+        cause: str = "",
+        seconds: float | None = None,
+        deaths: tuple[tuple[int, int | None], ...] = (),
+    ) -> None:
+        super().__init__(pid, exitcode, function, task, items, cause, seconds)
+        self.args = (*self.args, deaths)
+        self.deaths = deaths
+
+    def __str__(self) -> str:
+        before = ", ".join(f"worker {pid} {_end(code)}" for pid, code in self.deaths[:-1])
+        return f"{super().__str__()}; before that {before}: it is not tried again"
+
+
+class TaskTimeout(BaseException):
+    """The task has run for longer than its `timeout`: a warning, raised in the task itself.
+
+    A task may catch it to clean up, and may return what it has by then: that is its result. If it
+    has not ended after the `grace` its worker is killed. Like `KeyboardInterrupt` it is no
+    `Exception`, so that `except Exception` does not catch it.
+    """
+
+
+class TaskTimeoutError(ProcessError, TimeoutError):
+    """The task took longer than its `timeout`.
+
+    `__cause__` has the traceback from the worker if the task heeded the warning (`TaskTimeout`).
+
+    Attributes:
+        pid: the worker's process id.
+        timeout: the seconds that the task had.
+        function: the qualified name of the task's function.
+        task: the number of the task in its call, from 0; of a call of several items, the item's.
+        was_killed: whether the worker was killed; otherwise the task ended after the warning.
+        seconds: how long the task had run; None if it is not known.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        timeout: float,
+        function: str,
+        task: int = 0,
+        was_killed: bool = False,
+        seconds: float | None = None,
+    ) -> None:
+        # `OSError`, which `TimeoutError` is, would take them for a number and a text.
+        BaseException.__init__(self, pid, timeout, function, task, was_killed, seconds)
+        self.pid = pid
+        self.timeout = timeout
+        self.function = function
+        self.task = task
+        self.was_killed = was_killed
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        how = "its worker, {}, was killed" if self.was_killed else "worker {} went on"
+        since = "" if self.seconds is None else f" after {_duration(self.seconds)}"
+        return (
+            f"{self.function} (task {self.task}) took longer than its timeout of "
+            f"{_duration(self.timeout)}; {how.format(self.pid)}{since}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
 
 
 def _end(exitcode: int | None) -> str:

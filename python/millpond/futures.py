@@ -21,6 +21,7 @@ from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
 from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
+from millpond._pool.options import OPTIONS, of_constructor, shown
 from millpond._pool.size import Size
 from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
@@ -31,8 +32,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.context import BaseContext
-    from typing import Any, Self
+    from typing import Any, Self, Unpack
 
+    from millpond._pool.options import Options, TaskOptions
     from millpond._pool.timeline import Stats
     from millpond._pool.worker_registry import PoolWorker
 
@@ -113,6 +115,7 @@ class ProcessPoolExecutor(futures.Executor):
             each, as for `millpond.Pool`.
         idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
             are more than `least`; 10 by default.
+        options: for all calls of the executor what `options` has for some.
 
     Raises:
         ValueError: a number is out of range.
@@ -134,6 +137,11 @@ class ProcessPoolExecutor(futures.Executor):
         if foreign or not engine_has_room():
             if cls is not ProcessPoolExecutor:
                 raise TypeError(f"{cls.__name__} cannot have the processes of {context!r}")
+            for name in kwargs.keys() & OPTIONS:
+                raise ValueError(
+                    f"{name}: this is an executor of the standard library's, as {context!r} makes "
+                    "other processes than multiprocessing, or files may not be large (ulimit -f)"
+                )
             # A death breaks that one, and there is nothing to be preloaded.
             others = ("break_on_crash", "preload", "idle_timeout")
             kwargs = {k: v for k, v in kwargs.items() if k not in others}
@@ -151,8 +159,10 @@ class ProcessPoolExecutor(futures.Executor):
         break_on_crash: bool = False,
         preload: Iterable[str] | None = None,
         idle_timeout: float | None = None,
+        **options: Unpack[Options],
     ) -> None:
         load_engine()
+        self._options = of_constructor(options, "ProcessPoolExecutor")
         if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         self._size = Size.checked(max_workers, idle_timeout, "max_workers")
@@ -208,10 +218,33 @@ class ProcessPoolExecutor(futures.Executor):
             ...     executor.submit(int, "ff", base=16).result()
             255
         """
-        return self._submit(fn, CALL, (args, kwargs or None), 1, 0)
+        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+
+    def options(self, **options: Unpack[Options]) -> ExecutorView:
+        """Return a view of the executor whose calls have these options.
+
+        They are those of `millpond.pool.Pool.options`.
+
+        Raises:
+            TypeError: there is no option of that name, or a value is of a wrong type.
+            ValueError: a value is out of range.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.ProcessPoolExecutor(2) as executor:
+            ...     list(executor.options(priority=1).map(abs, [-1, -2]))
+            [1, 2]
+        """
+        return ExecutorView(self, self._options.changed(options))
 
     def _submit(
-        self, function: Callable[..., Any], op: int, arguments: Any, items: int, first: int
+        self,
+        options: TaskOptions,
+        function: Callable[..., Any],
+        op: int,
+        arguments: Any,
+        items: int,
+        first: int,
     ) -> Future[Any]:
         with self._starting() if self._completions is None else _NO_LOCK:
             completions = self._completions or self._start()
@@ -221,7 +254,7 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(function)
-                job = engine.submit(encoded, label, op, items, arguments)
+                job = engine.submit(encoded, label, op, items, arguments, options.engine)
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
             except Exception as error:
@@ -308,6 +341,17 @@ class ProcessPoolExecutor(futures.Executor):
             ...     list(itertools.islice(powers, 5))
             [0, 1, 4, 9, 16]
         """
+        return self._map(self._options, fn, iterables, timeout, chunksize, buffersize)
+
+    def _map(
+        self,
+        options: TaskOptions,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        timeout: float | None,
+        chunksize: int,
+        buffersize: int | None,
+    ) -> Iterator[T]:
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and not isinstance(buffersize, int):
@@ -317,11 +361,11 @@ class ProcessPoolExecutor(futures.Executor):
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
         pending = deque(
-            self._submit(fn, STARMAP, chunk, len(chunk), first)
+            self._submit(options, fn, STARMAP, chunk, len(chunk), first)
             for chunk, first in islice(chunks, buffersize)
         )
         # The iterator alone does not keep the executor.
-        return _results(pending, end, chunks, fn, weakref.ref(self), self._completions)
+        return _results(pending, end, chunks, fn, options, weakref.ref(self), self._completions)
 
     def resize(
         self, max_workers: int | tuple[int, int], idle_timeout: float | None = None
@@ -453,6 +497,45 @@ class ProcessPoolExecutor(futures.Executor):
         return False if self._completions is None else self._completions.what_broke() or False
 
 
+class ExecutorView(futures.Executor):
+    """An executor whose calls have options; `ProcessPoolExecutor.options` makes it."""
+
+    def __init__(self, executor: ProcessPoolExecutor, options: TaskOptions) -> None:
+        self._root = executor
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<{self._root!r}.options({shown(self._options)})>"
+
+    def options(self, **options: Unpack[Options]) -> ExecutorView:
+        """Return a view whose calls have these options, and else those that this one has.
+
+        Raises:
+            TypeError: there is no option of that name, or a value is of a wrong type.
+            ValueError: a value is out of range.
+        """
+        return ExecutorView(self._root, self._options.changed(options))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a worker call `fn(*args, **kwargs)`; see `ProcessPoolExecutor.submit`."""
+        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over `fn` of the items; see `ProcessPoolExecutor.map`."""
+        return self._root._map(self._options, fn, iterables, timeout, chunksize, buffersize)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut the executor down; see `ProcessPoolExecutor.shutdown`."""
+        self._root.shutdown(wait, cancel_futures=cancel_futures)
+
+
 def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
     if context is None:
         from millpond.context import _default_context
@@ -481,6 +564,7 @@ def _results(
     end: float | None,
     chunks: Iterator[tuple[list[Any], int]],
     fn: Callable[..., Any],
+    options: TaskOptions,
     executor_ref: weakref.ref[ProcessPoolExecutor],
     completions: Completions | None,
 ) -> Iterator[Any]:
@@ -493,7 +577,7 @@ def _results(
             executor = executor_ref()
             if executor is not None:
                 for chunk, first in islice(chunks, 1):
-                    pending.append(executor._submit(fn, STARMAP, chunk, len(chunk), first))
+                    pending.append(executor._submit(options, fn, STARMAP, chunk, len(chunk), first))
             del executor
             values.reverse()
             while values:

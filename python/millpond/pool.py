@@ -6,7 +6,6 @@ import os
 import warnings
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
-from typing import TypeVar
 
 from millpond import _cpython
 from millpond._engine_loader import load_engine
@@ -14,23 +13,25 @@ from millpond._futures.completions import Completions
 from millpond._limits import engine_has_room
 from millpond._pickling import codec
 from millpond._pool import stdlib_pool
+from millpond._pool.calls import Calls
 from millpond._pool.input import Input
 from millpond._pool.launch import launcher
+from millpond._pool.options import of_constructor
 from millpond._pool.progress import Backlog, Handler, OpenJobs, Pipe, View
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
 from millpond._pool.size import Size
-from millpond._pool.worker import CALL, MAP, STARMAP
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from multiprocessing.context import BaseContext
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Self, Unpack
 
     from millpond._engine import Pool as Engine
+    from millpond._pool.options import Options
     from millpond._pool.timeline import Stats, Timeline
 
 __all__ = [
@@ -49,21 +50,16 @@ __all__ = [
     "ThreadPool",
 ]
 
-S = TypeVar("S")
-T = TypeVar("T")
-
 ApplyResult = AsyncResult
 MaybeEncodingError: Any = _cpython.get("multiprocessing.pool", "MaybeEncodingError")
 RemoteTraceback: Any = _cpython.get("multiprocessing.pool", "RemoteTraceback")
 
 
-_MOST_AHEAD = 256
-"""Chunks that `imap` takes from its input before the first result is taken from it, at most."""
 _RECHECK_INTERVAL = 0.1
 """Seconds after which `join` looks what becomes of input that is not read to its end."""
 
 
-class Pool:
+class Pool(Calls):
     """A pool of worker processes that run functions for this process.
 
     It has the interface of `multiprocessing.Pool`, and goes on when a worker dies: the task that
@@ -90,6 +86,7 @@ class Pool:
             as in the standard library. Forked pools have what the program has.
         idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
             are more than `least`; 10 by default.
+        options: for all calls of the pool what `options` has for some.
 
     Raises:
         ValueError: a number is out of range.
@@ -124,6 +121,7 @@ class Pool:
         trace: bool = False,
         preload: Iterable[str] | None = None,
         idle_timeout: float | None = None,
+        **options: Unpack[Options],
     ) -> None:
         self._state = INIT
         if stdlib_pool.is_stdlib(type(self)):
@@ -134,16 +132,18 @@ class Pool:
             return
         context = context or _default_context()
         if not (stdlib_pool.zygote_can_make(context) and engine_has_room()):
-            if trace or isinstance(processes, tuple):
+            if trace or options or isinstance(processes, tuple):
+                refused = ", ".join(options) or ("trace" if trace else "processes")
                 raise ValueError(
-                    f"{'trace' if trace else 'processes'}: this is a pool of the standard library's, as {context!r} makes other "
-                    "processes than multiprocessing, or files may not be large (ulimit -f)"
+                    f"{refused}: this is a pool of the standard library's, as {context!r} makes "
+                    "other processes than multiprocessing, or files may not be large (ulimit -f)"
                 )
             stdlib_pool.initialize(
                 self, processes, initializer, initargs, maxtasksperchild, context
             )
             return
         engine = load_engine()
+        self._options = of_constructor(options, "Pool")
         self._ctx = context
         size = Size.checked(processes, idle_timeout, at_least=0 if self._of_executor else 1)
         self._processes = size.most
@@ -221,227 +221,6 @@ class Pool:
     ) -> None:
         """Terminate the pool."""
         self.terminate()
-
-    def apply(
-        self,
-        func: Callable[..., T],
-        args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
-    ) -> T:
-        """Call `func(*args, **kwds)` in a worker and return what it returns.
-
-        Raises:
-            WorkerCrashed: the worker died while it had the call.
-
-        Example:
-            >>> import millpond
-            >>> with millpond.Pool(1) as pool:
-            ...     pool.apply(int, ("ff",), {"base": 16})
-            255
-        """
-        return self.apply_async(func, args, kwds).get()
-
-    def apply_async(
-        self,
-        func: Callable[..., T],
-        args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
-        callback: Callable[[T], object] | None = None,
-        error_callback: Callable[[BaseException], object] | None = None,
-    ) -> AsyncResult[T]:
-        """Have a worker call `func(*args, **kwds)`, and return an `AsyncResult`.
-
-        Args:
-            func: what to call; a function that does not pickle goes by value.
-            args: its arguments.
-            kwds: its keyword arguments.
-            callback: called with the result, in a thread of this process.
-            error_callback: called with the exception if there is one.
-        """
-        self._check_running()
-        function, label = self._encode(func)
-        arguments = (tuple(args), dict(kwds) if kwds else None)
-        if callback is None and error_callback is None:
-            # In no variable: the traceback of what cannot be pickled holds this frame.
-            return AsyncResult(self, self._engine.submit(function, label, CALL, 1, arguments))
-        self._completions.start(self._engine)
-        job = self._engine.submit(function, label, CALL, 1, arguments)
-        result: AsyncResult[T] = AsyncResult(self, job)
-        result._set_callbacks(callback, error_callback)
-        return result
-
-    def map(
-        self, func: Callable[[S], T], iterable: Iterable[S], chunksize: int | None = None
-    ) -> list[T]:
-        """Return `[func(item) for item in iterable]`, computed by the workers.
-
-        Args:
-            func: what to call.
-            iterable: the items; read to its end before the first call.
-            chunksize: items that travel and fail together; by default a quarter of a worker's
-                share.
-
-        Raises:
-            WorkerCrashed: a worker died; the results of the others are lost with the call.
-
-        Example:
-            >>> import millpond
-            >>> with millpond.Pool(2) as pool:
-            ...     pool.map(str.upper, "abc")
-            ['A', 'B', 'C']
-        """
-        return self.map_async(func, iterable, chunksize).get()
-
-    def starmap(
-        self,
-        func: Callable[..., T],
-        iterable: Iterable[Iterable[Any]],
-        chunksize: int | None = None,
-    ) -> list[T]:
-        """Like `map`, each item being the arguments of one call.
-
-        Example:
-            >>> import millpond
-            >>> with millpond.Pool(2) as pool:
-            ...     pool.starmap(pow, [(2, 3), (3, 2)])
-            [8, 9]
-        """
-        return self.starmap_async(func, iterable, chunksize).get()
-
-    def map_async(
-        self,
-        func: Callable[[S], T],
-        iterable: Iterable[S],
-        chunksize: int | None = None,
-        callback: Callable[[list[T]], object] | None = None,
-        error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult[T]:
-        """Like `map`, but return an `AsyncResult` at once."""
-        return self._map(func, iterable, MAP, chunksize, callback, error_callback)
-
-    def starmap_async(
-        self,
-        func: Callable[..., T],
-        iterable: Iterable[Iterable[Any]],
-        chunksize: int | None = None,
-        callback: Callable[[list[T]], object] | None = None,
-        error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult[T]:
-        """Like `starmap`, but return an `AsyncResult` at once."""
-        return self._map(func, iterable, STARMAP, chunksize, callback, error_callback)
-
-    def _map(
-        self,
-        func: Callable[..., T],
-        iterable: Iterable[Any],
-        op: int,
-        chunksize: int | None,
-        callback: Callable[[list[T]], object] | None,
-        error_callback: Callable[[BaseException], object] | None,
-    ) -> MapResult[T]:
-        self._check_running()
-        items = iterable if type(iterable) is list else list(iterable)
-        if chunksize is None:
-            # Four chunks a worker even the load out, as in the standard library.
-            chunksize = -(-len(items) // (self._processes * 4 or 4)) or 1
-        _check_chunksize(chunksize)
-        function, label = self._encode(func)
-        # As in the standard library, a call of nothing calls nobody back.
-        calls_back = bool(items) and not (callback is None and error_callback is None)
-        if calls_back:
-            self._completions.start(self._engine)
-        job = self._engine.begin(function, label, True)
-        try:
-            self._engine.extend(job, op, items, chunksize)
-            self._engine.seal(job)
-        except BaseException:
-            # Ctrl-C: a job that never ends would keep `join` waiting.
-            self._engine.abandon(job)
-            raise
-        result: MapResult[T] = MapResult(self, job, chunksize)
-        if calls_back:
-            result._set_callbacks(callback, error_callback)
-        return result
-
-    def imap(
-        self,
-        func: Callable[[S], T],
-        iterable: Iterable[S],
-        chunksize: int = 1,
-        buffersize: int | None = None,
-    ) -> IMapIterator[T]:
-        """Return an iterator over the results, in order, while they are computed.
-
-        The input is read by a thread as the results are taken, so it may wait for something, and
-        be endless. An exception of one item is raised in its place, and the iterator goes on
-        behind it; one of the input comes after the results of what was read before.
-
-        `join` has all of the input worked on, except where results were taken in part, by the
-        thread that joins or by one that has ended, and more than the usual number is left (then
-        the iterator raises ValueError behind the last result), and except with a `buffersize`,
-        when `close` ends the reading.
-
-        Args:
-            func: what to call.
-            iterable: the items.
-            chunksize: items that travel and fail together.
-            buffersize: chunks that are read while their results have not been taken, at most; by
-                default some hundred.
-
-        Raises:
-            ValueError: `chunksize` or `buffersize` is less than 1.
-            TypeError: `buffersize` is no integer.
-            RuntimeError: the system refuses another thread.
-
-        Example:
-            >>> import itertools, millpond
-            >>> with millpond.Pool(2) as pool:
-            ...     list(itertools.islice(pool.imap(abs, itertools.count(-2)), 4))
-            [2, 1, 0, 1]
-        """
-        results: IMapIterator[T] = self._imap(IMapIterator, func, iterable, chunksize, buffersize)
-        return results
-
-    def imap_unordered(
-        self,
-        func: Callable[[S], T],
-        iterable: Iterable[S],
-        chunksize: int = 1,
-        buffersize: int | None = None,
-    ) -> IMapUnorderedIterator[T]:
-        """Like `imap`, but with the results in the order in which they come."""
-        results: IMapUnorderedIterator[T] = self._imap(
-            IMapUnorderedIterator, func, iterable, chunksize, buffersize
-        )
-        return results
-
-    def _imap(
-        self,
-        kind: Any,
-        func: Any,
-        iterable: Iterable[Any],
-        chunksize: int,
-        buffersize: int | None,
-    ) -> Any:
-        self._check_running()
-        _check_chunksize(chunksize)
-        if buffersize is not None and not isinstance(buffersize, int):
-            raise TypeError("buffersize must be an integer or None")
-        if buffersize is not None and buffersize < 1:
-            raise ValueError("buffersize must be None or > 0")
-        function, label = self._encode(func)
-        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes, 1)
-        job = self._engine.begin(function, label, False)
-        try:
-            strict = buffersize is not None
-            input = Input(self._engine, job, MAP, iterable, chunksize, most, strict, self._inputs)
-        except BaseException:
-            self._engine.abandon(job)
-            raise
-        if self._state == CLOSE:
-            # Another thread closed the pool, perhaps before it could see the input.
-            input.close()
-        return kind(self, job, chunksize, input)
 
     def close(self) -> None:
         """Stop accepting tasks; workers exit after finishing those that were submitted."""
@@ -593,13 +372,6 @@ def _check_tasks(maxtasksperchild: int | None) -> None:
         not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0
     ):
         raise ValueError("maxtasksperchild must be a positive int or None")
-
-
-def _check_chunksize(chunksize: int) -> None:
-    if not hasattr(chunksize, "__index__"):
-        raise TypeError(f"chunksize must be an int, not {chunksize!r}")
-    if chunksize < 1:
-        raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
 
 
 if not TYPE_CHECKING:

@@ -24,6 +24,7 @@ mod lent;
 mod lock;
 mod number;
 mod once;
+mod options;
 mod os_error;
 mod outcome;
 mod pool;
@@ -63,6 +64,8 @@ mod _engine {
     use crate::lock::PyLock;
     #[pymodule_export]
     use crate::number::{PyGuardedNumber, PyGuardedNumbers};
+    #[pymodule_export]
+    use crate::options::PyTaskOptions;
     #[pymodule_export]
     use crate::pool::PyPool;
     #[pymodule_export]

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::codec::{Codec, DetachedPart, Encoded};
+use crate::options::{PyTaskOptions, task_options};
 use crate::os_error::os_error;
 use crate::outcome::{self, Chosen, Decoded};
 use crate::template::PyForkedZygote;
@@ -301,6 +302,8 @@ impl PyPool {
     }
 
     /// Begins a job of one task with these arguments, and returns its number.
+    #[pyo3(signature = (function, label, op, items, arguments, options=None))]
+    #[expect(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -309,13 +312,15 @@ impl PyPool {
         op: u8,
         items: u32,
         arguments: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyTaskOptions>>,
     ) -> PyResult<JobId> {
         // To the engine, functions are the same if their bytes are; so then are their labels.
         let (bytes, encoded) = match function.cast::<PyBytes>() {
             Ok(bytes) => (bytes.as_bytes(), self.codec.encode(arguments)),
             Err(_) => (label.as_bytes(), self.encode_carried(function, arguments)),
         };
-        let spec = JobSpec { function: bytes, label, fail_fast: false };
+        let spec =
+            JobSpec { function: bytes, label, fail_fast: false, options: task_options(options) };
         let submitted = match encoded {
             Ok(mut encoded) => {
                 let luggage = encoded.take_luggage();
@@ -343,15 +348,18 @@ impl PyPool {
     }
 
     /// Begins a job to which tasks are added later.
+    #[pyo3(signature = (function, label, fail_fast, options=None))]
     fn begin(
         &self,
         py: Python<'_>,
         function: &Bound<'_, PyAny>,
         label: &str,
         fail_fast: bool,
+        options: Option<&Bound<'_, PyTaskOptions>>,
     ) -> PyResult<JobId> {
+        let options = task_options(options);
         let begin = |function: &[u8]| {
-            let spec = JobSpec { function, label, fail_fast };
+            let spec = JobSpec { function, label, fail_fast, options };
             self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))
         };
         if let Ok(bytes) = function.cast::<PyBytes>() {

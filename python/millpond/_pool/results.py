@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from millpond._pool.calls import Calls
     from millpond._pool.input import Input
-    from millpond.pool import Pool
 
 __all__ = ["AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
 
@@ -50,7 +50,7 @@ class AsyncResult(Task[T], _stdlib.ApplyResult[T]):
     _callback: Callable[[Any], object] | None = None
     _error_callback: Callable[[Any], object] | None = None
 
-    def __init__(self, pool: Pool, job: int) -> None:
+    def __init__(self, pool: Calls, job: int) -> None:
         # No call of the standard library's: its state is the engine's here.
         Task.__init__(self, pool._completions, pool._engine, job)
         self._pool = pool
@@ -125,7 +125,7 @@ class MapResult(AsyncResult[list[T]], _stdlib.MapResult[T]):
 
     __module__ = "millpond.pool"
 
-    def __init__(self, pool: Pool, job: int, chunksize: int) -> None:
+    def __init__(self, pool: Calls, job: int, chunksize: int) -> None:
         super().__init__(pool, job)
         self._chunksize = chunksize
 
@@ -166,7 +166,7 @@ class IMapIterator(_StdlibIterator[T]):
 
     __module__ = "millpond.pool"
 
-    def __init__(self, pool: Pool, job: int, chunksize: int, input: Input) -> None:
+    def __init__(self, pool: Calls, job: int, chunksize: int, input: Input) -> None:
         # No call of the base class's: its state is the engine's here.
         self._pool = pool
         self._engine = pool._engine

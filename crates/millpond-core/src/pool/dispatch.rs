@@ -254,6 +254,7 @@ mod tests {
     use crate::pool::commons::Commons;
     use crate::pool::config::Config;
     use crate::pool::job::JobSpec;
+    use crate::pool::options::TaskOptions;
     use crate::pool::payload::{Part, Parts};
     use crate::pool::task::NewTask;
     use crate::pool::zygote::client::ZygoteEvent;
@@ -274,7 +275,8 @@ mod tests {
         let (_commons, mut state) = state_with_one_worker();
         assert!(state.members[0].is_busy(), "it is being set up");
         state.members[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         let mut task = NewTask { op: 0, items: 1, payload: Parts(&argument), luggage: None };
@@ -297,7 +299,8 @@ mod tests {
         let (second, _) = Member::new(2, 0, 1, 1, &state.config).expect("a link");
         state.members.add(second);
         state.members[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..9 {
@@ -321,7 +324,8 @@ mod tests {
     fn what_a_worker_damaged_is_looked_at_once() {
         let (_commons, mut state) = state_with_one_worker();
         state.members[0].ready = true;
-        let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
+        let spec =
+            JobSpec { function: b"f", label: "f", fail_fast: false, options: TaskOptions::DEFAULT };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..3 {

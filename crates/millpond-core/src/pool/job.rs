@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::pool::options::TaskOptions;
 use crate::pool::task::{FunctionId, Outcome, Reason};
 
 /// What a job wants.
@@ -13,6 +14,8 @@ pub struct JobSpec<'a> {
     pub label: &'a str,
     /// Whether the job is over as soon as one of its tasks crashes.
     pub fail_fast: bool,
+    /// What its tasks are to be given.
+    pub options: TaskOptions,
 }
 
 /// What to wait for.
@@ -52,6 +55,7 @@ enum Slot {
 pub(crate) struct Job {
     pub(crate) function: FunctionId,
     pub(crate) fail_fast: bool,
+    pub(crate) options: TaskOptions,
     pub(crate) notify: bool,
     /// Outcomes from the task number `base` on.
     outcomes: VecDeque<Slot>,
@@ -81,6 +85,7 @@ impl Job {
         Self {
             function,
             fail_fast: spec.fail_fast,
+            options: spec.options,
             notify: false,
             outcomes: VecDeque::new(),
             base: 0,
@@ -303,7 +308,8 @@ mod tests {
     use super::*;
 
     fn job(tasks: u64) -> Job {
-        let spec = JobSpec { function: b"", label: "", fail_fast: false };
+        let spec =
+            JobSpec { function: b"", label: "", fail_fast: false, options: TaskOptions::DEFAULT };
         let mut job = Job::new(1, &spec);
         for _ in 0..tasks {
             job.add();

@@ -72,10 +72,12 @@ impl Jobs {
 mod tests {
     use super::*;
     use crate::pool::job::JobSpec;
+    use crate::pool::options::TaskOptions;
     use crate::pool::task::{Outcome, Reason};
 
     fn jobs_of(count: u64) -> Jobs {
-        let spec = JobSpec { function: b"", label: "", fail_fast: false };
+        let spec =
+            JobSpec { function: b"", label: "", fail_fast: false, options: TaskOptions::DEFAULT };
         let mut jobs = Jobs::default();
         (0..count).for_each(|id| jobs.insert(id, Job::new(1, &spec)));
         jobs

@@ -12,6 +12,7 @@ mod jobs;
 mod lifecycle;
 pub mod luggage;
 mod member;
+pub mod options;
 mod outcomes;
 mod pause;
 mod renewal;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit};
 
 use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::options::TaskOptions;
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::NewTask;
 use millpond_core::pool::{Config, Pool, PoolError};
@@ -157,7 +158,12 @@ fn without_memory(test: impl FnOnce()) {
 
 fn function_without_memory() {
     let large = vec![1; 1 << 20];
-    let spec = JobSpec { function: &large, label: "large", fail_fast: false };
+    let spec = JobSpec {
+        function: &large,
+        label: "large",
+        fail_fast: false,
+        options: TaskOptions::DEFAULT,
+    };
     let tasks: [(Op, &[u8]); 3] = [(Op::Echo, b"a"), (Op::Echo, b"b"), (Op::Echo, b"c")];
     for workers in [1, 2] {
         let pool = pool(workers);
@@ -188,7 +194,12 @@ impl Part for Slow<'_> {
 
 fn work_during_copies() {
     let pool = pool(1);
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
+    let spec = JobSpec {
+        function: b"echo",
+        label: "echo",
+        fail_fast: false,
+        options: TaskOptions::DEFAULT,
+    };
     let parts: [&dyn Part; 1] = [&Slow(&pool)];
     let task = || [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
     let job = pool.submit(&spec, &mut task(), false).expect("memory");
@@ -212,7 +223,12 @@ impl<F: Fn()> Part for Meanwhile<F> {
 }
 
 fn end_during_copies() {
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
+    let spec = JobSpec {
+        function: b"echo",
+        label: "echo",
+        fail_fast: false,
+        options: TaskOptions::DEFAULT,
+    };
     let done = vec![Ok(vec![7; 1 << 20])];
     for (ends, is) in
         [(Pool::close as fn(&Pool) -> _, done), (Pool::terminate, vec![Err("cancelled")])]
@@ -457,7 +473,12 @@ fn a_death_breaks_a_fragile_pool() {
     assert!(outcomes(&pool, submit(&pool, &tasks)).iter().all(Result::is_ok), "ends are no deaths");
     let killed = submit(&pool, &[(Op::Die, b"")]);
     assert_eq!(outcomes(&pool, killed), [Err("crashed")]);
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
+    let spec = JobSpec {
+        function: b"echo",
+        label: "echo",
+        fail_fast: false,
+        options: TaskOptions::DEFAULT,
+    };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::Broken(_))));
     while pool.wait_ended(None).expect("ours") != millpond_core::pool::Waited::Reached {}
 }
@@ -506,7 +527,12 @@ fn a_closed_pool_finishes_and_takes_nothing() {
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Sleep, &[5]); 20];
     let job = submit(&pool, &tasks);
     pool.close().expect("ours");
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
+    let spec = JobSpec {
+        function: b"echo",
+        label: "echo",
+        fail_fast: false,
+        options: TaskOptions::DEFAULT,
+    };
     assert!(matches!(pool.submit(&spec, &mut [], true), Err(PoolError::NotRunning)));
     assert!(outcomes(&pool, job).iter().all(Result::is_ok));
     close_and_join(&pool);

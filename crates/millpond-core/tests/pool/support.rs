@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use millpond_core::os::exec::Exec;
 use millpond_core::os::fork::{self, exit_now};
 use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::options::TaskOptions;
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask, Outcome};
 use millpond_core::pool::worker::{Next, Worker};
@@ -155,7 +156,8 @@ pub(crate) fn submit(pool: &Pool, tasks: &[(Op, &[u8])]) -> JobId {
 }
 
 pub(crate) fn submit_with(pool: &Pool, tasks: &[(Op, &[u8])], fail_fast: bool) -> JobId {
-    let spec = JobSpec { function: b"echo", label: "echo", fail_fast };
+    let spec =
+        JobSpec { function: b"echo", label: "echo", fail_fast, options: TaskOptions::DEFAULT };
     submit_as(pool, &spec, tasks)
 }
 

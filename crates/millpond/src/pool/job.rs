@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::options::TaskOptions;
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask};
 use serde::Serialize;
@@ -176,6 +177,7 @@ impl Job {
                     function: &self.function.id,
                     label: self.function.label(),
                     fail_fast: self.fail_fast,
+                    options: TaskOptions::DEFAULT,
                 };
                 engine.submit(&spec, tasks, sealed)
             }
