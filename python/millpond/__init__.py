@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from millpond.exceptions import Deadlock as Deadlock
     from millpond.exceptions import OwnerDied as OwnerDied
     from millpond.exceptions import PoisonTask as PoisonTask
+    from millpond.exceptions import PoolFull as PoolFull
     from millpond.exceptions import PoolTerminated as PoolTerminated
     from millpond.exceptions import ReceiveDeadlock as ReceiveDeadlock
     from millpond.exceptions import RemoteTaskError as RemoteTaskError
@@ -135,7 +136,7 @@ else:
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
             "millpond.exceptions": """
-                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolTerminated ReceiveDeadlock
+                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolFull PoolTerminated ReceiveDeadlock
                 PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
                 WorkerCrashed WrongProcess
             """,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Literal, TypeVar, Unpack, overload
 
-    from millpond._pool.options import Options
+    from millpond._pool.settings import PoolOptions
     from millpond.connection import Connection
     from millpond.pool import Pool
     from millpond.queues import JoinableQueue, Queue, SimpleQueue
@@ -161,11 +161,13 @@ def _or_stdlib(method: MethodT) -> MethodT:
         if engine_has_room():
             return make(self, *args, **kwargs)
         # There is no timeline there, and nothing to be preloaded.
-        for name in ("trace", "preload", "idle_timeout"):
-            kwargs.pop(name, None)
+        kwargs.pop("trace", None)
+        kwargs.pop("preload", None)
         from millpond._pool.options import OPTIONS
 
-        for name in kwargs.keys() & OPTIONS:
+        from millpond._pool.settings import SETTINGS
+
+        for name in kwargs.keys() & (OPTIONS | SETTINGS):
             raise ValueError(f"{name}: files may not be large here (ulimit -f)")
         return getattr(_stdlib.BaseContext, make.__name__)(self, *args, **kwargs)
 
@@ -189,8 +191,7 @@ class BaseContext(_stdlib.BaseContext):
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
-        idle_timeout: float | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> Pool:
         """Return a pool of worker processes started by this context's method.
 
@@ -203,9 +204,8 @@ class BaseContext(_stdlib.BaseContext):
             trace: keep a timeline of which worker did what; see `millpond.pool.Pool.timeline`.
             preload: modules to import before workers are made, not in each; see
                 `millpond.pool.Pool`.
-            idle_timeout: seconds after which a worker leaves that has nothing to do; see
-                `millpond.pool.Pool`.
-            options: for all calls what `millpond.pool.Pool.options` has for some.
+            options: other settings of `millpond.pool.Pool`, and for all calls what its `options`
+                has for some.
 
         Raises:
             ImportError: millpond's compiled engine is missing or does not load.
@@ -230,7 +230,6 @@ class BaseContext(_stdlib.BaseContext):
             context=context,
             trace=trace,
             preload=preload,
-            idle_timeout=idle_timeout,
             **options,
         )
 

@@ -22,10 +22,11 @@ from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
 from millpond._pool.options import OPTIONS, of_constructor, shown
+from millpond._pool.settings import SETTINGS, Settings
 from millpond._pool.size import Size
 from millpond._pool.stdlib_pool import zygote_can_make
 from millpond._pool.worker import CALL, STARMAP
-from millpond.exceptions import BrokenPool, WrongProcess
+from millpond.exceptions import BrokenPool, PoolFull, WrongProcess
 from millpond.pool import Pool
 
 TYPE_CHECKING = False
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from millpond._pool.options import Options, TaskOptions
+    from millpond._pool.settings import PoolOptions
     from millpond._pool.timeline import Stats
     from millpond._pool.worker_registry import PoolWorker
 
@@ -115,6 +117,12 @@ class ProcessPoolExecutor(futures.Executor):
             each, as for `millpond.Pool`.
         idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
             are more than `least`; 10 by default.
+        max_pending: how many calls may wait, beside one for each worker that there may be; any
+            number by default.
+        when_full: what `submit` and `map` do when more would wait: "block", which does not hold
+            callbacks up, or "raise" `PoolFull`.
+        ageing: seconds after which a call that waits is worth as much as one that comes then and
+            has the next higher priority; 60 by default, `math.inf` for never.
         options: for all calls of the executor what `options` has for some.
 
     Raises:
@@ -137,14 +145,13 @@ class ProcessPoolExecutor(futures.Executor):
         if foreign or not engine_has_room():
             if cls is not ProcessPoolExecutor:
                 raise TypeError(f"{cls.__name__} cannot have the processes of {context!r}")
-            for name in kwargs.keys() & OPTIONS:
+            for name in kwargs.keys() & (OPTIONS | SETTINGS):
                 raise ValueError(
                     f"{name}: this is an executor of the standard library's, as {context!r} makes "
                     "other processes than multiprocessing, or files may not be large (ulimit -f)"
                 )
             # A death breaks that one, and there is nothing to be preloaded.
-            others = ("break_on_crash", "preload", "idle_timeout")
-            kwargs = {k: v for k, v in kwargs.items() if k not in others}
+            kwargs = {k: v for k, v in kwargs.items() if k not in ("break_on_crash", "preload")}
             return futures.ProcessPoolExecutor(*args, **kwargs)  # type: ignore[return-value]
         return super().__new__(cls)
 
@@ -158,14 +165,14 @@ class ProcessPoolExecutor(futures.Executor):
         max_tasks_per_child: int | None = None,
         break_on_crash: bool = False,
         preload: Iterable[str] | None = None,
-        idle_timeout: float | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> None:
         load_engine()
+        settings = Settings.taken_from(options)
         self._options = of_constructor(options, "ProcessPoolExecutor")
         if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        self._size = Size.checked(max_workers, idle_timeout, "max_workers")
+        self._size = Size.checked(max_workers, settings.idle_timeout, "max_workers")
         self._max_workers = self._size.most
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -182,6 +189,7 @@ class ProcessPoolExecutor(futures.Executor):
             maxtasksperchild=max_tasks_per_child,
             context=self._mp_context,
             preload=checked_preload(preload),
+            **(settings._replace(idle_timeout=None).changes()),
         )
         # Held while the pool is made. Re-entrant: a collection may use the executor meanwhile.
         self._lock = threading.RLock()
@@ -254,7 +262,9 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(function)
-                job = engine.submit(encoded, label, op, items, arguments, options.engine)
+                job = pool._submit(encoded, label, op, items, arguments, options.engine)
+            except PoolFull:
+                raise
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
             except Exception as error:
@@ -360,10 +370,15 @@ class ProcessPoolExecutor(futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
-        pending = deque(
-            self._submit(options, fn, STARMAP, chunk, len(chunk), first)
-            for chunk, first in islice(chunks, buffersize)
-        )
+        pending: deque[Future[Any]] = deque()
+        try:
+            for chunk, first in islice(chunks, buffersize):
+                pending.append(self._submit(options, fn, STARMAP, chunk, len(chunk), first))
+        except PoolFull:
+            # Nobody will have the results of those before it.
+            if self._completions is not None:
+                self._completions.cancel(pending)
+            raise
         # The iterator alone does not keep the executor.
         return _results(pending, end, chunks, fn, options, weakref.ref(self), self._completions)
 
@@ -417,7 +432,7 @@ class ProcessPoolExecutor(futures.Executor):
         from millpond._pool.timeline import Stats
 
         if self._completions is None and not self._closing:
-            return Stats(0, 0, 0, 0, 0, 0, 0, self._size.least, 0)
+            return Stats(0, 0, 0, 0, 0, 0, 0, self._size.least, 0, {})
         pool = None if self._completions is None else self._completions.pool
         if pool is None:
             raise self._refusal()

@@ -19,6 +19,7 @@ from millpond._pool.launch import launcher
 from millpond._pool.options import of_constructor
 from millpond._pool.progress import Backlog, Handler, OpenJobs, Pipe, View
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
+from millpond._pool.settings import Settings
 from millpond._pool.size import Size
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from millpond._engine import Pool as Engine
-    from millpond._pool.options import Options
+    from millpond._pool.settings import PoolOptions
     from millpond._pool.timeline import Stats, Timeline
 
 __all__ = [
@@ -86,6 +87,12 @@ class Pool(Calls):
             as in the standard library. Forked pools have what the program has.
         idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
             are more than `least`; 10 by default.
+        max_pending: how many tasks (calls, or chunks of items) may wait, beside one for each
+            worker that there may be; any number by default. `imap` has its `buffersize` instead.
+        when_full: what a call does when more would wait: "block", which does not hold callbacks
+            up, or "raise" `PoolFull`, before anything of it is submitted.
+        ageing: seconds after which a task that waits is worth as much as one that comes then and
+            has the next higher priority; 60 by default, `math.inf` for never.
         options: for all calls of the pool what `options` has for some.
 
     Raises:
@@ -120,8 +127,7 @@ class Pool(Calls):
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
-        idle_timeout: float | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> None:
         self._state = INIT
         if stdlib_pool.is_stdlib(type(self)):
@@ -143,9 +149,10 @@ class Pool(Calls):
             )
             return
         engine = load_engine()
+        settings = Settings.taken_from(options)
         self._options = of_constructor(options, "Pool")
         self._ctx = context
-        size = Size.checked(processes, idle_timeout, at_least=0 if self._of_executor else 1)
+        size = Size.checked(processes, settings.idle_timeout, at_least=0 if self._of_executor else 1)
         self._processes = size.most
         _check_tasks(maxtasksperchild)
         if initializer is not None and not callable(initializer):
@@ -164,6 +171,7 @@ class Pool(Calls):
                 maxtasksperchild,
                 trace,
                 self._fragile,
+                settings.engine,
                 launch,
                 encoder.dumps,
                 encoder.apart,
@@ -173,6 +181,13 @@ class Pool(Calls):
             launch.close()
             raise
         self._completions = Completions()
+        self._admission: Admission | None = None
+        self._submit = self._engine.submit
+        if settings.max_pending is not None:
+            from millpond._pool.admission import Admission
+
+            self._admission = Admission(self._engine, self._completions, settings)
+            self._submit = self._admission.submit
         # Of `imap`, as long as something reads them.
         self._inputs: set[Input] = set()
         self._registry = WorkerRegistry(self._engine, self._spec, size.least)
@@ -286,10 +301,11 @@ class Pool(Calls):
 
     def stats(self) -> Stats:
         """Return what the pool has done so far."""
-        from millpond._pool.timeline import Stats
+        from millpond._pool.timeline import Level, Stats
 
         _, _, wanted, workers, left = self._engine.size()
-        return Stats(*self._engine.stats(), workers, wanted, left)
+        levels = {priority: Level(*numbers) for priority, *numbers in self._engine.levels()}
+        return Stats(*self._engine.stats(), workers, wanted, left, levels)
 
     def timeline(self, title: str | None = None) -> Timeline:
         """Return the picture of which worker did what, and when, until now.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from millpond._engine import Pool as Engine
     from millpond._futures.completions import Completions
+    from millpond._pool.admission import Admission
     from millpond._pool.options import Options, TaskOptions
     from millpond._pool.timeline import Stats, Timeline
     from millpond.pool import Pool
@@ -40,6 +41,9 @@ class Calls:
         _inputs: set[Input]
         _state: str
         _processes: int
+
+        _submit: Callable[..., int]
+        _admission: Admission | None
 
         def _encode(self, func: Callable[..., Any]) -> tuple[Any, str]: ...
         def _check_running(self) -> None: ...
@@ -120,10 +124,10 @@ class Calls:
         arguments = (tuple(args), dict(kwds) if kwds else None)
         if callback is None and error_callback is None:
             # In no variable: the traceback of what cannot be pickled holds this frame.
-            job = self._engine.submit(function, label, CALL, 1, arguments, control)
+            job = self._submit(function, label, CALL, 1, arguments, control)
             return AsyncResult(self, job)
         self._completions.start(self._engine)
-        job = self._engine.submit(function, label, CALL, 1, arguments, control)
+        job = self._submit(function, label, CALL, 1, arguments, control)
         result: AsyncResult[T] = AsyncResult(self, job)
         result._set_callbacks(callback, error_callback)
         return result
@@ -208,9 +212,14 @@ class Calls:
         calls_back = bool(items) and not (callback is None and error_callback is None)
         if calls_back:
             self._completions.start(self._engine)
+        admission = self._admission
+        reserved = 0 if admission is None else admission.check(len(items), chunksize)
         job = self._engine.begin(function, label, True, self._options.engine)
         try:
-            self._engine.extend(job, op, items, chunksize)
+            if admission is None:
+                self._engine.extend(job, op, items, chunksize)
+            else:
+                admission.extend(job, op, items, chunksize, reserved)
             self._engine.seal(job)
         except BaseException:
             # Ctrl-C: a job that never ends would keep `join` waiting.
@@ -313,6 +322,8 @@ class PoolView(Calls):
         self._engine = self._root._engine
         self._completions = self._root._completions
         self._inputs = self._root._inputs
+        self._submit = self._root._submit
+        self._admission = self._root._admission
         self._encode = self._root._encode  # type: ignore[method-assign]
         self._check_running = self._root._check_running  # type: ignore[method-assign]
 

@@ -5,7 +5,25 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-__all__ = ["Stats", "Timeline"]
+__all__ = ["Level", "Stats", "Timeline"]
+
+
+class Level(NamedTuple):
+    """How long tasks of one priority wait for a worker, in seconds.
+
+    What came before the pool knew of priorities does not count.
+    """
+
+    waiting: int
+    """Tasks that wait now."""
+    oldest: float
+    """How long the first of them has waited."""
+    finished: int
+    """Tasks that were done."""
+    mean: float
+    """How long those had waited on average."""
+    longest: float
+    """How long one of those had waited at most."""
 
 
 class Stats(NamedTuple):
@@ -23,12 +41,14 @@ class Stats(NamedTuple):
     """Workers whose place another one had to take."""
     moved: int
     """Tasks that were taken back from a worker before they began, for another to do them."""
-    workers: int = 0
+    workers: int
     """Workers that the pool has now, those that are starting included."""
-    wanted: int = 0
+    wanted: int
     """Workers that it wants now: a new one is on its way for each that is missing."""
-    left: int = 0
+    left: int
     """Workers that left because there were too many."""
+    levels: dict[int, Level]
+    """What waited how long, by priority; empty until a task has another priority than 0."""
 
 
 class Timeline:

@@ -1,5 +1,7 @@
 //! The configuration of a pool.
 
+use std::time::Duration;
+
 use crate::pool::size::Bounds;
 
 /// Settings of a pool.
@@ -13,4 +15,9 @@ pub struct Config {
     pub traced: bool,
     /// Whether the death of a worker breaks the pool; it is replaced otherwise.
     pub fragile: bool,
+    /// How many tasks may wait, beside one for each worker that it may have; without limit if `None`.
+    pub max_pending: Option<usize>,
+    /// How long a task waits until it is worth as much as one of the next higher priority that comes
+    /// then; [`AGEING`](crate::pool::pending::AGEING) if `None`. [`Duration::MAX`] is for ever.
+    pub ageing: Option<Duration>,
 }

@@ -47,6 +47,8 @@ pub(crate) struct Crew {
     last_look: Instant,
     /// When more members may be wanted, if tasks wait; `None` if there will be none.
     pub(crate) grows_at: Option<Instant>,
+    /// How many tasks a member may have at most. Few where some are to come before others.
+    pub(crate) deepest: usize,
 }
 
 impl Deref for Crew {
@@ -80,6 +82,7 @@ impl Crew {
             average_ns: LOOK_NS,
             last_look: Instant::now(),
             grows_at: None,
+            deepest: PREFETCH,
         }
     }
 
@@ -187,7 +190,7 @@ impl Crew {
     /// How many tasks a member may have: what it does until the next look, and one more.
     fn depth(&self) -> usize {
         let ahead = LOOK_NS / self.average_ns.max(1);
-        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, PREFETCH)
+        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, self.deepest)
     }
 
     fn next_idle(&mut self) -> Option<usize> {

@@ -6,12 +6,15 @@ use std::time::Instant;
 
 use crate::os::clock::monotonic_ns;
 use crate::pool::luggage::Arrived;
-use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
+use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, PREFETCH, Reported};
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
 use crate::trace::{self, Span};
+
+/// How many tasks a worker may have where some are to come before others, which take them back.
+const DEEPEST_RANKED: usize = 8;
 
 impl State {
     /// Takes in what the workers sent, hands out what waits, and evens the load out. Returns
@@ -20,6 +23,9 @@ impl State {
         let took = self.drain();
         let held_up = self.members.look(!self.pending.is_empty());
         self.wait_again(held_up);
+        if self.pending.is_ranked() {
+            self.let_pass();
+        }
         if self.members.are_long() {
             // Before what came later is handed out.
             self.balance();
@@ -96,6 +102,9 @@ impl State {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
                 }
+                if task.came_ns > 0 {
+                    self.levels.finished(task.priority, task.came_ns, head.began);
+                }
                 self.settle(task.luggage.take(), Arrived::ALL);
                 let is_done = head.status & !FORMAT == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
@@ -135,6 +144,26 @@ impl State {
                 end_ns,
                 outcome,
             });
+        }
+    }
+
+    /// Takes back what comes after what waits; the next workers that are free get that first.
+    fn let_pass(&mut self) {
+        if self.pending.is_empty() && self.members.is_idle() {
+            self.pending.end_ranking();
+            self.members.deepest = PREFETCH;
+            return;
+        }
+        self.members.deepest = DEEPEST_RANKED;
+        let Some(first) = self.pending.first_rank() else { return };
+        for index in 0..self.members.len() {
+            let after =
+                |task: &&InFlight| self.pending.rank(task.priority, task.came_ns, task.id) > first;
+            let count = self.members[index].in_flight().rev().take_while(after).count();
+            if count > 0 {
+                let tasks = self.members.take_back(index, count);
+                self.wait_again(tasks);
+            }
         }
     }
 

@@ -103,6 +103,8 @@ pub(crate) struct InFlight {
     /// The owner's own copy: what lies in the ring is the worker's to damage.
     pub(crate) body: Body,
     pub(crate) luggage: Option<Box<dyn Luggage>>,
+    pub(crate) priority: i32,
+    pub(crate) came_ns: u64,
 }
 
 /// What a dead worker leaves.
@@ -189,7 +191,7 @@ impl Member {
         self.in_flight.len()
     }
 
-    pub(crate) fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
+    pub(crate) fn in_flight(&self) -> impl DoubleEndedIterator<Item = &InFlight> {
         self.in_flight.iter()
     }
 
@@ -286,7 +288,8 @@ impl Member {
         if let Body::Block(block) = task.body {
             heap.hand_to(block, self.number);
         }
-        let Task { id, job, index, function, op, items, parts, body, luggage } = task;
+        let Task { id, job, index, function, op, items, parts, body, luggage, priority, came_ns } =
+            task;
         self.in_flight.push_back(InFlight {
             id,
             job,
@@ -298,6 +301,8 @@ impl Member {
             position,
             body,
             luggage,
+            priority,
+            came_ns,
         });
         self.handed += 1;
         Ok(())
@@ -516,7 +521,8 @@ impl InFlight {
 
     fn waiting_again(self) -> Task {
         let Self { id, job, index, function, op, items, parts, body, luggage, .. } = self;
-        Task { id, job, index, function, op, items, parts, body, luggage }
+        let (priority, came_ns) = (self.priority, self.came_ns);
+        Task { id, job, index, function, op, items, parts, body, luggage, priority, came_ns }
     }
 }
 

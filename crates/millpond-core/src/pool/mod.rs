@@ -1,5 +1,6 @@
 //! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
 
+mod admission;
 pub mod commons;
 pub mod config;
 mod crew;
@@ -9,12 +10,14 @@ mod function;
 pub mod handle;
 pub mod job;
 mod jobs;
+pub mod levels;
 mod lifecycle;
 pub mod luggage;
 mod member;
 pub mod options;
 mod outcomes;
 mod pause;
+pub mod pending;
 mod renewal;
 mod shared;
 pub mod size;

@@ -13,8 +13,10 @@ use crate::pool::crew::Crew;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
+use crate::pool::levels::Levels;
 use crate::pool::luggage::{Arrived, Claim, Luggage};
 use crate::pool::pause::Pause;
+use crate::pool::pending::Pending;
 use crate::pool::size::Size;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
@@ -43,7 +45,10 @@ pub(crate) struct State {
     pub(crate) size: Size,
     /// Whether the supervisor is to tend the pool: other workers are wanted.
     pub(crate) summons: bool,
-    pub(crate) pending: VecDeque<Task>,
+    pub(crate) pending: Pending,
+    pub(crate) levels: Levels,
+    /// Tasks for which there is room, and that are about to be added.
+    pub(crate) reserved: usize,
     pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
     pub(crate) heap: Heap,
@@ -79,6 +84,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, heap: Heap) -> Self {
+        let pending = Pending::new(config.ageing);
         let timeline = config.traced.then(Timeline::default);
         Self {
             phase: Phase::Running,
@@ -86,7 +92,9 @@ impl State {
             summons: false,
             config,
             members: Crew::new(),
-            pending: VecDeque::new(),
+            pending,
+            levels: Levels::default(),
+            reserved: 0,
             jobs: Jobs::default(),
             functions: Functions::default(),
             heap,
@@ -129,8 +137,8 @@ impl State {
             self.add_outcome(job_id, Outcome::Cancelled(reason));
             return;
         }
-        let Some((index, function)) = self.jobs.change(job_id, |job| (job.add(), job.function))
-        else {
+        let add = |job: &mut Job| (job.add(), job.function, job.options.priority);
+        let Some((index, function, priority)) = self.jobs.change(job_id, add) else {
             return;
         };
         let body = match filled {
@@ -139,6 +147,7 @@ impl State {
         };
         self.last_task += 1;
         self.stats.submitted += 1;
+        let came_ns = self.pending.now(priority);
         self.pending.push_back(Task {
             id: self.last_task,
             job: job_id,
@@ -149,6 +158,8 @@ impl State {
             parts: task.payload.count(),
             body,
             luggage: task.luggage.take(),
+            priority,
+            came_ns,
         });
     }
 
@@ -208,7 +219,7 @@ impl State {
                 self.pending.push_front(task);
             }
         }
-        for task in std::mem::take(&mut self.pending) {
+        for task in self.pending.take_all() {
             if !chosen(&task) {
                 self.pending.push_back(task);
                 continue;

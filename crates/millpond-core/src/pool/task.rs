@@ -45,6 +45,9 @@ pub(crate) struct Task {
     pub(crate) parts: u32,
     pub(crate) body: Body,
     pub(crate) luggage: Option<Box<dyn Luggage>>,
+    pub(crate) priority: i32,
+    /// When it came; 0 if there were no priorities then.
+    pub(crate) came_ns: u64,
 }
 
 /// Where the arguments of a waiting task are.

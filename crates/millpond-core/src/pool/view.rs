@@ -3,6 +3,7 @@
 use crate::os::exit_status::ExitStatus;
 use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::{Job, Progress};
+use crate::pool::levels::Level;
 use crate::pool::member::Member;
 use crate::pool::shared::StateGuard;
 use crate::pool::size::SizeInfo;
@@ -132,6 +133,15 @@ impl Pool {
             }));
             timeline
         }))
+    }
+
+    /// How long tasks of each priority waited for a worker, the lowest first. Empty as long as none had
+    /// another one than 0.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn levels(&self) -> Result<Vec<(i32, Level)>, PoolError> {
+        Ok(self.up_to_date()?.levels())
     }
 
     /// How large it is, and may be.

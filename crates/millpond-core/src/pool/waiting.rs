@@ -131,7 +131,7 @@ impl Pool {
         })
     }
 
-    fn wait_until(
+    pub(crate) fn wait_until(
         &self,
         deadline: Option<Instant>,
         bulk: bool,

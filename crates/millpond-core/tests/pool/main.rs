@@ -13,6 +13,7 @@ use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::NewTask;
 use millpond_core::pool::{Config, Pool, PoolError};
 
+mod priorities;
 mod sizes;
 mod support;
 
@@ -56,6 +57,23 @@ fn main() {
         ("a_panic_of_the_supervisor_costs_one_pool", a_panic_of_the_supervisor_costs_one_pool),
         ("pools_live_side_by_side", pools_live_side_by_side),
         ("a_dropped_pool_ends", a_dropped_pool_ends),
+        (
+            "urgent_tasks_pass_those_that_a_worker_has_not_begun",
+            priorities::urgent_tasks_pass_those_that_a_worker_has_not_begun,
+        ),
+        (
+            "what_has_waited_for_long_comes_first_all_the_same",
+            priorities::what_has_waited_for_long_comes_first_all_the_same,
+        ),
+        (
+            "many_tasks_of_many_priorities_are_all_done",
+            priorities::many_tasks_of_many_priorities_are_all_done,
+        ),
+        ("no_more_tasks_wait_than_may", priorities::no_more_tasks_wait_than_may),
+        (
+            "who_waits_for_room_is_woken_when_the_pool_closes",
+            priorities::who_waits_for_room_is_woken_when_the_pool_closes,
+        ),
         (
             "a_pool_grows_for_tasks_that_wait_for_each_other",
             sizes::a_pool_grows_for_tasks_that_wait_for_each_other,

@@ -18,7 +18,7 @@ fn elastic(least: usize, most: usize, idle_timeout: Duration) -> Pool {
 }
 
 /// A path that no file has.
-fn fresh_path() -> PathBuf {
+pub(crate) fn fresh_path() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("millpond-size-{}-{count}", std::process::id()));

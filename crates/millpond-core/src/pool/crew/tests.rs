@@ -47,7 +47,19 @@ impl Fixture {
         self.tasks += 1;
         let (id, body) = (self.tasks, Body::Inline(Vec::new()));
         let (job, op, items, parts, luggage) = (1, 0, 1, 1, None);
-        let task = Task { id, job, index: id, function, op, items, parts, body, luggage };
+        let task = Task {
+            id,
+            job,
+            index: id,
+            function,
+            op,
+            items,
+            parts,
+            body,
+            luggage,
+            priority: 0,
+            came_ns: 0,
+        };
         self.crew.hand(index, task, &self.functions, &mut self.heap)
     }
 
