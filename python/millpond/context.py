@@ -164,7 +164,6 @@ def _or_stdlib(method: MethodT) -> MethodT:
         kwargs.pop("trace", None)
         kwargs.pop("preload", None)
         from millpond._pool.options import OPTIONS
-
         from millpond._pool.settings import SETTINGS
 
         for name in kwargs.keys() & (OPTIONS | SETTINGS):

@@ -382,9 +382,7 @@ class ProcessPoolExecutor(futures.Executor):
         # The iterator alone does not keep the executor.
         return _results(pending, end, chunks, fn, options, weakref.ref(self), self._completions)
 
-    def resize(
-        self, max_workers: int | tuple[int, int], idle_timeout: float | None = None
-    ) -> None:
+    def resize(self, max_workers: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Have the executor have as many workers from now on; return at once.
 
         Of those that are too many the longest idle leave first. One that is at a call leaves when

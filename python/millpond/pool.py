@@ -133,7 +133,12 @@ class Pool(Calls):
         if stdlib_pool.is_stdlib(type(self)):
             # A subclass may name its base class, instead of `super()`.
             stdlib_pool.initialize(
-                self, processes, initializer, initargs, maxtasksperchild, context  # type: ignore[arg-type]
+                self,
+                processes,
+                initializer,
+                initargs,
+                maxtasksperchild,
+                context,  # type: ignore[arg-type]
             )
             return
         context = context or _default_context()
@@ -152,7 +157,9 @@ class Pool(Calls):
         settings = Settings.taken_from(options)
         self._options = of_constructor(options, "Pool")
         self._ctx = context
-        size = Size.checked(processes, settings.idle_timeout, at_least=0 if self._of_executor else 1)
+        size = Size.checked(
+            processes, settings.idle_timeout, at_least=0 if self._of_executor else 1
+        )
         self._processes = size.most
         _check_tasks(maxtasksperchild)
         if initializer is not None and not callable(initializer):
@@ -268,9 +275,7 @@ class Pool(Calls):
         self._completions.join()
         self._terminate()
 
-    def resize(
-        self, processes: int | tuple[int, int], idle_timeout: float | None = None
-    ) -> None:
+    def resize(self, processes: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Have the pool have as many workers from now on; return at once.
 
         Of those that are too many those leave first that are being set up, then the longest idle. One that is at a task leaves when

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
-use crate::ticket;
+use crate::wire_handle;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
 /// nothing.
@@ -125,10 +125,10 @@ where
     F::Output: Serialize + DeserializeOwned + 'static,
     Args: DeserializeOwned + 'static,
 {
-    let arguments = ticket::in_arguments(|| codec::decode(arguments))?;
+    let arguments = wire_handle::in_arguments(|| codec::decode(arguments))?;
     arrived();
     let value = materialise::<F>().call(arguments);
-    ticket::in_result(|| codec::append(value, result))
+    wire_handle::in_result(|| codec::append(value, result))
 }
 
 /// Stops the compiler at a function that is more than its code. To be called in a `const` block of

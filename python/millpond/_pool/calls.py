@@ -371,9 +371,7 @@ class PoolView(Calls):
         """Wait until the workers have ended; see `Pool.join`."""
         self._root.join()
 
-    def resize(
-        self, processes: int | tuple[int, int], idle_timeout: float | None = None
-    ) -> None:
+    def resize(self, processes: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Resize the pool; see `Pool.resize`."""
         self._root.resize(processes, idle_timeout)
 

@@ -8,7 +8,7 @@ impl State {
     /// How many more tasks may be added; `None` without limit.
     fn room(&self) -> Option<usize> {
         let limit = self.config.max_pending?.saturating_add(self.size.bounds.most);
-        let unfinished = self.pending.len() + self.members.in_flight() + self.reserved;
+        let unfinished = self.pending.len() + self.workers.in_flight() + self.reserved;
         Some(limit.saturating_sub(unfinished))
     }
 

@@ -1,24 +1,22 @@
 //! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
 
 mod admission;
-pub mod commons;
+mod backoff;
+pub mod captured_handles;
 pub mod config;
-mod crew;
+pub mod control_block;
 mod dispatch;
-mod ears;
 mod function;
 pub mod handle;
 pub mod job;
 mod jobs;
 pub mod levels;
 mod lifecycle;
-pub mod luggage;
-mod member;
 pub mod options;
 mod outcomes;
-mod pause;
 pub mod pending;
-mod renewal;
+mod poller;
+mod replacement;
 mod shared;
 pub mod size;
 mod staged;
@@ -30,6 +28,8 @@ mod view;
 pub mod waiting;
 pub mod wire;
 pub mod worker;
+mod worker_handle;
+mod workers;
 pub mod zygote;
 
 pub use crate::channel::payload::{self, INLINE_LIMIT};

@@ -143,10 +143,22 @@ mod tests {
     use crate::pool::task::Body;
 
     fn task(id: TaskId, priority: i32, came_ns: u64) -> Task {
-        let (function, op, items, parts, luggage) = (1, 0, 1, 1, None);
+        let (function, op, items, parts, captured_handles) = (1, 0, 1, 1, None);
         let body = Body::Inline(Vec::new());
         let (job, index) = (1, id);
-        Task { id, job, index, function, op, items, parts, body, luggage, priority, came_ns }
+        Task {
+            id,
+            job,
+            index,
+            function,
+            op,
+            items,
+            parts,
+            body,
+            captured_handles,
+            priority,
+            came_ns,
+        }
     }
 
     fn order(pending: &mut Pending) -> Vec<TaskId> {

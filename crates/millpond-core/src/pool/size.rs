@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::os::clock::monotonic_ns;
-use crate::pool::member::Member;
 use crate::pool::state::{Phase, State};
+use crate::pool::worker_handle::WorkerHandle;
 
 /// How long growth waits for workers that are being set up. One whose initializer waits for what
 /// tasks do is not to keep the others from coming.
@@ -90,7 +90,7 @@ impl State {
 
     /// How many workers it has that were not told to leave because there are too many.
     pub(crate) fn staying(&self) -> usize {
-        self.members.iter().filter(|m| !m.surplus).count()
+        self.workers.iter().filter(|m| !m.surplus).count()
     }
 
     /// How many workers are missing.
@@ -106,10 +106,10 @@ impl State {
     pub(crate) fn resize(&mut self, bounds: Bounds) {
         let wanted = self.size.wanted.clamp(bounds.least, bounds.most);
         (self.size.bounds, self.size.wanted) = (bounds, wanted);
-        self.members.grows_at = None;
+        self.workers.grows_at = None;
         self.drop_surplus_grants();
         let extra = self.staying().saturating_sub(self.wanted());
-        let mut candidates: Vec<_> = self.members.iter().filter(|m| !m.surplus).collect();
+        let mut candidates: Vec<_> = self.workers.iter().filter(|m| !m.surplus).collect();
         candidates.sort_by_key(|m| m.rank_to_leave());
         let chosen: Vec<_> = candidates.iter().take(extra).map(|m| m.number).collect();
         chosen.into_iter().for_each(|number| self.send_away(number));
@@ -125,15 +125,15 @@ impl State {
 
     /// Has a worker leave when it has done the task that it is at; others do what waits behind that.
     fn send_away(&mut self, number: u64) {
-        let Some(index) = self.members.iter().position(|m| m.number == number) else {
+        let Some(index) = self.workers.iter().position(|m| m.number == number) else {
             return;
         };
-        let tasks = self.members.take_back(index, usize::MAX);
+        let tasks = self.workers.take_back(index, usize::MAX);
         self.wait_again(tasks);
-        let member = &mut self.members[index];
-        member.surplus = true;
-        member.dismiss();
-        member.announce();
+        let worker = &mut self.workers[index];
+        worker.surplus = true;
+        worker.dismiss();
+        worker.notify();
     }
 
     /// Wants more workers, if tasks wait that more could begin.
@@ -141,29 +141,29 @@ impl State {
         if !self.size.may_grow() {
             return;
         }
-        if !self.members.lacks_workers(!self.pending.is_empty()) {
+        if !self.workers.lacks_workers(!self.pending.is_empty()) {
             // There is nothing to look for until something is handed out or waits.
-            self.members.grows_at = None;
+            self.workers.grows_at = None;
             return;
         }
         let now = Instant::now();
         let (mut staying, mut starting) = (0, 0);
-        for member in self.members.iter().filter(|m| !m.surplus) {
+        for worker in self.workers.iter().filter(|m| !m.surplus) {
             staying += 1;
-            starting += usize::from(!member.ready);
+            starting += usize::from(!worker.ready);
         }
         if staying < self.wanted() {
-            self.members.grows_at = Some(now + SETTING_UP);
+            self.workers.grows_at = Some(now + SETTING_UP);
             return;
         }
         let patient_until = self.size.grew_at.map_or(now, |at| at + SETTING_UP);
         if starting > 0 && now < patient_until {
-            self.members.grows_at = Some(patient_until);
+            self.workers.grows_at = Some(patient_until);
             return;
         }
-        self.members.grows_at = Some(now);
-        let demand = self.pending.len() + self.members.in_flight();
-        let step = staying.max(self.members.cpus());
+        self.workers.grows_at = Some(now);
+        let demand = self.pending.len() + self.workers.in_flight();
+        let step = staying.max(self.workers.cpus());
         let wanted = (staying + step).min(demand).min(self.size.bounds.most);
         if wanted > self.size.wanted {
             (self.size.wanted, self.size.grew_at) = (wanted, Some(now));
@@ -174,11 +174,11 @@ impl State {
     /// Sends workers away that were idle for long, as far as there are more than the least; returns
     /// when to look again, if there is a need. For the supervisor.
     pub(crate) fn shrink(&mut self, now: Instant) -> Option<Instant> {
-        let owes = |m: &Member| m.surplus && !m.is_told;
+        let owes = |m: &WorkerHandle| m.surplus && !m.is_told;
         let mut owing = false;
-        for member in self.members.iter_mut().filter(|m| owes(m)) {
-            owing |= !member.dismiss();
-            member.announce();
+        for worker in self.workers.iter_mut().filter(|m| owes(m)) {
+            owing |= !worker.dismiss();
+            worker.notify();
         }
         let owed = owing.then(|| now + OWED_INTERVAL);
         let Bounds { least, idle_timeout, .. } = self.size.bounds;
@@ -187,14 +187,14 @@ impl State {
             return owed;
         }
         let timeout = idle_timeout.max(SHORTEST_IDLE);
-        if !self.pending.is_empty() || self.members.has_waiting() {
+        if !self.pending.is_empty() || self.workers.has_waiting() {
             return Some(owed.unwrap_or(now + timeout));
         }
         let now_ns = monotonic_ns();
-        let idle_for = |m: &Member| Duration::from_nanos(now_ns.saturating_sub(m.idle_since));
-        let is_idle = |m: &&Member| m.ready && m.load() == 0 && !m.leaving;
+        let idle_for = |m: &WorkerHandle| Duration::from_nanos(now_ns.saturating_sub(m.idle_since));
+        let is_idle = |m: &&WorkerHandle| m.ready && m.load() == 0 && !m.leaving;
         let mut idle: Vec<_> =
-            self.members.iter().filter(is_idle).map(|m| (idle_for(m), m.number)).collect();
+            self.workers.iter().filter(is_idle).map(|m| (idle_for(m), m.number)).collect();
         idle.sort_unstable();
         let mut extra = staying - least;
         while let Some(&(since, number)) = idle.last()

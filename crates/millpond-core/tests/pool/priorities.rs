@@ -110,7 +110,7 @@ pub(crate) fn no_more_tasks_wait_than_may() {
     fs::remove_file(path).expect("the file");
 }
 
-pub(crate) fn who_waits_for_room_is_woken_when_the_pool_closes() {
+pub(crate) fn a_process_that_waits_for_room_is_woken_when_the_pool_closes() {
     let pool =
         configured(Config { processes: 1.into(), max_pending: Some(1), ..Config::default() });
     let path = fresh_path();

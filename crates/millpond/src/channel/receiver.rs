@@ -7,7 +7,7 @@ use std::time::Duration;
 use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::membership::Membership;
+use super::endpoint_ref::EndpointRef;
 use crate::error::{ErrorKind, Result};
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
@@ -15,31 +15,31 @@ use crate::queue::{Iter, Message, TryIter};
 
 /// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.
 pub struct Receiver<T> {
-    membership: Membership,
+    endpoint_ref: EndpointRef,
     values: PhantomData<fn() -> T>,
 }
 
 impl<T> Receiver<T> {
-    pub(super) fn new(membership: Membership) -> Self {
-        Self { membership, values: PhantomData }
+    pub(super) fn new(endpoint_ref: EndpointRef) -> Self {
+        Self { endpoint_ref, values: PhantomData }
     }
 
     /// How many values wait to be received, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.membership.glance().len()).unwrap_or(usize::MAX)
+        usize::try_from(self.endpoint_ref.glance().len()).unwrap_or(usize::MAX)
     }
 
     /// Whether there is nothing to receive, at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.membership.glance().is_empty()
+        self.endpoint_ref.glance().is_empty()
     }
 
     /// How many values the channel may hold; `None` for any number.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.membership.glance().capacity().map(|capacity| capacity as usize)
+        self.endpoint_ref.glance().capacity().map(|capacity| capacity as usize)
     }
 }
 
@@ -53,7 +53,7 @@ impl<T: Message> Receiver<T> {
     /// - [`Io`](crate::ErrorKind::Io): it cannot be mapped here, and stays.
     /// - [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn recv(&self) -> Result<T> {
-        transfer::get(self.membership.engine(), Wait::Ever)
+        transfer::get(self.endpoint_ref.engine(), Wait::Ever)
     }
 
     /// Receives a value if one comes within `timeout`.
@@ -61,7 +61,7 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`recv`](Self::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
-        transfer::get(self.membership.engine(), Wait::UpTo(timeout))
+        transfer::get(self.endpoint_ref.engine(), Wait::UpTo(timeout))
     }
 
     /// Receives a value if there is one now.
@@ -69,7 +69,7 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// Those of [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<T>> {
-        transfer::try_get(self.membership.engine())
+        transfer::try_get(self.endpoint_ref.engine())
     }
 
     /// Receives up to `most` values at once, at least one, for which it waits; see
@@ -78,17 +78,17 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// Those of [`recv`](Self::recv).
     pub fn recv_many(&self, most: usize) -> Result<Vec<T>> {
-        transfer::get_many(self.membership.engine(), most, Wait::Ever)
+        transfer::get_many(self.endpoint_ref.engine(), most, Wait::Ever)
     }
 
     /// Receives values until all senders are gone.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter(self.membership.engine(), PhantomData)
+        Iter(self.endpoint_ref.engine(), PhantomData)
     }
 
     /// Receives values until there is none at this moment.
     pub fn try_iter(&self) -> TryIter<'_, T> {
-        TryIter(self.membership.engine(), PhantomData)
+        TryIter(self.endpoint_ref.engine(), PhantomData)
     }
 }
 
@@ -127,7 +127,7 @@ impl<T: Message> IntoIterator for Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        Self::new(self.membership.clone())
+        Self::new(self.endpoint_ref.clone())
     }
 }
 
@@ -140,12 +140,12 @@ impl<T> fmt::Debug for Receiver<T> {
 
 impl<T> Serialize for Receiver<T> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        self.membership.send(to)
+        self.endpoint_ref.send(to)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        Membership::receive(End::Consumers, from).map(Self::new)
+        EndpointRef::receive(End::Consumers, from).map(Self::new)
     }
 }

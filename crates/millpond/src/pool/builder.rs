@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::briefing::Briefing;
+use super::bootstrap::Bootstrap;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::shared::Shared;
@@ -21,14 +21,14 @@ use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
 use crate::process::identity::Identity;
-use crate::ticket::{self, Kept};
+use crate::wire_handle::{self, Kept};
 
 /// Descriptors that this process has for each worker: its memory, its pidfd, a socket.
 const DESCRIPTORS_EACH: usize = 3;
 /// Descriptors for the rest of the pool and of the program.
 const DESCRIPTORS_ELSEWHERE: usize = 32;
 /// The kernel gives no more pids than this.
-const MOST_PIDS: usize = 1 << 22;
+const MAX_PIDS: usize = 1 << 22;
 
 /// Settings of a [`Pool`], from [`Pool::builder`].
 ///
@@ -143,7 +143,7 @@ impl PoolBuilder {
         const { must_capture_nothing::<F>() }
         // As empty as what it captures.
         let call = move |arguments: Args| initializer.call(arguments).into_result();
-        let (encoded, kept) = ticket::keeping(|| codec::encode((arguments,)));
+        let (encoded, kept) = wire_handle::keeping(|| codec::encode((arguments,)));
         self.initializer = Some(FunctionId::of(call).and_then(|function| {
             let arguments = encoded.map_err(Cause::Codec)?;
             Ok(Initializer { function, arguments, kept })
@@ -182,7 +182,7 @@ impl PoolBuilder {
             Some(given) => (Some(given.function), given.arguments, given.kept),
             None => (None, Vec::new(), Kept::default()),
         };
-        let briefing = Briefing {
+        let bootstrap = Bootstrap {
             build: Image::of_this_program().build_id().clone(),
             owner_name: Identity::name_here().to_owned(),
             owner_pid: fork::pid(),
@@ -197,7 +197,7 @@ impl PoolBuilder {
             ..Config::default()
         };
         let engine =
-            Engine::start(config, Box::new(Source { briefing, kept })).map_err(|error| {
+            Engine::start(config, Box::new(Source { bootstrap, kept })).map_err(|error| {
                 let source = match error {
                     PoolError::Io(source) => source,
                     other => std::io::Error::other(format!("{other:?}")),
@@ -239,7 +239,7 @@ fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
     }
     let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MOST_PIDS);
+    let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MAX_PIDS);
     if processes > most {
         return invalid(format!(
             "a pool of {processes} processes is too large: with three open files for each, the \

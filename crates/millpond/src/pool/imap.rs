@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Input is taken ahead by this many items at least, so that fast functions do not wait.
 const AHEAD: u64 = 256;
 /// Input that is slower than this is not waited for while results are there.
-const PATIENCE: Duration = Duration::from_millis(1);
+const SLOW_AFTER: Duration = Duration::from_millis(1);
 
 /// The results of a function for each item of its input, in their order. From [`Pool::imap`].
 ///
@@ -149,7 +149,7 @@ where
                     self.entries.push_back(Entry::Failed(error));
                 }
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > SLOW_AFTER {
                 self.send();
                 self.slow = self.has_results();
                 if self.slow {

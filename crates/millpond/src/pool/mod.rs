@@ -1,7 +1,7 @@
 //! Pools of worker processes.
 
 mod async_result;
-mod briefing;
+mod bootstrap;
 mod builder;
 mod calls;
 mod chunked;

@@ -12,14 +12,14 @@ use super::child::Child;
 use super::handle::ProcessHandle;
 use super::identity::Identity;
 use super::launch::Launch;
-use super::mailbox::Call;
 use super::registry::Registry;
+use super::result_slot::Call;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
-use crate::ticket;
+use crate::wire_handle;
 
 /// A function that is to run in a process of its own.
 ///
@@ -206,8 +206,8 @@ impl<F, Args, State> Process<F, Args, State> {
         let io = |what| move |source| Error::from(Cause::Io { what, source });
 
         let arguments = self.arguments.into_arguments();
-        // Until the child is there, each error takes the tickets back.
-        let (arguments, sent) = ticket::sending_to_one(|| codec::encode(arguments));
+        // Until the child is there, each error takes the wire handles back.
+        let (arguments, sent) = wire_handle::sending_to_one(|| codec::encode(arguments));
         let arguments = arguments.map_err(|error| failed(Cause::Codec(error).into()))?;
         let call = Call {
             build: Image::of_this_program().build_id().clone(),
@@ -221,14 +221,14 @@ impl<F, Args, State> Process<F, Args, State> {
         let launch = Launch::new(&call, &arguments)
             .map_err(|error| failed(io("be given its arguments")(error)))?;
         let (launch, started) = if self.daemon {
-            registry.keeper().and_then(|keeper| keeper.launch(launch))
+            registry.reaper().and_then(|reaper| reaper.launch(launch))
         } else {
             let started = launch.start();
             started.map(|started| (launch, started))
         }
         .map_err(|error| failed(io("be started")(error)))?;
-        let (daemon, mailbox, reaped) = (self.daemon, launch.mailbox, Registry::forget);
-        let child = Child::new(name, daemon, function, started, mailbox, sent, reaped);
+        let (daemon, result_slot, reaped) = (self.daemon, launch.result_slot, Registry::forget);
+        let child = Child::new(name, daemon, function, started, result_slot, sent, reaped);
         registry.add(child.clone());
         Ok(ProcessHandle::new(child))
     }

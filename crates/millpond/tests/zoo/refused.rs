@@ -315,7 +315,7 @@ fn handles_are_rehearsed_too() {
             }
         }
         assert_eq!(receiver.recv().unwrap(), 7);
-        // The sender has gone with the handles, and no rehearsal has kept one.
+        // The sender has gone with the handles, and no dry run has kept one.
         assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
         assert_eq!(queue.get().unwrap(), 8);
     }
