@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import millpond
 import pytest
+
+import millpond
 
 METHODS = ["fork", "spawn", "forkserver"]
 

@@ -136,8 +136,8 @@ else:
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
             "millpond.exceptions": """
-                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolFull PoolTerminated ReceiveDeadlock
-                PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
+                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolFull PoolTerminated
+                ReceiveDeadlock PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
                 WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",

@@ -291,7 +291,7 @@ class ProcessPoolExecutor(futures.Executor):
             raise self._refusal()
         try:
             least, most, idle_timeout = self._size
-            pool = self._make_pool((least, most), idle_timeout=idle_timeout)
+            pool = self._make_pool(processes=(least, most), idle_timeout=idle_timeout)
             completions = pool._completions
             try:
                 completions.keep(pool)

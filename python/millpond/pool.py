@@ -278,9 +278,10 @@ class Pool(Calls):
     def resize(self, processes: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Have the pool have as many workers from now on; return at once.
 
-        Of those that are too many those leave first that are being set up, then the longest idle. One that is at a task leaves when
-        that is done, and others do what it had not begun: no task is lost, and none is done twice.
-        Workers that are added see the program as it is by then, as those that replace others.
+        Of those that are too many those leave first that are being set up, then the longest idle,
+        then the newest. One that is at a task leaves when that is done, and others do what it had
+        not begun: no task is lost, and none is done twice. Workers that are added see the program
+        as it is by then, as those that replace others.
 
         Without workers, tasks wait until there are some. A pool that is closed has one as long as
         there is something to do.
@@ -309,7 +310,7 @@ class Pool(Calls):
         from millpond._pool.timeline import Level, Stats
 
         _, _, wanted, workers, left = self._engine.size()
-        levels = {priority: Level(*numbers) for priority, *numbers in self._engine.levels()}
+        levels = {level[0]: Level(*level[1:]) for level in self._engine.levels()}
         return Stats(*self._engine.stats(), workers, wanted, left, levels)
 
     def timeline(self, title: str | None = None) -> Timeline:

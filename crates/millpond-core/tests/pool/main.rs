@@ -71,8 +71,8 @@ fn main() {
         ),
         ("no_more_tasks_wait_than_may", priorities::no_more_tasks_wait_than_may),
         (
-            "who_waits_for_room_is_woken_when_the_pool_closes",
-            priorities::who_waits_for_room_is_woken_when_the_pool_closes,
+            "a_process_that_waits_for_room_is_woken_when_the_pool_closes",
+            priorities::a_process_that_waits_for_room_is_woken_when_the_pool_closes,
         ),
         (
             "a_pool_grows_for_tasks_that_wait_for_each_other",
