@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from millpond._install import install as install
     from millpond._install import is_installed as is_installed
     from millpond._install import uninstall as uninstall
+    from millpond._pool.streams import rng as rng
     from millpond.arrays import shared_array as shared_array
     from millpond.arrays import shared_array_from as shared_array_from
     from millpond.context import Process as Process
@@ -135,10 +136,11 @@ else:
             "millpond.arrays": "shared_array shared_array_from",
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
+            "millpond._pool.streams": "rng",
             "millpond.exceptions": """
                 BarrierDeadlock BrokenPool Deadlock OwnerDied PoolFull PoolTerminated
-                ReceiveDeadlock PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
-                WorkerCrashed WrongProcess
+                ReceiveDeadlock PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError
+                TasksLost WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",
         }.items()

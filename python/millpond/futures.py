@@ -12,7 +12,7 @@ from collections import deque
 from concurrent import futures
 from contextlib import nullcontext
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from typing import ParamSpec, TypeVar
 
 from millpond._engine_loader import load_engine
@@ -25,7 +25,7 @@ from millpond._pool.options import OPTIONS, of_constructor, shown
 from millpond._pool.settings import SETTINGS, Settings
 from millpond._pool.size import Size
 from millpond._pool.stdlib_pool import zygote_can_make
-from millpond._pool.worker import CALL, STARMAP
+from millpond._pool.worker import CALL, SEEDED, STARMAP
 from millpond.exceptions import BrokenPool, PoolFull, WrongProcess
 from millpond.pool import Pool
 
@@ -123,6 +123,8 @@ class ProcessPoolExecutor(futures.Executor):
             callbacks up, or "raise" `PoolFull`.
         ageing: seconds after which a call that waits is worth as much as one that comes then and
             has the next higher priority; 60 by default, `math.inf` for never.
+        env, cwd, niceness, finalizer, blas_threads, seed: what workers set themselves up with, as
+            for `millpond.Pool`.
         options: for all calls of the executor what `options` has for some.
 
     Raises:
@@ -172,6 +174,7 @@ class ProcessPoolExecutor(futures.Executor):
         self._options = of_constructor(options, "ProcessPoolExecutor")
         if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
+        self._numbers = None if settings.seed is None else count()
         self._size = Size.checked(max_workers, settings.idle_timeout, "max_workers")
         self._max_workers = self._size.most
         if initializer is not None and not callable(initializer):
@@ -226,7 +229,8 @@ class ProcessPoolExecutor(futures.Executor):
             ...     executor.submit(int, "ff", base=16).result()
             255
         """
-        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+        number = self._next_number()
+        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
 
     def options(self, **options: Unpack[Options]) -> ExecutorView:
         """Return a view of the executor whose calls have these options.
@@ -253,6 +257,7 @@ class ProcessPoolExecutor(futures.Executor):
         arguments: Any,
         items: int,
         first: int,
+        number: int | None,
     ) -> Future[Any]:
         with self._starting() if self._completions is None else _NO_LOCK:
             completions = self._completions or self._start()
@@ -262,6 +267,8 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(function)
+                if number is not None:
+                    op, arguments = _seeded(op, arguments, number, first)
                 job = pool._submit(encoded, label, op, items, arguments, options.engine)
             except PoolFull:
                 raise
@@ -277,6 +284,10 @@ class ProcessPoolExecutor(futures.Executor):
         if first:
             future._first = first
         return future
+
+    def _next_number(self) -> int | None:
+        """Return the number of the next call, if calls have numbers."""
+        return None if self._numbers is None else next(self._numbers)
 
     def _starting(self) -> threading.RLock:
         """Return the lock under which the first call makes the pool."""
@@ -370,17 +381,22 @@ class ProcessPoolExecutor(futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
+        number = self._next_number()
+
+        def submit(executor: ProcessPoolExecutor, chunk: list[Any], first: int) -> Future[Any]:
+            return executor._submit(options, fn, STARMAP, chunk, len(chunk), first, number)
+
         pending: deque[Future[Any]] = deque()
         try:
             for chunk, first in islice(chunks, buffersize):
-                pending.append(self._submit(options, fn, STARMAP, chunk, len(chunk), first))
+                pending.append(submit(self, chunk, first))
         except PoolFull:
             # Nobody will have the results of those before it.
             if self._completions is not None:
                 self._completions.cancel(pending)
             raise
         # The iterator alone does not keep the executor.
-        return _results(pending, end, chunks, fn, options, weakref.ref(self), self._completions)
+        return _results(pending, end, chunks, submit, weakref.ref(self), self._completions)
 
     def resize(self, max_workers: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Have the executor have as many workers from now on; return at once.
@@ -531,7 +547,8 @@ class ExecutorView(futures.Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; see `ProcessPoolExecutor.submit`."""
-        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+        number = self._root._next_number()
+        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
 
     def map(
         self,
@@ -564,6 +581,14 @@ def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
     return fixed
 
 
+def _seeded(op: int, arguments: Any, call: int, first: int) -> tuple[int, Any]:
+    """Return a task whose items have their numbers; see `millpond._pool.worker.SEEDED`."""
+    if op == CALL:
+        return CALL | SEEDED, (call, 0, arguments)
+    numbered = [(call, first + at, item) for at, item in enumerate(arguments)]
+    return op | SEEDED, numbered
+
+
 def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any], int]]:
     """Cut the items into lists, each with the place of its first item."""
     first = 0
@@ -576,8 +601,7 @@ def _results(
     pending: deque[Future[Any]],
     end: float | None,
     chunks: Iterator[tuple[list[Any], int]],
-    fn: Callable[..., Any],
-    options: TaskOptions,
+    submit: Callable[[ProcessPoolExecutor, list[Any], int], Future[Any]],
     executor_ref: weakref.ref[ProcessPoolExecutor],
     completions: Completions | None,
 ) -> Iterator[Any]:
@@ -590,7 +614,7 @@ def _results(
             executor = executor_ref()
             if executor is not None:
                 for chunk, first in islice(chunks, 1):
-                    pending.append(executor._submit(options, fn, STARMAP, chunk, len(chunk), first))
+                    pending.append(submit(executor, chunk, first))
             del executor
             values.reverse()
             while values:

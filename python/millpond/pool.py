@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from multiprocessing import util
@@ -93,6 +94,18 @@ class Pool(Calls):
             up, or "raise" `PoolFull`, before anything of it is submitted.
         ageing: seconds after which a task that waits is worth as much as one that comes then and
             has the next higher priority; 60 by default, `math.inf` for never.
+        env: variables of the workers' environment, or None for those that they are not to have;
+            under spawn and forkserver they are set before the program is imported.
+        cwd: the directory that workers work in, from before the initializer on.
+        niceness: by how much less urgent than this process the workers are to the system (`nice`).
+        finalizer: called in each worker when it ends by itself: when the pool ends and the worker
+            is at no task, after `maxtasksperchild`, when the pool shrinks. Not if it is killed.
+        blas_threads: how many threads OpenMP, OpenBLAS, MKL, BLIS and NumExpr may use in each
+            worker, or "auto" for this process's CPUs divided by the workers. Set by variables of
+            the environment and, for what was loaded before a fork, by `threadpoolctl` if there is.
+        seed: an integer that gives each item random numbers of its own, the same for any number of
+            workers, order and chunk size; see `millpond.rng`. `random` and, if it was imported
+            before the item began, NumPy's global generator are seeded for each.
         options: for all calls of the pool what `options` has for some.
 
     Raises:
@@ -168,7 +181,12 @@ class Pool(Calls):
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self._spec = WorkerSpec(
-            self._ctx, size.least, initializer, self._initargs, self._of_executor
+            self._ctx,
+            size.least,
+            initializer,
+            self._initargs,
+            self._of_executor,
+            settings.of_workers(size.most),
         )
         launch = launcher(self._spec, preload)
         self._encoder = encoder = codec.TaskEncoder(self._spec.method)
@@ -188,6 +206,7 @@ class Pool(Calls):
             launch.close()
             raise
         self._completions = Completions()
+        self._numbers = None if settings.seed is None else itertools.count()
         self._admission: Admission | None = None
         self._submit = self._engine.submit
         if settings.max_pending is not None:

@@ -126,7 +126,7 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn wait_started(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
         self.wait_until(deadline, false, |state| {
-            let started = state.workers.iter().filter(|m| m.pid.is_some()).count();
+            let started = state.workers.iter().filter(|m| m.pid.is_some() && !m.surplus).count();
             let done = started >= state.wanted() || !matches!(state.phase, Phase::Running);
             done.then_some(())
         })
