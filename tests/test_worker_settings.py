@@ -98,7 +98,7 @@ def test_the_environment_is_there_before_the_program_is_imported(tmp_path: Path)
 
 
 def threads(_: int) -> tuple[list[int], str | None]:
-    import threadpoolctl
+    import threadpoolctl  # type: ignore[import-untyped]
 
     loaded = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
     return sorted(loaded), os.environ.get("OPENBLAS_NUM_THREADS")

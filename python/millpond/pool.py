@@ -151,7 +151,7 @@ class Pool(Calls):
                 initializer,
                 initargs,
                 maxtasksperchild,
-                context,  # type: ignore[arg-type]
+                context,
             )
             return
         context = context or _default_context()

@@ -44,7 +44,9 @@ pub(crate) fn urgent_tasks_pass_those_that_a_worker_has_not_begun() {
         assert_eq!(finished, [(1, 9), (2, 9)], "the others came before there were priorities");
         assert!(levels.iter().all(|(_, level)| level.waiting == 0));
         close_and_join(&pool);
-        [first, second].map(|path| fs::remove_file(path).expect("the file"));
+        for path in [first, second] {
+            fs::remove_file(path).expect("the file");
+        }
     }
 }
 
@@ -63,7 +65,9 @@ pub(crate) fn what_has_waited_for_long_comes_first_all_the_same() {
     assert!(outcomes(&pool, urgent).iter().all(Result::is_ok));
     assert!(outcomes(&pool, held).iter().all(Result::is_ok));
     close_and_join(&pool);
-    [first, second].map(|path| fs::remove_file(path).expect("the file"));
+    for path in [first, second] {
+        fs::remove_file(path).expect("the file");
+    }
 }
 
 pub(crate) fn many_tasks_of_many_priorities_are_all_done() {
