@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from millpond._install import install as install
     from millpond._install import is_installed as is_installed
     from millpond._install import uninstall as uninstall
+    from millpond._pool.streams import rng as rng
     from millpond.arrays import shared_array as shared_array
     from millpond.arrays import shared_array_from as shared_array_from
     from millpond.context import Process as Process
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from millpond.exceptions import Deadlock as Deadlock
     from millpond.exceptions import OwnerDied as OwnerDied
     from millpond.exceptions import PoisonTask as PoisonTask
+    from millpond.exceptions import PoolFull as PoolFull
     from millpond.exceptions import PoolTerminated as PoolTerminated
     from millpond.exceptions import ReceiveDeadlock as ReceiveDeadlock
     from millpond.exceptions import RemoteTaskError as RemoteTaskError
@@ -134,10 +136,11 @@ else:
             "millpond.arrays": "shared_array shared_array_from",
             "millpond.futures": "ProcessPoolExecutor",
             "millpond._install": "install is_installed uninstall",
+            "millpond._pool.streams": "rng",
             "millpond.exceptions": """
-                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolTerminated ReceiveDeadlock
-                PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError TasksLost
-                WorkerCrashed WrongProcess
+                BarrierDeadlock BrokenPool Deadlock OwnerDied PoolFull PoolTerminated
+                ReceiveDeadlock PoisonTask RemoteTaskError TaskExited TaskTimeout TaskTimeoutError
+                TasksLost WorkerCrashed WrongProcess
             """,
             "multiprocessing.pool": "MaybeEncodingError",
         }.items()

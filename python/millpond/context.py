@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Literal, TypeVar, Unpack, overload
 
-    from millpond._pool.options import Options
+    from millpond._pool.settings import PoolOptions
     from millpond.connection import Connection
     from millpond.pool import Pool
     from millpond.queues import JoinableQueue, Queue, SimpleQueue
@@ -164,8 +164,9 @@ def _or_stdlib(method: MethodT) -> MethodT:
         kwargs.pop("trace", None)
         kwargs.pop("preload", None)
         from millpond._pool.options import OPTIONS
+        from millpond._pool.settings import SETTINGS
 
-        for name in kwargs.keys() & OPTIONS:
+        for name in kwargs.keys() & (OPTIONS | SETTINGS):
             raise ValueError(f"{name}: files may not be large here (ulimit -f)")
         return getattr(_stdlib.BaseContext, make.__name__)(self, *args, **kwargs)
 
@@ -182,26 +183,28 @@ class BaseContext(_stdlib.BaseContext):
     @_or_stdlib
     def Pool(  # type: ignore[override]
         self,
-        processes: int | None = None,
+        processes: int | tuple[int, int] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> Pool:
         """Return a pool of worker processes started by this context's method.
 
         Args:
-            processes: the number of workers; `cpu_count()` by default.
+            processes: the number of workers, or the least and the largest; `cpu_count()` by
+                default.
             initializer: called in each worker before its first task.
             initargs: the initializer's arguments.
             maxtasksperchild: tasks after which a worker is replaced; never by default.
             trace: keep a timeline of which worker did what; see `millpond.pool.Pool.timeline`.
             preload: modules to import before workers are made, not in each; see
                 `millpond.pool.Pool`.
-            options: for all calls what `millpond.pool.Pool.options` has for some.
+            options: other settings of `millpond.pool.Pool`, and for all calls what its `options`
+                has for some.
 
         Raises:
             ImportError: millpond's compiled engine is missing or does not load.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal as _signal
 from multiprocessing import ProcessError
+from queue import Full as _Full
 from threading import BrokenBarrierError as _BrokenBarrierError
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Deadlock",
     "OwnerDied",
     "PoisonTask",
+    "PoolFull",
     "PoolTerminated",
     "ReceiveDeadlock",
     "RemoteTaskError",
@@ -315,6 +317,13 @@ class TasksLost(ProcessError):
     def __str__(self) -> str:
         items = "1 item was" if self.count == 1 else f"{self.count} items were"
         return f"{items} taken by processes that died before they called task_done()"
+
+
+class PoolFull(ProcessError, _Full):
+    """More tasks would wait than `max_pending`, and the pool was made with `when_full="raise"`.
+
+    Nothing of the call was submitted. It is a `queue.Full`.
+    """
 
 
 class PoolTerminated(ProcessError):

@@ -12,7 +12,7 @@ from collections import deque
 from concurrent import futures
 from contextlib import nullcontext
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from typing import ParamSpec, TypeVar
 
 from millpond._engine_loader import load_engine
@@ -22,10 +22,12 @@ from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
 from millpond._pool.launch import checked_preload
 from millpond._pool.options import OPTIONS, of_constructor, shown
+from millpond._pool.settings import SETTINGS, Settings
+from millpond._pool.size import Size
 from millpond._pool.stdlib_pool import zygote_can_make
-from millpond._pool.worker import CALL, STARMAP
-from millpond.exceptions import BrokenPool, WrongProcess
-from millpond.pool import Pool, _checked_processes
+from millpond._pool.worker import CALL, SEEDED, STARMAP
+from millpond.exceptions import BrokenPool, PoolFull, WrongProcess
+from millpond.pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from millpond._pool.options import Options, TaskOptions
+    from millpond._pool.settings import PoolOptions
+    from millpond._pool.timeline import Stats
     from millpond._pool.worker_registry import PoolWorker
 
 __all__ = ["Future", "ProcessPoolExecutor"]
@@ -94,7 +98,9 @@ class ProcessPoolExecutor(futures.Executor):
     `BrokenProcessPool` too, and all others are done.
 
     Args:
-        max_workers: how many workers; by default as many as this process may use CPUs.
+        max_workers: how many workers; by default as many as this process may use CPUs. With
+            `(least, most)` the executor grows while more calls wait than there are workers, and
+            shrinks when workers have nothing to do; see also `resize`.
         mp_context: where the start method comes from; the default context by default. If its
             processes are of a class that a pool's zygote cannot make, the executor is the standard
             library's.
@@ -109,6 +115,16 @@ class ProcessPoolExecutor(futures.Executor):
             `BrokenProcessPool`. For programs that rely on all workers having the same state.
         preload: names of modules that are imported once, before workers are forked, and not in
             each, as for `millpond.Pool`.
+        idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
+            are more than `least`; 10 by default.
+        max_pending: how many calls may wait, beside one for each worker that there may be; any
+            number by default.
+        when_full: what `submit` and `map` do when more would wait: "block", which does not hold
+            callbacks up, or "raise" `PoolFull`.
+        ageing: seconds after which a call that waits is worth as much as one that comes then and
+            has the next higher priority; 60 by default, `math.inf` for never.
+        env, cwd, niceness, finalizer, blas_threads, seed: what workers set themselves up with, as
+            for `millpond.Pool`.
         options: for all calls of the executor what `options` has for some.
 
     Raises:
@@ -131,7 +147,7 @@ class ProcessPoolExecutor(futures.Executor):
         if foreign or not engine_has_room():
             if cls is not ProcessPoolExecutor:
                 raise TypeError(f"{cls.__name__} cannot have the processes of {context!r}")
-            for name in kwargs.keys() & OPTIONS:
+            for name in kwargs.keys() & (OPTIONS | SETTINGS):
                 raise ValueError(
                     f"{name}: this is an executor of the standard library's, as {context!r} makes "
                     "other processes than multiprocessing, or files may not be large (ulimit -f)"
@@ -143,7 +159,7 @@ class ProcessPoolExecutor(futures.Executor):
 
     def __init__(
         self,
-        max_workers: int | None = None,
+        max_workers: int | tuple[int, int] | None = None,
         mp_context: BaseContext | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -151,13 +167,16 @@ class ProcessPoolExecutor(futures.Executor):
         max_tasks_per_child: int | None = None,
         break_on_crash: bool = False,
         preload: Iterable[str] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> None:
         load_engine()
+        settings = Settings.taken_from(options)
         self._options = of_constructor(options, "ProcessPoolExecutor")
-        if max_workers is not None and max_workers <= 0:
+        if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        self._max_workers = _checked_processes(max_workers)
+        self._numbers = None if settings.seed is None else count()
+        self._size = Size.checked(max_workers, settings.idle_timeout, "max_workers")
+        self._max_workers = self._size.most
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
@@ -168,12 +187,12 @@ class ProcessPoolExecutor(futures.Executor):
         self._max_tasks_per_child = max_tasks_per_child
         self._make_pool = partial(
             _FragilePool if break_on_crash else _WorkerPool,
-            self._max_workers,
-            initializer,
-            tuple(initargs),
-            max_tasks_per_child,
-            self._mp_context,
+            initializer=initializer,
+            initargs=tuple(initargs),
+            maxtasksperchild=max_tasks_per_child,
+            context=self._mp_context,
             preload=checked_preload(preload),
+            **(settings._replace(idle_timeout=None).changes()),
         )
         # Held while the pool is made. Re-entrant: a collection may use the executor meanwhile.
         self._lock = threading.RLock()
@@ -190,7 +209,9 @@ class ProcessPoolExecutor(futures.Executor):
             state = "broken" if self._broken else "running"
         cls = type(self)
         name = f"{cls.__module__}.{cls.__qualname__}"
-        return f"<{name} at {id(self):#x}, max_workers={self._max_workers}, {state}>"
+        size = self._size
+        workers = str(size.most) if size.is_fixed else f"({size.least}, {size.most})"
+        return f"<{name} at {id(self):#x}, max_workers={workers}, {state}>"
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`, and return the future of its result.
@@ -208,7 +229,8 @@ class ProcessPoolExecutor(futures.Executor):
             ...     executor.submit(int, "ff", base=16).result()
             255
         """
-        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+        number = self._next_number()
+        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
 
     def options(self, **options: Unpack[Options]) -> ExecutorView:
         """Return a view of the executor whose calls have these options.
@@ -235,6 +257,7 @@ class ProcessPoolExecutor(futures.Executor):
         arguments: Any,
         items: int,
         first: int,
+        number: int | None,
     ) -> Future[Any]:
         with self._starting() if self._completions is None else _NO_LOCK:
             completions = self._completions or self._start()
@@ -244,7 +267,11 @@ class ProcessPoolExecutor(futures.Executor):
             engine = pool._engine
             try:
                 encoded, label = pool._encode(options.wrapped(function))
-                job = engine.submit(encoded, label, op, items, arguments, options.engine)
+                if number is not None:
+                    op, arguments = _seeded(op, arguments, number, first)
+                job = pool._submit(encoded, label, op, items, arguments, options.engine)
+            except PoolFull:
+                raise
             except (BrokenPool, WrongProcess) as error:
                 raise self._refusal(error) from None
             except Exception as error:
@@ -258,6 +285,10 @@ class ProcessPoolExecutor(futures.Executor):
             future._first = first
         return future
 
+    def _next_number(self) -> int | None:
+        """Return the number of the next call, if calls have numbers."""
+        return None if self._numbers is None else next(self._numbers)
+
     def _starting(self) -> threading.RLock:
         """Return the lock under which the first call makes the pool."""
         if self._is_foreign():
@@ -270,7 +301,8 @@ class ProcessPoolExecutor(futures.Executor):
         if self._closing:
             raise self._refusal()
         try:
-            pool = self._make_pool()
+            least, most, idle_timeout = self._size
+            pool = self._make_pool(processes=(least, most), idle_timeout=idle_timeout)
             completions = pool._completions
             try:
                 completions.keep(pool)
@@ -352,12 +384,76 @@ class ProcessPoolExecutor(futures.Executor):
             chunksize = 1
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
-        pending = deque(
-            self._submit(options, fn, STARMAP, chunk, len(chunk), first)
-            for chunk, first in islice(chunks, buffersize)
-        )
+        number = self._next_number()
+
+        def submit(executor: ProcessPoolExecutor, chunk: list[Any], first: int) -> Future[Any]:
+            return executor._submit(options, fn, STARMAP, chunk, len(chunk), first, number)
+
+        pending: deque[Future[Any]] = deque()
+        try:
+            for chunk, first in islice(chunks, buffersize):
+                pending.append(submit(self, chunk, first))
+        except PoolFull:
+            # Nobody will have the results of those before it.
+            if self._completions is not None:
+                self._completions.cancel(pending)
+            raise
         # The iterator alone does not keep the executor.
-        return _results(pending, end, chunks, fn, options, weakref.ref(self), self._completions)
+        return _results(pending, end, chunks, submit, weakref.ref(self), self._completions)
+
+    def resize(self, max_workers: int | tuple[int, int], idle_timeout: float | None = None) -> None:
+        """Have the executor have as many workers from now on; return at once.
+
+        Of those that are too many the longest idle leave first. One that is at a call leaves when
+        that is done, and others do what it had not begun: no call is lost, and none is done twice.
+
+        Args:
+            max_workers: how many, or the least and the largest number of them.
+            idle_timeout: as for the executor; 10 by default.
+
+        Raises:
+            RuntimeError: the executor was shut down.
+            BrokenProcessPool: it is broken, or belongs to another process.
+            ValueError: a number is out of range.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.ProcessPoolExecutor(1) as executor:
+            ...     executor.resize((0, 3), idle_timeout=1)
+            ...     executor.submit(abs, -1).result()
+            1
+        """
+        size = Size.checked(max_workers, idle_timeout, "max_workers", at_least=0)
+        if self._is_foreign():
+            raise self._refusal()
+        with self._lock:
+            if self._closing:
+                raise self._refusal()
+            pool = None if self._completions is None else self._completions.pool
+            if pool is not None:
+                try:
+                    pool._engine.resize(size)
+                except (BrokenPool, ValueError) as error:
+                    raise self._refusal(error) from None
+                pool._processes = size.most
+            elif self._completions is not None:
+                raise self._refusal()
+            self._size, self._max_workers = size, size.most
+
+    def stats(self) -> Stats:
+        """Return what the executor has done so far, and how many workers it has.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        from millpond._pool.timeline import Stats
+
+        if self._completions is None and not self._closing:
+            return Stats(0, 0, 0, 0, 0, 0, 0, 0, 0, self._size.least, 0, {})
+        pool = None if self._completions is None else self._completions.pool
+        if pool is None:
+            raise self._refusal()
+        return pool.stats()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end the workers when those that there are have been done.
@@ -454,7 +550,8 @@ class ExecutorView(futures.Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; see `ProcessPoolExecutor.submit`."""
-        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0)
+        number = self._root._next_number()
+        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
 
     def map(
         self,
@@ -487,6 +584,14 @@ def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:
     return fixed
 
 
+def _seeded(op: int, arguments: Any, call: int, first: int) -> tuple[int, Any]:
+    """Return a task whose items have their numbers; see `millpond._pool.worker.SEEDED`."""
+    if op == CALL:
+        return CALL | SEEDED, (call, 0, arguments)
+    numbered = [(call, first + at, item) for at, item in enumerate(arguments)]
+    return op | SEEDED, numbered
+
+
 def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any], int]]:
     """Cut the items into lists, each with the place of its first item."""
     first = 0
@@ -499,8 +604,7 @@ def _results(
     pending: deque[Future[Any]],
     end: float | None,
     chunks: Iterator[tuple[list[Any], int]],
-    fn: Callable[..., Any],
-    options: TaskOptions,
+    submit: Callable[[ProcessPoolExecutor, list[Any], int], Future[Any]],
     executor_ref: weakref.ref[ProcessPoolExecutor],
     completions: Completions | None,
 ) -> Iterator[Any]:
@@ -516,7 +620,7 @@ def _results(
             executor = executor_ref()
             if executor is not None:
                 for chunk, first in islice(chunks, 1):
-                    pending.append(executor._submit(options, fn, STARMAP, chunk, len(chunk), first))
+                    pending.append(submit(executor, chunk, first))
             del executor
             values.reverse()
             while values:

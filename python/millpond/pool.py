@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import itertools
 import os
-import resource
 import warnings
 from multiprocessing import util
 from multiprocessing.pool import CLOSE, INIT, RUN, TERMINATE, ThreadPool
@@ -21,6 +20,8 @@ from millpond._pool.launch import launcher
 from millpond._pool.options import of_constructor
 from millpond._pool.progress import Backlog, Handler, OpenJobs, Pipe, View
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
+from millpond._pool.settings import Settings
+from millpond._pool.size import Size
 from millpond._pool.worker_registry import PoolWorker, WorkerRegistry
 from millpond._pool.worker_spec import WorkerSpec
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, Unpack
 
     from millpond._engine import Pool as Engine
-    from millpond._pool.options import Options
+    from millpond._pool.settings import PoolOptions
     from millpond._pool.timeline import Stats, Timeline
 
 __all__ = [
@@ -56,12 +57,6 @@ MaybeEncodingError: Any = _cpython.get("multiprocessing.pool", "MaybeEncodingErr
 RemoteTraceback: Any = _cpython.get("multiprocessing.pool", "RemoteTraceback")
 
 
-_MOST_PROCESSES = 1 << 14
-"""Half of what a system with the usual 32768 process ids could have at all."""
-_OWN_DESCRIPTORS = 8
-"""Descriptors that a pool needs beside those for its workers, at most."""
-_MOST_OPEN = 1 << 14
-"""A process with so many descriptors left does not look how many are open."""
 _RECHECK_INTERVAL = 0.1
 """Seconds after which `join` looks what becomes of input that is not read to its end."""
 
@@ -77,7 +72,9 @@ class Pool(Calls):
     are of a class with a constructor or a `start` of its own.
 
     Args:
-        processes: how many workers; by default as many as this process may use CPUs.
+        processes: how many workers; by default as many as this process may use CPUs. With
+            `(least, most)` the pool grows while more tasks wait than there are workers, and
+            shrinks when workers have nothing to do; see also `resize`.
         initializer: called in each worker before its first task. If it raises, the pool is broken:
             calls raise `BrokenPool`.
         initargs: the initializer's arguments.
@@ -89,6 +86,26 @@ class Pool(Calls):
             each; `"__main__"` is the program. By default the program alone, or what
             `set_forkserver_preload` named; with `[]` each worker imports the program for itself,
             as in the standard library. Forked pools have what the program has.
+        idle_timeout: seconds after which a worker leaves that has nothing to do, as long as there
+            are more than `least`; 10 by default.
+        max_pending: how many tasks (calls, or chunks of items) may wait, beside one for each
+            worker that there may be; any number by default. `imap` has its `buffersize` instead.
+        when_full: what a call does when more would wait: "block", which does not hold callbacks
+            up, or "raise" `PoolFull`, before anything of it is submitted.
+        ageing: seconds after which a task that waits is worth as much as one that comes then and
+            has the next higher priority; 60 by default, `math.inf` for never.
+        env: variables of the workers' environment, or None for those that they are not to have;
+            under spawn and forkserver they are set before the program is imported.
+        cwd: the directory that workers work in, from before the initializer on.
+        niceness: by how much less urgent than this process the workers are to the system (`nice`).
+        finalizer: called in each worker when it ends by itself: when the pool ends and the worker
+            is at no task, after `maxtasksperchild`, when the pool shrinks. Not if it is killed.
+        blas_threads: how many threads OpenMP, OpenBLAS, MKL, BLIS and NumExpr may use in each
+            worker, or "auto" for this process's CPUs divided by the workers. Set by variables of
+            the environment and, for what was loaded before a fork, by `threadpoolctl` if there is.
+        seed: an integer that gives each item random numbers of its own, the same for any number of
+            workers, order and chunk size; see `millpond.rng`. `random` and, if it was imported
+            before the item began, NumPy's global generator are seeded for each.
         options: for all calls of the pool what `options` has for some.
 
     Raises:
@@ -115,7 +132,7 @@ class Pool(Calls):
 
     def __init__(
         self,
-        processes: int | None = None,
+        processes: int | tuple[int, int] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
@@ -123,19 +140,24 @@ class Pool(Calls):
         *,
         trace: bool = False,
         preload: Iterable[str] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[PoolOptions],
     ) -> None:
         self._state = INIT
         if stdlib_pool.is_stdlib(type(self)):
             # A subclass may name its base class, instead of `super()`.
             stdlib_pool.initialize(
-                self, processes, initializer, initargs, maxtasksperchild, context
+                self,
+                processes,
+                initializer,
+                initargs,
+                maxtasksperchild,
+                context,
             )
             return
         context = context or _default_context()
         if not (stdlib_pool.zygote_can_make(context) and engine_has_room()):
-            if trace or options:
-                refused = ", ".join(options) or "trace"
+            if trace or options or isinstance(processes, tuple):
+                refused = ", ".join(options) or ("trace" if trace else "processes")
                 raise ValueError(
                     f"{refused}: this is a pool of the standard library's, as {context!r} makes "
                     "other processes than multiprocessing, or files may not be large (ulimit -f)"
@@ -145,9 +167,13 @@ class Pool(Calls):
             )
             return
         engine = load_engine()
+        settings = Settings.taken_from(options)
         self._options = of_constructor(options, "Pool")
         self._ctx = context
-        self._processes = _checked_processes(processes)
+        size = Size.checked(
+            processes, settings.idle_timeout, at_least=0 if self._of_executor else 1
+        )
+        self._processes = size.most
         _check_tasks(maxtasksperchild)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -155,16 +181,22 @@ class Pool(Calls):
         self._initializer = initializer
         self._initargs = tuple(initargs)
         self._spec = WorkerSpec(
-            self._ctx, self._processes, initializer, self._initargs, self._of_executor
+            self._ctx,
+            size.least,
+            initializer,
+            self._initargs,
+            self._of_executor,
+            settings.of_workers(size.most),
         )
         launch = launcher(self._spec, preload)
         self._encoder = encoder = codec.TaskEncoder(self._spec.method)
         try:
             self._engine: Engine = engine.Pool(
-                self._processes,
+                size,
                 maxtasksperchild,
                 trace,
                 self._fragile,
+                settings.engine,
                 launch,
                 encoder.dumps,
                 encoder.apart,
@@ -174,9 +206,17 @@ class Pool(Calls):
             launch.close()
             raise
         self._completions = Completions()
+        self._numbers = None if settings.seed is None else itertools.count()
+        self._admission: Admission | None = None
+        self._submit = self._engine.submit
+        if settings.max_pending is not None:
+            from millpond._pool.admission import Admission
+
+            self._admission = Admission(self._engine, self._completions, settings)
+            self._submit = self._admission.submit
         # Of `imap`, as long as something reads them.
         self._inputs: set[Input] = set()
-        self._registry = WorkerRegistry(self._engine, self._spec, self._processes)
+        self._registry = WorkerRegistry(self._engine, self._spec, size.least)
         self._terminate = util.Finalize(
             self,
             _terminate,
@@ -187,8 +227,11 @@ class Pool(Calls):
 
     def __repr__(self) -> str:
         cls = type(self)
-        state = self._state
-        return f"<{cls.__module__}.{cls.__qualname__} state={state} pool_size={self._processes}>"
+        state, size = self._state, str(self._processes)
+        if state == RUN and self._spec.owner_pid == os.getpid():
+            least, most, wanted, _, _ = self._engine.size()
+            size = str(wanted) if least == most else f"{wanted} ({least} to {most})"
+        return f"<{cls.__module__}.{cls.__qualname__} state={state} pool_size={size}>"
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:
         if getattr(self, "_state", None) == _run and self._spec.owner_pid == os.getpid():
@@ -251,11 +294,43 @@ class Pool(Calls):
         self._completions.join()
         self._terminate()
 
+    def resize(self, processes: int | tuple[int, int], idle_timeout: float | None = None) -> None:
+        """Have the pool have as many workers from now on; return at once.
+
+        Of those that are too many those leave first that are being set up, then the longest idle,
+        then the newest. One that is at a task leaves when that is done, and others do what it had
+        not begun: no task is lost, and none is done twice. Workers that are added see the program
+        as it is by then, as those that replace others.
+
+        Without workers, tasks wait until there are some. A pool that is closed has one as long as
+        there is something to do.
+
+        Args:
+            processes: how many, or the least and the largest number of them.
+            idle_timeout: as for the pool; 10 by default.
+
+        Raises:
+            ValueError: the pool was terminated, or a number is out of range.
+            BrokenPool: the pool is broken.
+
+        Example:
+            >>> import millpond
+            >>> with millpond.Pool(1) as pool:
+            ...     pool.resize(3)
+            ...     len(pool.map(abs, range(-100, 0)))
+            100
+        """
+        size = Size.checked(processes, idle_timeout, at_least=0)
+        self._engine.resize(size)
+        self._processes = size.most
+
     def stats(self) -> Stats:
         """Return what the pool has done so far."""
-        from millpond._pool.timeline import Stats
+        from millpond._pool.timeline import Level, Stats
 
-        return Stats(*self._engine.stats())
+        _, _, wanted, workers, left = self._engine.size()
+        levels = {level[0]: Level(*level[1:]) for level in self._engine.levels()}
+        return Stats(*self._engine.stats(), workers, wanted, left, levels)
 
     def timeline(self, title: str | None = None) -> Timeline:
         """Return the picture of which worker did what, and when, until now.
@@ -331,42 +406,6 @@ def _default_context() -> BaseContext:
     from millpond.context import _default_context
 
     return _default_context.get_context()
-
-
-def _checked_processes(processes: int | None) -> int:
-    if processes is None:
-        from millpond import _engine
-
-        return _engine.cpu_count()
-    if isinstance(processes, bool) or not hasattr(processes, "__index__"):
-        raise TypeError(f"processes must be an int or None, not {processes!r}")
-    processes = processes.__index__()
-    if processes < 1:
-        raise ValueError("Number of processes must be at least 1")
-    if processes > _MOST_PROCESSES:
-        raise ValueError(f"Number of processes must be at most {_MOST_PROCESSES}, not {processes}")
-    _check_descriptors(processes)
-    return processes
-
-
-def _check_descriptors(processes: int) -> None:
-    """Refuse a pool that could never have all its workers."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Three a worker, and what the pool and its supervisor have.
-    needed = 3 * processes + _OWN_DESCRIPTORS
-    if limit == resource.RLIM_INFINITY or needed < limit - _MOST_OPEN:
-        return
-    try:
-        # One of them is the folder that is being read.
-        taken = len(os.listdir("/proc/self/fd")) - 1
-    except OSError:
-        return
-    if taken + needed > limit:
-        raise OSError(
-            errno.EMFILE,
-            f"{os.strerror(errno.EMFILE)}: a pool of {processes} needs {needed}, and {taken} of "
-            f"the {limit} that this process may have (ulimit -n) are taken",
-        )
 
 
 def _check_tasks(maxtasksperchild: int | None) -> None:

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millpond_core::pool::captured_handles::CapturedHandles;
 use millpond_core::pool::job::{JobSpec, Target};
+use millpond_core::pool::levels::Level;
 use millpond_core::pool::payload::{Part, Parts};
+use millpond_core::pool::size::Bounds;
 use millpond_core::pool::task::{JobId, NewTask, Outcome, Reason};
 use millpond_core::pool::zygote::client::{NewZygote, Replacement, ZygoteSource};
 use millpond_core::pool::zygote::server::ZygoteFds;
@@ -251,8 +254,17 @@ impl PyPool {
     }
 }
 
+fn bounds((least, most, idle_timeout): (usize, usize, f64)) -> PyResult<Bounds> {
+    let idle_timeout = Duration::try_from_secs_f64(idle_timeout);
+    let idle_timeout = idle_timeout.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(Bounds { least, most, idle_timeout })
+}
+
 /// A task's result and its exception.
 type PyOutcome<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyBaseException>>);
+
+/// A priority and what `PyPool::levels` says of it.
+type PyLevel = (i32, u64, f64, u64, f64, f64);
 
 /// A worker's number, tag, pid and load.
 type PyWorkerInfo = (u64, u64, Option<u32>, usize);
@@ -277,16 +289,22 @@ impl PyPool {
     #[expect(clippy::too_many_arguments, reason = "one call, of one place")]
     fn new(
         py: Python<'_>,
-        processes: usize,
+        size: (usize, usize, f64),
         tasks_per_worker: Option<u64>,
         traced: bool,
         fragile: bool,
+        limits: (Option<usize>, Option<f64>),
         launcher: Py<PyAny>,
         dumps: Py<PyAny>,
         apart: Py<PyAny>,
         loads: Py<PyAny>,
     ) -> PyResult<Self> {
-        let config = Config { processes, tasks_per_worker, traced, fragile };
+        let (max_pending, ageing) = limits;
+        // A negative number is for ever.
+        let ageing =
+            ageing.map(|level| Duration::try_from_secs_f64(level).unwrap_or(Duration::MAX));
+        let processes = bounds(size)?;
+        let config = Config { processes, tasks_per_worker, traced, fragile, max_pending, ageing };
         let codec = Codec::new(dumps, loads);
         let is_slow = launcher.getattr(py, "is_slow")?.extract(py)?;
         match Pool::start(config, Box::new(PySource { launcher, is_slow })) {
@@ -658,6 +676,59 @@ impl PyPool {
     #[getter]
     fn zygote_pid(&self) -> u32 {
         self.pool.zygote_pid()
+    }
+
+    /// Has the pool have as many workers from now on: at least, at most, and the seconds after which one
+    /// leaves that is idle.
+    fn resize(&self, py: Python<'_>, size: (usize, usize, f64)) -> PyResult<()> {
+        self.pool.resize(bounds(size)?).map_err(|e| self.error(py, e))
+    }
+
+    /// The least and the largest number of workers; how many are wanted, and how many there are; how
+    /// many left because there were too many.
+    fn size(&self, py: Python<'_>) -> PyResult<(usize, usize, usize, usize, u64)> {
+        let size = self.pool.size().map_err(|e| self.error(py, e))?;
+        let Bounds { least, most, .. } = size.bounds;
+        Ok((least, most, size.wanted, size.workers, size.left))
+    }
+
+    /// By priority: how many tasks wait, how long the first has, how many were done, how long those waited
+    /// on average, and at most.
+    fn levels(&self, py: Python<'_>) -> PyResult<Vec<PyLevel>> {
+        let levels = self.pool.levels().map_err(|e| self.error(py, e))?;
+        let numbers = |(priority, level): (i32, Level)| {
+            let count = u32::try_from(level.finished).unwrap_or(u32::MAX).max(1);
+            let [oldest, mean, longest] =
+                [level.oldest, level.waited / count, level.longest].map(|d| d.as_secs_f64());
+            (priority, level.waiting, oldest, level.finished, mean, longest)
+        };
+        Ok(levels.into_iter().map(numbers).collect())
+    }
+
+    /// Reserves room for so many tasks, or for none; for how many.
+    fn reserve(&self, py: Python<'_>, count: usize) -> PyResult<usize> {
+        self.pool.reserve(count, true).map_err(|e| self.error(py, e))
+    }
+
+    /// Waits for room for some of so many tasks and reserves it; for how many, which are none if the
+    /// pool takes no more jobs.
+    fn wait_to_reserve(&self, py: Python<'_>, most: usize) -> PyResult<usize> {
+        let reserved = self.pool.reserve(most, false).map_err(|e| self.error(py, e))?;
+        if reserved > 0 {
+            return Ok(reserved);
+        }
+        loop {
+            let waited = py.detach(|| self.pool.wait_to_reserve(most));
+            match waited.map_err(|e| self.error(py, e))? {
+                (Waited::Reached, reserved) => return Ok(reserved),
+                _ => py.check_signals()?,
+            }
+        }
+    }
+
+    /// Gives reserved room back.
+    fn release(&self, py: Python<'_>, count: usize) -> PyResult<()> {
+        self.pool.release(count).map_err(|e| self.error(py, e))
     }
 
     /// Counters: tasks submitted, finished, crashed; workers started, replaced; tasks moved; workers

@@ -116,6 +116,7 @@ mod wire_handle;
 pub use bytemuck;
 pub use millpond_core::cpu::cpu_count;
 pub use millpond_core::os::exit_status::ExitStatus;
+pub use millpond_core::pool::size::{Bounds, SizeInfo};
 pub use millpond_core::pool::stats::Stats;
 pub use millpond_core::trace::{self, Timeline};
 

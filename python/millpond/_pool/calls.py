@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from multiprocessing.pool import CLOSE
 from typing import TypeVar
 
 from millpond._pool.input import Input
 from millpond._pool.options import DEFAULT, shown
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
-from millpond._pool.worker import CALL, MAP, STARMAP
+from millpond._pool.worker import CALL, MAP, SEEDED, STARMAP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Any, Self, Unpack
 
     from millpond._engine import Pool as Engine
     from millpond._futures.completions import Completions
+    from millpond._pool.admission import Admission
     from millpond._pool.options import Options, TaskOptions
     from millpond._pool.timeline import Stats, Timeline
     from millpond.pool import Pool
@@ -40,6 +42,10 @@ class Calls:
         _inputs: set[Input]
         _state: str
         _processes: int
+
+        _submit: Callable[..., int]
+        _admission: Admission | None
+        _numbers: Iterator[int] | None
 
         def _encode(self, func: Callable[..., Any]) -> tuple[Any, str]: ...
         def _check_running(self) -> None: ...
@@ -117,13 +123,16 @@ class Calls:
         self._check_running()
         function, label = self._encode(self._options.wrapped(func))
         control = self._options.engine
-        arguments = (tuple(args), dict(kwds) if kwds else None)
+        arguments: Any = (tuple(args), dict(kwds) if kwds else None)
+        op = CALL
+        if self._numbers is not None:
+            op, arguments = CALL | SEEDED, (next(self._numbers), 0, arguments)
         if callback is None and error_callback is None:
             # In no variable: the traceback of what cannot be pickled holds this frame.
-            job = self._engine.submit(function, label, CALL, 1, arguments, control)
+            job = self._submit(function, label, op, 1, arguments, control)
             return AsyncResult(self, job)
         self._completions.start(self._engine)
-        job = self._engine.submit(function, label, CALL, 1, arguments, control)
+        job = self._submit(function, label, op, 1, arguments, control)
         result: AsyncResult[T] = AsyncResult(self, job)
         result._set_callbacks(callback, error_callback)
         return result
@@ -199,9 +208,11 @@ class Calls:
     ) -> MapResult[T]:
         self._check_running()
         items = iterable if type(iterable) is list else list(iterable)
+        if self._numbers is not None:
+            op, items = op | SEEDED, list(_numbered(next(self._numbers), items))
         if chunksize is None:
             # Four chunks a worker even the load out, as in the standard library.
-            chunksize = -(-len(items) // (self._processes * 4)) or 1
+            chunksize = -(-len(items) // (self._processes * 4 or 4)) or 1
         _check_chunksize(chunksize)
         if self._options.is_itemized:
             chunksize = 1
@@ -210,10 +221,15 @@ class Calls:
         calls_back = bool(items) and not (callback is None and error_callback is None)
         if calls_back:
             self._completions.start(self._engine)
+        admission = self._admission
+        reserved = 0 if admission is None else admission.check(len(items), chunksize)
         fail_fast = self._options.on_error not in ("return", "skip")
         job = self._engine.begin(function, label, fail_fast, self._options.engine)
         try:
-            self._engine.extend(job, op, items, chunksize)
+            if admission is None:
+                self._engine.extend(job, op, items, chunksize)
+            else:
+                admission.extend(job, op, items, chunksize, reserved)
             self._engine.seal(job)
         except BaseException:
             # Ctrl-C: a job that never ends would keep `join` waiting.
@@ -290,14 +306,17 @@ class Calls:
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        op = MAP
+        if self._numbers is not None:
+            op, iterable = MAP | SEEDED, _numbered(next(self._numbers), iterable)
         function, label = self._encode(self._options.wrapped(func))
-        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes)
+        most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes, 1)
         if self._options.is_itemized:
             most, chunksize = most * chunksize, 1
         job = self._engine.begin(function, label, False, self._options.engine)
         try:
             strict = buffersize is not None
-            input = Input(self._engine, job, MAP, iterable, chunksize, most, strict, self._inputs)
+            input = Input(self._engine, job, op, iterable, chunksize, most, strict, self._inputs)
         except BaseException:
             self._engine.abandon(job)
             raise
@@ -318,6 +337,9 @@ class PoolView(Calls):
         self._engine = self._root._engine
         self._completions = self._root._completions
         self._inputs = self._root._inputs
+        self._submit = self._root._submit
+        self._admission = self._root._admission
+        self._numbers = self._root._numbers
         self._encode = self._root._encode  # type: ignore[method-assign]
         self._check_running = self._root._check_running  # type: ignore[method-assign]
 
@@ -365,6 +387,10 @@ class PoolView(Calls):
         """Wait until the workers have ended; see `Pool.join`."""
         self._root.join()
 
+    def resize(self, processes: int | tuple[int, int], idle_timeout: float | None = None) -> None:
+        """Resize the pool; see `Pool.resize`."""
+        self._root.resize(processes, idle_timeout)
+
     def stats(self) -> Stats:
         """Return what the pool has done so far, for all views of it."""
         return self._root.stats()
@@ -372,6 +398,15 @@ class PoolView(Calls):
     def timeline(self, title: str | None = None) -> Timeline:
         """Return the picture of what the pool's workers did; see `Pool.timeline`."""
         return self._root.timeline(title)
+
+
+def _numbered(call: int, items: Iterable[Any]) -> Iterable[tuple[int, int, Any]]:
+    """Return the items, each after the number of its call and its own.
+
+    As with the items themselves, only what may wait is read as results are taken.
+    """
+    numbered = zip(itertools.repeat(call), itertools.count(), items)
+    return list(numbered) if isinstance(items, (list, tuple, range, str)) else numbered
 
 
 def _check_chunksize(chunksize: int) -> None:

@@ -144,7 +144,10 @@ class _Picture:
                 they led to is gone, they are as they were then.
         """
         self._fds: list[int] = []
-        self.surroundings = Surroundings.of_now()
+        now = Surroundings.of_now()
+        # Before the program is imported, for libraries that look at it when they are loaded.
+        environment = spec.settings.environment(now.environment)
+        self.surroundings = now._replace(environment=environment)
         # The program may look at the name when it is imported.
         preparation = _preparation_data(spec.process_class.__name__)
         set_spawning_popen: Any = context.set_spawning_popen

@@ -5,7 +5,25 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-__all__ = ["Stats", "Timeline"]
+__all__ = ["Level", "Stats", "Timeline"]
+
+
+class Level(NamedTuple):
+    """How long tasks of one priority wait for a worker, in seconds.
+
+    What came before the pool knew of priorities does not count.
+    """
+
+    waiting: int
+    """Tasks that wait now."""
+    oldest: float
+    """How long the first of them has waited."""
+    finished: int
+    """Tasks that were done."""
+    mean: float
+    """How long those had waited on average."""
+    longest: float
+    """How long one of those had waited at most."""
 
 
 class Stats(NamedTuple):
@@ -22,11 +40,19 @@ class Stats(NamedTuple):
     replacements: int
     """Workers whose place another one had to take."""
     moved: int
-    """Tasks that were taken back from a busy worker, as another one was idle, before they began."""
+    """Tasks that were taken back from a worker before they began, for another to do them."""
     timeouts: int
     """Workers that were killed because their task took longer than its `timeout`."""
     retries: int
     """Tasks that were tried again, once for each time."""
+    workers: int
+    """Workers that the pool has now, those that are starting included."""
+    wanted: int
+    """Workers that it wants now: a new one is on its way for each that is missing."""
+    left: int
+    """Workers that left because there were too many."""
+    levels: dict[int, Level]
+    """What waited how long, by priority; empty until a task has another priority than 0."""
 
 
 class Timeline:

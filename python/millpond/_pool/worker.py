@@ -41,6 +41,9 @@ STARMAP = 2
 CARRIED = 0x20
 """A flag: the function comes with the arguments, before them in a tuple."""
 
+SEEDED = 0x08
+"""A flag: each item comes after the numbers of its call and of itself, and has its own streams."""
+
 _EXACT = 1024
 """Chunks of at most so many items keep note of each item that is begun."""
 _NOTE_INTERVAL = 1e-4
@@ -173,14 +176,15 @@ def _make_process(worker: Worker, number: int, tag: int, spec: WorkerSpec) -> An
 
 def _run(worker: Worker, spec: WorkerSpec) -> None:
     """Set the worker up and work until the pool lets it go."""
-    if spec.initializer is not None:
-        try:
+    try:
+        spec.settings.apply()
+        if spec.initializer is not None:
             spec.initializer(*spec.initargs)
             _end_if_forked(worker)
-        except BaseException as error:
-            _end_if_forked(worker, error)
-            worker.unfit(*errors.tell(error))
-            raise SystemExit(1) from None
+    except BaseException as error:
+        _end_if_forked(worker, error)
+        worker.unfit(*errors.tell(error))
+        raise SystemExit(1) from None
     os.register_at_fork(after_in_child=_forget_items)
     warnings = Warnings(worker)
     try:
@@ -200,9 +204,22 @@ def _run(worker: Worker, spec: WorkerSpec) -> None:
             _end_if_forked(worker, error)
             if worker.holds_task:
                 worker.fail(*errors.tell(error))
+    if spec.settings.finalizer is not None:
+        _finalize(worker, spec.settings.finalizer)
     if worker.is_ending:
         _end_with_pool()
     util.debug("worker exiting")
+
+
+def _finalize(worker: Worker, finalizer: Callable[[], object]) -> None:
+    """Call what the program wants called at the end of a worker; what it raises is printed."""
+    try:
+        finalizer()
+    except BaseException as error:
+        _end_if_forked(worker, error)
+        traceback.print_exc()
+        sys.stderr.flush()
+    _end_if_forked(worker)
 
 
 def _end_with_pool() -> None:
@@ -276,7 +293,9 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
                 function = recall()
             _end_if_forked(worker)
             interrupts.in_task = True
-            if op == CALL:
+            if op & SEEDED:
+                value = _apply_seeded(op & ~SEEDED, function, arguments, worker, spec)
+            elif op == CALL:
                 args, kwds = arguments
                 value = function(*args, **kwds) if kwds else function(*args)
             elif op == MAP:
@@ -313,6 +332,24 @@ def _starmap(function: Any, items: Any) -> list[Any]:
     # What is no tuple becomes one apart from the call, so that the error for an item that is not
     # iterable does not speak of the function.
     return [function(*(item if type(item) is tuple else tuple(item))) for item in items]
+
+
+def _apply_seeded(op: int, function: Any, arguments: Any, worker: Worker, spec: WorkerSpec) -> Any:
+    """Return what the function makes of each item, or of its arguments, with the item's streams."""
+    from millpond._pool import streams
+
+    seed = spec.settings.seed or 0
+    if op == CALL:
+        call, item, (args, kwds) = arguments
+        streams.begin(seed, call, item)
+        return function(*args, **kwds or {})
+    apply = _map if op == MAP else _starmap
+    return _apply_all(
+        lambda function, items: apply(function, streams.items(seed, items)),
+        function,
+        arguments,
+        worker,
+    )
 
 
 _items: list[Any] = []

@@ -7,11 +7,14 @@ from multiprocessing import process
 
 from millpond import _cpython
 from millpond._pickling import by_value
+from millpond._pool.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
+
+    from millpond._pool.settings import WorkerSettings
 
 __all__ = ["WorkerSpec"]
 
@@ -26,6 +29,7 @@ class WorkerSpec:
         initializer: Callable[..., object] | None,
         initargs: Iterable[Any],
         of_executor: bool = False,
+        settings: WorkerSettings | None = None,
     ) -> None:
         """Make the spec, and take as many numbers for workers as there are to be.
 
@@ -37,6 +41,7 @@ class WorkerSpec:
             of_executor: whether they are an executor's workers, which are no daemons (so they may
                 have children), have plain names, and tell of results that do not pickle as they
                 are told.
+            settings: what else they set themselves up with.
         """
         owner = process.current_process()
         self.method: str = context.get_start_method()
@@ -45,11 +50,12 @@ class WorkerSpec:
         self.initializer = initializer
         self.initargs = tuple(initargs)
         self.of_executor = of_executor
+        self.settings = settings or Settings().of_workers(processes)
         self.process_class: Any = context.Process
         kind = self.process_class.__name__
         self._kind = kind if of_executor else kind.replace("Process", "PoolWorker")
         self._owner_identity: tuple[int, ...] = owner._identity
-        self._first, *_ = take_numbers(processes)
+        self._first = next(iter(take_numbers(processes)), 0)
         self.by_value = by_value.is_enabled()
 
     def parts(self) -> Iterable[tuple[str, object]]:
@@ -58,6 +64,7 @@ class WorkerSpec:
         yield f"the initializer of the {kind}", self.initializer
         for index, value in enumerate(self.initargs):
             yield f"initargs[{index}] of the {kind}", value
+        yield f"the finalizer of the {kind}", self.settings.finalizer
 
     def worker_identity(self, number: int, tag: int) -> tuple[int, ...]:
         """Return the place of a worker among the owner's descendants.

@@ -10,8 +10,13 @@ use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{AGAIN, Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
-use crate::pool::worker_handle::{InFlight, NotHanded, Reported, STUCK_AFTER, WorkerHandle};
+use crate::pool::worker_handle::{
+    InFlight, NotHanded, PREFETCH, Reported, STUCK_AFTER, WorkerHandle,
+};
 use crate::trace::{self, Span};
+
+/// How many tasks a worker may have where some are to come before others, which take them back.
+const DEEPEST_RANKED: usize = 8;
 
 impl State {
     /// Takes in what the workers sent, hands out what waits, and evens the load out. Returns
@@ -20,6 +25,9 @@ impl State {
         let took = self.drain();
         let held_up = self.workers.look(!self.pending.is_empty());
         self.wait_again(held_up);
+        if self.pending.is_ranked() {
+            self.let_pass();
+        }
         if self.workers.are_long() {
             // Before what came later is handed out.
             self.balance();
@@ -30,6 +38,9 @@ impl State {
         }
         self.dispatch();
         self.balance();
+        if self.size.may_grow() {
+            self.grow();
+        }
         self.dismiss_when_done();
         self.workers.notify();
         took
@@ -82,6 +93,7 @@ impl State {
             Report::Ready | Report::Unfit if worker.ready => return Err(CrashCause::Corrupt),
             Report::Ready => {
                 worker.ready = true;
+                worker.idle_since = monotonic_ns();
                 self.startup_failures = 0;
             }
             Report::Unfit => {
@@ -90,10 +102,14 @@ impl State {
             }
             Report::Finished => {
                 let mut task = self.workers.finished(index, head.task)?;
+                self.workers[index].idle_since = head.ended;
                 self.workers.took(head.ended.saturating_sub(head.began));
                 if let Body::Block(block) = task.body {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
+                }
+                if task.came_ns > 0 {
+                    self.levels.finished(task.priority, task.came_ns, head.began);
                 }
                 let is_done = head.status & !(FORMAT | AGAIN) == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
@@ -145,6 +161,26 @@ impl State {
     fn limit(&mut self, task: &Task) {
         if let Some(timeout) = self.jobs.get(task.job).and_then(|job| job.options.timeout) {
             self.limits.look_after(monotonic_ns(), timeout);
+        }
+    }
+
+    /// Takes back what comes after what waits; the next workers that are free get that first.
+    fn let_pass(&mut self) {
+        if self.pending.is_empty() && self.workers.is_idle() {
+            self.pending.end_ranking();
+            self.workers.deepest = PREFETCH;
+            return;
+        }
+        self.workers.deepest = DEEPEST_RANKED;
+        let Some(first) = self.pending.first_rank() else { return };
+        for index in 0..self.workers.len() {
+            let after =
+                |task: &&InFlight| self.pending.rank(task.priority, task.came_ns, task.id) > first;
+            let count = self.workers[index].in_flight().rev().take_while(after).count();
+            if count > 0 {
+                let tasks = self.workers.take_back(index, count);
+                self.wait_again(tasks);
+            }
         }
     }
 
@@ -277,7 +313,7 @@ mod tests {
     use crate::shm::heap::Heap;
 
     fn state_with_one_worker() -> (ControlBlock, State) {
-        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let config = Config { processes: 1.into(), ..Config::default() };
         let control_block = ControlBlock::create().expect("control block");
         let heap = Heap::new(control_block.segment()).expect("a heap");
         let (worker, _) = WorkerHandle::new(1, 0, 0, 1, &config).expect("a link");

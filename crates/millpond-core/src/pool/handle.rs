@@ -9,6 +9,7 @@ use crate::os::family;
 use crate::pool::config::Config;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::shared::Shared;
+use crate::pool::size::Bounds;
 use crate::pool::staged::{self, StagedArguments};
 use crate::pool::state::{Phase, State};
 use crate::pool::supervisor;
@@ -251,6 +252,30 @@ impl Pool {
         shared.tell_waiters(&state);
         drop(state);
         shared.watcher.signal();
+        Ok(())
+    }
+
+    /// Has the pool have as many workers from now on. Those that are too many leave after the task that
+    /// they are at, the longest idle first; others do what waits behind those tasks. Returns at once.
+    ///
+    /// Without workers tasks wait until there are some; a pool that is closed has one as long as there
+    /// is something to do.
+    ///
+    /// # Errors
+    /// [`PoolError::NotRunning`] after [`terminate`](Self::terminate), [`PoolError::Broken`].
+    pub fn resize(&self, bounds: Bounds) -> Result<(), PoolError> {
+        let shared = self.shared()?;
+        let mut state = shared.state();
+        match &state.phase {
+            Phase::Running | Phase::Closing if !state.ended => {}
+            Phase::Broken(breakage) => return Err(PoolError::Broken(Arc::clone(breakage))),
+            _ => return Err(PoolError::NotRunning),
+        }
+        state.work();
+        state.resize(bounds);
+        state.work();
+        shared.hand_over(&mut state);
+        shared.tell_waiters(&state);
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 use super::*;
 
 fn job(tasks: u64) -> Job {
-    let spec = JobSpec { function: b"", label: "", fail_fast: false, options: TaskOptions::DEFAULT };
+    let spec =
+        JobSpec { function: b"", label: "", fail_fast: false, options: TaskOptions::DEFAULT };
     let mut job = Job::new(1, &spec);
     for _ in 0..tasks {
         job.add();

@@ -60,7 +60,7 @@ impl State {
 
     /// Lets the newest zygote fork as many workers as are missing.
     pub(crate) fn grant_missing(&mut self) {
-        let missing = self.config.processes.saturating_sub(self.workers.len());
+        let missing = self.missing();
         self.grants.resize(missing, 0);
     }
 
@@ -71,7 +71,7 @@ impl State {
             return None;
         }
         self.renewing = true;
-        Some(self.config.processes.saturating_sub(self.workers.len()))
+        Some(self.missing())
     }
 
     /// Asks the newest zygote for as many workers as are missing and it may fork.
@@ -106,18 +106,19 @@ impl State {
         wanted
             && self.backoff.end().is_none()
             && starting < MAX_STARTING
-            && self.workers.len() < self.config.processes
+            && self.staying() < self.wanted()
     }
 
     /// Whether it has not yet asked for all workers that it begins with. They set themselves up, with
     /// the program's initializer, even if the pool is closed before there was a zygote.
     fn is_beginning(&self) -> bool {
-        self.last_worker < self.config.processes as u64
+        self.last_worker < self.size.beginning.min(self.wanted()) as u64
     }
 
-    /// Whether every place has a worker with a pid.
+    /// Whether as many workers as are wanted have a pid.
     pub(crate) fn have_started(&self) -> bool {
-        self.workers.iter().filter(|m| m.pid.is_some()).count() >= self.config.processes
+        let started = self.workers.iter().filter(|m| m.pid.is_some() && !m.surplus).count();
+        started >= self.wanted()
     }
 
     fn free_place(&self) -> u32 {
@@ -266,7 +267,7 @@ impl State {
         let is_told = worker.leaving && worker.killed_for.is_none();
         if worker.ready && !is_told && !ran_task && worker.last_finished == 0 {
             self.idle_deaths += 1;
-            if self.idle_deaths > MAX_IDLE_DEATHS + self.config.processes {
+            if self.idle_deaths > MAX_IDLE_DEATHS + self.size.bounds.most {
                 self.backoff.lengthen();
             }
         }
@@ -281,6 +282,9 @@ impl State {
         if worker.ready && !worker.leaving && matches!(self.phase, Phase::Running | Phase::Closing)
         {
             self.stats.replacements += 1;
+        }
+        if worker.surplus {
+            self.surplus_left();
         }
         self.stats.remember_end(worker.number, status);
     }

@@ -1,5 +1,6 @@
 //! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
 
+mod admission;
 mod backoff;
 pub mod captured_handles;
 pub mod config;
@@ -9,13 +10,16 @@ mod function;
 pub mod handle;
 pub mod job;
 mod jobs;
+pub mod levels;
 mod lifecycle;
 mod limits;
 pub mod options;
 mod outcomes;
+pub mod pending;
 mod poller;
 mod replacement;
 mod shared;
+pub mod size;
 mod staged;
 mod state;
 pub mod stats;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::iter;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
@@ -44,12 +45,16 @@ impl Supervisor {
 
     /// Gets workers' tags, and a zygote unless the newest will do.
     fn prepare(shared: &Shared, count: usize) -> io::Result<(VecDeque<u64>, Option<ZygoteClient>)> {
-        let replacement = if shared.has_had_zygotes() {
-            shared.source.replace(count)?
+        // Those that the pool begins with need no tags, and come from its first zygote.
+        let beginning = if shared.has_had_zygotes() { 0 } else { shared.state().size.beginning };
+        let others = count.saturating_sub(beginning);
+        let replacement = if others > 0 || shared.has_had_zygotes() {
+            shared.source.replace(others)?
         } else {
             Replacement { tags: Vec::new(), outdated: true }
         };
-        let mut tags = VecDeque::from(replacement.tags);
+        let first = iter::repeat_n(0, count.min(beginning));
+        let mut tags: VecDeque<_> = first.chain(replacement.tags).collect();
         tags.resize(count, 0);
         let is_wanted = replacement.outdated || shared.newest_zygote().is_none();
         let zygote = is_wanted.then(|| shared.make_zygote()).transpose()?;
@@ -86,7 +91,10 @@ impl Supervisor {
             let mut state = shared.state();
             state.renewing = false;
             match watched {
-                Ok(tags) if shared.newest_zygote().is_some() => state.grants = tags,
+                Ok(tags) if shared.newest_zygote().is_some() => {
+                    state.grants = tags;
+                    state.drop_surplus_grants();
+                }
                 // It has died by now: the next look finds that workers are missing.
                 Ok(_) => {}
                 Err(error) if shared.zygotes().is_empty() => state.orphan(error),

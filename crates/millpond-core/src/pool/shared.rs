@@ -184,11 +184,19 @@ impl Shared {
     /// Has the supervisor care for the workers if no thread of the program does.
     pub(crate) fn hand_over(&self, state: &mut State) {
         self.watch(state);
+        self.summon(state);
         if state.waiters == 0
             && let Some(look) = state.next_look()
             && state.ticks_at.is_none_or(|tick| look < tick)
         {
             state.ticks_at = Some(look);
+            self.watcher.signal();
+        }
+    }
+
+    /// Wakes the supervisor if other workers are wanted.
+    pub(crate) fn summon(&self, state: &mut State) {
+        if std::mem::take(&mut state.summons) {
             self.watcher.signal();
         }
     }

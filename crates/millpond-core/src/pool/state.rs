@@ -14,7 +14,10 @@ use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
+use crate::pool::levels::Levels;
 use crate::pool::limits::Limits;
+use crate::pool::pending::Pending;
+use crate::pool::size::Size;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
 use crate::pool::tries::Tries;
@@ -41,7 +44,13 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) config: Config,
     pub(crate) workers: Workers,
-    pub(crate) pending: VecDeque<Task>,
+    pub(crate) size: Size,
+    /// Whether the supervisor is to tend the pool: other workers are wanted.
+    pub(crate) summons: bool,
+    pub(crate) pending: Pending,
+    pub(crate) levels: Levels,
+    /// Tasks for which there is room, and that are about to be added.
+    pub(crate) reserved: usize,
     pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
     pub(crate) heap: Heap,
@@ -80,12 +89,17 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, heap: Heap) -> Self {
+        let pending = Pending::new(config.ageing);
         let timeline = config.traced.then(Timeline::default);
         Self {
             phase: Phase::Running,
+            size: Size::new(config.processes),
+            summons: false,
             config,
             workers: Workers::new(),
-            pending: VecDeque::new(),
+            pending,
+            levels: Levels::default(),
+            reserved: 0,
             jobs: Jobs::default(),
             functions: Functions::default(),
             heap,
@@ -145,6 +159,8 @@ impl State {
         };
         self.last_task += 1;
         self.stats.submitted += 1;
+        let priority = options.priority;
+        let came_ns = self.pending.now(priority);
         self.pending.push_back(Task {
             id: self.last_task,
             job: job_id,
@@ -157,6 +173,8 @@ impl State {
             captured_handles: task.captured_handles.take(),
             timed: options.timeout.is_some(),
             tries,
+            priority,
+            came_ns,
         });
     }
 
@@ -206,7 +224,9 @@ impl State {
         reason: &Reason,
     ) -> usize {
         let mut cancelled = 0;
-        self.pending.extend(self.delayed.drain(..).map(|(_, task)| task));
+        for (_, task) in self.delayed.drain(..) {
+            self.pending.push_back(task);
+        }
         for index in 0..self.workers.len() {
             let mut kept = Vec::new();
             for task in self.workers.take_back(index, usize::MAX) {
@@ -217,7 +237,7 @@ impl State {
                 self.pending.push_front(task);
             }
         }
-        for task in std::mem::take(&mut self.pending) {
+        for task in self.pending.take_all() {
             if !chosen(&task) {
                 self.pending.push_back(task);
                 continue;

@@ -241,7 +241,10 @@ impl Supervisor {
         let mut is_news = state.work() || is_news;
         let killed_for = state.look_at_limits(monotonic_ns());
         is_news |= !killed_for.is_empty() || state.workers.handed() != handed;
-        state.backoff.look(Instant::now());
+        let now = Instant::now();
+        state.backoff.look(now);
+        let shrinks_at = state.shrink(now);
+        state.summons = false;
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
                 state.grant_missing();
@@ -255,7 +258,7 @@ impl Supervisor {
         }
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            let looks = [state.backoff.end(), state.ticks_at, state.limits.next()];
+            let looks = [state.backoff.end(), state.ticks_at, state.limits.next(), shrinks_at];
             entry.retry_at = looks.into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();

@@ -53,6 +53,9 @@ pub(crate) struct Task {
     pub(crate) timed: bool,
     /// If it may be tried again.
     pub(crate) tries: Option<Box<Tries>>,
+    pub(crate) priority: i32,
+    /// When it came; 0 if there were no priorities then.
+    pub(crate) came_ns: u64,
 }
 
 /// Where the arguments of a waiting task are.

@@ -3,7 +3,9 @@
 use crate::os::exit_status::ExitStatus;
 use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::{Job, Progress};
+use crate::pool::levels::Level;
 use crate::pool::shared::StateGuard;
+use crate::pool::size::SizeInfo;
 use crate::pool::state::Phase;
 use crate::pool::stats::Stats;
 use crate::pool::task::{JobId, Reason};
@@ -33,6 +35,7 @@ impl Pool {
         if state.work() {
             shared.tell_waiters(&state);
         }
+        shared.summon(&mut state);
         Ok(state)
     }
 
@@ -135,6 +138,23 @@ impl Pool {
             }));
             timeline
         }))
+    }
+
+    /// How long tasks of each priority waited for a worker, the lowest first. Empty as long as none had
+    /// another one than 0.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn levels(&self) -> Result<Vec<(i32, Level)>, PoolError> {
+        Ok(self.up_to_date()?.levels())
+    }
+
+    /// How large it is, and may be.
+    ///
+    /// # Errors
+    /// [`PoolError::ForeignProcess`].
+    pub fn size(&self) -> Result<SizeInfo, PoolError> {
+        Ok(self.up_to_date()?.size_info())
     }
 
     /// Whether it takes new jobs.

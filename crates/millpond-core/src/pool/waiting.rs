@@ -130,7 +130,7 @@ impl Pool {
         })
     }
 
-    fn wait_until(
+    pub(crate) fn wait_until(
         &self,
         deadline: Option<Instant>,
         bulk: bool,
@@ -166,6 +166,7 @@ impl Pool {
                     });
                 }
                 event_count.unwatch();
+                shared.summon(&mut state);
                 if took && state.waiters > 1 {
                     // Notifies this thread too, which looks once more.
                     shared.tell_waiters(&state);

@@ -46,8 +46,14 @@ pub(crate) struct WorkerHandle {
     pub(crate) pid: Option<u32>,
     pub(crate) pidfd: Option<OwnedFd>,
     pub(crate) ready: bool,
-    /// It was told to leave, or will leave by itself after the tasks that it has.
+    /// It takes no more tasks: it is to leave after those that it has, or was killed.
     pub(crate) leaving: bool,
+    /// It was told so.
+    pub(crate) is_told: bool,
+    /// It leaves as there are too many: no other takes its place.
+    pub(crate) surplus: bool,
+    /// When it ended its last task, or was set up; by its own clock.
+    pub(crate) idle_since: u64,
     pub(crate) started_ns: u64,
     link: PoolEnd,
     /// Brings the bundles of its results that have handles.
@@ -115,6 +121,8 @@ pub(crate) struct InFlight {
     pub(crate) captured_handles: Option<Box<dyn CapturedHandles>>,
     pub(crate) timed: bool,
     pub(crate) tries: Option<Box<Tries>>,
+    pub(crate) priority: i32,
+    pub(crate) came_ns: u64,
 }
 
 /// What a dead worker leaves.
@@ -168,6 +176,9 @@ impl WorkerHandle {
             pidfd: None,
             ready: false,
             leaving: false,
+            is_told: false,
+            surplus: false,
+            idle_since: 0,
             started_ns: monotonic_ns(),
             link,
             bundles,
@@ -200,7 +211,7 @@ impl WorkerHandle {
         self.in_flight.len()
     }
 
-    pub(crate) fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
+    pub(crate) fn in_flight(&self) -> impl DoubleEndedIterator<Item = &InFlight> {
         self.in_flight.iter()
     }
 
@@ -337,6 +348,8 @@ impl WorkerHandle {
             captured_handles,
             timed,
             tries,
+            priority,
+            came_ns,
         } = task;
         self.in_flight.push_back(InFlight {
             id,
@@ -351,6 +364,8 @@ impl WorkerHandle {
             captured_handles,
             timed,
             tries,
+            priority,
+            came_ns,
         });
         self.handed += 1;
         Ok(())
@@ -412,12 +427,29 @@ impl WorkerHandle {
         }
     }
 
-    /// Tells the worker to end when it has done what it has. False if there is no room to say so.
+    /// Tells the worker to end when it has done what it has; it gets no more. False if there is no
+    /// room to say so: then this is to be called again.
     pub(crate) fn dismiss(&mut self) -> bool {
-        if !self.leaving {
-            self.leaving = self.push(&control(Order::Leave, 0, Placement::Inline), b"").is_some();
+        self.leaving = true;
+        if !self.is_told {
+            // What was killed_for is killed, and its link may be damaged.
+            self.is_told = self.killed_for.is_some()
+                || self.push(&control(Order::Leave, 0, Placement::Inline), b"").is_some();
         }
-        self.leaving
+        self.is_told
+    }
+
+    /// The lower, the sooner it leaves if there are too many: first what is gone or goes anyway, then
+    /// what is being set up, then what has been idle for longest, then the newest, as the others
+    /// have loaded what tasks need.
+    pub(crate) fn rank_to_leave(&self) -> (u8, u64) {
+        let kind = match () {
+            () if self.leaving => 0,
+            () if !self.ready => 1,
+            () if self.load() == 0 => 2,
+            () => 3,
+        };
+        (kind, if kind == 2 { self.idle_since } else { u64::MAX - self.number })
     }
 
     /// Wakes the worker if anything was put into its ring since the last call.
@@ -557,7 +589,10 @@ impl InFlight {
     }
 
     pub(crate) fn waiting_again(self) -> Task {
-        let Self {
+        let Self { id, job, index, function, op, items, parts, body, captured_handles, .. } = self;
+        let (timed, tries, priority, came_ns) =
+            (self.timed, self.tries, self.priority, self.came_ns);
+        Task {
             id,
             job,
             index,
@@ -569,9 +604,9 @@ impl InFlight {
             captured_handles,
             timed,
             tries,
-            ..
-        } = self;
-        Task { id, job, index, function, op, items, parts, body, captured_handles, timed, tries }
+            priority,
+            came_ns,
+        }
     }
 }
 

@@ -53,6 +53,10 @@ pub(crate) struct Workers {
     last_look: Instant,
     /// Whether workers may have tasks that are not ready.
     has_early: bool,
+    /// When more workers may be wanted, if tasks wait; `None` if there will be none.
+    pub(crate) grows_at: Option<Instant>,
+    /// How many tasks a worker may have at most. Few where some are to come before others.
+    pub(crate) deepest: usize,
 }
 
 impl Deref for Workers {
@@ -87,6 +91,8 @@ impl Workers {
             average_ns: LOOK_NS,
             last_look: Instant::now(),
             has_early: false,
+            grows_at: None,
+            deepest: PREFETCH,
         }
     }
 
@@ -201,13 +207,29 @@ impl Workers {
 
     /// How many workers may work at short tasks.
     fn others(&self, is_awaited: bool) -> usize {
-        let cpus = *self.cpus.get_or_init(cpu_count);
-        cpus.saturating_sub(usize::from(!is_awaited)).max(1)
+        self.cpus().saturating_sub(usize::from(!is_awaited)).max(1)
     }
 
     /// Whether each task is worth a wake-up.
     pub(crate) fn are_long(&self) -> bool {
         self.average_ns >= LONG_NS
+    }
+
+    /// Whether tasks wait that more workers would begin.
+    pub(crate) fn lacks_workers(&mut self, has_pending: bool) -> bool {
+        (has_pending || self.has_waiting())
+            && self.next_idle().is_none()
+            && (self.are_long() || self.working < self.cpus() + SPREAD * self.stuck)
+    }
+
+    /// How many tasks the workers have.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many workers may be at short tasks at once.
+    pub(crate) fn cpus(&self) -> usize {
+        *self.cpus.get_or_init(cpu_count)
     }
 
     /// How many workers have tasks.
@@ -218,7 +240,7 @@ impl Workers {
     /// How many tasks a worker may have: what it does until the next look, and one more.
     fn depth(&self) -> usize {
         let ahead = LOOK_NS / self.average_ns.max(1);
-        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, PREFETCH)
+        usize::try_from(ahead).unwrap_or(PREFETCH).saturating_add(1).clamp(2, self.deepest)
     }
 
     fn next_idle(&mut self) -> Option<usize> {
@@ -265,6 +287,11 @@ impl Workers {
     pub(crate) fn next_look(&mut self, has_pending: bool) -> Option<Instant> {
         if (has_pending || self.has_waiting()) && self.next_idle().is_some() {
             return Some(self.last_look + LOOK_INTERVAL);
+        }
+        if let Some(at) = self.grows_at
+            && (has_pending || self.has_waiting())
+        {
+            return Some(at.max(self.last_look + LOOK_INTERVAL));
         }
         let has_others = self.workers.len() > 1;
         let is_away = |&index: &usize| {

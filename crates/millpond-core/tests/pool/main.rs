@@ -13,6 +13,8 @@ use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::NewTask;
 use millpond_core::pool::{Config, Pool, PoolError};
 
+mod priorities;
+mod sizes;
 mod support;
 
 use support::{
@@ -55,6 +57,48 @@ fn main() {
         ("a_panic_of_the_supervisor_costs_one_pool", a_panic_of_the_supervisor_costs_one_pool),
         ("pools_live_side_by_side", pools_live_side_by_side),
         ("a_dropped_pool_ends", a_dropped_pool_ends),
+        (
+            "urgent_tasks_pass_those_that_a_worker_has_not_begun",
+            priorities::urgent_tasks_pass_those_that_a_worker_has_not_begun,
+        ),
+        (
+            "what_has_waited_for_long_comes_first_all_the_same",
+            priorities::what_has_waited_for_long_comes_first_all_the_same,
+        ),
+        (
+            "many_tasks_of_many_priorities_are_all_done",
+            priorities::many_tasks_of_many_priorities_are_all_done,
+        ),
+        ("no_more_tasks_wait_than_may", priorities::no_more_tasks_wait_than_may),
+        (
+            "a_process_that_waits_for_room_is_woken_when_the_pool_closes",
+            priorities::a_process_that_waits_for_room_is_woken_when_the_pool_closes,
+        ),
+        (
+            "a_pool_grows_for_tasks_that_wait_for_each_other",
+            sizes::a_pool_grows_for_tasks_that_wait_for_each_other,
+        ),
+        ("a_pool_grows_while_nobody_waits", sizes::a_pool_grows_while_nobody_waits),
+        ("idle_workers_leave_and_come_again", sizes::idle_workers_leave_and_come_again),
+        ("the_least_number_stays", sizes::the_least_number_stays),
+        ("a_pool_is_resized_under_load", sizes::a_pool_is_resized_under_load),
+        ("tasks_wait_for_workers_that_come_later", sizes::tasks_wait_for_workers_that_come_later),
+        (
+            "a_closed_pool_without_workers_does_what_is_left",
+            sizes::a_closed_pool_without_workers_does_what_is_left,
+        ),
+        (
+            "what_waits_behind_a_worker_that_leaves_is_done_by_another",
+            sizes::what_waits_behind_a_worker_that_leaves_is_done_by_another,
+        ),
+        (
+            "a_stopped_worker_and_a_dead_one_leave_too",
+            sizes::a_stopped_worker_and_a_dead_one_leave_too,
+        ),
+        (
+            "a_pool_is_resized_while_its_workers_start",
+            sizes::a_pool_is_resized_while_its_workers_start,
+        ),
     ]);
 }
 
@@ -384,12 +428,8 @@ fn work_goes_on_while_nobody_waits() {
 }
 
 fn workers_make_room_after_their_quota() {
-    let pool = configured(Config {
-        processes: 2,
-        tasks_per_worker: Some(3),
-        traced: false,
-        fragile: false,
-    });
+    let pool =
+        configured(Config { processes: 2.into(), tasks_per_worker: Some(3), ..Config::default() });
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Pid, b""); 30];
     let mut count = std::collections::HashMap::new();
     for pid in outcomes(&pool, submit(&pool, &tasks)) {
@@ -441,7 +481,12 @@ fn a_job_that_exists_can_be_told_of() {
 }
 
 fn a_death_breaks_a_fragile_pool() {
-    let fragile = Config { processes: 2, tasks_per_worker: Some(3), traced: false, fragile: true };
+    let fragile = Config {
+        processes: 2.into(),
+        tasks_per_worker: Some(3),
+        fragile: true,
+        ..Config::default()
+    };
     let pool = configured(fragile);
     let tasks: Vec<(Op, &[u8])> = vec![(Op::Echo, b"x"); 30];
     assert!(outcomes(&pool, submit(&pool, &tasks)).iter().all(Result::is_ok), "ends are no deaths");

@@ -77,7 +77,7 @@ impl ZygoteSource for Faulty {
 /// A pool in whose care the supervisor panics from the moment that the switch is set.
 pub(crate) fn faulty_pool(processes: usize) -> (Pool, Arc<AtomicBool>) {
     let switch = Arc::new(AtomicBool::new(false));
-    let config = Config { processes, tasks_per_worker: None, traced: false, fragile: false };
+    let config = Config { processes: processes.into(), ..Config::default() };
     let pool = Pool::start(config, Box::new(Faulty(Arc::clone(&switch)))).expect("a pool");
     (pool, switch)
 }
@@ -144,7 +144,7 @@ fn work(mut worker: Worker) {
 }
 
 pub(crate) fn pool(processes: usize) -> Pool {
-    configured(Config { processes, tasks_per_worker: None, traced: false, fragile: false })
+    configured(Config { processes: processes.into(), ..Config::default() })
 }
 
 pub(crate) fn configured(config: Config) -> Pool {

@@ -14,6 +14,7 @@ use super::bootstrap::Bootstrap;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::shared::Shared;
+use super::size::Limits;
 use super::zygote::Source;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
@@ -47,7 +48,8 @@ const MAX_PIDS: usize = 1 << 22;
 #[must_use = "it makes a pool by `build`"]
 #[derive(Default)]
 pub struct PoolBuilder {
-    processes: Option<usize>,
+    pub(super) processes: Option<usize>,
+    pub(super) limits: Limits,
     initializer: Option<Result<Initializer>>,
     max_tasks_per_child: Option<u64>,
     trace: bool,
@@ -191,10 +193,12 @@ impl PoolBuilder {
             initializer_arguments,
         };
         let config = Config {
-            processes,
+            processes: self.limits.bounds(processes),
+            max_pending: self.limits.max_pending,
+            ageing: self.limits.ageing,
             tasks_per_worker: self.max_tasks_per_child,
             traced: self.trace,
-            fragile: false,
+            ..Config::default()
         };
         let engine =
             Engine::start(config, Box::new(Source { bootstrap, kept })).map_err(|error| {
@@ -205,7 +209,11 @@ impl PoolBuilder {
                 Error::from(Cause::Io { what: "be started", source })
                     .about(Subject::Pool { processes })
             })?;
-        Ok(Pool::new_from(Arc::new(Shared::new(engine, processes))))
+        Ok(Pool::new_from(Arc::new(Shared::new(
+            engine,
+            processes,
+            self.limits.max_pending.is_some(),
+        ))))
     }
 }
 
@@ -224,7 +232,7 @@ impl Pool {
     }
 }
 
-fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
+pub(super) fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
     let invalid = |message: String| Err(Cause::InvalidInput(message).into());
     if processes == 0 {
         return invalid(
@@ -254,6 +262,7 @@ impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
             .field("processes", &self.processes)
+            .field("limits", &self.limits)
             .field("initializer", &self.initializer.is_some())
             .field("max_tasks_per_child", &self.max_tasks_per_child)
             .field("trace", &self.trace)

@@ -112,7 +112,7 @@ impl<'pool> Chunked<'pool> {
     }
 
     fn even(&self, items: usize) -> usize {
-        items.div_ceil(CHUNKS_EACH * self.pool.processes()).max(1)
+        items.div_ceil(CHUNKS_EACH * self.pool.processes().max(1)).max(1)
     }
 
     fn job<F, A>(&self, function: F, automatic: usize, fail_fast: bool) -> Result<Job>

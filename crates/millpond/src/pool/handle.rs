@@ -71,10 +71,11 @@ impl Pool {
         Self { shared }
     }
 
-    /// How many workers it keeps.
+    /// How many workers it keeps; at most, if it [grows and shrinks](Pool::size).
     #[must_use]
     pub fn processes(&self) -> usize {
-        self.shared.processes
+        // A fork has none.
+        self.shared.engine.size().map_or(self.shared.processes, |size| size.bounds.most)
     }
 
     /// Takes nothing more. What was asked for is still done; then the workers end.

@@ -172,19 +172,13 @@ impl Job {
     }
 
     fn hand_over(&self, tasks: &mut [NewTask<'_>], sealed: bool) -> Result<JobId> {
-        let engine = &self.shared.engine;
-        let handed = match self.id {
-            Some(id) => engine.extend(id, tasks, sealed).map(|()| id),
-            None => {
-                let spec = JobSpec {
-                    function: &self.function.id,
-                    label: self.function.label(),
-                    fail_fast: self.fail_fast,
-                    options: TaskOptions::DEFAULT,
-                };
-                engine.submit(&spec, tasks, sealed)
-            }
+        let spec = JobSpec {
+            function: &self.function.id,
+            label: self.function.label(),
+            fail_fast: self.fail_fast,
+            options: TaskOptions::DEFAULT,
         };
+        let handed = self.shared.add(self.id, &spec, tasks, sealed);
         handed.map_err(|error| self.shared.error(error))
     }
 

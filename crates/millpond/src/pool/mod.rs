@@ -13,6 +13,7 @@ mod job;
 mod reply;
 mod shared;
 mod shipped;
+mod size;
 mod worker;
 pub(crate) mod zygote;
 

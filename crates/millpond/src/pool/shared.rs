@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
-use millpond_core::pool::job::Target;
+use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::payload::when_settled;
-use millpond_core::pool::task::JobId;
+use millpond_core::pool::task::{JobId, NewTask};
 use millpond_core::pool::{PoolError, Waited};
 
 use super::reply;
@@ -20,6 +20,8 @@ const TERMINATED: u8 = 2;
 pub(super) struct Shared {
     pub(super) engine: millpond_core::pool::Pool,
     pub(super) processes: usize,
+    /// Whether only so many tasks may wait.
+    is_limited: bool,
     asked_for: AtomicU8,
 }
 
@@ -35,9 +37,13 @@ pub(super) enum State {
 }
 
 impl Shared {
-    pub(super) fn new(engine: millpond_core::pool::Pool, processes: usize) -> Self {
+    pub(super) fn new(
+        engine: millpond_core::pool::Pool,
+        processes: usize,
+        is_limited: bool,
+    ) -> Self {
         when_settled(recall_of_kind);
-        Self { engine, processes, asked_for: AtomicU8::new(RUNNING) }
+        Self { engine, processes, is_limited, asked_for: AtomicU8::new(RUNNING) }
     }
 
     pub(super) fn state(&self) -> State {
@@ -62,6 +68,50 @@ impl Shared {
         self.asked_for.store(TERMINATED, Ordering::Relaxed);
         // In a fork there is nothing to terminate.
         let _ = self.engine.terminate();
+    }
+
+    /// Adds tasks to a job, or begins one with them, as soon as there is room for them.
+    pub(super) fn add(
+        &self,
+        job: Option<JobId>,
+        spec: &JobSpec<'_>,
+        tasks: &mut [NewTask<'_>],
+        sealed: bool,
+    ) -> std::result::Result<JobId, PoolError> {
+        let add = |job: Option<JobId>, tasks: &mut [NewTask<'_>], sealed| match job {
+            Some(id) => self.engine.extend(id, tasks, sealed).map(|()| id),
+            None => self.engine.submit(spec, tasks, sealed),
+        };
+        if !self.is_limited || tasks.is_empty() {
+            return add(job, tasks, sealed);
+        }
+        let (mut job, mut rest) = (job, tasks);
+        loop {
+            let reserved = self.reserve(rest.len())?;
+            // The pool was closed meanwhile: it still takes what belongs to a job that it has.
+            let count = if reserved == 0 { rest.len() } else { reserved };
+            let (now, later) = rest.split_at_mut(count);
+            let added = add(job, now, sealed && later.is_empty());
+            self.engine.release(reserved)?;
+            let id = added?;
+            if later.is_empty() {
+                return Ok(id);
+            }
+            (job, rest) = (Some(id), later);
+        }
+    }
+
+    /// Waits for room for some of so many tasks; 0 if the pool takes nothing more.
+    fn reserve(&self, count: usize) -> std::result::Result<usize, PoolError> {
+        let reserved = self.engine.reserve(count, false)?;
+        if reserved > 0 {
+            return Ok(reserved);
+        }
+        loop {
+            if let (Waited::Reached, reserved) = self.engine.wait_to_reserve(count)? {
+                return Ok(reserved);
+            }
+        }
     }
 
     /// Waits until no process of the pool is left.

@@ -28,7 +28,7 @@ struct Played {
 
 impl Played {
     fn new(options: TaskOptions, tasks: usize) -> Self {
-        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let config = Config { processes: 1.into(), ..Config::default() };
         let control_block = ControlBlock::create().expect("control block");
         let heap = Heap::new(control_block.segment()).expect("a heap");
         let mut state = State::new(config, heap);

@@ -26,7 +26,7 @@ impl Fixture {
         workers.cpus = 2.into();
         // It knows that tasks are short.
         workers.average_ns = 0;
-        let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
+        let config = Config { processes: 1.into(), ..Config::default() };
         for place in 0..count {
             let number = u64::from(place) + 1;
             let (mut worker, _) = WorkerHandle::new(number, 0, place, 1, &config).expect("a link");
@@ -65,6 +65,8 @@ impl Fixture {
             captured_handles,
             timed: false,
             tries: None,
+            priority: 0,
+            came_ns: 0,
         };
         self.workers.hand(index, task, &self.functions, &mut self.heap)
     }
