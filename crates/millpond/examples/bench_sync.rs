@@ -10,7 +10,7 @@ use std::sync as std_sync;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::Process;
+use millpond::Builder;
 use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore};
 use serde::{Deserialize, Serialize};
 
@@ -148,14 +148,14 @@ fn contended(report: &mut Report) -> millpond::Result<()> {
     Ok(())
 }
 
-type Other = millpond::ProcessHandle<u64>;
+type Other = millpond::JoinHandle<u64>;
 
 fn start<F>(function: F) -> millpond::Result<(Other, Shared)>
 where
-    F: millpond::Function<(Shared,), Output = u64>,
+    F: millpond::Function<Shared, fn(Shared), Output = u64>,
 {
     let shared = Shared::new()?;
-    let other = Process::new(function).arg(shared.clone()).start()?;
+    let other = millpond::spawn(function, shared.clone())?;
     // Time to be there, in a machine with nothing to do and in a full one.
     thread::sleep(Duration::from_millis(20));
     shared.start.set();
@@ -216,7 +216,7 @@ fn main() -> millpond::Result<()> {
     let mut busy = Vec::new();
     if std::env::args().any(|argument| argument == "--busy") {
         for _ in 0..millpond::cpu_count() {
-            busy.push(Process::new(spin).daemon(true).start()?);
+            busy.push(Builder::new().end_with_parent(true).spawn(spin, ())?);
         }
     }
     let mut report = Report::default();

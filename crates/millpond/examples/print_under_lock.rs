@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use millpond::Process;
 use millpond::sync::Lock;
 
 fn report(lock: Lock, name: String) {
@@ -21,9 +20,9 @@ fn main() -> Result<(), millpond::Error> {
     let lock = Lock::new()?;
     let mut processes = Vec::new();
     for name in ["first", "second", "third"] {
-        processes.push(Process::new(report).args((lock.clone(), name.to_owned())).start()?);
+        processes.push(millpond::spawn(report, (lock.clone(), name.to_owned()))?);
     }
-    for process in &processes {
+    for process in processes {
         process.join()?;
     }
     println!("held by {:?}", lock.holder());

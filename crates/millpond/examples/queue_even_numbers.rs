@@ -1,6 +1,6 @@
 //! A child puts the even numbers of a range on a queue.
 
-use millpond::{Process, Queue};
+use millpond::Queue;
 
 fn put_even(numbers: std::ops::Range<u32>, queue: Queue<u32>) {
     for number in numbers.filter(|number| number % 2 == 0) {
@@ -11,7 +11,7 @@ fn put_even(numbers: std::ops::Range<u32>, queue: Queue<u32>) {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let queue = Queue::new()?;
-    Process::new(put_even).args((0..20, queue.clone())).start()?.join()?;
+    millpond::spawn(put_even, (0..20, queue.clone()))?.join()?;
     let even = queue.try_iter().collect::<Result<Vec<_>, _>>()?;
     println!("{even:?}");
     Ok(())

@@ -2,6 +2,7 @@
 
 mod cause;
 mod kind;
+mod outcome;
 
 use std::{fmt, io};
 
@@ -9,6 +10,7 @@ use millpond_core::os::exit_status::{ExitStatus, signal_name};
 
 pub(crate) use cause::{Cause, Loss, Poisoned, Subject};
 pub use kind::ErrorKind;
+pub use outcome::{JoinError, TaskError};
 
 use crate::panic::PanicReport;
 
@@ -20,7 +22,7 @@ use crate::panic::PanicReport;
 /// of the process that panicked.
 ///
 /// ```
-/// use millpond::{ErrorKind, Process};
+/// use millpond::{Builder, ErrorKind};
 ///
 /// fn divide(a: u32, b: u32) -> u32 {
 ///     a / b
@@ -28,7 +30,7 @@ use crate::panic::PanicReport;
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     let error = Process::new(divide).args((1, 0)).name("divider").start()?.join().unwrap_err();
+///     let error = Builder::new().name("divider").spawn(divide, (1, 0))?.join().unwrap_err();
 ///     assert_eq!(error.kind(), ErrorKind::Panicked);
 ///     assert_eq!(error.panic_message(), Some("attempt to divide by zero"));
 ///     assert!(error.to_string().starts_with("process 'divider' (pid "));
@@ -43,7 +45,7 @@ struct Report {
 }
 
 /// A `Result` with this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// The sort of error.

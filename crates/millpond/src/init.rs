@@ -29,7 +29,7 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     assert_eq!(millpond::Process::new(answer).start()?.join()?, 42);
+///     assert_eq!(millpond::spawn(answer, ())?.join()?, 42);
 ///     Ok(())
 /// }
 /// ```
@@ -91,7 +91,7 @@ fn forget_role() {
 ///
 /// // … and in a `#[test]` function:
 /// # fn main() {
-/// assert_eq!(millpond::Process::new(answer).start().unwrap().join().unwrap(), 42);
+/// assert_eq!(millpond::spawn(answer, ()).unwrap().join().unwrap(), 42);
 /// # }
 /// ```
 ///

@@ -8,7 +8,7 @@
 //! # In one minute
 //!
 //! ```
-//! use millpond::{ErrorKind, Pool, Process};
+//! use millpond::{ErrorKind, Pool};
 //!
 //! fn count(text: String) -> usize {
 //!     text.split_whitespace().count()
@@ -25,10 +25,10 @@
 //!     let lines = ["so many words", "", "and more"].map(str::to_owned);
 //!     assert_eq!(pool.map(count, lines)?, [3, 0, 2]);
 //!
-//!     let process = Process::new(count).arg("so many words".to_owned()).start()?;
+//!     let process = millpond::spawn(count, "so many words".to_owned())?;
 //!     assert_eq!(process.join()?, 3);
 //!
-//!     let error = Process::new(crash).start()?.join().unwrap_err();
+//!     let error = millpond::spawn(crash, ())?.join().unwrap_err();
 //!     assert_eq!(error.kind(), ErrorKind::Crashed);
 //!     assert_eq!(error.signal_name(), Some("SIGABRT"));
 //!     Ok(())
@@ -67,7 +67,7 @@
 //!
 //! ```
 //! use millpond::sync::Mutex;
-//! use millpond::{Pool, Process};
+//! use millpond::Pool;
 //!
 //! fn count((total, text): (Mutex<u64>, String)) {
 //!     let words = text.split_whitespace().count();
@@ -80,7 +80,7 @@
 //!     let pool = Pool::new(2)?;
 //!     let lines = ["so many words", "", "and more"].map(str::to_owned);
 //!     pool.map(count, lines.map(|line| (total.clone(), line)))?;
-//!     Process::new(count).arg((total.clone(), "the last".to_owned())).start()?.join()?;
+//!     millpond::spawn(count, (total.clone(), "the last".to_owned()))?.join()?;
 //!     assert_eq!(*total.lock()?, 7);
 //!     Ok(())
 //! }
@@ -122,12 +122,12 @@ pub use millpond_core::trace::{self, Timeline};
 pub use bytes::Bytes;
 pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
 pub use deadlock::set_deadlock_errors;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, JoinError, Result, TaskError};
 pub use function::Function;
 pub use init::init;
-pub use pool::{AsyncResult, Chunked, Imap, ImapUnordered, Initialized, Pool, PoolBuilder};
+pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder};
 pub use process::{
-    Child, CurrentProcess, Given, Missing, ParentProcess, Process, ProcessHandle, Ready,
-    active_children, current_process, parent_process,
+    Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
+    parent_process, spawn,
 };
 pub use queue::{Iter, Message, PutError, PutManyError, Queue, TryIter};

@@ -6,7 +6,7 @@ mod watchdog;
 use std::thread;
 use std::time::Duration;
 
-use millpond::{Connection, ErrorKind, Process, Receiver, Sender, bounded_channel, channel, pipe};
+use millpond::{Connection, ErrorKind, Receiver, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -26,7 +26,7 @@ fn a_receiver_gets_what_is_left_and_then_learns_that_the_senders_are_gone() {
     let children: Vec<_> = (0..3)
         .map(|n| {
             let arguments = (n * 100..(n + 1) * 100, sender.clone());
-            Process::new(send).args(arguments).start().unwrap()
+            millpond::spawn(send, arguments).unwrap()
         })
         .collect();
     drop(sender);
@@ -37,7 +37,7 @@ fn a_receiver_gets_what_is_left_and_then_learns_that_the_senders_are_gone() {
     assert_eq!(error.kind(), ErrorKind::Disconnected);
     assert_eq!(error.to_string(), "the channel is disconnected: all senders are gone");
     assert_eq!(receiver.try_recv().unwrap_err().kind(), ErrorKind::Disconnected);
-    children.iter().for_each(|child| child.join().unwrap());
+    children.into_iter().for_each(|child| child.join().unwrap());
 }
 
 #[test]
@@ -66,13 +66,13 @@ fn a_killed_sender_and_a_killed_receiver_are_noticed() {
 
     let _watchdog = Watchdog::start();
     let (sender, receiver) = channel().unwrap();
-    let child = Process::new(hold_sender).arg(sender).start().unwrap();
+    let child = millpond::spawn(hold_sender, sender).unwrap();
     assert_eq!(receiver.recv().unwrap(), 1);
     child.kill().unwrap();
     assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
 
     let (sender, receiver) = bounded_channel(1).unwrap();
-    let child = Process::new(hold_receiver).arg(receiver).start().unwrap();
+    let child = millpond::spawn(hold_receiver, receiver).unwrap();
     sender.send(1).unwrap();
     sender.send(2).unwrap();
     child.kill().unwrap();
@@ -81,7 +81,7 @@ fn a_killed_sender_and_a_killed_receiver_are_noticed() {
 
     // A sender that never waits notices, too.
     let (sender, receiver) = channel().unwrap();
-    let child = Process::new(hold_receiver).arg(receiver).start().unwrap();
+    let child = millpond::spawn(hold_receiver, receiver).unwrap();
     sender.send(0).unwrap();
     while !sender.is_empty() {
         thread::sleep(Duration::from_millis(1));
@@ -103,7 +103,7 @@ fn ends_travel_inside_of_messages() {
 
     let _watchdog = Watchdog::start();
     let (requests, receiver) = channel().unwrap();
-    let server = Process::new(serve).arg(receiver).start().unwrap();
+    let server = millpond::spawn(serve, receiver).unwrap();
     for number in 0..20 {
         let (reply, answer) = channel().unwrap();
         requests.send((number, reply)).unwrap();
@@ -143,7 +143,7 @@ fn a_pipe_goes_both_ways() {
 
     let _watchdog = Watchdog::start();
     let (ours, theirs) = pipe::<String, usize>().unwrap();
-    let child = Process::new(count).arg(theirs).start().unwrap();
+    let child = millpond::spawn(count, theirs).unwrap();
     for (text, words) in [("", 0), ("so many words", 3), ("one", 1)] {
         ours.send(text.to_owned()).unwrap();
         assert_eq!(ours.recv().unwrap(), words);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use millpond::sync::{Barrier, Lock};
-use millpond::{ErrorKind, Pool, Process, Queue, Sender, bounded_channel, channel, pipe};
+use millpond::{ErrorKind, Pool, Queue, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -44,10 +44,9 @@ fn the_others_are_dead() {
     }
 
     let (sender, receiver) = channel::<u32>().unwrap();
-    let other = Process::new(|sender: Sender<u32>| sender.send(1).unwrap());
-    other.arg(sender.clone()).start().unwrap().join().unwrap();
-    let killed = Process::new(crash).arg(sender.clone());
-    killed.start().unwrap().join().unwrap_err();
+    let send = |sender: Sender<u32>| sender.send(1).unwrap();
+    millpond::spawn(send, sender.clone()).unwrap().join().unwrap();
+    millpond::spawn(crash, sender.clone()).unwrap().join().unwrap_err();
     assert_eq!(receiver.recv().unwrap(), 1);
     is_deadlock(receiver.recv());
 }
@@ -59,8 +58,8 @@ fn parties_are_dead() {
     }
 
     let barrier = Barrier::new(3).unwrap();
-    Process::new(drop::<Barrier>).arg(barrier.clone()).start().unwrap().join().unwrap();
-    let other = Process::new(wait).arg(barrier.clone()).start().unwrap();
+    millpond::spawn(drop::<Barrier>, barrier.clone()).unwrap().join().unwrap();
+    let other = millpond::spawn(wait, barrier.clone()).unwrap();
     wait(barrier);
     other.join().unwrap();
 }
@@ -72,7 +71,7 @@ fn somebody_lives() {
     }
 
     let queue = Queue::new().unwrap();
-    let process = Process::new(late).arg(queue.clone()).start().unwrap();
+    let process = millpond::spawn(late, queue.clone()).unwrap();
     assert_eq!(queue.get().unwrap(), 1);
     process.join().unwrap();
     let other = queue.clone();
@@ -115,7 +114,7 @@ macro_rules! end_well {
         #[test]
         fn $test() {
             let _watchdog = Watchdog::start();
-            Process::new($check).start().unwrap().join().unwrap();
+            millpond::spawn($check, ()).unwrap().join().unwrap();
         }
     )*};
 }
@@ -132,7 +131,7 @@ end_well! {
 fn waits_that_are_not_certain_go_on() {
     let _watchdog = Watchdog::start();
     let processes =
-        [Process::new(on_its_way).start().unwrap(), Process::new(switched_off).start().unwrap()];
+        [millpond::spawn(on_its_way, ()).unwrap(), millpond::spawn(switched_off, ()).unwrap()];
     for process in processes {
         assert_eq!(process.join().unwrap_err().signal(), Some(libc::SIGALRM));
     }
@@ -156,10 +155,10 @@ fn what_is_in_a_result_that_nobody_has_read() {
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let given = pool.apply_async(give, ()).unwrap();
-    let answer = pool.apply_async(wait, ()).unwrap();
+    let given = pool.spawn(give, ());
+    let answer = pool.spawn(wait, ());
     // The worker waits, and looks several times.
     thread::sleep(LATE);
-    given.get().unwrap().put(1).unwrap();
-    assert_eq!(answer.get().unwrap(), 1);
+    given.join().unwrap().put(1).unwrap();
+    assert_eq!(answer.join().unwrap(), 1);
 }

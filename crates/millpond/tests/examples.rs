@@ -67,10 +67,10 @@ fn numbers() {
 }
 
 #[test]
-fn is_alive() {
+fn is_finished() {
     let _watchdog = Watchdog::start();
-    let expected = ["before join: is_alive = true", "after join: is_alive = false"];
-    assert_eq!(lines("is_alive"), expected);
+    let expected = ["at first: is_finished = false", "at last: is_finished = true"];
+    assert_eq!(lines("is_finished"), expected);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn pool_sizes() {
         [
             "one for each CPU: true",
             "[1, 3, 5]",
-            "Pool { state: Running, processes: 60 }",
+            "Pool { state: Running, workers: 60 }",
             "180300",
-            "Pool { state: Closed, processes: 60 }",
+            "Pool { state: Closed, workers: 60 }",
         ]
     );
 }

@@ -36,10 +36,10 @@ fn what_is_too_large_is_an_error_and_all_else_works() {
     queue.put(make(10)).unwrap();
     assert_eq!(queue.get().unwrap().len(), 10);
 
-    let pool = Pool::builder().processes(1).build().unwrap();
-    assert_eq!(pool.apply(length, make(1 << 20)).unwrap(), 1 << 20);
-    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
-    assert_eq!(pool.apply(length, make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
-    assert_eq!(pool.apply(make, LIMIT).unwrap_err().kind(), ErrorKind::Io);
-    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
+    let pool = Pool::builder().workers(1).build().unwrap();
+    assert_eq!(pool.spawn(length, make(1 << 20)).join().unwrap(), 1 << 20);
+    assert_eq!(pool.spawn(make, 1 << 20).join().unwrap().len(), 1 << 20);
+    assert_eq!(pool.spawn(length, make(LIMIT)).join().unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.spawn(make, LIMIT).join().unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.spawn(make, 1 << 20).join().unwrap().len(), 1 << 20);
 }

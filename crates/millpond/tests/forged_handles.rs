@@ -151,7 +151,7 @@ fn unsealed(size: u64) -> OwnedFd {
 #[test]
 fn memory_that_can_be_taken_away_is_refused() {
     let pool = Pool::new(1).unwrap();
-    let ticket = pool.apply(loose_memory, 1).unwrap();
+    let ticket = pool.spawn(loose_memory, 1).join().unwrap();
     let encoded = postcard::to_stdvec(serde_bytes::Bytes::new(&ticket)).unwrap();
     assert!(postcard::from_bytes::<Mutex<[u64]>>(&encoded).is_err());
     pool.close();

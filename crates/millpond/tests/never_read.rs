@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use memories::{large, memories};
 use millpond::sync::SharedSlice;
-use millpond::{ErrorKind, Process, ProcessHandle, Receiver, Sender, channel};
+use millpond::{ErrorKind, JoinHandle, Receiver, Sender, channel};
 use serde::{Deserialize, Serialize, Serializer};
 use stubborn::Stubborn;
 use watchdog::Watchdog;
@@ -58,18 +58,18 @@ fn until_memories_are(expected: usize) {
 }
 
 /// A child that has the receiver, and never reads.
-fn idle<T: millpond::Message>(receiver: Receiver<T>) -> ProcessHandle<()> {
+fn idle<T: millpond::Message>(receiver: Receiver<T>) -> JoinHandle<()> {
     let (ready, is_ready) = channel::<()>().unwrap();
     let sleep = |_receiver: Receiver<T>, ready: Sender<()>| {
         ready.send(()).unwrap();
         thread::sleep(Duration::from_secs(3600));
     };
-    let child = Process::new(sleep).args((receiver, ready)).start().unwrap();
+    let child = millpond::spawn(sleep, (receiver, ready)).unwrap();
     is_ready.recv().unwrap();
     child
 }
 
-fn end(child: ProcessHandle<()>) {
+fn end(child: JoinHandle<()>) {
     child.kill().unwrap();
     child.join().unwrap_err();
 }

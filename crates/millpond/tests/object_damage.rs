@@ -16,7 +16,7 @@ use millpond::sync::{
     Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice, TryLockError,
 };
 use millpond::{Connection, Result};
-use millpond::{ErrorKind, Process, Queue, Receiver, Sender, channel, pipe};
+use millpond::{ErrorKind, Queue, Receiver, Sender, channel, pipe};
 use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
@@ -186,13 +186,13 @@ fn damage(numbers: &mut SeededNumbers) {
 /// In a process of its own, as small objects lie together in memory that is damaged, too.
 fn one_damage((make, seed): (usize, u64)) {
     let thing = MAKERS[make]().unwrap();
-    let culprit = Process::new(spoil).arg((thing.clone(), seed)).start().unwrap();
+    let culprit = millpond::spawn(spoil, (thing.clone(), seed)).unwrap();
     // It may die by the signal that it sends to itself.
     if let Err(error) = culprit.join() {
         assert_eq!((error.kind(), error.signal()), (ErrorKind::Crashed, Some(9)), "{error}");
     }
     // Its handle may lead to what is no such object any more: then it is refused.
-    let other = Process::new(used).arg(thing.clone()).start();
+    let other = millpond::spawn(used, thing.clone());
     use_it(&thing);
     if let Ok(other) = other
         && let Err(error) = other.join()
@@ -204,7 +204,7 @@ fn one_damage((make, seed): (usize, u64)) {
 fn damages(make: usize) {
     for seed in 0..seeds(8) {
         let _watchdog = Watchdog::start();
-        let case = Process::new(one_damage).arg((make, seed)).start().unwrap();
+        let case = millpond::spawn(one_damage, (make, seed)).unwrap();
         let ended = case.join();
         assert!(ended.is_ok(), "seed {seed}: {}", ended.unwrap_err());
     }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use millpond::{Bytes, ErrorKind, Pool, Process, Queue};
+use millpond::{Bytes, ErrorKind, Pool, Queue};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -30,7 +30,7 @@ fn values_of_all_sorts_cross_and_keep_their_order() {
 
     let _watchdog = Watchdog::start();
     let (there, back) = (Queue::new().unwrap(), Queue::new().unwrap());
-    let child = Process::new(echo).args((there.clone(), back.clone())).start().unwrap();
+    let child = millpond::spawn(echo, (there.clone(), back.clone())).unwrap();
     let order = |number: u64| Order {
         number,
         text: format!("order {number}"),
@@ -137,7 +137,7 @@ fn what_does_not_decode_is_an_error_and_the_next_value_arrives() {
     let queue = Queue::new().unwrap();
     queue.put(Local::new()).unwrap();
     let put = |queue: Queue<Local>| queue.put(Local::new()).unwrap();
-    Process::new(put).arg(queue.clone()).start().unwrap().join().unwrap();
+    millpond::spawn(put, queue.clone()).unwrap().join().unwrap();
     queue.put(Local::new()).unwrap();
     assert_eq!(queue.get().unwrap(), Local::new());
     let error = queue.get().unwrap_err();
@@ -175,13 +175,13 @@ fn queues_travel_inside_of_messages_and_to_pools() {
     doubles.sort_unstable();
     assert!(doubles.into_iter().eq((0..50).map(|number| number * 2)));
 
-    let pool = Pool::builder().processes(2).initializer_with(prepare, (results.clone(),));
+    let pool = Pool::builder().workers(2).initializer_with(prepare, results.clone());
     let pool = pool.build().unwrap();
     pool.map(put_double, 0..50).unwrap();
     assert_eq!(results.get_many(100).unwrap().into_iter().sum::<u64>(), 49 * 50);
 
     let requests = Queue::new().unwrap();
-    let child = Process::new(answer).arg(requests.clone()).start().unwrap();
+    let child = millpond::spawn(answer, requests.clone()).unwrap();
     for number in 0..10 {
         let reply = Queue::new().unwrap();
         requests.put((number, reply.clone())).unwrap();
@@ -200,7 +200,7 @@ fn a_queue_whose_sender_is_gone_says_so() {
 
     let _watchdog = Watchdog::start();
     let carrier = Queue::new().unwrap();
-    Process::new(send_and_end).arg(carrier.clone()).start().unwrap().join().unwrap();
+    millpond::spawn(send_and_end, carrier.clone()).unwrap().join().unwrap();
     let error = carrier.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
     assert!(error.to_string().contains("which sent it, ended"), "{error}");
@@ -219,13 +219,12 @@ fn many_producers_and_consumers_share_the_work() {
     let _watchdog = Watchdog::start();
     let numbers = Queue::bounded(100).unwrap();
     let consumers: Vec<_> =
-        (0..3).map(|_| Process::new(consume).arg(numbers.clone()).start().unwrap()).collect();
-    let producers: Vec<_> = (0..3)
-        .map(|n| Process::new(produce).args((n * 10_000, numbers.clone())).start().unwrap())
-        .collect();
-    producers.iter().for_each(|producer| producer.join().unwrap());
+        (0..3).map(|_| millpond::spawn(consume, numbers.clone()).unwrap()).collect();
+    let producers: Vec<_> =
+        (0..3).map(|n| millpond::spawn(produce, (n * 10_000, numbers.clone())).unwrap()).collect();
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
     (0..3).for_each(|_| numbers.put(u64::MAX).unwrap());
-    let (count, sum) = consumers.iter().fold((0, 0), |(count, sum), consumer| {
+    let (count, sum) = consumers.into_iter().fold((0, 0), |(count, sum), consumer| {
         let (n, s) = consumer.join().unwrap();
         (count + n, sum + s)
     });
@@ -243,7 +242,7 @@ fn killed_producers_lose_nothing_that_was_put() {
     let _watchdog = Watchdog::start();
     let numbers = Queue::new().unwrap();
     for who in 0..10 {
-        let child = Process::new(produce).args((who, numbers.clone())).start().unwrap();
+        let child = millpond::spawn(produce, (who, numbers.clone())).unwrap();
         let mut next = 0;
         let mut check = |(from, number): (u64, u64)| {
             assert_eq!((from, number), (who, next));

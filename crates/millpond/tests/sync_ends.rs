@@ -8,8 +8,8 @@ use std::process::{Command, abort, exit};
 use std::thread;
 use std::time::Duration;
 
+use millpond::Pool;
 use millpond::sync::{Event, Lock, LockResult, Mutex, RLock, Semaphore, TryLockError};
-use millpond::{Pool, Process};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -140,7 +140,7 @@ fn a_process_that_ends_normally_keeps() {
     let _watchdog = Watchdog::start();
     for how in NORMAL {
         let things = things();
-        let process = Process::new(take_and_end).args((things.clone(), how)).start().unwrap();
+        let process = millpond::spawn(take_and_end, (things.clone(), how)).unwrap();
         let _ = process.join();
         things.assert_kept();
     }
@@ -151,7 +151,7 @@ fn any_other_end_of_a_process_gives_back() {
     let _watchdog = Watchdog::start();
     for how in OTHER {
         let things = things();
-        let process = Process::new(take_and_end).args((things.clone(), how)).start().unwrap();
+        let process = millpond::spawn(take_and_end, (things.clone(), how)).unwrap();
         process.join().unwrap_err();
         things.assert_given_back();
     }
@@ -171,7 +171,7 @@ fn a_process_that_is_killed_gives_back_what_it_has_no_handle_of() {
     let _watchdog = Watchdog::start();
     let (things, taken) = (things(), Event::new().unwrap());
     let arguments = (things.clone(), taken.clone());
-    let process = Process::new(take_and_stay).args(arguments).start().unwrap();
+    let process = millpond::spawn(take_and_stay, arguments).unwrap();
     taken.wait();
     process.kill().unwrap();
     // The system frees what it had one after the other.
@@ -196,8 +196,8 @@ fn a_worker_keeps_unless_a_task_of_it_is_cut_off() {
     for end in [Pool::close, Pool::terminate] {
         let kept = things();
         let pool = Pool::new(1).unwrap();
-        pool.apply(take, kept.clone()).unwrap();
-        pool.apply(u64::count_ones, 3).unwrap();
+        pool.spawn(take, kept.clone()).join().unwrap();
+        pool.spawn(u64::count_ones, 3).join().unwrap();
         end(&pool);
         pool.join().unwrap();
         kept.assert_kept();
@@ -205,7 +205,7 @@ fn a_worker_keeps_unless_a_task_of_it_is_cut_off() {
 
     let (given_back, taken) = (things(), Event::new().unwrap());
     let pool = Pool::new(1).unwrap();
-    let _running = pool.apply_async(take_and_stay, (given_back.clone(), taken.clone())).unwrap();
+    let _running = pool.spawn(take_and_stay, (given_back.clone(), taken.clone()));
     taken.wait();
     pool.terminate();
     pool.join().unwrap();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond::sync::{Event, Lock, Mutex, RLock, TryLockError};
-use millpond::{ErrorKind, Pool, Process};
+use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
 millpond::init_in_tests!();
@@ -32,12 +32,12 @@ fn processes_and_threads_add_up() {
     let _watchdog = Watchdog::start();
     let number = Mutex::new(0_u64).unwrap();
     let processes: Vec<_> =
-        (0..2).map(|_| Process::new(add).args((number.clone(), 5000)).start().unwrap()).collect();
+        (0..2).map(|_| millpond::spawn(add, (number.clone(), 5000)).unwrap()).collect();
     thread::scope(|scope| {
         scope.spawn(|| add(number.clone(), 5000));
         add(number.clone(), 5000);
     });
-    processes.iter().for_each(|process| process.join().unwrap());
+    processes.into_iter().for_each(|process| process.join().unwrap());
     assert_eq!(*number.lock().unwrap(), 20_000);
     assert_eq!(number.holder(), None);
 }
@@ -53,7 +53,7 @@ fn the_death_of_the_owner_of_a_mutex_reaches_the_next_one_once() {
 
     let _watchdog = Watchdog::start();
     let (pair, held) = (Mutex::new([0, 0]).unwrap(), Event::new().unwrap());
-    let owner = Process::new(hold).args((pair.clone(), held.clone())).start().unwrap();
+    let owner = millpond::spawn(hold, (pair.clone(), held.clone())).unwrap();
     held.wait();
     assert_eq!(pair.holder(), Some(owner.pid()));
     assert!(matches!(pair.try_lock(), Err(TryLockError::WouldBlock)));
@@ -93,11 +93,12 @@ fn the_death_of_the_owner_reaches_one_who_only_tries() {
     let (number, lock, reentrant) =
         (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
     let arguments = (number.clone(), lock.clone(), reentrant.clone());
-    let owner = Process::new(hold).args(arguments).start().unwrap();
+    let owner = millpond::spawn(hold, arguments).unwrap();
+    let pid = owner.pid();
     owner.join().unwrap_err();
-    assert_eq!(death(|| number.try_lock()), owner.pid());
-    assert_eq!(death(|| lock.try_lock()), owner.pid());
-    assert_eq!(death(|| reentrant.try_lock()), owner.pid());
+    assert_eq!(death(|| number.try_lock()), pid);
+    assert_eq!(death(|| lock.try_lock()), pid);
+    assert_eq!(death(|| reentrant.try_lock()), pid);
     assert!(number.try_lock().is_ok() && lock.try_lock().is_ok() && reentrant.try_lock().is_ok());
 }
 
@@ -116,7 +117,8 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
     let handles = || (number.clone(), lock.clone(), reentrant.clone());
     // In a worker, which goes on; in a process, which ends; and in a thread of this one.
     let pool = Pool::new(1).unwrap();
-    let process = Process::new(panicking).arg(handles()).start().unwrap();
+    let process = millpond::spawn(panicking, handles()).unwrap();
+    let process = process.child().clone();
     for round in 0..3 {
         let pid = match round {
             0 => {
@@ -124,7 +126,7 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
                 process.pid()
             }
             1 => {
-                let error = pool.apply(panicking, handles()).unwrap_err();
+                let error = pool.spawn(panicking, handles()).join().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Panicked);
                 error.pid().unwrap()
             }
@@ -163,14 +165,14 @@ fn the_death_of_one_who_waits_harms_nobody() {
         .map(|which| {
             let near = Event::new().unwrap();
             let handles = (number.clone(), lock.clone(), reentrant.clone(), which, near.clone());
-            let waiter = Process::new(wait).args(handles).start().unwrap();
+            let waiter = millpond::spawn(wait, handles).unwrap();
             near.wait();
             waiter
         })
         .collect();
     // Time to fall asleep, and to starve.
     thread::sleep(Duration::from_millis(80));
-    for waiter in &waiters {
+    for waiter in waiters {
         waiter.kill().unwrap();
         waiter.join().unwrap_err();
     }
@@ -199,7 +201,7 @@ fn nobody_starves() {
 
     let _watchdog = Watchdog::start();
     let counts = Mutex::new([0, 0]).unwrap();
-    let other = Process::new(greedy).args((counts.clone(), 0, 200)).start().unwrap();
+    let other = millpond::spawn(greedy, (counts.clone(), 0, 200)).unwrap();
     greedy(counts.clone(), 1, 200);
     other.join().unwrap();
     let [one, two] = *counts.lock().unwrap();
@@ -219,7 +221,7 @@ fn a_lock_may_be_released_by_others_and_a_reentrant_one_may_not() {
     lock.acquire().unwrap();
     reentrant.acquire().unwrap();
     reentrant.acquire().unwrap();
-    let other = Process::new(release).args((lock.clone(), reentrant.clone())).start().unwrap();
+    let other = millpond::spawn(release, (lock.clone(), reentrant.clone())).unwrap();
     assert_eq!(other.join().unwrap(), ["Ok(())", "Err(NotHeld)"]);
     assert_eq!((lock.holder(), reentrant.holder()), (None, Some(std::process::id())));
     reentrant.release().unwrap();
@@ -270,10 +272,11 @@ fn a_poisoned_lock_is_an_error_of_this_crate_too() {
 
     let _watchdog = Watchdog::start();
     let number = Mutex::new(5).unwrap();
-    let owner = Process::new(hold).arg(number.clone()).start().unwrap();
+    let owner = millpond::spawn(hold, number.clone()).unwrap();
+    let pid = owner.pid();
     owner.join().unwrap_err();
     let error = read(&number).unwrap_err();
-    assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(owner.pid())));
+    assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(pid)));
     assert_eq!(read(&number).unwrap(), 5);
 
     let guard = number.lock().unwrap();

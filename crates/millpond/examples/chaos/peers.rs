@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use millpond::{ErrorKind, Process, Receiver, Sender};
+use millpond::{ErrorKind, Receiver, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ impl Host {
 
 fn receive_from_one_that_is_killed(seat: &Seat, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
-    let peer = Process::new(send).arg(sender).start().expect("a process");
+    let peer = millpond::spawn(send, sender).expect("a process");
     seat.set_note(PEER, peer.pid().into());
     let mut number = 0;
     let error = loop {
@@ -67,7 +67,7 @@ fn receive_from_one_that_is_killed(seat: &Seat, until: u64) {
 
 fn send_to_one_that_is_killed(seat: &Seat, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
-    let peer = Process::new(receive).arg(receiver).start().expect("a process");
+    let peer = millpond::spawn(receive, receiver).expect("a process");
     seat.set_note(PEER, peer.pid().into());
     let mut number = 0;
     let error = loop {

@@ -22,21 +22,21 @@ pub struct Connection<S, R> {
 /// A new pair of connected ends: what one sends the other receives.
 ///
 /// ```
-/// use millpond::{Connection, Process};
+/// use millpond::Connection;
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (ours, theirs) = millpond::pipe()?;
-///     let child = Process::new(|lengths: Connection<usize, String>| {
+///     let measure = |lengths: Connection<usize, String>| {
 ///         while let Ok(text) = lengths.recv() {
 ///             lengths.send(text.len()).unwrap();
 ///         }
-///     });
-///     let child = child.arg(theirs).start()?;
+///     };
+///     let child = millpond::spawn(measure, theirs)?;
 ///     ours.send("four".to_owned())?;
 ///     assert_eq!(ours.recv()?, 4);
 ///     drop(ours);
-///     child.join()
+///     Ok(child.join()?)
 /// }
 /// ```
 ///

@@ -16,19 +16,17 @@ use crate::queue::{Message, checked};
 /// when all receivers are gone, senders get their values back.
 ///
 /// ```
-/// use millpond::{ErrorKind, Process, Sender};
+/// use millpond::{ErrorKind, Sender};
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (sender, receiver) = millpond::channel()?;
-///     let child = Process::new(|sender: Sender<String>| {
-///         sender.send("from the child".to_owned()).unwrap();
-///     });
-///     let child = child.arg(sender).start()?;
+///     let send = |sender: Sender<String>| sender.send("from the child".to_owned()).unwrap();
+///     let child = millpond::spawn(send, sender)?;
 ///     assert_eq!(receiver.recv()?, "from the child");
 ///     // The child had the only sender.
 ///     assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
-///     child.join()
+///     Ok(child.join()?)
 /// }
 /// ```
 ///

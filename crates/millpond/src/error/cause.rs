@@ -25,8 +25,12 @@ pub(crate) enum Cause {
     TimedOut(Duration),
     #[error("is closed and takes nothing more")]
     Closed,
+    #[error("has ended, or takes no such call: this item was not sent after an earlier one failed")]
+    NotSent,
     #[error("did not end: its pool was terminated")]
     Terminated,
+    #[error("was cancelled before it began")]
+    Cancelled,
     #[error("cannot run: the pool is broken: {message}")]
     Broken { message: String, report: Option<PanicReport> },
     #[error("failed: {0}")]
@@ -75,13 +79,19 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// The result was given already.
+    pub(crate) fn taken() -> Self {
+        Self::InvalidInput("has given its result already".to_owned())
+    }
+
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Panicked(_) => ErrorKind::Panicked,
             Self::Crashed(_) | Self::Lost { .. } => ErrorKind::Crashed,
             Self::TimedOut(_) => ErrorKind::TimedOut,
-            Self::Closed => ErrorKind::Closed,
+            Self::Closed | Self::NotSent => ErrorKind::Closed,
             Self::Terminated => ErrorKind::Terminated,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::Broken { .. } => ErrorKind::Broken,
             Self::Codec(_) => ErrorKind::Codec,
             Self::NotInitialized => ErrorKind::NotInitialized,
@@ -241,7 +251,7 @@ impl fmt::Display for Subject {
             Self::Map { tasks, function } => {
                 write!(f, "the map over {tasks} items (function `{function}`)")
             }
-            Self::Pool { processes } => write!(f, "the pool (of {processes} processes)"),
+            Self::Pool { processes } => write!(f, "the pool (of {processes} workers)"),
         }
     }
 }

@@ -39,17 +39,17 @@ const MOST_PIDS: usize = 1 << 22;
 /// ```
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     let pool = millpond::Pool::builder().processes(2).max_tasks_per_child(100).build()?;
-///     assert_eq!(pool.processes(), 2);
+///     let pool = millpond::Pool::builder().workers(2).max_tasks_per_worker(100).build()?;
+///     assert_eq!(pool.workers(), 2);
 ///     Ok(())
 /// }
 /// ```
 #[must_use = "it makes a pool by `build`"]
 #[derive(Default)]
 pub struct PoolBuilder {
-    processes: Option<usize>,
+    workers: Option<usize>,
     initializer: Option<Result<Initializer>>,
-    max_tasks_per_child: Option<u64>,
+    max_tasks_per_worker: Option<u64>,
     trace: bool,
 }
 
@@ -63,8 +63,9 @@ struct Initializer {
 impl PoolBuilder {
     /// How many workers the pool keeps. Otherwise it is one for each CPU that this process may
     /// use, [`cpu_count`].
-    pub fn processes(mut self, count: usize) -> Self {
-        self.processes = Some(count);
+    #[doc(alias = "processes")]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
         self
     }
 
@@ -90,21 +91,21 @@ impl PoolBuilder {
     ///
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
-    ///     let pool = millpond::Pool::builder().processes(2).initializer(prepare).build()?;
+    ///     let pool = millpond::Pool::builder().workers(2).initializer(prepare).build()?;
     ///     assert_eq!(pool.map(look_up, [3, 5])?, [9, 25]);
     ///     Ok(())
     /// }
     /// ```
     pub fn initializer<F>(self, initializer: F) -> Self
     where
-        F: Function<()>,
+        F: Function<(), fn()>,
         F::Output: Initialized,
     {
         const { must_capture_nothing::<F>() }
-        self.initializer_with(initializer, ())
+        self.prepare(initializer, ())
     }
 
-    /// An [initializer](Self::initializer) and its arguments, as a tuple. Each worker gets a copy;
+    /// An [initializer](Self::initializer) and its input: one argument, or several as a tuple. Each worker gets a copy;
     /// of what a handle of [`sync`](crate::sync) stands for there is one.
     ///
     /// ```
@@ -126,24 +127,33 @@ impl PoolBuilder {
     ///     millpond::init();
     ///     let total = Mutex::new(0)?;
     ///     let pool = millpond::Pool::builder()
-    ///         .processes(2)
-    ///         .initializer_with(prepare, (total.clone(),))
+    ///         .workers(2)
+    ///         .initializer_with(prepare, total.clone())
     ///         .build()?;
     ///     pool.map(add, 1..=10)?;
     ///     assert_eq!(*total.lock()?, 55);
     ///     Ok(())
     /// }
     /// ```
-    pub fn initializer_with<F, Args>(mut self, initializer: F, arguments: Args) -> Self
+    pub fn initializer_with<F, Form, Input>(self, initializer: F, input: Input) -> Self
     where
-        F: Function<Args>,
+        F: Function<Input, Form>,
         F::Output: Initialized,
-        Args: Serialize + DeserializeOwned + 'static,
+        Input: Serialize + DeserializeOwned + 'static,
     {
         const { must_capture_nothing::<F>() }
+        self.prepare(initializer, input)
+    }
+
+    fn prepare<F, Form, Input>(mut self, initializer: F, input: Input) -> Self
+    where
+        F: Function<Input, Form>,
+        F::Output: Initialized,
+        Input: Serialize + DeserializeOwned + 'static,
+    {
         // As empty as what it captures.
-        let call = move |arguments: Args| initializer.call(arguments).into_result();
-        let (encoded, kept) = ticket::keeping(|| codec::encode((arguments,)));
+        let call = move |input: Input| initializer.call(input).into_result();
+        let (encoded, kept) = ticket::keeping(|| codec::encode(input));
         self.initializer = Some(FunctionId::of(call).and_then(|function| {
             let arguments = encoded.map_err(Cause::Codec)?;
             Ok(Initializer { function, arguments, kept })
@@ -153,8 +163,10 @@ impl PoolBuilder {
 
     /// After how many tasks a worker makes room for a fresh one, for functions that leak. A chunk
     /// of [`map`](Pool::map) is one task. Otherwise workers stay.
-    pub fn max_tasks_per_child(mut self, count: u64) -> Self {
-        self.max_tasks_per_child = Some(count);
+    #[doc(alias = "max_tasks_per_child")]
+    #[doc(alias = "maxtasksperchild")]
+    pub fn max_tasks_per_worker(mut self, count: u64) -> Self {
+        self.max_tasks_per_worker = Some(count);
         self
     }
 
@@ -176,8 +188,8 @@ impl PoolBuilder {
     /// - [`Io`](crate::ErrorKind::Io): processes, memory or file descriptors have run out.
     pub fn build(self) -> Result<Pool> {
         init::required()?;
-        let processes = self.processes.unwrap_or_else(cpu_count);
-        check(processes, self.max_tasks_per_child)?;
+        let processes = self.workers.unwrap_or_else(cpu_count);
+        check(processes, self.max_tasks_per_worker)?;
         let (initializer, initializer_arguments, kept) = match self.initializer.transpose()? {
             Some(given) => (Some(given.function), given.arguments, given.kept),
             None => (None, Vec::new(), Kept::default()),
@@ -192,7 +204,7 @@ impl PoolBuilder {
         };
         let config = Config {
             processes,
-            tasks_per_worker: self.max_tasks_per_child,
+            tasks_per_worker: self.max_tasks_per_worker,
             traced: self.trace,
             fragile: false,
         };
@@ -214,8 +226,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`PoolBuilder::build`].
-    pub fn new(processes: usize) -> Result<Self> {
-        Self::builder().processes(processes).build()
+    pub fn new(workers: usize) -> Result<Self> {
+        Self::builder().workers(workers).build()
     }
 
     /// Settings for a pool; without any it has one worker for each CPU.
@@ -224,16 +236,16 @@ impl Pool {
     }
 }
 
-fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
+fn check(processes: usize, max_tasks_per_worker: Option<u64>) -> Result<()> {
     let invalid = |message: String| Err(Cause::InvalidInput(message).into());
     if processes == 0 {
         return invalid(
-            "a pool needs at least one process; leave `processes` out for one per CPU".to_owned(),
+            "a pool needs at least one worker; leave `workers` out for one per CPU".to_owned(),
         );
     }
-    if max_tasks_per_child == Some(0) {
+    if max_tasks_per_worker == Some(0) {
         return invalid(
-            "`max_tasks_per_child` must be at least 1; leave it out for workers that stay"
+            "`max_tasks_per_worker` must be at least 1; leave it out for workers that stay"
                 .to_owned(),
         );
     }
@@ -242,7 +254,7 @@ fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
     let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MOST_PIDS);
     if processes > most {
         return invalid(format!(
-            "a pool of {processes} processes is too large: with three open files for each, the \
+            "a pool of {processes} workers is too large: with three open files for each, the \
              limit of {limit} open files allows {most}; ask for fewer, or raise the limit \
              (`ulimit -n`)"
         ));
@@ -253,9 +265,9 @@ fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
 impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
-            .field("processes", &self.processes)
+            .field("workers", &self.workers)
             .field("initializer", &self.initializer.is_some())
-            .field("max_tasks_per_child", &self.max_tasks_per_child)
+            .field("max_tasks_per_worker", &self.max_tasks_per_worker)
             .field("trace", &self.trace)
             .finish()
     }

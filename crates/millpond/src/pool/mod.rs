@@ -1,24 +1,24 @@
 //! Pools of worker processes.
 
-mod async_result;
 mod briefing;
 mod builder;
 mod calls;
 mod chunked;
 mod frame;
 mod handle;
-mod imap;
 mod initializer;
 mod job;
+mod map_iter;
 mod reply;
 mod shared;
 mod shipped;
+mod submission;
 mod worker;
 pub(crate) mod zygote;
 
-pub use async_result::AsyncResult;
 pub use builder::PoolBuilder;
 pub use chunked::Chunked;
 pub use handle::Pool;
-pub use imap::{Imap, ImapUnordered};
 pub use initializer::Initialized;
+pub use job::Job;
+pub use map_iter::{MapIter, MapUnordered};

@@ -163,7 +163,8 @@ impl Calls {
     fn cancelled(&self, at: u32, reason: &Reason) -> Error {
         let cause = match reason {
             Reason::Broken(breakage) => broken(breakage),
-            Reason::Terminated | Reason::Cancelled | Reason::JobFailed => Cause::Terminated,
+            Reason::Cancelled => Cause::Cancelled,
+            Reason::Terminated | Reason::JobFailed => Cause::Terminated,
         };
         self.error(at, None, cause)
     }

@@ -94,6 +94,11 @@ impl Shared {
             PoolError::ForeignProcess { owner } => Cause::ForkedChild(owner),
             PoolError::Io(source) => Cause::Io { what: "take the arguments of a task", source },
         };
-        Error::from(cause).about(Subject::Pool { processes: self.processes })
+        Error::from(cause).about(self.subject())
+    }
+
+    /// This pool, as errors name it.
+    pub(super) fn subject(&self) -> Subject {
+        Subject::Pool { processes: self.processes }
     }
 }

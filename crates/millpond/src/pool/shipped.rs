@@ -18,13 +18,13 @@ pub(super) struct Shipped {
 }
 
 impl Shipped {
-    pub(super) fn of<F, Args>(function: F) -> Result<Self>
+    pub(super) fn of<F, Form, Input>(function: F) -> Result<Self>
     where
-        F: Function<Args>,
+        F: Function<Input, Form>,
         F::Output: Serialize + DeserializeOwned + 'static,
-        Args: DeserializeOwned + 'static,
+        Input: DeserializeOwned + 'static,
     {
-        let id = FunctionId::of::<F, Args>(function)?;
+        let id = FunctionId::of::<F, Form, Input>(function)?;
         Ok(Self { id: id.to_bytes(), path: type_name::<F>() })
     }
 

@@ -27,7 +27,7 @@ use crate::ticket;
 /// at most the value that it was taking. No other process is held up.
 ///
 /// ```
-/// use millpond::{Process, Queue};
+/// use millpond::Queue;
 ///
 /// fn squares(numbers: Vec<u64>, results: Queue<u64>) {
 ///     for number in numbers {
@@ -38,7 +38,7 @@ use crate::ticket;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let results = Queue::new()?;
-///     Process::new(squares).args((vec![1, 2, 3], results.clone())).start()?.join()?;
+///     millpond::spawn(squares, (vec![1, 2, 3], results.clone()))?.join()?;
 ///     assert_eq!(results.get_many(10)?, [1, 4, 9]);
 ///     Ok(())
 /// }

@@ -20,7 +20,6 @@ use crate::ticket;
 /// It is [`std::sync::Condvar`] for processes.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::{Condvar, Mutex};
 ///
 /// fn produce(items: Mutex<u64>, added: Condvar) {
@@ -33,7 +32,7 @@ use crate::ticket;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (items, added) = (Mutex::new(0)?, Condvar::new()?);
-///     let producer = Process::new(produce).args((items.clone(), added.clone())).start()?;
+///     let producer = millpond::spawn(produce, (items.clone(), added.clone()))?;
 ///     let mut guard = items.lock()?;
 ///     for _ in 0..3 {
 ///         guard = added.wait_while(guard, |items| *items == 0)?;

@@ -30,7 +30,6 @@ pub(super) const ALONE: &str =
 /// [released](Lock::release) by another thread or process.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::Lock;
 ///
 /// fn report(lock: Lock, name: String) {
@@ -42,8 +41,8 @@ pub(super) const ALONE: &str =
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let lock = Lock::new()?;
-///     let one = Process::new(report).args((lock.clone(), "one".to_owned())).start()?;
-///     let two = Process::new(report).args((lock.clone(), "two".to_owned())).start()?;
+///     let one = millpond::spawn(report, (lock.clone(), "one".to_owned()))?;
+///     let two = millpond::spawn(report, (lock.clone(), "two".to_owned()))?;
 ///     one.join()?;
 ///     two.join()
 /// }

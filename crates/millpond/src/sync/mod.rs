@@ -7,7 +7,6 @@
 //! The memory goes back when the last handle is gone.
 //!
 //! ```
-//! use millpond::Process;
 //! use millpond::sync::Mutex;
 //!
 //! fn deposit(account: Mutex<u64>, amount: u64) {
@@ -17,8 +16,8 @@
 //! fn main() -> Result<(), millpond::Error> {
 //!     millpond::init();
 //!     let account = Mutex::new(0)?;
-//!     let one = Process::new(deposit).args((account.clone(), 30)).start()?;
-//!     let two = Process::new(deposit).args((account.clone(), 12)).start()?;
+//!     let one = millpond::spawn(deposit, (account.clone(), 30))?;
+//!     let two = millpond::spawn(deposit, (account.clone(), 12))?;
 //!     one.join()?;
 //!     two.join()?;
 //!     assert_eq!(*account.lock()?, 42);

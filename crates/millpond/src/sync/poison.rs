@@ -18,7 +18,6 @@ use crate::error::{Cause, Error, Poisoned};
 /// [`Poisoned`](crate::ErrorKind::Poisoned) with `?`, which gives the lock back.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::Mutex;
 ///
 /// fn crash(pair: Mutex<[u64; 2]>) {
@@ -30,7 +29,7 @@ use crate::error::{Cause, Error, Poisoned};
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let pair = Mutex::new([0_u64, 0])?;
-///     let process = Process::new(crash).arg(pair.clone()).start()?;
+///     let process = millpond::spawn(crash, pair.clone())?;
 ///     process.join().unwrap_err();
 ///     let mut guard = pair.lock().unwrap_or_else(|poisoned| {
 ///         assert!(poisoned.owner_died());

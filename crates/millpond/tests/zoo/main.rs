@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 
 use make::{Make, Rng};
 use millpond::fuzzing::{decode, encode};
-use millpond::{Connection, Message, Pool, Process, Queue, Receiver, Sender};
+use millpond::{Connection, Message, Pool, Queue, Receiver, Sender};
 use standard::{Double, Single};
 use watchdog::Watchdog;
 
@@ -200,12 +200,12 @@ impl Keeper for Pools {
     fn visit<T: Animal>(&mut self) {
         for seed in 0..self.values {
             let value: T = made(seed);
-            assert_eq!(self.pool.apply(echo::<T>, value.clone()).unwrap(), value);
+            assert_eq!(self.pool.spawn(echo::<T>, value.clone()).join().unwrap(), value);
         }
         let values: Vec<T> = (0..self.values).map(made).collect();
         let arrived = self.pool.chunk_size(3).map(echo::<T>, values.clone()).unwrap();
         assert_eq!(arrived, values);
-        let arrived: Result<Vec<T>, _> = self.pool.imap(echo::<T>, values.clone()).collect();
+        let arrived: Result<Vec<T>, _> = self.pool.map_iter(echo::<T>, values.clone()).collect();
         assert_eq!(arrived.unwrap(), values);
     }
 }
@@ -259,8 +259,8 @@ impl Keeper for Processes {
             answers.send(other).unwrap();
             one
         };
-        let child = Process::new(relay).args((values.0.clone(), values.1.clone(), answers));
-        let child = child.start().unwrap();
+        let input = (values.0.clone(), values.1.clone(), answers);
+        let child = millpond::spawn(relay, input).unwrap();
         assert_eq!(child.join().unwrap(), values.0);
         assert_eq!(answer.recv().unwrap(), values.1);
     }
