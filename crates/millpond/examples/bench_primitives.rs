@@ -70,7 +70,7 @@ impl Link for Millpond {
     }
 
     fn receive(&mut self) -> u64 {
-        self.numbers.recv().expect("the peer lives")
+        self.numbers.recv().expect("a number").expect("the peer lives")
     }
 
     fn send_bytes(&mut self, bytes: &Bytes) {
@@ -79,7 +79,7 @@ impl Link for Millpond {
     }
 
     fn receive_bytes(&mut self) -> Vec<u8> {
-        self.bytes.recv().expect("the peer lives").into_vec()
+        self.bytes.recv().expect("bytes").expect("the peer lives").into_vec()
     }
 }
 

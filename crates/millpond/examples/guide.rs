@@ -15,9 +15,10 @@ fn main() -> millpond::Result<()> {
     println!("{}", pool.spawn(|name: String| format!("hello, {name}"), "pool".to_owned()).join()?);
 
     let results = millpond::Queue::new()?; // usable in all processes that get it
-    let report = |number: u64, results: millpond::Queue<u64>| results.put(number * number).unwrap();
+    let report =
+        |number: u64, results: millpond::Queue<u64>| results.push(number * number).unwrap();
     let process = millpond::spawn(report, (12, results.clone()))?;
-    println!("{}", results.get()?);
+    println!("{}", results.pop()?);
     process.join()?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use millpond::Queue;
 
 fn put_sum(queue: Queue<u64>) {
-    queue.put((0..1_000_000).sum()).unwrap();
+    queue.push((0..1_000_000).sum()).unwrap();
 }
 
 fn main() -> Result<(), millpond::Error> {

@@ -12,6 +12,6 @@ fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let (ours, theirs) = millpond::pipe()?;
     let child = millpond::spawn(send_list, theirs)?;
-    println!("{:?}", ours.recv()?);
+    println!("{:?}", ours.recv()?.expect("the child sends one"));
     Ok(child.join()?)
 }

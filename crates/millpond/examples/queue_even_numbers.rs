@@ -4,7 +4,7 @@ use millpond::Queue;
 
 fn put_even(numbers: std::ops::Range<u32>, queue: Queue<u32>) {
     for number in numbers.filter(|number| number % 2 == 0) {
-        queue.put(number).unwrap();
+        queue.push(number).unwrap();
     }
 }
 

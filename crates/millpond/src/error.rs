@@ -1,6 +1,8 @@
 //! The one error of this crate.
 
 mod cause;
+mod channel;
+mod failure;
 mod kind;
 mod outcome;
 
@@ -9,6 +11,9 @@ use std::{fmt, io};
 use millpond_core::os::exit_status::{ExitStatus, signal_name};
 
 pub(crate) use cause::{Cause, Loss, Poisoned, Subject};
+pub(crate) use channel::until_end;
+pub use channel::{RecvError, RecvTimeoutError, TryRecvError};
+pub use failure::Failure;
 pub use kind::ErrorKind;
 pub use outcome::{JoinError, TaskError};
 
@@ -187,7 +192,9 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error.0.cause {
             Cause::Io { source, .. } => source.kind(),
-            Cause::TimedOut(_) | Cause::NotInTime { .. } => io::ErrorKind::TimedOut,
+            Cause::TimedOut(_) | Cause::NotInTime { .. } | Cause::NothingInTime => {
+                io::ErrorKind::TimedOut
+            }
             Cause::WouldBlock => io::ErrorKind::WouldBlock,
             Cause::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Cause::Codec(_) => io::ErrorKind::InvalidData,

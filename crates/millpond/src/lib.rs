@@ -118,16 +118,22 @@ pub use millpond_core::cpu::cpu_count;
 pub use millpond_core::os::exit_status::ExitStatus;
 pub use millpond_core::pool::stats::Stats;
 pub use millpond_core::trace::{self, Timeline};
+pub use millpond_macros::{main, test};
 
 pub use bytes::Bytes;
 pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
 pub use deadlock::set_deadlock_errors;
-pub use error::{Error, ErrorKind, JoinError, Result, TaskError};
+pub use error::{
+    Error, ErrorKind, Failure, JoinError, RecvError, RecvTimeoutError, Result, TaskError,
+    TryRecvError,
+};
 pub use function::Function;
 pub use init::init;
+#[doc(hidden)]
+pub use init::init_early as __init_early;
 pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder};
 pub use process::{
     Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
     parent_process, spawn,
 };
-pub use queue::{Iter, Message, PutError, PutManyError, Queue, TryIter};
+pub use queue::{Iter, Message, Queue, SendError, SendManyError, TryIter};

@@ -11,21 +11,22 @@ use millpond::sync::{Barrier, Lock};
 use millpond::{ErrorKind, Pool, Queue, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Longer than it takes to find a deadlock.
 const LATE: Duration = Duration::from_millis(1500);
 
-fn is_deadlock<T: std::fmt::Debug>(result: Result<T, millpond::Error>) {
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadlock);
+fn is_deadlock<T: std::fmt::Debug, E: Into<millpond::Error>>(result: Result<T, E>) {
+    let error: millpond::Error = result.map_err(Into::into).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
 }
 
 fn nobody_else() {
     let queue = Queue::<u32>::bounded(1).unwrap();
-    is_deadlock(queue.get());
-    queue.put(1).unwrap();
-    assert_eq!(queue.put(2).unwrap_err().kind(), ErrorKind::Deadlock);
-    assert_eq!(queue.get().unwrap(), 1);
+    is_deadlock(queue.pop());
+    queue.push(1).unwrap();
+    assert_eq!(queue.push(2).unwrap_err().kind(), ErrorKind::Deadlock);
+    assert_eq!(queue.pop().unwrap(), 1);
     let (_sender, receiver) = channel::<u32>().unwrap();
     is_deadlock(receiver.recv());
     let (sender, _receiver) = bounded_channel::<u32>(1).unwrap();
@@ -47,7 +48,7 @@ fn the_others_are_dead() {
     let send = |sender: Sender<u32>| sender.send(1).unwrap();
     millpond::spawn(send, sender.clone()).unwrap().join().unwrap();
     millpond::spawn(crash, sender.clone()).unwrap().join().unwrap_err();
-    assert_eq!(receiver.recv().unwrap(), 1);
+    assert_eq!(receiver.recv().unwrap().unwrap(), 1);
     is_deadlock(receiver.recv());
 }
 
@@ -67,16 +68,16 @@ fn parties_are_dead() {
 fn somebody_lives() {
     fn late(queue: Queue<u32>) {
         thread::sleep(LATE);
-        queue.put(1).unwrap();
+        queue.push(1).unwrap();
     }
 
     let queue = Queue::new().unwrap();
     let process = millpond::spawn(late, queue.clone()).unwrap();
-    assert_eq!(queue.get().unwrap(), 1);
+    assert_eq!(queue.pop().unwrap(), 1);
     process.join().unwrap();
     let other = queue.clone();
     let thread = thread::spawn(move || late(other));
-    assert_eq!(queue.get().unwrap(), 1);
+    assert_eq!(queue.pop().unwrap(), 1);
     thread.join().unwrap();
 }
 
@@ -84,15 +85,15 @@ fn on_its_way() {
     let queue = Queue::<u32>::new().unwrap();
     // In a message that this process alone can read: but its bytes could be anywhere.
     let messages = Queue::new().unwrap();
-    messages.put(queue.clone()).unwrap();
+    messages.push(queue.clone()).unwrap();
     alarm();
-    let _ = queue.get();
+    let _ = queue.pop();
 }
 
 fn switched_off() {
     millpond::set_deadlock_errors(false);
     alarm();
-    let _ = Queue::<u32>::new().unwrap().get();
+    let _ = Queue::<u32>::new().unwrap().pop();
 }
 
 /// Ends the process by a signal that it does not handle.
@@ -150,7 +151,7 @@ fn what_is_in_a_result_that_nobody_has_read() {
     }
 
     fn wait((): ()) -> u32 {
-        GIVEN.take().unwrap().get().unwrap()
+        GIVEN.take().unwrap().pop().unwrap()
     }
 
     let _watchdog = Watchdog::start();
@@ -159,6 +160,6 @@ fn what_is_in_a_result_that_nobody_has_read() {
     let answer = pool.spawn(wait, ());
     // The worker waits, and looks several times.
     thread::sleep(LATE);
-    given.join().unwrap().put(1).unwrap();
+    given.join().unwrap().push(1).unwrap();
     assert_eq!(answer.join().unwrap(), 1);
 }

@@ -67,6 +67,37 @@ fn numbers() {
 }
 
 #[test]
+fn attribute() {
+    let _watchdog = Watchdog::start();
+    assert_eq!(lines("attribute"), ["[0, 1, 4, 9]"]);
+}
+
+#[test]
+fn unaware() {
+    let _watchdog = Watchdog::start();
+    assert_eq!(lines("unaware"), ["[4, 9, 16, 9]"]);
+}
+
+#[test]
+fn server() {
+    let _watchdog = Watchdog::start();
+    let output = example("server").env("RUST_BACKTRACE", "0").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(),
+        [
+            "/square/12: 200 144",
+            "/fly/1: 400 nobody can fly",
+            "/panic/3: 500 3 is too much",
+            "/crash/0: 502 SIGABRT",
+            "/sleep/3600: 504 it takes too long",
+            "/square/13: 200 169",
+            "100 of 100 at once",
+        ]
+    );
+}
+
+#[test]
 fn is_finished() {
     let _watchdog = Watchdog::start();
     let expected = ["at first: is_finished = false", "at last: is_finished = true"];

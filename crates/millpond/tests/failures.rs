@@ -10,7 +10,7 @@ use millpond::{Builder, ErrorKind, ExitStatus};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn exit_with(code: i32) -> String {
     std::process::exit(code)

@@ -8,7 +8,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// The words of a ticket: identity, process, kind and descriptor, descriptor of a companion, offset,
 /// length, mapped length.

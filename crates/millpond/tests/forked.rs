@@ -12,7 +12,7 @@ use fork::in_a_fork;
 use millpond::{Builder, ErrorKind, active_children, current_process};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn forever() {
     loop {

@@ -11,7 +11,7 @@ use millpond::channel;
 use millpond::sync::{Event, Mutex, Semaphore};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn sleep_for_ever() -> ! {
     loop {
@@ -88,7 +88,7 @@ fn of_the_last_sender() {
         sleep_for_ever();
     }
     fn wait(receiver: millpond::Receiver<u64>) -> bool {
-        receiver.recv().is_err()
+        receiver.recv().unwrap().is_none()
     }
     let holder = millpond::spawn(hold, (sender, started.clone())).unwrap();
     started.wait();

@@ -11,7 +11,7 @@ use millpond::{Builder, active_children};
 use rustix::io::FdFlags;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// The open descriptors of this process, and what they are.
 fn descriptors() -> BTreeMap<String, String> {

@@ -16,7 +16,7 @@ use millpond::{Builder, JoinHandle};
 use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// A socket in a directory of its own, which goes away with it.
 struct Meeting {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use stubborn::Stubborn;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Cannot be encoded without a panic.
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ fn idle<T: millpond::Message>(receiver: Receiver<T>) -> JoinHandle<()> {
         thread::sleep(Duration::from_secs(3600));
     };
     let child = millpond::spawn(sleep, (receiver, ready)).unwrap();
-    is_ready.recv().unwrap();
+    is_ready.recv().unwrap().unwrap();
     child
 }
 
@@ -84,7 +84,7 @@ fn nothing_is_kept_for_who_never_reads() {
         (Question { numbers: large(), answer }, answers)
     };
     let disconnected = |answers: &Receiver<u64>| {
-        assert_eq!(answers.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+        assert!(answers.recv().unwrap().is_none());
     };
 
     // The receiver reads one message, and is dropped with others in the channel.
@@ -95,10 +95,10 @@ fn nothing_is_kept_for_who_never_reads() {
     drop(questions);
     let (last, last_answers) = question();
     sender.send(last).unwrap();
-    let read = receiver.recv().unwrap();
+    let read = receiver.recv().unwrap().unwrap();
     read.answer.send(read.numbers.load(99_999)).unwrap();
     drop((read, receiver));
-    assert_eq!(answers[0].recv().unwrap(), 0);
+    assert_eq!(answers[0].recv().unwrap().unwrap(), 0);
     answers.iter().for_each(disconnected);
     disconnected(&last_answers);
 

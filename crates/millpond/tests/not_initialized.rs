@@ -13,7 +13,7 @@ fn nothing_is_started_without_init() {
     for error in [millpond::spawn(|| (), ()).unwrap_err(), Pool::new(2).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::NotInitialized);
         assert!(error.to_string().contains("call `millpond::init()` first in `main`"), "{error}");
-        assert!(error.to_string().contains("init_in_tests!"), "{error}");
+        assert!(error.to_string().contains("init_before_main!"), "{error}");
     }
     assert!(millpond::active_children().is_empty());
 

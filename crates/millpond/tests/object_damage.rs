@@ -21,7 +21,7 @@ use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const SHORT: Duration = Duration::from_millis(30);
 /// How much of a mapping is searched for words that are in use.
@@ -95,12 +95,12 @@ fn use_it(thing: &Thing) {
         }
         Thing::Queue(queue) => {
             for length in [20, LARGE] {
-                let _ = queue.put_timeout(vec![7; length], SHORT);
+                let _ = queue.push_timeout(vec![7; length], SHORT);
             }
             for _ in 0..3 {
-                let _ = queue.get_timeout(SHORT);
+                let _ = queue.pop_timeout(SHORT);
             }
-            let _ = (queue.len(), queue.is_full(), queue.try_get());
+            let _ = (queue.len(), queue.is_full(), queue.try_pop());
         }
         Thing::Channel(sender, receiver) => {
             for length in [20, LARGE] {

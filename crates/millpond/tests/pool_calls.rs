@@ -12,7 +12,7 @@ use millpond::sync::Event;
 use millpond::{Bytes, ErrorKind, Pool, current_process, parent_process};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number

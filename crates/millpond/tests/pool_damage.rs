@@ -21,7 +21,7 @@ use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const HEADER_PAGE: u64 = 4096;
 /// Where the heap of a link and of the commons begins.

@@ -18,7 +18,7 @@ use millpond::{Builder, Error, ErrorKind, Pool};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number
@@ -375,7 +375,7 @@ fn an_initializer_that_fails_breaks_the_pool() {
             assert!(error.to_string().contains("the pool is broken: its initializer "), "{error}");
             assert!(error.to_string().ends_with(": no model here"), "{error}");
         }
-        assert_eq!(format!("{pool:?}"), "Pool { state: Broken, processes: 2 }");
+        assert_eq!(format!("{pool:?}"), "Pool { state: Broken, workers: 2 }");
         pool.join().unwrap();
     }
 }

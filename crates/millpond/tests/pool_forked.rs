@@ -17,7 +17,7 @@ use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number
@@ -28,7 +28,7 @@ fn a_fork_cannot_use_the_pool_of_its_parent_but_may_have_one() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
     let main = std::process::id();
-    let mut done = pool.spawn(square, 3);
+    let done = pool.spawn(square, 3);
     done.wait();
     let mut pending = pool.spawn(square, 4);
     let mut lazily = pool.map_iter(square, 0..);
@@ -54,10 +54,9 @@ fn a_fork_cannot_use_the_pool_of_its_parent_but_may_have_one() {
         }
         pending.wait();
         assert!(!pending.is_finished());
-        assert_eq!(done.join_timeout(most).unwrap(), 9);
         assert_eq!((pool.stats().submitted, pool.worker_pids().len()), (0, 0));
         assert!(pool.timeline().is_none());
-        assert_eq!(format!("{pool:?}"), "Pool { state: Foreign, processes: 2 }");
+        assert_eq!(format!("{pool:?}"), "Pool { state: Foreign, workers: 2 }");
         pool.close();
         pool.terminate();
 

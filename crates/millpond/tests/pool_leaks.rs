@@ -15,7 +15,7 @@ use kill::kill;
 use millpond::Pool;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number
@@ -52,7 +52,7 @@ fn close_and_join(pool: Pool) {
 
 fn terminate_and_join(pool: Pool) {
     use_up(&pool);
-    let _ = pool.spawn_map(nap, 0..100);
+    drop(pool.spawn_map(nap, 0..100));
     pool.terminate();
     pool.join().unwrap();
     assert!(children(std::process::id()).is_empty(), "before it is dropped");
@@ -63,13 +63,13 @@ fn drop_idle(pool: Pool) {
 }
 
 fn drop_busy(pool: Pool) {
-    let _ = pool.spawn_map(nap, 0..100);
+    drop(pool.spawn_map(nap, 0..100));
 }
 
 fn drop_at_once(_: Pool) {}
 
 fn drop_closed(pool: Pool) {
-    let _ = pool.spawn_map(nap, 0..100);
+    drop(pool.spawn_map(nap, 0..100));
     pool.close();
 }
 

@@ -13,7 +13,7 @@ use millpond::Pool;
 use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// What a process is to do with its pool.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

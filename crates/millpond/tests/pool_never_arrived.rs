@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stubborn::Stubborn;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Another process that decodes it ends at once, if it is to.
 struct Deadly(bool);
@@ -70,7 +70,7 @@ fn nothing_is_kept_for_who_died_before_it_came() {
     let (sender, receiver) = millpond::channel::<u64>().unwrap();
     let lost = |(_, sender): (Deadly, Sender<u64>)| sender.send(1).unwrap();
     pool.spawn(lost, (Deadly(true), sender)).join().unwrap_err();
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    assert!(receiver.recv().unwrap().is_none());
     drop(receiver);
     until_memories_are(before);
 
@@ -108,7 +108,7 @@ fn nothing_is_kept_for_who_died_before_it_came() {
     let unheard = pool.spawn(|sender: Sender<u64>| sender.send(1).unwrap(), sender);
     pool.terminate();
     pool.join().unwrap();
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    assert!(receiver.recv().unwrap().is_none());
     drop((naps, unheard, receiver));
     until_memories_are(before);
 

@@ -11,7 +11,7 @@ use millpond::{Builder, ErrorKind, ExitStatus, active_children, current_process,
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn wait_for_the_end() {
     thread::sleep(Duration::from_secs(3600));

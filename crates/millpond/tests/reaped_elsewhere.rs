@@ -10,7 +10,7 @@ use std::time::Duration;
 use millpond::{ErrorKind, ExitStatus, active_children};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 #[test]
 fn results_come_without_a_status() {

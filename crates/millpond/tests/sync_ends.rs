@@ -13,7 +13,7 @@ use millpond::sync::{Event, Lock, LockResult, Mutex, RLock, Semaphore, TryLockEr
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Enough to look whether a holder lives.
 const SOON: Duration = Duration::from_millis(120);

@@ -11,7 +11,7 @@ use millpond::sync::{Event, Lock, Mutex, RLock, TryLockError};
 use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const LONG: Duration = Duration::from_secs(60);
 

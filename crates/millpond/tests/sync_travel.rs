@@ -15,7 +15,7 @@ use millpond::{ErrorKind, Pool};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Everything {

@@ -12,7 +12,7 @@ use millpond::ErrorKind;
 use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(5);

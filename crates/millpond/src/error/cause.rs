@@ -7,6 +7,7 @@ use std::{fmt, io};
 use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::sync::poison;
 
+use super::failure::Link;
 use super::kind::ErrorKind;
 use crate::codec::CodecError;
 use crate::panic::PanicReport;
@@ -17,6 +18,9 @@ use crate::panic::PanicReport;
 pub(crate) enum Cause {
     #[error("{0}")]
     Panicked(PanicReport),
+    /// The function returned an error, which its caller made one of this crate's.
+    #[error("{0}")]
+    Failed(Link),
     #[error("{} before the function returned", Ended(*.0))]
     Crashed(ExitStatus),
     #[error("{}", Lost(*.status, *.loss))]
@@ -36,8 +40,8 @@ pub(crate) enum Cause {
     #[error("failed: {0}")]
     Codec(#[source] CodecError),
     #[error(
-        "millpond is not initialized: call `millpond::init()` first in `main`, \
-         or put `millpond::init_in_tests!()` into the test crate"
+        "millpond is not initialized: call `millpond::init()` first in `main`, or put \
+         `#[millpond::main]` above it; a library or a test has `millpond::init_before_main!()`"
     )]
     NotInitialized,
     #[error("{0}")]
@@ -67,6 +71,8 @@ pub(crate) enum Cause {
     Full,
     #[error("the queue is empty")]
     Empty,
+    #[error("nothing came in time")]
+    NothingInTime,
     #[error("the channel is disconnected: {0}")]
     Disconnected(&'static str),
     #[error("the memory of the queue is damaged: some process wrote over it")]
@@ -87,6 +93,7 @@ impl Cause {
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Panicked(_) => ErrorKind::Panicked,
+            Self::Failed(_) => ErrorKind::Failed,
             Self::Crashed(_) | Self::Lost { .. } => ErrorKind::Crashed,
             Self::TimedOut(_) => ErrorKind::TimedOut,
             Self::Closed | Self::NotSent => ErrorKind::Closed,
@@ -99,7 +106,7 @@ impl Cause {
             Self::ForkedChild(_) => ErrorKind::ForkedChild,
             Self::BuildMismatch => ErrorKind::BuildMismatch,
             Self::Poisoned(_) => ErrorKind::Poisoned,
-            Self::NotInTime { .. } | Self::WouldBlock => ErrorKind::TimedOut,
+            Self::NotInTime { .. } | Self::NothingInTime | Self::WouldBlock => ErrorKind::TimedOut,
             Self::BrokenBarrier => ErrorKind::BrokenBarrier,
             Self::Deadlock(_) => ErrorKind::Deadlock,
             Self::NotHeld(_) => ErrorKind::NotHeld,
@@ -116,6 +123,7 @@ impl Cause {
     pub(super) fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Failed(failure) => failure.source(),
             Self::Codec(source) => Some(source),
             _ => None,
         }

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum ErrorKind {
     /// The function panicked; see [`panic_message`](crate::Error::panic_message) and [`backtrace`](crate::Error::backtrace).
     Panicked,
+    /// The function returned an error; see [`Failure`](crate::Failure).
+    Failed,
     /// The process ended before the function returned: killed by a [signal](crate::Error::signal), or by
     /// calling [exit](crate::Error::exit_code).
     Crashed,
@@ -60,6 +62,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Panicked => "the function panicked",
+            Self::Failed => "the function returned an error",
             Self::Crashed => "the process ended before the function returned",
             Self::TimedOut => "it did not come in time",
             Self::Closed => "it is closed",

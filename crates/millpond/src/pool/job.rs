@@ -2,6 +2,8 @@
 
 use std::any::type_name;
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use millpond_core::pool::job::Target;
@@ -9,6 +11,7 @@ use millpond_core::pool::task::{Outcome, Reason};
 use serde::de::DeserializeOwned;
 
 use super::submission::Submission;
+use super::wakers::Wakers;
 use crate::error::{Cause, Error, Result, TaskError};
 
 /// What a pool will have made of a [`spawn`](crate::Pool::spawn) or a
@@ -38,12 +41,28 @@ use crate::error::{Cause, Error, Result, TaskError};
 ///     Ok(())
 /// }
 /// ```
+/// # Async
+///
+/// A job is a [`Future`] for any executor: nothing blocks, and one thread a pool wakes the tasks
+/// whose jobs are over. [`Pool::spawn`](crate::Pool::spawn) itself waits for no task and no worker;
+/// it copies the input, and takes a lock that is held for microseconds.
+///
+/// ```
+/// # async fn handler(pool: &millpond::Pool) -> Result<u64, millpond::TaskError> {
+/// let square = pool.spawn(|number: u64| number * number, 12).await?;
+/// # Ok(square)
+/// # }
+/// ```
+///
+/// Dropping it, as `select!` and timeouts of executors do, gives up the result as elsewhere. With
+/// [`cancel_on_drop`](Job::cancel_on_drop) it also keeps what has not begun from running.
 #[doc(alias = "AsyncResult")]
 #[must_use = "what it holds is lost when it is dropped"]
 pub struct Job<T> {
     state: State,
     /// Makes the value of what came.
     collect: fn(&Submission, &[Option<Outcome>]) -> Result<T>,
+    cancel_on_drop: bool,
 }
 
 enum State {
@@ -57,14 +76,14 @@ enum State {
 impl<R: DeserializeOwned + 'static> Job<R> {
     /// Of a single call.
     pub(super) fn of_call(sent: Result<Submission>) -> Self {
-        Self { state: State::new(sent), collect: single }
+        Self { state: State::new(sent), collect: single, cancel_on_drop: false }
     }
 }
 
 impl<R: DeserializeOwned + 'static> Job<Vec<R>> {
     /// Of a call for each of many items.
     pub(super) fn of_map(sent: Result<Submission>) -> Self {
-        Self { state: State::new(sent), collect: all }
+        Self { state: State::new(sent), collect: all, cancel_on_drop: false }
     }
 }
 
@@ -151,6 +170,12 @@ impl<T> Job<T> {
         sent.shared.engine.cancel(Some(&[id])).is_ok_and(|cancelled| cancelled > 0)
     }
 
+    /// Whether dropping it [cancels](Job::cancel) it, which it does not otherwise.
+    pub fn cancel_on_drop(mut self, yes: bool) -> Self {
+        self.cancel_on_drop = yes;
+        self
+    }
+
     /// Whether it is there before the deadline.
     fn wait_until(&self, deadline: Option<Instant>) -> Result<bool> {
         let State::Sent(sent) = &self.state else { return Ok(true) };
@@ -164,6 +189,38 @@ impl<T> Job<T> {
             State::Sent(sent) => Ok(sent.outcomes().and_then(|all| (self.collect)(&sent, &all))?),
             State::Failed(error) => Err(error),
             State::Taken => Err(Error::from(Cause::taken()).into()),
+        }
+    }
+}
+
+impl<T> Future for Job<T> {
+    type Output = Result<T, TaskError>;
+
+    /// Once it was ready, it is ready with an error of the kind
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Sent(sent) = &self.state
+            && let Some(id) = sent.id()
+            && !sent.is_over()
+        {
+            return match Wakers::wake_when_over(&sent.shared, id, context.waker()) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error.into())),
+            };
+        }
+        Poll::Ready(self.take())
+    }
+}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        if self.cancel_on_drop {
+            self.cancel();
+        }
+        if let State::Sent(sent) = &self.state
+            && let Some(id) = sent.id()
+        {
+            sent.shared.wakers.forget(id);
         }
     }
 }

@@ -13,6 +13,7 @@ mod reply;
 mod shared;
 mod shipped;
 mod submission;
+mod wakers;
 mod worker;
 pub(crate) mod zygote;
 

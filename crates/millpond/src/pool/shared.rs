@@ -9,6 +9,7 @@ use millpond_core::pool::task::JobId;
 use millpond_core::pool::{PoolError, Waited};
 
 use super::reply;
+use super::wakers::Wakers;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::queue::unread::recall_of_kind;
 
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     pub(super) engine: millpond_core::pool::Pool,
     pub(super) processes: usize,
     asked_for: AtomicU8,
+    pub(super) wakers: Wakers,
 }
 
 /// Where a pool stands, for [`Debug`](std::fmt::Debug).
@@ -37,7 +39,7 @@ pub(super) enum State {
 impl Shared {
     pub(super) fn new(engine: millpond_core::pool::Pool, processes: usize) -> Self {
         when_settled(recall_of_kind);
-        Self { engine, processes, asked_for: AtomicU8::new(RUNNING) }
+        Self { engine, processes, asked_for: AtomicU8::new(RUNNING), wakers: Wakers::default() }
     }
 
     pub(super) fn state(&self) -> State {

@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use millpond_core::os::exit_status::ExitStatus;
 use serde::de::DeserializeOwned;
 
 use super::child::{Child, Outcome};
+use super::keeper::WakerSlot;
 use super::registry::Registry;
 use crate::codec;
 use crate::error::{Cause, JoinError, Result};
@@ -20,6 +24,9 @@ use crate::error::{Cause, JoinError, Result};
 /// Dropping it neither waits for the process nor ends it; the system's record of the process is
 /// cleared away when it ends, by a background thread, so that no zombie stays. What it returns is
 /// lost then.
+///
+/// It is also a [`Future`] of what [`join`](JoinHandle::join) gives, for any executor: a background
+/// thread watches the process. And it is a descriptor, readable once the process has ended.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,11 +53,13 @@ pub struct JoinHandle<R> {
     returns: PhantomData<fn() -> R>,
     /// Whether the result was given.
     taken: bool,
+    /// Set once it was polled while the process ran.
+    waker: Option<WakerSlot>,
 }
 
 impl<R> JoinHandle<R> {
     pub(super) fn new(child: Child) -> Self {
-        Self { child, returns: PhantomData, taken: false }
+        Self { child, returns: PhantomData, taken: false, waker: None }
     }
 
     /// Its name.
@@ -161,6 +170,37 @@ impl<R: DeserializeOwned + 'static> JoinHandle<R> {
             }
         };
         Ok(result?)
+    }
+}
+
+impl<R: DeserializeOwned + 'static> Future for JoinHandle<R> {
+    type Output = Result<R, JoinError>;
+
+    /// Once it was ready, it is ready with an error of the kind
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.child.is_own() || self.taken {
+            let failed = self.child.wait(Some(Duration::ZERO)).err().map(JoinError::from);
+            return Poll::Ready(failed.map_or_else(|| self.result(), Err));
+        }
+        if let Some(slot) = &self.waker {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            // Looked at after the waker was left, so one of the two sees the end.
+            return if self.child.is_alive() { Poll::Pending } else { Poll::Ready(self.result()) };
+        }
+        if !self.child.is_alive() {
+            return Poll::Ready(self.result());
+        }
+        let slot = WakerSlot::new(Mutex::new(Some(context.waker().clone())));
+        match Registry::current().keeper() {
+            Ok(keeper) => keeper.wake(self.child.clone(), WakerSlot::clone(&slot)),
+            Err(source) => {
+                let what = "be watched: the thread for that could not start";
+                return Poll::Ready(Err(self.child.error(Cause::Io { what, source }).into()));
+            }
+        }
+        self.waker = Some(slot);
+        Poll::Pending
     }
 }
 

@@ -105,7 +105,8 @@ impl ParentProcess {
 ///     millpond::init();
 ///     assert_eq!(millpond::current_process().name(), "MainProcess");
 ///     let child = millpond::Builder::new().name("worker").spawn(who, ())?;
-///     assert_eq!(child.join()?, ("worker".to_owned(), child.pid()));
+///     let pid = child.pid();
+///     assert_eq!(child.join()?, ("worker".to_owned(), pid));
 ///     Ok(())
 /// }
 /// ```

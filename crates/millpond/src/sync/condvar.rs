@@ -39,7 +39,8 @@ use crate::ticket;
 ///         *guard -= 1;
 ///     }
 ///     drop(guard);
-///     producer.join()
+///     producer.join()?;
+///     Ok(())
 /// }
 /// ```
 ///

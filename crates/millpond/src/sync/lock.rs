@@ -44,7 +44,8 @@ pub(super) const ALONE: &str =
 ///     let one = millpond::spawn(report, (lock.clone(), "one".to_owned()))?;
 ///     let two = millpond::spawn(report, (lock.clone(), "two".to_owned()))?;
 ///     one.join()?;
-///     two.join()
+///     two.join()?;
+///     Ok(())
 /// }
 /// ```
 ///

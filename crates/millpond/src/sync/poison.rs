@@ -30,10 +30,11 @@ use crate::error::{Cause, Error, Poisoned};
 ///     millpond::init();
 ///     let pair = Mutex::new([0_u64, 0])?;
 ///     let process = millpond::spawn(crash, pair.clone())?;
+///     let pid = process.pid();
 ///     process.join().unwrap_err();
 ///     let mut guard = pair.lock().unwrap_or_else(|poisoned| {
 ///         assert!(poisoned.owner_died());
-///         assert_eq!(poisoned.pid(), process.pid());
+///         assert_eq!(poisoned.pid(), pid);
 ///         poisoned.into_inner()
 ///     });
 ///     assert_eq!(*guard, [1, 0]);
