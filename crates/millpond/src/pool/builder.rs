@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::briefing::Briefing;
 use super::handle::Pool;
 use super::initializer::Initialized;
+use super::last_words::LastWords;
 use super::shared::Shared;
 use super::zygote::Source;
 use crate::codec;
@@ -208,16 +209,16 @@ impl PoolBuilder {
             traced: self.trace,
             fragile: false,
         };
-        let engine =
-            Engine::start(config, Box::new(Source { briefing, kept })).map_err(|error| {
-                let source = match error {
-                    PoolError::Io(source) => source,
-                    other => std::io::Error::other(format!("{other:?}")),
-                };
-                Error::from(Cause::Io { what: "be started", source })
-                    .about(Subject::Pool { processes })
-            })?;
-        Ok(Pool::new_from(Arc::new(Shared::new(engine, processes))))
+        let last_words = Arc::new(LastWords::default());
+        let source = Source { briefing, kept, last_words: Arc::clone(&last_words) };
+        let engine = Engine::start(config, Box::new(source)).map_err(|error| {
+            let source = match error {
+                PoolError::Io(source) => source,
+                other => std::io::Error::other(format!("{other:?}")),
+            };
+            Error::from(Cause::Io { what: "be started", source }).about(Subject::Pool { processes })
+        })?;
+        Ok(Pool::new_from(Arc::new(Shared::new(engine, processes, last_words))))
     }
 }
 

@@ -24,6 +24,16 @@ use crate::error::{Cause, Result};
 /// All methods can be called from several threads at once. Several arguments are passed as a
 /// tuple.
 ///
+/// # Signals
+///
+/// Each worker is a process group of its own. So Ctrl-C at a terminal reaches this program alone,
+/// which can let its workers finish or [end](Pool::terminate) them, and what code in a worker sends
+/// to its group (`kill(0, …)`) reaches that worker alone. If this program dies of the signal, its
+/// workers end with it, as ever. Processes of [`spawn`](crate::spawn()) stay in this program's
+/// group, like those of [`std::process::Command`].
+///
+/// # End
+///
 /// Dropping a pool ends it, with what it is doing, and waits until its processes are gone.
 /// To let it finish instead, [`close`](Pool::close) and [`join`](Pool::join) it.
 ///

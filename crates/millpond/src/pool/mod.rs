@@ -8,6 +8,7 @@ mod frame;
 mod handle;
 mod initializer;
 mod job;
+mod last_words;
 mod map_iter;
 mod reply;
 mod shared;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Frames;
+use super::last_words::LastWords;
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error, Loss, Result, Subject};
 use crate::panic::PanicReport;
@@ -88,7 +89,8 @@ pub(super) fn broken(breakage: &Breakage) -> Cause {
 
 /// The calls that were sent to a worker together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Calls {
+pub(super) struct Calls<'a> {
+    pub(super) last_words: &'a LastWords,
     pub(super) function: &'static str,
     /// The first one's place among all of its job.
     pub(super) first: u64,
@@ -97,7 +99,7 @@ pub(super) struct Calls {
     pub(super) framed: bool,
 }
 
-impl Calls {
+impl Calls<'_> {
     /// Gives the result of each to `take`, in order.
     pub(super) fn results<R>(&self, outcome: &Outcome, mut take: impl FnMut(Result<R>))
     where
@@ -154,7 +156,11 @@ impl Calls {
         let cause = match crash.cause {
             CrashCause::ZygoteDied => lost(Loss::WithZygote),
             CrashCause::Corrupt => lost(Loss::Corrupt),
-            CrashCause::Died if at == crash.item => Cause::Crashed(status),
+            CrashCause::Died if at == crash.item => {
+                let is_abort = status.signal() == Some(libc::SIGABRT);
+                let report = is_abort.then(|| self.last_words.of(crash.pid)).flatten();
+                report.map_or(Cause::Crashed(status), Cause::Panicked)
+            }
             CrashCause::Died => lost(Loss::WithTask(self.first + u64::from(crash.item))),
         };
         self.error(at, Some(crash.pid), cause)

@@ -1,5 +1,6 @@
 //! What a pool, its results and its iterators have in common.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use millpond_core::pool::payload::when_settled;
 use millpond_core::pool::task::JobId;
 use millpond_core::pool::{PoolError, Waited};
 
+use super::last_words::LastWords;
 use super::reply;
 use super::wakers::Wakers;
 use crate::error::{Cause, Error, Result, Subject};
@@ -23,6 +25,7 @@ pub(super) struct Shared {
     pub(super) processes: usize,
     asked_for: AtomicU8,
     pub(super) wakers: Wakers,
+    pub(super) last_words: Arc<LastWords>,
 }
 
 /// Where a pool stands, for [`Debug`](std::fmt::Debug).
@@ -37,9 +40,19 @@ pub(super) enum State {
 }
 
 impl Shared {
-    pub(super) fn new(engine: millpond_core::pool::Pool, processes: usize) -> Self {
+    pub(super) fn new(
+        engine: millpond_core::pool::Pool,
+        processes: usize,
+        last_words: Arc<LastWords>,
+    ) -> Self {
         when_settled(recall_of_kind);
-        Self { engine, processes, asked_for: AtomicU8::new(RUNNING), wakers: Wakers::default() }
+        Self {
+            engine,
+            processes,
+            asked_for: AtomicU8::new(RUNNING),
+            wakers: Wakers::default(),
+            last_words,
+        }
     }
 
     pub(super) fn state(&self) -> State {

@@ -195,8 +195,9 @@ impl Submission {
     }
 
     /// The calls of a chunk, for what came of it.
-    pub(super) fn calls(&self, first: u64, count: u32) -> Calls {
-        Calls { function: self.function.path, first, count, framed: self.framed() }
+    pub(super) fn calls(&self, first: u64, count: u32) -> Calls<'_> {
+        let last_words = &self.shared.last_words;
+        Calls { last_words, function: self.function.path, first, count, framed: self.framed() }
     }
 
     /// An error of the call as a whole.

@@ -1,6 +1,8 @@
 //! The zygote of a pool: this program again, with one thread, forking workers.
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::{fs, io, process};
 
 use millpond_core::os::exec::Exec;
@@ -10,6 +12,7 @@ use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
 use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 
 use super::briefing::Briefing;
+use super::last_words::{self, LastWords};
 use super::worker;
 use crate::image::Image;
 use crate::panic;
@@ -24,11 +27,15 @@ pub(super) struct Source {
     /// What handles among the initializer's arguments lead to.
     #[expect(dead_code, reason = "it is held, not used")]
     pub(super) kept: Kept,
+    pub(super) last_words: Arc<LastWords>,
 }
 
 impl ZygoteSource for Source {
     fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
         let (briefing, owner) = (self.briefing.to_file()?, PidFd::current()?);
+        if cfg!(panic = "abort") {
+            self.last_words.listen(briefing.as_fd())?;
+        }
         let (socket, commons) = (fds.socket.as_fd(), fds.commons.as_fd());
         let (watcher, lifeline) = (fds.watcher.as_fd(), fds.lifeline.as_fd());
         let (briefing, owner) = (briefing.as_fd(), owner.as_fd());
@@ -62,11 +69,13 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     }
     let fds: [OwnedFd; 6] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
     let [socket, commons, watcher, lifeline, briefing, owner] = fds;
-    let briefing = Briefing::from_file(briefing)?;
+    let briefing_file = File::from(briefing);
+    let briefing = Briefing::from_file(&briefing_file)?;
     let owner = PidFd::from(owner);
     leave_stdin();
+    leave_group();
     // Here once, rather than in every worker.
-    panic::install_hook(|_| {});
+    panic::install_hook(move |report| last_words::say(&briefing_file, report));
     Image::of_this_program();
     let fds = ZygoteFds { socket, commons, watcher, lifeline };
     let mut zygote = Zygote::new(fds, briefing.owner_pid)?;
@@ -78,10 +87,21 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     }
     // SAFETY: this process has one thread, as was looked at, and starts none.
     let new = unsafe { zygote.serve() }?;
+    leave_group();
     new.unblock_signals()?;
     let worker = Worker::attach(new.fds)?;
     identity(&briefing, new.number, owner).assume();
     worker::run(worker, &briefing);
+}
+
+/// Makes this process a process group of its own: Ctrl-C at a terminal is for the program, which
+/// decides what becomes of its workers, and what a task sends to its group reaches nobody else.
+fn leave_group() {
+    // It can only fail for the leader of a session, which alone is no other group's member.
+    let _ = rustix::process::setpgid(None, None);
+    // Else a terminal may stop a process that writes and is in no group of the foreground.
+    // SAFETY: to ignore a signal runs no code of this program.
+    unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
 }
 
 /// Whether it is safe to fork. What ran before `init` may have started threads.
