@@ -54,19 +54,19 @@ class _Engine(_engine.Queue[T]):
         """Return what `_arrive` takes, in another process."""
         popen = _stdlib.get_spawning_popen()
         if popen is None:
-            return handles.ticket(self), None
+            return handles.wire_handle(self), None
         from multiprocessing.reduction import DupFd
 
-        memory, token = self._fds()
-        ticket = self._ticket(None if handles.starts_one_process(popen) else False)
-        return ticket, (DupFd(memory), DupFd(token))
+        memory, readiness = self._fds()
+        wire_handle = self._wire_handle(None if handles.starts_one_process(popen) else False)
+        return wire_handle, (DupFd(memory), DupFd(readiness))
 
-    def _arrive(self, ticket: bytes, duplicates: tuple[Any, Any] | None) -> None:
+    def _arrive(self, wire_handle: bytes, duplicates: tuple[Any, Any] | None) -> None:
         if duplicates is None:
-            self._attach(ticket, None)
+            self._attach(wire_handle, None)
         else:
-            memory, token = duplicates
-            self._attach(ticket, (memory.detach(), token.detach()))
+            memory, readiness = duplicates
+            self._attach(wire_handle, (memory.detach(), readiness.detach()))
 
     def _refuse(self) -> NoReturn:
         # The words of the standard library, whose queues show no more of themselves.

@@ -51,11 +51,11 @@ def main() -> int:
     kills, rust_failed = arguments.kills, False
     if arguments.rust:
         kills = kills // 2
-        rust, rust_failed = play_in_rust(arguments.rust, arguments.kills - kills, arguments.seed)
+        rust, rust_failed = run_in_rust(arguments.rust, arguments.kills - kills, arguments.seed)
     for number, kind in enumerate(chosen):
         left = kills - sum(outcome.kills for outcome in outcomes)
         share = left // (len(chosen) - number)
-        outcomes.append(play(kind, share, arguments.seed))
+        outcomes.append(run(kind, share, arguments.seed))
     text = "\n".join([*rust, report(outcomes, time.monotonic() - began, arguments.seed)])
     print(text)
     if arguments.save:
@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def play_in_rust(program: Path, kills: int, seed: int) -> tuple[list[str], bool]:
+def run_in_rust(program: Path, kills: int, seed: int) -> tuple[list[str], bool]:
     """What the Rust half reports, and whether it failed."""
     command = [str(program), "--kills", str(kills), "--seed", str(seed)]
     lines = []
@@ -93,7 +93,7 @@ def play_in_rust(program: Path, kills: int, seed: int) -> tuple[list[str], bool]
     return lines, process.returncode != 0
 
 
-def play(kind: type[Scenario], kills: int, seed: int) -> Outcome:
+def run(kind: type[Scenario], kills: int, seed: int) -> Outcome:
     shown = 0.0
 
     def told(so_far: int) -> None:

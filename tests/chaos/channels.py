@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chaos.ledger import DONE, Account
+from chaos.runner import Fault, Role, Slot
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import Fault, Role, Seat
 
 PRODUCERS = CONSUMERS = 2
 BATCH = 8
@@ -49,30 +49,32 @@ class QueueScenario(Scenario):
     def set_up(self) -> None:
         self.queue = self.make_queue()
         self.book = self.ledger()
-        self.producers = [self.stage.cast("producer", self.produce) for _ in range(PRODUCERS)]
+        self.producers = [
+            self.runner.start_role("producer", self.produce) for _ in range(PRODUCERS)
+        ]
         self.consumers = [
-            self.stage.cast("consumer", self.consume, exit_act=2) for _ in range(CONSUMERS)
+            self.runner.start_role("consumer", self.consume, exit_phase=2) for _ in range(CONSUMERS)
         ]
 
-    def produce(self, seat: Seat) -> None:
-        while not seat.act:
-            self.put(seat)
+    def produce(self, slot: Slot) -> None:
+        while not slot.phase:
+            self.put(slot)
 
-    def consume(self, seat: Seat) -> None:
+    def consume(self, slot: Slot) -> None:
         while True:
-            self.book.get_begins(seat)
-            got = self.get(seat)
+            self.book.get_begins(slot)
+            got = self.get(slot)
             if got is None:
                 return
-            seat.set_note(ARRIVED, seat.note(ARRIVED) + len(got))
-            self.book.arrived(seat, [check_item(one) for one in got])
+            slot.set_note(ARRIVED, slot.note(ARRIVED) + len(got))
+            self.book.arrived(slot, [check_item(one) for one in got])
 
-    def put(self, seat: Seat) -> None:
-        number = self.book.put_begins(seat)
-        self.queue.put(item(seat.number, number))
-        self.book.put_returned(seat)
+    def put(self, slot: Slot) -> None:
+        number = self.book.put_begins(slot)
+        self.queue.put(item(slot.number, number))
+        self.book.put_returned(slot)
 
-    def get(self, seat: Seat) -> list[Item] | None:
+    def get(self, slot: Slot) -> list[Item] | None:
         """What one call got; None at the end."""
         got = self.queue.get()
         return None if got is None else [got]
@@ -81,10 +83,10 @@ class QueueScenario(Scenario):
         self.book.killed(role, self.most_in_a_get)
 
     def wind_up(self) -> None:
-        self.stage.leave(1)
-        self.stage.announce(2)
-        self.stage.run_aside(self.put_ends, "putting the last items")
-        self.stage.leave(2)
+        self.runner.leave(1)
+        self.runner.begin_phase(2)
+        self.runner.run_aside(self.put_ends, "putting the last items")
+        self.runner.leave(2)
 
     def put_ends(self) -> None:
         for _ in range(CONSUMERS):
@@ -96,11 +98,11 @@ class QueueScenario(Scenario):
     def wait_for_room(self) -> None:
         """Keeps a producer from running away where the channel would let it."""
         while (
-            sum(seat.note(DONE) for seat in self.producers)
+            sum(slot.note(DONE) for slot in self.producers)
             > AHEAD
-            + sum(seat.note(ARRIVED) for seat in self.consumers)
-            + sum(self.stage.killed.values())
-            and not self.producers[0].act
+            + sum(slot.note(ARRIVED) for slot in self.consumers)
+            + sum(self.runner.killed.values())
+            and not self.producers[0].phase
         ):
             time.sleep(0.0005)
 
@@ -119,13 +121,13 @@ class QueueManyScenario(QueueScenario):
             raise Absent("millpond.Queue has no put_many in this build")
         return queue
 
-    def put(self, seat: Seat) -> None:
+    def put(self, slot: Slot) -> None:
         count = 1 + random.randrange(BATCH)
-        first = self.book.put_begins(seat, count)
-        self.queue.put_many([item(seat.number, number) for number in range(first, first + count)])
-        self.book.put_returned(seat)
+        first = self.book.put_begins(slot, count)
+        self.queue.put_many([item(slot.number, number) for number in range(first, first + count)])
+        self.book.put_returned(slot)
 
-    def get(self, seat: Seat) -> list[Item] | None:
+    def get(self, slot: Slot) -> list[Item] | None:
         got = self.queue.get_many(BATCH)
         # The ends may come with each other and with items; each consumer needs one.
         ends = got.count(None)
@@ -143,9 +145,9 @@ class SimpleQueueScenario(QueueScenario):
     def make_queue(self) -> Any:
         return self.make("SimpleQueue")
 
-    def put(self, seat: Seat) -> None:
+    def put(self, slot: Slot) -> None:
         self.wait_for_room()
-        super().put(seat)
+        super().put(slot)
 
 
 class JoinableQueueScenario(QueueScenario):
@@ -156,14 +158,14 @@ class JoinableQueueScenario(QueueScenario):
     def make_queue(self) -> Any:
         return self.make("JoinableQueue", 10)
 
-    def consume(self, seat: Seat) -> None:
+    def consume(self, slot: Slot) -> None:
         while True:
-            self.book.get_begins(seat)
-            got = self.get(seat)
+            self.book.get_begins(slot)
+            got = self.get(slot)
             if got is None:
                 self.queue.task_done()
                 return
-            self.book.arrived(seat, [check_item(one) for one in got])
+            self.book.arrived(slot, [check_item(one) for one in got])
             self.queue.task_done()
 
 
@@ -180,38 +182,38 @@ class PipeScenario(Scenario):
             (self.books[0], self.one, self.other),
             (self.books[1], self.other, self.one),
         ):
-            self.senders.append(self.stage.cast("sender", self.sends(book, source)))
-            self.stage.cast("receiver", self.receives(book, sink), exit_act=2)
+            self.senders.append(self.runner.start_role("sender", self.sends(book, source)))
+            self.runner.start_role("receiver", self.receives(book, sink), exit_phase=2)
 
-    def sends(self, book: Any, end: Any) -> Callable[[Seat], None]:
-        def send(seat: Seat) -> None:
-            while not seat.act:
-                number = book.put_begins(seat)
-                end.send(item(seat.number, number))
-                book.put_returned(seat)
+    def sends(self, book: Any, end: Any) -> Callable[[Slot], None]:
+        def send(slot: Slot) -> None:
+            while not slot.phase:
+                number = book.put_begins(slot)
+                end.send(item(slot.number, number))
+                book.put_returned(slot)
 
         return send
 
-    def receives(self, book: Any, end: Any) -> Callable[[Seat], None]:
-        def receive(seat: Seat) -> None:
+    def receives(self, book: Any, end: Any) -> Callable[[Slot], None]:
+        def receive(slot: Slot) -> None:
             while True:
-                book.get_begins(seat)
+                book.get_begins(slot)
                 got = end.recv()
                 if got is None:
                     return
-                book.arrived(seat, [check_item(got)])
+                book.arrived(slot, [check_item(got)])
 
         return receive
 
     def on_kill(self, role: Role) -> None:
-        # Seats come in pairs, one pair for each direction.
-        self.books[role.seat.number // 2].killed(role)
+        # Slots come in pairs, one pair for each direction.
+        self.books[role.slot.number // 2].killed(role)
 
     def wind_up(self) -> None:
-        self.stage.leave(1)
-        self.stage.announce(2)
-        self.stage.run_aside(self.send_ends, "sending the last items")
-        self.stage.leave(2)
+        self.runner.leave(1)
+        self.runner.begin_phase(2)
+        self.runner.run_aside(self.send_ends, "sending the last items")
+        self.runner.leave(2)
 
     def send_ends(self) -> None:
         self.one.send(None)

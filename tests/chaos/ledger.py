@@ -1,6 +1,6 @@
 """Accounts of items that go through a channel: which were sent, which arrived, what may be missing.
 
-Every item is a number of its producer, counted from 1 on for the life of the seat. A producer
+Every item is a number of its producer, counted from 1 on for the life of the slot. A producer
 writes down the numbers that it is about to put, and how far its puts have returned:
 
 - An item whose put returned is *committed*: it arrives exactly once. There is one excuse: a
@@ -18,7 +18,7 @@ import struct
 import tempfile
 from dataclasses import dataclass, field
 
-from chaos.stage import Role, Seat
+from chaos.runner import Role, Slot
 
 # The state of a consumer from before it gets until it has written down what it got.
 GETTING = 1
@@ -49,38 +49,38 @@ class Ledger:
         self._uncertain: set[tuple[int, int]] = set()
         self._may_be_missing = 0
 
-    def put_begins(self, seat: Seat, count: int = 1) -> int:
+    def put_begins(self, slot: Slot, count: int = 1) -> int:
         """Writes down that the producer puts its next numbers; the first of them."""
-        first = seat.note(TRIED) + 1
+        first = slot.note(TRIED) + 1
         # What follows a death begins after all that was tried.
-        seat.set_note(DONE, first - 1)
-        seat.set_note(TRIED, first - 1 + count)
+        slot.set_note(DONE, first - 1)
+        slot.set_note(TRIED, first - 1 + count)
         return first
 
-    def put_returned(self, seat: Seat) -> None:
-        seat.set_note(DONE, seat.note(TRIED))
-        seat.beat()
+    def put_returned(self, slot: Slot) -> None:
+        slot.set_note(DONE, slot.note(TRIED))
+        slot.beat()
 
-    def get_begins(self, seat: Seat) -> None:
-        seat.state = GETTING
+    def get_begins(self, slot: Slot) -> None:
+        slot.state = GETTING
 
-    def arrived(self, seat: Seat, items: list[tuple[int, int]]) -> None:
+    def arrived(self, slot: Slot, items: list[tuple[int, int]]) -> None:
         """Writes down the producers and numbers of what the consumer got."""
-        records = [_RECORD.pack(seat.number, producer, number) for producer, number in items]
+        records = [_RECORD.pack(slot.number, producer, number) for producer, number in items]
         os.write(self._file.fileno(), b"".join(records))
-        seat.state = 0
-        seat.beat()
+        slot.state = 0
+        slot.beat()
 
     def killed(self, role: Role, most: int = 1) -> None:
         """Settles what a death leaves open; `most` is what one call of a consumer may get."""
-        seat = role.seat
-        unsettled = range(seat.note(DONE) + 1, seat.note(TRIED) + 1)
-        self._uncertain.update((seat.number, number) for number in unsettled)
-        if seat.state == GETTING:
+        slot = role.slot
+        unsettled = range(slot.note(DONE) + 1, slot.note(TRIED) + 1)
+        self._uncertain.update((slot.number, number) for number in unsettled)
+        if slot.state == GETTING:
             self._may_be_missing += most
-            seat.state = 0
+            slot.state = 0
 
-    def audit(self, producers: list[Seat], *, in_order: bool = True) -> Account:
+    def audit(self, producers: list[Slot], *, in_order: bool = True) -> Account:
         """Compares what was put with what arrived, once nobody works any more."""
         size = os.fstat(self._file.fileno()).st_size
         content = os.pread(self._file.fileno(), size, 0)
@@ -93,7 +93,7 @@ class Ledger:
                 account.faults.append(f"{producer}'s item {number} came to {consumer} too late")
             last[consumer, producer] = number
         tried = {
-            (seat.number, number) for seat in producers for number in range(1, seat.note(TRIED) + 1)
+            (slot.number, number) for slot in producers for number in range(1, slot.note(TRIED) + 1)
         }
         account.arrived = times.total()
         account.doubled = sum(count - 1 for count in times.values())

@@ -7,8 +7,8 @@ import os
 from typing import Any
 
 import millpond
+from chaos.runner import Fault, Role, Slot
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import Fault, Role, Seat
 
 # States. A lock user that is killed while it acquires may have been told of a death before it.
 ACQUIRING, HOLDING, RELEASING = 1, 2, 3
@@ -36,22 +36,22 @@ class LockScenario(Scenario):
         self.memory = mmap.mmap(-1, mmap.PAGESIZE)
         self.data = memoryview(self.memory).cast("q")
         for _ in range(USERS):
-            self.stage.cast("user", self.use)
+            self.runner.start_role("user", self.use)
 
-    def use(self, seat: Seat) -> None:
-        while not seat.act:
-            seat.state = ACQUIRING
+    def use(self, slot: Slot) -> None:
+        while not slot.phase:
+            slot.state = ACQUIRING
             try:
                 self.acquire()
             except millpond.OwnerDied:
-                seat.count(TOLD)
+                slot.count(TOLD)
                 continue
-            seat.state = HOLDING
-            self.change(seat)
-            seat.state = RELEASING
+            slot.state = HOLDING
+            self.change(slot)
+            slot.state = RELEASING
             self.release()
-            seat.state = 0
-            seat.beat()
+            slot.state = 0
+            slot.beat()
 
     def acquire(self) -> None:
         self.lock.acquire()
@@ -59,16 +59,16 @@ class LockScenario(Scenario):
     def release(self) -> None:
         self.lock.release()
 
-    def change(self, seat: Seat) -> None:
+    def change(self, slot: Slot) -> None:
         data, pid = self.data, os.getpid()
         if data[2] != 0 and _lives(data[2]):
             raise Fault(f"process {data[2]} is inside, too")
         data[2] = pid
         if data[0] != data[1]:
-            seat.count(INHERITED)
+            slot.count(INHERITED)
             data[1] = data[0]
         data[0] += 1
-        for _ in range(seat.beats % 50):
+        for _ in range(slot.beats % 50):
             pass
         data[1] += 1
         if data[2] != pid:
@@ -117,8 +117,8 @@ class ValueScenario(LockScenario):
         self.value = self.make("Value", "q", 0)
         return self.value.get_lock()
 
-    def change(self, seat: Seat) -> None:
-        super().change(seat)
+    def change(self, slot: Slot) -> None:
+        super().change(slot)
         self.value.value += 1
 
 
@@ -132,26 +132,26 @@ class SemaphoreScenario(Scenario):
     def set_up(self) -> None:
         self.semaphore = self.make(self.kind, self.permits)
         self.memory = mmap.mmap(-1, mmap.PAGESIZE)
-        # By seat, the pid of the user inside.
+        # By slot, the pid of the user inside.
         self.inside = memoryview(self.memory).cast("q")
         for _ in range(USERS + 1):
-            self.stage.cast("user", self.use)
+            self.runner.start_role("user", self.use)
 
-    def use(self, seat: Seat) -> None:
-        self.inside[seat.number] = 0
-        while not seat.act:
-            seat.state = ACQUIRING
+    def use(self, slot: Slot) -> None:
+        self.inside[slot.number] = 0
+        while not slot.phase:
+            slot.state = ACQUIRING
             self.semaphore.acquire()
-            seat.state = HOLDING
-            self.inside[seat.number] = os.getpid()
+            slot.state = HOLDING
+            self.inside[slot.number] = os.getpid()
             there = [pid for pid in self.inside[: USERS + 1] if pid and _lives(pid)]
             if len(there) > self.permits and self._still(there):
                 raise Fault(f"{there} are inside with {self.permits} permits")
-            self.inside[seat.number] = 0
-            seat.state = RELEASING
+            self.inside[slot.number] = 0
+            slot.state = RELEASING
             self.semaphore.release()
-            seat.state = 0
-            seat.beat()
+            slot.state = 0
+            slot.beat()
 
     def _still(self, there: list[int]) -> bool:
         """One may have left, or have died, while another was looked at."""
@@ -161,7 +161,7 @@ class SemaphoreScenario(Scenario):
         outcome.remarks["holders killed"] = self.killed("user", HOLDING)
         self.inside.release()
         self.memory.close()
-        self.stage.run_aside(self.take_all, "taking all permits")
+        self.runner.run_aside(self.take_all, "taking all permits")
 
     def take_all(self) -> None:
         for _ in range(self.permits):
@@ -172,7 +172,7 @@ class SemaphoreScenario(Scenario):
             self.semaphore.release()
 
     def on_kill(self, role: Role) -> None:
-        self.inside[role.seat.number] = 0
+        self.inside[role.slot.number] = 0
 
 
 class BoundedSemaphoreScenario(SemaphoreScenario):

@@ -9,8 +9,8 @@ from typing import Any
 
 import millpond
 from chaos.channels import check_item, item
+from chaos.runner import BOUND, Fault, Hang, Role, Slot
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import BOUND, Fault, Hang, Role, Seat
 
 HOSTS = 3
 # Before its peer is killed, a host moves up to so many items.
@@ -34,26 +34,26 @@ class PeersScenario(Scenario):
     def set_up(self) -> None:
         self.orphans: list[int] = []
         for _ in range(HOSTS):
-            self.stage.cast("host", self.host)
+            self.runner.start_role("host", self.host)
 
-    def host(self, seat: Seat) -> None:
+    def host(self, slot: Slot) -> None:
         context = millpond.get_context("fork")
         # Forked from one process, the hosts would all throw the same dice.
         dice = random.Random(os.urandom(8))
-        while not seat.act:
+        while not slot.phase:
             sends = dice.random() < 0.5
             ours, theirs = self.make("Pipe")
             peer: Any = context.Process(target=self.peer, args=(ours, theirs, not sends))
             peer.start()
-            seat.set_note(PEER, peer.pid)
+            slot.set_note(PEER, peer.pid)
             theirs.close()
             until = dice.randrange(MOST)
             (self.send if sends else self.receive)(ours, until, peer)
             ours.close()
             peer.join()
             peer.close()
-            seat.set_note(PEER, 0)
-            seat.beat()
+            slot.set_note(PEER, 0)
+            slot.beat()
 
     def send(self, end: Any, until: int, peer: Any) -> None:
         number = 0
@@ -94,8 +94,8 @@ class PeersScenario(Scenario):
             os._exit(0)
 
     def on_kill(self, role: Role) -> None:
-        pid = role.seat.note(PEER)
-        role.seat.set_note(PEER, 0)
+        pid = role.slot.note(PEER)
+        role.slot.set_note(PEER, 0)
         if pid:
             try:
                 self.orphans.append(os.pidfd_open(pid))

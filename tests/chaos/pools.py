@@ -8,8 +8,8 @@ from typing import Any
 from support.processes import process_table, with_descendants
 
 import millpond
+from chaos.runner import Fault, Slot
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import Fault, Seat
 
 TASKS = 40
 # Notes.
@@ -27,21 +27,21 @@ class PoolScenario(Scenario):
 
     def set_up(self) -> None:
         for _ in range(2):
-            self.stage.cast("owner", self.own)
+            self.runner.start_role("owner", self.own)
 
-    def own(self, seat: Seat) -> None:
-        while not seat.act:
+    def own(self, slot: Slot) -> None:
+        while not slot.phase:
             try:
                 with millpond.get_context("fork").Pool(2) as pool:
-                    while not seat.act and self.map(pool, seat):
-                        seat.beat()
+                    while not slot.phase and self.map(pool, slot):
+                        slot.beat()
                 pool.join()
             except millpond.BrokenPool:
                 # Its workers died young, one after the other.
-                seat.count(BROKEN)
-                seat.beat()
+                slot.count(BROKEN)
+                slot.beat()
 
-    def map(self, pool: Any, seat: Seat) -> bool:
+    def map(self, pool: Any, slot: Slot) -> bool:
         """Whether the pool is worth another round."""
         results = pool.imap_unordered(echo, range(TASKS))
         seen: list[int] = []
@@ -53,7 +53,7 @@ class PoolScenario(Scenario):
                 break
             except millpond.WorkerCrashed:
                 crashes += 1
-                seat.count(CRASHED)
+                slot.count(CRASHED)
             else:
                 if payload != bytes(number * 997 % 50_000):
                     raise Fault(f"the result of task {number} is damaged")
@@ -65,7 +65,7 @@ class PoolScenario(Scenario):
     def victims(self) -> list[int]:
         """All that the owners have started: workers, and the processes that start those."""
         table = process_table()
-        owners = [role.process.pid for role in self.stage.roles]
+        owners = [role.process.pid for role in self.runner.roles]
         found = with_descendants(table, owners) - set(owners)
         return sorted(pid for pid in found if not table[pid].is_zombie)
 

@@ -17,7 +17,7 @@ from support.processes import wait_until
 
 import millpond
 from chaos.ledger import Account, Ledger
-from chaos.stage import Fault, Hang, Role, Stage
+from chaos.runner import Fault, Hang, Role, Runner
 
 # What something on its way out gets.
 GRACE = 15.0
@@ -70,7 +70,7 @@ class Scenario:
 
     def __init__(self, random: random.Random) -> None:
         self.random = random
-        self.stage = Stage(random, self.on_kill, self.victims)
+        self.runner = Runner(random, self.on_kill, self.victims)
         self.ledgers: list[Ledger] = []
 
     # What a subclass gives.
@@ -87,7 +87,7 @@ class Scenario:
 
     def wind_up(self) -> None:
         """Has all roles leave."""
-        self.stage.leave(1)
+        self.runner.leave(1)
 
     def check(self, outcome: Outcome) -> None:
         """Adds to the outcome what is wrong now that all have left."""
@@ -109,23 +109,23 @@ class Scenario:
         return ledger
 
     def killed(self, name: str, state: int) -> int:
-        return self.stage.killed[name, state]
+        return self.runner.killed[name, state]
 
     def total(self, word: int, name: str | None = None) -> int:
-        """The sum of a note over all seats of a name."""
+        """The sum of a note over all slots of a name."""
         return sum(
-            role.seat.note(word) for role in self.stage.roles if name in (None, role.seat.name)
+            role.slot.note(word) for role in self.runner.roles if name in (None, role.slot.name)
         )
 
 
 def perform(
     kind: type[Scenario], kills: int, random: random.Random, told: Callable[[int], None]
 ) -> Outcome:
-    """Plays a scenario to its end, and looks for what is left of it."""
+    """Runs a scenario to its end, and looks for what is left of it."""
     outcome = Outcome(kind.name)
     began = time.monotonic()
     before = Belongings.now()
-    _play(kind, kills, random, told, outcome)
+    _run(kind, kills, random, told, outcome)
     gc.collect()
     if not outcome.skipped:
         _find_remains(before, outcome)
@@ -133,7 +133,7 @@ def perform(
     return outcome
 
 
-def _play(
+def _run(
     kind: type[Scenario],
     kills: int,
     random: random.Random,
@@ -144,7 +144,7 @@ def _play(
     scenario = kind(random)
     try:
         scenario.set_up()
-        scenario.stage.perform(kills, told)
+        scenario.runner.perform(kills, told)
         scenario.wind_up()
         scenario.check(outcome)
     except Absent as reason:
@@ -155,9 +155,9 @@ def _play(
     except Fault as fault:
         outcome.faults.append(str(fault))
     finally:
-        outcome.kills = scenario.stage.kills
-        outcome.operations = sum(role.seat.beats for role in scenario.stage.roles)
-        scenario.stage.close()
+        outcome.kills = scenario.runner.kills
+        outcome.operations = sum(role.slot.beats for role in scenario.runner.roles)
+        scenario.runner.close()
         for ledger in scenario.ledgers:
             ledger.close()
 

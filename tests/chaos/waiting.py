@@ -7,8 +7,8 @@ import threading
 import time
 
 import millpond
+from chaos.runner import Slot
 from chaos.scenario import Outcome, Scenario
-from chaos.stage import Seat
 
 WAITERS = 3
 # Notes.
@@ -26,40 +26,40 @@ class ConditionScenario(Scenario):
         self.memory = mmap.mmap(-1, mmap.PAGESIZE)
         self.number = memoryview(self.memory).cast("q")
         for _ in range(WAITERS):
-            self.stage.cast("waiter", self.wait)
+            self.runner.start_role("waiter", self.wait)
         for _ in range(2):
-            self.stage.cast("notifier", self.notify, exit_act=2)
+            self.runner.start_role("notifier", self.notify, exit_phase=2)
 
-    def wait(self, seat: Seat) -> None:
+    def wait(self, slot: Slot) -> None:
         seen = 0
-        while not seat.act:
+        while not slot.phase:
             try:
                 with self.condition:
                     while self.number[0] == seen:
                         self.condition.wait()
                     seen = self.number[0]
             except millpond.OwnerDied:
-                seat.count(TOLD)
+                slot.count(TOLD)
             else:
-                seat.beat()
+                slot.beat()
 
-    def notify(self, seat: Seat) -> None:
-        while seat.act < 2:
+    def notify(self, slot: Slot) -> None:
+        while slot.phase < 2:
             try:
                 with self.condition:
                     self.number[0] += 1
-                    if seat.beats % 3:
+                    if slot.beats % 3:
                         self.condition.notify_all()
                     else:
                         self.condition.notify(WAITERS)
             except millpond.OwnerDied:
-                seat.count(TOLD)
+                slot.count(TOLD)
             else:
-                seat.beat()
+                slot.beat()
 
     def wind_up(self) -> None:
-        self.stage.leave(1)
-        self.stage.leave(2)
+        self.runner.leave(1)
+        self.runner.leave(2)
 
     def check(self, outcome: Outcome) -> None:
         outcome.remarks["told"] = self.total(TOLD)
@@ -82,26 +82,26 @@ class EventScenario(Scenario):
     def set_up(self) -> None:
         self.event = self.make("Event")
         for _ in range(WAITERS):
-            self.stage.cast("waiter", self.wait)
+            self.runner.start_role("waiter", self.wait)
         for _ in range(2):
-            self.stage.cast("setter", self.set, exit_act=2)
+            self.runner.start_role("setter", self.set, exit_phase=2)
 
-    def wait(self, seat: Seat) -> None:
-        while not seat.act:
+    def wait(self, slot: Slot) -> None:
+        while not slot.phase:
             self.event.wait()
-            seat.beat()
+            slot.beat()
 
-    def set(self, seat: Seat) -> None:
-        while seat.act < 2:
+    def set(self, slot: Slot) -> None:
+        while slot.phase < 2:
             self.event.set()
             self.event.is_set()
             self.event.clear()
-            seat.beat()
+            slot.beat()
         self.event.set()
 
     def wind_up(self) -> None:
-        self.stage.leave(1)
-        self.stage.leave(2)
+        self.runner.leave(1)
+        self.runner.leave(2)
 
 
 class BarrierScenario(Scenario):
@@ -116,32 +116,32 @@ class BarrierScenario(Scenario):
     def set_up(self) -> None:
         self.barrier = self.make("Barrier", self.parties)
         for _ in range(self.parties):
-            self.stage.cast("party", self.meet)
+            self.runner.start_role("party", self.meet)
 
-    def meet(self, seat: Seat) -> None:
-        while not seat.act:
+    def meet(self, slot: Slot) -> None:
+        while not slot.phase:
             try:
                 self.barrier.wait()
             except threading.BrokenBarrierError:
-                seat.count(BROKEN)
-                if seat.act:
+                slot.count(BROKEN)
+                if slot.phase:
                     return
-                # One is enough; that others may break each other's next try is part of the play.
-                if seat.number == 0:
+                # One is enough; that others may break each other's next try is part of the run.
+                if slot.number == 0:
                     self.barrier.reset()
                 else:
                     # Until it is mended, every try ends at once.
                     time.sleep(0.001)
-                if seat.act:
+                if slot.phase:
                     # It may have been mended after it was broken for good.
                     self.barrier.abort()
-            seat.beat()
+            slot.beat()
 
     def wind_up(self) -> None:
         # Who has left would be waited for: the others learn that there is no next time.
-        self.stage.announce(1)
-        self.stage.run_aside(self.barrier.abort, "aborting the barrier")
-        self.stage.leave(1)
+        self.runner.begin_phase(1)
+        self.runner.run_aside(self.barrier.abort, "aborting the barrier")
+        self.runner.leave(1)
 
     def check(self, outcome: Outcome) -> None:
         outcome.remarks["broken"] = self.total(BROKEN)

@@ -21,8 +21,8 @@ PLACES = {
     "link header": ("millpond-link", 0, PAGE),
     "link rings": ("millpond-link", PAGE, RINGS_END),
     "link": ("millpond-link", 0, None),
-    "commons header": ("millpond-pool", 0, PAGE),
-    "commons heap": ("millpond-pool", HEAP, None),
+    "control_block header": ("millpond-pool", 0, PAGE),
+    "control_block heap": ("millpond-pool", HEAP, None),
     # Anything that a worker has mapped writable.
     "everything": ("millpond", 0, None),
 }

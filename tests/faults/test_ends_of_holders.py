@@ -87,7 +87,7 @@ def make_things(context: BaseContext) -> dict[str, Any]:
         "Condition over a Lock": context.Condition(context.Lock()),
         "Semaphore": context.Semaphore(3),
         "BoundedSemaphore": context.BoundedSemaphore(3),
-        # This one has a favourite that lives.
+        # This one has a biased owner that lives.
         "shared Semaphore": context.Semaphore(4),
     }
 

@@ -1,4 +1,4 @@
-"""The fast lane's decoder reads what another process wrote: damage is an error, and no more."""
+"""The plain codec's decoder reads what another process wrote: damage is an error, and no more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = (type(None), bool, int, float, str, bytes)
 
 
 def is_plain(value: Any) -> bool:
-    """Whether the fast lane could have carried the value."""
+    """Whether the plain codec could have carried the value."""
     if isinstance(value, tuple | list):
         return all(is_plain(item) for item in value)
     return isinstance(value, PLAIN)

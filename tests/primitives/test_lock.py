@@ -274,12 +274,12 @@ def release_all(locks: list[Any]) -> None:
 
 def test_damaged_handles_are_refused() -> None:
     made: Any = type(millpond.Lock())
-    ticket = millpond.Lock()._ticket(False)
-    for bad in (b"", b"nonsense", ticket[:-1], bytes(len(ticket))):
+    wire_handle = millpond.Lock()._wire_handle(False)
+    for bad in (b"", b"nonsense", wire_handle[:-1], bytes(len(wire_handle))):
         with pytest.raises((ValueError, OSError)):
             made._open(bad, None)
     with pytest.raises(ValueError, match="do not name a shared object of this kind"):
-        type(millpond.RLock())._open(ticket, None)
+        type(millpond.RLock())._open(wire_handle, None)
     with pytest.raises(TypeError):
         made._open("text", None)
 

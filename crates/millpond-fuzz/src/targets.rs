@@ -31,7 +31,12 @@ pub const TARGETS: [Target; 10] = [
         run: messages::payload,
         seeds: messages::payloads,
     },
-    Target { name: "ticket", short_run: 10_000, run: messages::ticket, seeds: messages::tickets },
+    Target {
+        name: "wire_handle",
+        short_run: 10_000,
+        run: messages::wire_handle,
+        seeds: messages::wire_handles,
+    },
     Target { name: "note", short_run: 10_000, run: messages::note, seeds: messages::notes },
     Target { name: "codec", short_run: 10_000, run: codec::run, seeds: codec::seeds },
     Target { name: "queue", short_run: 150, run: queue::run, seeds: queue::seeds },

@@ -34,4 +34,4 @@ macro_rules! short_runs {
     };
 }
 
-short_runs!(ring wire zygote packet payload ticket note codec queue pipe);
+short_runs!(ring wire zygote packet payload wire_handle note codec queue pipe);

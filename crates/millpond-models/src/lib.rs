@@ -12,7 +12,7 @@
 //! - [`os::identity`]: each thread of a model is a process, or one of several threads of one.
 //! - [`world`]: which processes are dead, which threads sleep, and whether time passes. As long as
 //!   no process is dead (and the model does not say otherwise), sleeps never time out: a lost
-//!   wake-up is a deadlock, which loom reports, although a slice's end would mend it. Once a
+//!   wake-up is a deadlock, which loom reports, although a recheck would mend it. Once a
 //!   process is dead, time passes whenever a thread sleeps.
 //! - `crash_point!`: a thread that was told to die at a point unwinds from there as a dead process.
 //! - [`sync::in_place`]: atomics that lie over bytes (the ring) keep the usual layout, so loom sees

@@ -139,7 +139,7 @@ pub(crate) fn sleep(place: usize, timeout: Option<Duration>, holds: impl Fn() ->
             bed.sleepers.retain(|sleeper| *sleeper != me);
             drop(bed);
             TIME.set(time() + timeout);
-            // Others move on before this one looks again, as they do in a slice.
+            // Others move on before this one looks again, as they do in a recheck interval.
             loom::thread::yield_now();
             return Woken::TimedOut;
         }

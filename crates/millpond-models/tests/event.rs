@@ -18,7 +18,7 @@ unsafe impl Sync for News {}
 unsafe impl Send for News {}
 
 #[test]
-fn who_waits_gets_through_and_sees_what_was_done_before() {
+fn a_process_that_waits_gets_through_and_sees_what_was_done_before() {
     Model::of(2, 4).run(|| {
         let news = Arc::new(News::default());
         let waiters = [2, 3].map(|number| {

@@ -1,4 +1,4 @@
-//! Models of the semaphore and of its turnstile.
+//! Models of the semaphore and of its wait queue.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use millpond_models::os::identity::ProcessId;
 use millpond_models::shm::shared::Holdable;
 use millpond_models::sync::deadline::RECHECK_INTERVAL;
 use millpond_models::sync::robust::Taken;
-use millpond_models::sync::semaphore::{MOST_PERMITS, Semaphore};
+use millpond_models::sync::semaphore::{MAX_PERMITS, Semaphore};
 
 fn semaphore(permits: u32) -> Arc<Semaphore> {
     let semaphore = Semaphore::default();
-    semaphore.start(permits, MOST_PERMITS);
+    semaphore.start(permits, MAX_PERMITS);
     Arc::new(semaphore)
 }
 
@@ -51,10 +51,10 @@ fn permits_go_round() {
 }
 
 #[test]
-fn who_is_quick_leaves_nobody_asleep() {
+fn a_process_that_is_fast_leaves_nobody_asleep() {
     Model::of(2, 3).run(|| {
         let semaphore = semaphore(1);
-        // Its favourite from now on.
+        // Its biased owner from now on.
         assert!(semaphore.try_acquire() == Ok(true));
         semaphore.release().expect("held");
         let others = [2, 3].map(|number| {
@@ -71,7 +71,7 @@ fn who_is_quick_leaves_nobody_asleep() {
     });
 }
 
-/// Another process takes the favourite's place, a thread of this one is as quick.
+/// Another process takes the biased owner's place, a thread of this one is as fast.
 #[test]
 fn what_the_permit_guards_is_seen() {
     guards(2);
@@ -133,7 +133,7 @@ fn a_bound_holds_for_messages_too() {
     });
 }
 
-/// The first round makes it the favourite, the second one may be quick.
+/// The first round makes it the biased owner, the second one may be fast.
 fn dies_at(point: &'static str, rounds: u32) {
     Model::of(4 - rounds as usize, 4).run(move || {
         let semaphore = semaphore(1);
@@ -161,15 +161,15 @@ fn the_permit_of_one_that_died_anywhere_comes_back() {
         "semaphore: entered to acquire",
         "semaphore: place named",
         "semaphore: barred",
-        "semaphore: favourite named",
+        "semaphore: biased owner named",
         "semaphore: counted",
         "semaphore: uncounted",
         "semaphore: acquired",
         "semaphore: entered to release",
         "semaphore: released, before wake",
         "semaphore: before sleep",
-        "turnstile: before sleep",
-        "turnstile: admitted, before wake",
+        "wait queue: before sleep",
+        "wait queue: admitted, before wake",
         "robust word: before sleep",
         "robust word: released, before wake",
     ] {
@@ -178,14 +178,14 @@ fn the_permit_of_one_that_died_anywhere_comes_back() {
 }
 
 #[test]
-fn the_permit_of_one_that_died_being_quick_comes_back() {
-    for point in ["semaphore: acquired quickly", "semaphore: released quickly"] {
+fn the_permit_of_one_that_died_being_fast_comes_back() {
+    for point in ["semaphore: acquired on the fast path", "semaphore: released on the fast path"] {
         dies_at(point, 2);
     }
 }
 
 #[test]
-fn the_permit_of_one_that_died_beside_the_favourite_comes_back() {
+fn the_permit_of_one_that_died_beside_the_biased_owner_comes_back() {
     let points = [
         "semaphore: place named",
         "semaphore: counted",
@@ -220,7 +220,7 @@ fn keeps(point: &'static str, takes_first: bool) {
         let semaphore = Arc::new(Semaphore::default());
         semaphore.start(3, 3);
         if takes_first {
-            // Then this one is the favourite.
+            // Then this one is the biased owner.
             assert!(semaphore.try_acquire() == Ok(true));
         }
         let keeper = {
@@ -260,5 +260,5 @@ fn one_that_dies_while_it_keeps_its_permits_keeps_them() {
     for takes_first in [false, true] {
         keeps("semaphore: kept, still counted as its own", takes_first);
     }
-    keeps("semaphore: kept, still counted as the favourite's", false);
+    keeps("semaphore: kept, still counted as the biased owner's", false);
 }

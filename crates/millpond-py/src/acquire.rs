@@ -103,9 +103,9 @@ impl Acquire for Semaphore {
 
 /// A truth value, of an object of any type.
 #[derive(Clone, Copy)]
-pub(crate) struct Truth(pub(crate) bool);
+pub(crate) struct Truthiness(pub(crate) bool);
 
-impl<'py> FromPyObject<'_, 'py> for Truth {
+impl<'py> FromPyObject<'_, 'py> for Truthiness {
     type Error = PyErr;
 
     #[inline]
@@ -119,7 +119,7 @@ impl<'py> FromPyObject<'_, 'py> for Truth {
 pub(crate) fn acquire<A: Acquire>(
     py: Python<'_>,
     what: &A,
-    block: Truth,
+    block: Truthiness,
     timeout: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
     // The usual case, at no cost but this.

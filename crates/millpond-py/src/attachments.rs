@@ -28,9 +28,9 @@ impl PyAttachments {
         Self::default()
     }
 
-    /// Attach the shared object of a ticket that this process made.
-    fn add(&self, ticket: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add_ticket(ticket);
+    /// Attach the shared object of a wire handle that this process made.
+    fn add(&self, wire_handle: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add_wire_handle(wire_handle);
     }
 
     /// Attach a duplicate of a descriptor; return its number among those.

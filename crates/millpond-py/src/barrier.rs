@@ -149,8 +149,8 @@ impl PyBarrier {
 
     /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
     /// stands for one process that is being started, which opens it once.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::ticket(py, &self.0, sent)
+    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        handle::wire_handle(py, &self.0, sent)
     }
 
     /// Return the descriptor of its memory.
@@ -158,14 +158,14 @@ impl PyBarrier {
         handle::fd(&self.0)
     }
 
-    /// Open what a ticket names.
+    /// Open what a wire handle names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,
-        ticket: &Bound<'py, PyBytes>,
+        wire_handle: &Bound<'py, PyBytes>,
         fd: Option<i32>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, ticket, fd)
+        handle::opened_as(cls, wire_handle, fd)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
-use millpond_core::channel::queue::Outgoing;
+use millpond_core::channel::queue::OutgoingItems;
 use pyo3::prelude::*;
 
 use crate::codec::{Codec, Encoded, FAST};
-use crate::fast::Encoder;
+use crate::plain::Encoder;
 
 /// The tag of an item: its format, and how many parts it has.
 pub(crate) fn tag(flags: u8, parts: u32) -> u32 {
@@ -67,7 +67,7 @@ impl<'py> Rest<'_, 'py> {
     }
 }
 
-impl Outgoing for Rest<'_, '_> {
+impl OutgoingItems for Rest<'_, '_> {
     fn count(&self) -> usize {
         self.batch.count() - self.from
     }

@@ -38,9 +38,10 @@ impl PySharedBytes {
         self.bytes.length()
     }
 
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        let ticket = if sent == Some(true) { self.bytes.send() } else { self.bytes.ticket() };
-        PyBytes::new(py, &ticket.encode())
+    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        let wire_handle =
+            if sent == Some(true) { self.bytes.send() } else { self.bytes.wire_handle() };
+        PyBytes::new(py, &wire_handle.encode())
     }
 
     fn _fd(&self) -> RawFd {
@@ -48,10 +49,10 @@ impl PySharedBytes {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (ticket, fd = None))]
-    fn _open(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Self> {
+    #[pyo3(signature = (wire_handle, fd = None))]
+    fn _open(wire_handle: &[u8], fd: Option<RawFd>) -> PyResult<Self> {
         let fd = fd.map(adopt).transpose().map_err(os_error)?;
-        let bytes = Bytes::open(ticket, fd).map_err(handle::error)?;
+        let bytes = Bytes::open(wire_handle, fd).map_err(handle::error)?;
         Ok(Self { bytes: Arc::new(bytes) })
     }
 

@@ -1,11 +1,11 @@
-//! Python values as payloads: through the fast lane where it applies, else through pickle.
+//! Python values as payloads: through the plain codec where it applies, else through pickle.
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_core::channel::attachments::Attachments;
-use millpond_core::pool::luggage::{Kept, Luggage};
+use millpond_core::pool::captured_handles::{CapturedHandles, KeptAttachments};
 use millpond_core::pool::payload::{Part, Payload};
 use millpond_core::pool::task::{JobId, Outcome};
 use pyo3::buffer::PyBuffer;
@@ -15,17 +15,17 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
 use crate::attachments::PyAttachments;
-use crate::fast::{Decoder, Encoder, Large};
 use crate::lent::Lent;
 use crate::once::once;
+use crate::plain::{Decoder, Encoder, Large};
 
-/// Set in a task's `op` and in a result's `status` when the payload is in the fast lane's format.
+/// Set in a task's `op` and in a result's `status` when the payload is in the plain codec's format.
 pub(crate) const FAST: u8 = 0x80;
 /// The status of a task whose arguments could not be sent; its payload is the number under which
 /// the exception is kept here.
 pub(crate) const UNSENT: u8 = 2;
 
-/// How this process turns values into bytes and back, beyond the fast lane.
+/// How this process turns values into bytes and back, beyond the plain codec.
 #[derive(Debug)]
 pub(crate) struct Codec {
     /// `dumps(value) -> [bytes, buffer, …]`, or that and the attachments.
@@ -168,7 +168,7 @@ impl<'py> Encoded<'py> {
         self.parts.iter().map(EncodedPart::detached).collect()
     }
 
-    /// What the fast lane's encoder has made.
+    /// What the plain codec's encoder has made.
     pub(crate) fn fast(values: Vec<u8>, large: Vec<Large<'py>>) -> Self {
         let mut parts = vec![EncodedPart::Bytes(values)];
         parts.extend(large.into_iter().map(EncodedPart::Large));
@@ -176,8 +176,8 @@ impl<'py> Encoded<'py> {
     }
 
     /// Takes what it leads to, if there are handles in it: they lead there as long as this is kept.
-    pub(crate) fn take_luggage(&mut self) -> Option<Box<dyn Luggage>> {
-        Some(Box::new(Kept(self.attachments.take()?)))
+    pub(crate) fn take_captured_handles(&mut self) -> Option<Box<dyn CapturedHandles>> {
+        Some(Box::new(KeptAttachments(self.attachments.take()?)))
     }
 
     /// What the payload is gathered from.
@@ -238,7 +238,7 @@ impl Codec {
         }
     }
 
-    /// Encodes a value that the fast lane takes.
+    /// Encodes a value that the plain codec takes.
     pub(crate) fn encode_fast<'py>(value: &Bound<'py, PyAny>) -> Option<Encoded<'py>> {
         let mut fast = Encoder::with_parts();
         fast.push(value)?;
@@ -246,7 +246,7 @@ impl Codec {
         Some(Encoded::fast(values, large))
     }
 
-    /// Encodes a value that is not for the fast lane.
+    /// Encodes a value that is not for the plain codec.
     pub(crate) fn pickle<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Encoded<'py>> {
         let encoded = Self::pickle_with(self.dumps.bind(value.py()), value)?;
         encoded.ok_or_else(|| PyValueError::new_err("not pickled"))

@@ -139,7 +139,7 @@ fn surely<T: Send>(
 fn acquire_foreign(lock: &Bound<'_, PyAny>, raised: &mut Option<PyErr>) -> PyResult<()> {
     let py = lock.py();
     loop {
-        let attempt = lock.call_method1("acquire", (true, waiting::SLICE.as_secs_f64()));
+        let attempt = lock.call_method1("acquire", (true, waiting::RECHECK_INTERVAL.as_secs_f64()));
         match attempt.and_then(|acquired| acquired.is_truthy()) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
@@ -295,8 +295,8 @@ impl PyCondition {
 
     /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
     /// stands for one process that is being started, which opens it once.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::ticket(py, &self.condition, sent)
+    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        handle::wire_handle(py, &self.condition, sent)
     }
 
     /// Return the descriptor of its memory.
@@ -304,13 +304,13 @@ impl PyCondition {
         handle::fd(&self.condition)
     }
 
-    /// Open what a ticket names.
+    /// Open what a wire handle names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,
-        ticket: &Bound<'py, PyBytes>,
+        wire_handle: &Bound<'py, PyBytes>,
         fd: Option<i32>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, ticket, fd)
+        handle::opened_as(cls, wire_handle, fd)
     }
 }

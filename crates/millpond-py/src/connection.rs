@@ -8,9 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond_core::channel::pipe::packet::HEADER;
-use millpond_core::channel::pipe::{End, LARGEST_PACKET, Message, Outgoing, ReceiveError, Rings};
+use millpond_core::channel::pipe::{
+    End, LARGEST_PACKET, Message, OutgoingMessage, ReceiveError, Rings,
+};
 use millpond_core::os::inherited::adopt;
-use millpond_core::os::ready::{Waited, any_readable};
+use millpond_core::os::ready::{Polled, any_readable};
 use millpond_core::pool::payload::{Part, Parts, Payload};
 use millpond_core::sync::deadline::Turns;
 use pyo3::buffer::PyBuffer;
@@ -20,20 +22,20 @@ use pyo3::types::{PyBytes, PyGenericAlias, PyMemoryView, PySlice, PyType};
 
 use crate::codec::{Encoded, EncodedPart, FAST, pipe_codec, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
-use crate::fast::{Decoder, Encoder};
 use crate::os_error::os_error;
+use crate::plain::{Decoder, Encoder};
 use crate::waiting::{deadline, refuse_nan};
 
-/// What a message is: a pickle and its buffers, a value of the fast lane, or bytes.
+/// What a message is: a pickle and its buffers, a value of the plain codec, or bytes.
 const PICKLE: u8 = 0;
 const BYTES: u8 = 1;
 
 /// Waits come back to the interpreter so often, to see whether the connection was closed or a
 /// signal came just before the wait.
-const SLICE: Duration = Duration::from_millis(100);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a wait pauses that was woken for nothing, or for threads of this process; or that no
 /// event ends.
-const FALSE_ALARM: Duration = Duration::from_millis(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// One end of a pipe.
 #[pyclass(name = "Connection", subclass, frozen, module = "millpond._engine")]
@@ -125,13 +127,18 @@ impl PyConnection {
             if let Some(message) = prepared.map_err(|e| os_error(&e))? {
                 break message;
             }
-            py.detach(|| thread::sleep(FALSE_ALARM));
+            py.detach(|| thread::sleep(RETRY_PAUSE));
             self.between_slices(py)?;
         };
         self.send_message(py, end, message)
     }
 
-    fn send_message(&self, py: Python<'_>, end: &End, mut message: Outgoing<'_>) -> PyResult<()> {
+    fn send_message(
+        &self,
+        py: Python<'_>,
+        end: &End,
+        mut message: OutgoingMessage<'_>,
+    ) -> PyResult<()> {
         // Sending at once costs less than giving the interpreter away.
         if end.try_send(&mut message).map_err(|e| os_error(&e))? {
             return Ok(());
@@ -140,7 +147,7 @@ impl PyConnection {
         loop {
             let until = turns.next(None);
             let sent = py.detach(|| end.send(&mut message, Some(until)));
-            if sent.map_err(|e| os_error(&e))? == Waited::Done(()) {
+            if sent.map_err(|e| os_error(&e))? == Polled::Done(()) {
                 return Ok(());
             }
             self.between_slices(py)?;
@@ -164,8 +171,8 @@ impl PyConnection {
                 }
                 let until = turns.next(None);
                 arrival = match py.detach(|| end.take(buffer, Some(until))) {
-                    Ok(Waited::Done(arrival)) => Some(arrival),
-                    Ok(Waited::TimedOut | Waited::Interrupted) => {
+                    Ok(Polled::Done(arrival)) => Some(arrival),
+                    Ok(Polled::TimedOut | Polled::Interrupted) => {
                         self.between_slices(py)?;
                         watched.look(py, || end.is_sole_user(), || WaitFor::Message)?;
                         None
@@ -352,7 +359,7 @@ impl PyConnection {
                 }
                 Err(shared) => end = shared,
             }
-            py.detach(|| thread::sleep(FALSE_ALARM));
+            py.detach(|| thread::sleep(RETRY_PAUSE));
         }
     }
 
@@ -583,8 +590,8 @@ fn wait_sliced(
     let mut waited = any_readable(&fds, Some(Instant::now()), false);
     loop {
         let readable = match waited.map_err(|e| os_error(&e))? {
-            Waited::Done(readable) => readable,
-            Waited::TimedOut | Waited::Interrupted => vec![false; fds.len()],
+            Polled::Done(readable) => readable,
+            Polled::TimedOut | Polled::Interrupted => vec![false; fds.len()],
         };
         let ready = awaited.iter().zip(&readable).map(|(one, readable)| one.is_ready(*readable));
         let ready: Vec<bool> = ready.collect();
@@ -600,9 +607,9 @@ fn wait_sliced(
         waited = py.detach(|| {
             if is_false_alarm {
                 // Another receiver is about to take the message.
-                thread::sleep(FALSE_ALARM);
+                thread::sleep(RETRY_PAUSE);
             }
-            let slice = Instant::now() + SLICE;
+            let slice = Instant::now() + RECHECK_INTERVAL;
             any_readable(&fds, Some(deadline.map_or(slice, |end| end.min(slice))), spin)
         });
         spin = false;

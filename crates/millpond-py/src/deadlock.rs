@@ -1,7 +1,7 @@
 //! Waits that nobody alive can end, and what they raise.
 
 use millpond_core::os::quiescence;
-use millpond_core::sync::deadlock::{self, Watch};
+use millpond_core::sync::deadlock::{self, DeadlockWatch};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,7 +40,7 @@ impl WaitFor {
 
 /// One wait without a limit.
 #[derive(Default)]
-pub(crate) struct Watched(Watch);
+pub(crate) struct Watched(DeadlockWatch);
 
 impl Watched {
     /// Raises an error if no further turn of the wait can have a result; `is_sole_user` says
@@ -54,7 +54,7 @@ impl Watched {
         self.look_at_all(py, is_sole_user, || true, what)
     }
 
-    /// The same for a wait of several processes for each other; see [`Watch::is_deadlock_of_all`].
+    /// The same for a wait of several processes for each other; see [`DeadlockWatch::is_deadlock_of_all`].
     pub(crate) fn look_at_all(
         &mut self,
         py: Python<'_>,

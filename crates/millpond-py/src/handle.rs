@@ -1,7 +1,7 @@
 //! Handles to shared objects, on their way between processes.
 //!
 //! A class whose objects travel has three methods, which `millpond._pickling.handles` calls:
-//! `_ticket(sent)`, `_fd()` and the class method `_open(ticket, fd)`; and its `__reduce__` is
+//! `_wire_handle(sent)`, `_fd()` and the class method `_open(wire_handle, fd)`; and its `__reduce__` is
 //! [`reduce`]. A class that Python subclasses makes its object in `__new__`, with
 //! [`made_or_opened`], and its `_open` is [`opened_as`].
 
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use millpond_core::os::inherited::adopt;
 use millpond_core::shm::shared::{Shared, SharedObject};
-use millpond_core::shm::ticket::TicketError;
+use millpond_core::shm::wire_handle::WireHandleError;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -28,17 +28,17 @@ pub(crate) fn reduce<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
 
 /// The bytes that lead to the object: by themselves if they are `sent`, else with its descriptor.
 /// `None` stands for one process that is being started, which opens it once.
-pub(crate) fn ticket<'py, T: SharedObject>(
+pub(crate) fn wire_handle<'py, T: SharedObject>(
     py: Python<'py>,
     shared: &Shared<T>,
     sent: Option<bool>,
 ) -> Bound<'py, PyBytes> {
-    let ticket = match sent {
+    let wire_handle = match sent {
         Some(true) => shared.send(),
-        Some(false) => shared.ticket(),
-        None => shared.ticket_for_one(),
+        Some(false) => shared.wire_handle(),
+        None => shared.wire_handle_for_one(),
     };
-    PyBytes::new(py, &ticket.encode())
+    PyBytes::new(py, &wire_handle.encode())
 }
 
 /// The number of the descriptor of the memory that the object lies in.
@@ -46,10 +46,10 @@ pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
     shared.slot().region().as_fd().as_raw_fd()
 }
 
-/// The object that a ticket leads to, behind a descriptor that was passed with it if there is one.
-pub(crate) fn open<T: SharedObject>(ticket: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
+/// The object that a wire handle leads to, behind a descriptor that was passed with it if there is one.
+pub(crate) fn open<T: SharedObject>(wire_handle: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
     let fd = fd.map(adopt).transpose().map_err(os_error)?;
-    Shared::open(ticket, fd).map_err(error)
+    Shared::open(wire_handle, fd).map_err(error)
 }
 
 /// What a class's `__new__` gets: a new object of zero bytes, or the one that [`opened_as`] names.
@@ -59,32 +59,32 @@ pub(crate) fn made_or_opened<T: SharedObject>(
     let handle = kwargs.and_then(|kwargs| kwargs.get_item(HANDLE).transpose()).transpose()?;
     match handle {
         Some(handle) => {
-            let (ticket, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
-            open(ticket.as_bytes(), fd)
+            let (wire_handle, fd): (Bound<'_, PyBytes>, Option<RawFd>) = handle.extract()?;
+            open(wire_handle.as_bytes(), fd)
         }
         None => Shared::zeroed().map_err(os_error),
     }
 }
 
-/// An instance of `cls` for the object that a ticket leads to; its `__init__` does not run.
+/// An instance of `cls` for the object that a wire handle leads to; its `__init__` does not run.
 pub(crate) fn opened_as<'py>(
     cls: &Bound<'py, PyType>,
-    ticket: &Bound<'py, PyBytes>,
+    wire_handle: &Bound<'py, PyBytes>,
     fd: Option<RawFd>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let kwargs = PyDict::new(cls.py());
-    kwargs.set_item(HANDLE, (ticket, fd))?;
+    kwargs.set_item(HANDLE, (wire_handle, fd))?;
     cls.call_method("__new__", (cls,), Some(&kwargs))
 }
 
 /// The argument of `__new__` by which it opens an object.
 const HANDLE: &str = "_handle";
 
-/// Why a ticket does not lead anywhere, as an exception.
-pub(crate) fn error(error: TicketError) -> PyErr {
+/// Why a wire handle does not lead anywhere, as an exception.
+pub(crate) fn error(error: WireHandleError) -> PyErr {
     match error {
-        TicketError::Damaged => PyValueError::new_err(error.to_string()),
-        TicketError::System(error) => os_error(error),
+        WireHandleError::Damaged => PyValueError::new_err(error.to_string()),
+        WireHandleError::System(error) => os_error(error),
         gone => PyOSError::new_err(gone.to_string()),
     }
 }

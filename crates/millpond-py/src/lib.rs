@@ -2,7 +2,7 @@
 //!
 //! One class a file; each extracts its arguments, calls the engine, releasing the GIL where it may
 //! wait, and converts the error. What must be Python is in `python/millpond`. The only `unsafe` is in
-//! `finalization.rs`, `quick.rs` and `zygote.rs`.
+//! `finalization.rs`, `vectorcall.rs` and `zygote.rs`.
 
 use pyo3::prelude::*;
 
@@ -16,7 +16,6 @@ mod condition;
 mod connection;
 mod deadlock;
 mod event;
-mod fast;
 #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod finalization;
 mod handle;
@@ -26,13 +25,14 @@ mod number;
 mod once;
 mod os_error;
 mod outcome;
+mod plain;
 mod pool;
 mod queue;
-mod quick;
-mod quick_locks;
 mod rlock;
 mod semaphore;
 mod template;
+mod vectorcall;
+mod vectorcall_locks;
 mod waiting;
 mod worker;
 mod zygote;
@@ -91,7 +91,7 @@ mod _engine {
     #[pyfunction]
     fn wait_for_arrivals(py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let deadline = crate::waiting::deadline(Some(timeout))?;
-        let wait = |until| millpond_core::shm::travelling::wait_for_arrivals(until).then_some(());
+        let wait = |until| millpond_core::shm::in_transit::wait_for_arrivals(until).then_some(());
         Ok(crate::waiting::wait(py, deadline, wait)?.is_some())
     }
 
@@ -101,10 +101,10 @@ mod _engine {
         py.detach(millpond_core::shm::holdings::keep);
     }
 
-    /// Return a plain value in the fast lane's format; None if it is not for the fast lane.
+    /// Return a plain value in the plain codec's format; None if it is not for the plain codec.
     #[pyfunction]
     fn encode<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
-        let mut encoder = crate::fast::Encoder::default();
+        let mut encoder = crate::plain::Encoder::default();
         encoder.push(value)?;
         Some(PyBytes::new(value.py(), &encoder.finish().0))
     }
@@ -115,7 +115,7 @@ mod _engine {
     ///     ValueError: the bytes are damaged.
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        crate::fast::Decoder::new(data).pull(py)
+        crate::plain::Decoder::new(data).pull(py)
     }
 
     /// The first interpreter of the process that loads this has it: what the engine keeps of
@@ -134,11 +134,11 @@ mod _engine {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         claim(py)?;
-        crate::quick_locks::quicken::<PyLock>(py)?;
-        crate::quick_locks::quicken::<PyRLock>(py)?;
-        crate::quick_locks::quicken::<PySemaphore>(py)?;
-        crate::quick::install::<crate::number::AddToNumber>(py)?;
-        crate::quick::install::<crate::number::AddToNumbers>(py)?;
+        crate::vectorcall_locks::install_fast_methods::<PyLock>(py)?;
+        crate::vectorcall_locks::install_fast_methods::<PyRLock>(py)?;
+        crate::vectorcall_locks::install_fast_methods::<PySemaphore>(py)?;
+        crate::vectorcall::install::<crate::number::AddToNumber>(py)?;
+        crate::vectorcall::install::<crate::number::AddToNumbers>(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

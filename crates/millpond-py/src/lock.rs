@@ -6,7 +6,7 @@ use millpond_core::sync::lock::Lock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::acquire::{Truth, acquire, refusal};
+use crate::acquire::{Truthiness, acquire, refusal};
 use crate::handle;
 
 /// A lock that anybody may release.
@@ -36,13 +36,13 @@ impl PyLock {
     ///         what it guards may be half changed. One call raises this, once for each death.
     ///     ValueError: the timeout is nan.
     #[pyo3(
-        signature = (block = Truth(true), timeout = None),
+        signature = (block = Truthiness(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
     )]
     fn acquire(
         &self,
         py: Python<'_>,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         acquire(py, &*self.0, block, timeout)
@@ -61,7 +61,7 @@ impl PyLock {
     /// Raises:
     ///     OwnerDied: as for `acquire`. The body does not run, and the lock is free again.
     pub(crate) fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        acquire(py, &*self.0, Truth(true), None)
+        acquire(py, &*self.0, Truthiness(true), None)
     }
 
     /// Release the lock at the end of a `with` statement.
@@ -97,8 +97,8 @@ impl PyLock {
 
     /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
     /// stands for one process that is being started, which opens it once.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::ticket(py, &self.0, sent)
+    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        handle::wire_handle(py, &self.0, sent)
     }
 
     /// Return the descriptor of its memory.
@@ -106,13 +106,13 @@ impl PyLock {
         handle::fd(&self.0)
     }
 
-    /// Open what a ticket names.
+    /// Open what a wire handle names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,
-        ticket: &Bound<'py, PyBytes>,
+        wire_handle: &Bound<'py, PyBytes>,
         fd: Option<i32>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, ticket, fd)
+        handle::opened_as(cls, wire_handle, fd)
     }
 }

@@ -9,10 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
-use crate::acquire::{Truth, acquire};
+use crate::acquire::{Truthiness, acquire};
 use crate::bytes::PySharedBytes;
-use crate::quick::{Answer, Arguments, Kept, QuickMethod};
 use crate::rlock::PyRLock;
+use crate::vectorcall::{Answer, Arguments, Kept, VectorcallMethod};
 
 /// The first number in shared bytes, read and written with a lock held.
 ///
@@ -159,12 +159,12 @@ fn add_at_once(
     })
 }
 
-macro_rules! quick_additions {
+macro_rules! vectorcall_additions {
     ($($method:ident of $class:ident: $at_once:expr;)*) => {$(
         /// Its method `add`.
         pub(crate) struct $method;
 
-        impl QuickMethod for $method {
+        impl VectorcallMethod for $method {
             type Class = $class;
             const NAME: &'static CStr = c"add";
 
@@ -181,7 +181,7 @@ macro_rules! quick_additions {
     )*};
 }
 
-quick_additions! {
+vectorcall_additions! {
     AddToNumber of PyGuardedNumber: |this: &PyGuardedNumber, arguments| {
         add_at_once(&this.numbers, 0, &this.lock, arguments, 0)
     };
@@ -199,7 +199,7 @@ fn locked<R>(
     call: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
     let lock = lock.get();
-    acquire(py, &*lock.0, Truth(true), None)?;
+    acquire(py, &*lock.0, Truthiness(true), None)?;
     let result = call();
     lock.release()?;
     result

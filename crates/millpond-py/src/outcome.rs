@@ -11,9 +11,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::codec::{Codec, FAST, UNSENT};
-use crate::fast::Decoder;
 use crate::once::once;
 use crate::os_error::{os_error, os_error_in};
+use crate::plain::Decoder;
 
 /// The status of a task that failed; its payload is an account and a pickled exception.
 pub(crate) const FAILED: u8 = 1;

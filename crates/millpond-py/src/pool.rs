@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use millpond_core::pool::captured_handles::CapturedHandles;
 use millpond_core::pool::job::{JobSpec, Target};
-use millpond_core::pool::luggage::Luggage;
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask, Outcome, Reason};
 use millpond_core::pool::zygote::client::{NewZygote, Replacement, ZygoteSource};
@@ -135,7 +135,7 @@ impl PyPool {
             return self.codec.encode(chunk);
         };
         if let Some(dumps) = &carried.dumps_beside {
-            // What the fast lane takes is plain, and shares nothing that could be changed.
+            // What the plain codec takes is plain, and shares nothing that could be changed.
             if let Some(encoded) = Codec::encode_fast(chunk) {
                 return Ok(encoded);
             }
@@ -195,11 +195,12 @@ impl PyPool {
         op: u8,
         batch: &mut Vec<(Encoded<'_>, usize)>,
     ) -> PyResult<()> {
-        let luggage: Vec<_> = batch.iter_mut().map(|(encoded, _)| encoded.take_luggage()).collect();
+        let captured_handles: Vec<_> =
+            batch.iter_mut().map(|(encoded, _)| encoded.take_captured_handles()).collect();
         let heads = batch.iter().map(|(encoded, items)| {
             (op | encoded.flags, u32::try_from(*items).unwrap_or(u32::MAX))
         });
-        let heads = heads.zip(luggage);
+        let heads = heads.zip(captured_handles);
         let extended = if batch.iter().any(|(encoded, _)| encoded.is_large()) {
             let heads: Vec<_> = heads.collect();
             let parts: Vec<_> = batch.iter().map(|(encoded, _)| encoded.detached_parts()).collect();
@@ -219,14 +220,14 @@ impl PyPool {
     fn extend_with(
         &self,
         job: JobId,
-        heads: impl Iterator<Item = ((u8, u32), Option<Box<dyn Luggage>>)>,
+        heads: impl Iterator<Item = ((u8, u32), Option<Box<dyn CapturedHandles>>)>,
         parts: &[Vec<&dyn Part>],
     ) -> Result<(), PoolError> {
         let mut tasks: Vec<_> = heads
             .zip(parts)
-            .map(|(((op, items), luggage), parts)| {
+            .map(|(((op, items), captured_handles), parts)| {
                 let payload = Parts(parts);
-                NewTask { op, items, payload, luggage }
+                NewTask { op, items, payload, captured_handles }
             })
             .collect();
         self.pool.extend(job, &mut tasks, false)
@@ -310,17 +311,17 @@ impl PyPool {
         let spec = JobSpec { function: bytes, label, fail_fast: false };
         let submitted = match encoded {
             Ok(mut encoded) => {
-                let luggage = encoded.take_luggage();
+                let captured_handles = encoded.take_captured_handles();
                 let op = op | encoded.flags;
-                let submit = |parts: &[&dyn Part], luggage| {
-                    let task = NewTask { op, items, payload: Parts(parts), luggage };
+                let submit = |parts: &[&dyn Part], captured_handles| {
+                    let task = NewTask { op, items, payload: Parts(parts), captured_handles };
                     self.pool.submit(&spec, &mut [task], true)
                 };
                 if encoded.is_large() {
                     let parts = encoded.detached_parts();
-                    py.detach(|| submit(&as_parts(&parts), luggage))
+                    py.detach(|| submit(&as_parts(&parts), captured_handles))
                 } else {
-                    submit(&encoded.parts(), luggage)
+                    submit(&encoded.parts(), captured_handles)
                 }
             }
             Err(error) if error.is_instance_of::<PyException>(py) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use millpond_core::channel::payload::{Part, Parts, Payload};
 use millpond_core::channel::queue::{
-    DoneError, GRACE, GetError, JoinError, Options, PutError, Queue, Received,
+    DoneError, GUARD_TIMEOUT, GetError, JoinError, Options, PutError, Queue, ReceivedItem,
 };
 use millpond_core::os::fork;
 use millpond_core::os::inherited::adopt;
@@ -21,20 +21,20 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 
-use crate::acquire::Truth;
+use crate::acquire::Truthiness;
 use crate::batch::{Batch, Rest, tag};
 use crate::codec::{Codec, Encoded, FAST, shared_codec};
 use crate::deadlock::{WaitFor, Watched};
-use crate::fast::{Decoder, Encoder};
 use crate::once::once;
 use crate::os_error::os_error;
+use crate::plain::{Decoder, Encoder};
 use crate::{handle, waiting};
 
 /// A buffer that has grown beyond this is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
 /// How long a thread that has seen room in the queue waits for it with the GIL held, should other
 /// producers have been faster.
-const MOMENT: Duration = Duration::from_millis(1);
+const GIL_HELD_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// A queue, which its subclass starts or attaches.
 #[pyclass(name = "Queue", module = "millpond._engine", subclass, frozen)]
@@ -155,7 +155,7 @@ fn get_error(error: &GetError) -> PyErr {
     }
 }
 
-/// When a call gives up. A process that keeps the queue busy has [`GRACE`] to leave, counted from
+/// When a call gives up. A process that keeps the queue busy has [`GUARD_TIMEOUT`] to leave, counted from
 /// when it was seen first, even if the deadline comes sooner.
 struct End {
     deadline: Option<Instant>,
@@ -172,7 +172,7 @@ impl End {
         if !busy {
             return self.deadline;
         }
-        let grace = *self.grace.get_or_insert_with(|| Instant::now() + GRACE);
+        let grace = *self.grace.get_or_insert_with(|| Instant::now() + GUARD_TIMEOUT);
         self.deadline.map(|deadline| deadline.max(grace))
     }
 }
@@ -213,7 +213,7 @@ fn put_all(
             queue.pass_room_on();
             with_put(py, error, done())
         })?;
-        next = if free.is_ok() { Instant::now() + MOMENT } else { past() };
+        next = if free.is_ok() { Instant::now() + GIL_HELD_TIMEOUT } else { past() };
     }
 }
 
@@ -258,7 +258,7 @@ fn take<R: Send>(
 fn decode<'py>(
     py: Python<'py>,
     codec: &Codec,
-    item: Received,
+    item: ReceivedItem,
     buffer: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     // The low byte, and the rest.
@@ -301,18 +301,24 @@ impl PyQueue {
             return Err(PyOverflowError::new_err(text));
         };
         let capacity = u32::try_from(capacity).ok().filter(|&capacity| capacity > 0);
-        let queue = Queue::create(Options { capacity, tasks, token: true }).map_err(os_error)?;
+        let queue =
+            Queue::create(Options { capacity, tasks, readiness_fd: true }).map_err(os_error)?;
         let _ = self.queue.set(py, queue);
         Ok(())
     }
 
-    /// Open the queue of a ticket, by the descriptors that came with it if any did.
-    fn _attach(&self, py: Python<'_>, ticket: &[u8], fds: Option<(RawFd, RawFd)>) -> PyResult<()> {
+    /// Open the queue of a wire handle, by the descriptors that came with it if any did.
+    fn _attach(
+        &self,
+        py: Python<'_>,
+        wire_handle: &[u8],
+        fds: Option<(RawFd, RawFd)>,
+    ) -> PyResult<()> {
         let queue = match fds {
-            None => Queue::open(ticket),
-            Some((memory, token)) => {
+            None => Queue::open(wire_handle),
+            Some((memory, readiness_fd)) => {
                 let own = |fd: RawFd| -> PyResult<OwnedFd> { adopt(fd).map_err(os_error) };
-                Queue::open_with(ticket, own(memory)?, Some(own(token)?))
+                Queue::open_with(wire_handle, own(memory)?, Some(own(readiness_fd)?))
             }
         };
         let _ = self.queue.set(py, queue.map_err(handle::error)?);
@@ -323,27 +329,31 @@ impl PyQueue {
     ///
     /// They do by themselves if they are `sent`, else together with the descriptors of `_fds`. None
     /// stands for one process that is being started, which opens it once.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> PyResult<Bound<'py, PyBytes>> {
+    fn _wire_handle<'py>(
+        &self,
+        py: Python<'py>,
+        sent: Option<bool>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let queue = self.queue(py)?;
-        let ticket = match sent {
+        let wire_handle = match sent {
             Some(true) => queue.send(),
-            Some(false) => queue.ticket(),
-            None => queue.ticket_for_one(),
+            Some(false) => queue.wire_handle(),
+            None => queue.wire_handle_for_one(),
         };
-        Ok(PyBytes::new(py, &ticket))
+        Ok(PyBytes::new(py, &wire_handle))
     }
 
-    /// Return the descriptors of the queue's memory and of its token, which -1 stands for none of.
+    /// Return the descriptors of the queue's memory and of its readiness_fd, which -1 stands for none of.
     fn _fds(&self, py: Python<'_>) -> PyResult<(RawFd, RawFd)> {
         let queue = self.queue(py)?;
-        let token = queue.token().map_or(-1, |token| token.as_raw_fd());
-        Ok((queue.as_fd().as_raw_fd(), token))
+        let readiness_fd = queue.readiness_fd().map_or(-1, |readiness_fd| readiness_fd.as_raw_fd());
+        Ok((queue.as_fd().as_raw_fd(), readiness_fd))
     }
 
     /// Return a descriptor that is readable while there are items.
     fn _watch(&self, py: Python<'_>) -> PyResult<RawFd> {
         let queue = self.queue(py)?;
-        Ok(py.detach(|| queue.watch().map_or(-1, |token| token.as_raw_fd())))
+        Ok(py.detach(|| queue.watch().map_or(-1, |readiness_fd| readiness_fd.as_raw_fd())))
     }
 
     /// Put an item at the end of the queue, waiting while the queue is full.
@@ -363,13 +373,13 @@ impl PyQueue {
     ///     MemoryError: the machine has no memory for the item.
     ///     Exception: whatever pickling raises. The queue is unchanged.
     #[pyo3(
-        signature = (obj, block = Truth(true), timeout = None),
+        signature = (obj, block = Truthiness(true), timeout = None),
         text_signature = "(self, /, obj, block=True, timeout=None)"
     )]
     fn put(
         slf: &Bound<'_, Self>,
         obj: &Bound<'_, PyAny>,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
@@ -421,13 +431,13 @@ impl PyQueue {
     ///     MemoryError: the machine has no memory for the items.
     ///     Exception: whatever the iterable or pickling raises; then no item was put.
     #[pyo3(
-        signature = (items, block = Truth(true), timeout = None),
+        signature = (items, block = Truthiness(true), timeout = None),
         text_signature = "(self, /, items, block=True, timeout=None)"
     )]
     fn put_many(
         slf: &Bound<'_, Self>,
         items: &Bound<'_, PyAny>,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
@@ -461,12 +471,12 @@ impl PyQueue {
     ///     MemoryError: there is no memory for the item, which stays in the queue.
     ///     Exception: whatever unpickling raises. The item is taken nevertheless.
     #[pyo3(
-        signature = (block = Truth(true), timeout = None),
+        signature = (block = Truthiness(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
     )]
     fn get<'py>(
         slf: &Bound<'py, Self>,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -495,13 +505,13 @@ impl PyQueue {
     ///     Exception: whatever unpickling raises. All items were taken; the attribute `received` of
     ///         the exception has those that did unpickle.
     #[pyo3(
-        signature = (max, block = Truth(true), timeout = None),
+        signature = (max, block = Truthiness(true), timeout = None),
         text_signature = "(self, /, max, block=True, timeout=None)"
     )]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
         max: usize,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let py = slf.py();

@@ -1,12 +1,12 @@
 //! `Semaphore` and, with a bound, `BoundedSemaphore`.
 
 use millpond_core::shm::shared::Shared;
-use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
+use millpond_core::sync::semaphore::{MAX_PERMITS, Semaphore};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
-use crate::acquire::{Acquire, Truth, acquire, refusal};
+use crate::acquire::{Acquire, Truthiness, acquire, refusal};
 use crate::handle;
 
 /// A number of permits.
@@ -29,7 +29,7 @@ impl PySemaphore {
             let text = format!("a semaphore cannot start with {value} permits");
             return Err(PyOSError::new_err((EINVAL, text)));
         };
-        self.0.start(value, if is_bounded { value } else { MOST_PERMITS });
+        self.0.start(value, if is_bounded { value } else { MAX_PERMITS });
         Ok(())
     }
 
@@ -48,13 +48,13 @@ impl PySemaphore {
     ///     OSError: 2,045 processes hold permits, and no more can be told apart (EDQUOT).
     ///     MemoryError: there is no memory to note that this process holds a permit.
     #[pyo3(
-        signature = (block = Truth(true), timeout = None),
+        signature = (block = Truthiness(true), timeout = None),
         text_signature = "(self, /, block=True, timeout=None)"
     )]
     fn acquire(
         &self,
         py: Python<'_>,
-        block: Truth,
+        block: Truthiness,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         acquire(py, &*self.0, block, timeout)
@@ -71,7 +71,7 @@ impl PySemaphore {
 
     /// Acquire a permit as `acquire()` does, for the `with` statement; return True.
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        acquire(py, &*self.0, Truth(true), None)
+        acquire(py, &*self.0, Truthiness(true), None)
     }
 
     /// Release the permit at the end of a `with` statement.
@@ -118,8 +118,8 @@ impl PySemaphore {
 
     /// Return the bytes that another process opens it with: together with `_fd` unless `sent`. None
     /// stands for one process that is being started, which opens it once.
-    fn _ticket<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
-        handle::ticket(py, &self.0, sent)
+    fn _wire_handle<'py>(&self, py: Python<'py>, sent: Option<bool>) -> Bound<'py, PyBytes> {
+        handle::wire_handle(py, &self.0, sent)
     }
 
     /// Return the descriptor of its memory.
@@ -127,13 +127,13 @@ impl PySemaphore {
         handle::fd(&self.0)
     }
 
-    /// Open what a ticket names.
+    /// Open what a wire handle names.
     #[classmethod]
     fn _open<'py>(
         cls: &Bound<'py, PyType>,
-        ticket: &Bound<'py, PyBytes>,
+        wire_handle: &Bound<'py, PyBytes>,
         fd: Option<i32>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        handle::opened_as(cls, ticket, fd)
+        handle::opened_as(cls, wire_handle, fd)
     }
 }

@@ -12,7 +12,7 @@ use crate::deadlock::Watched;
 const LONGEST: f64 = 1e9;
 /// How long a lock of the standard library is waited for before the interpreter looks for signals, of
 /// which one may have come just before the wait.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The instant at which a wait with this timeout, in seconds, ends; `None` without a limit.
 ///

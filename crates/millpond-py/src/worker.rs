@@ -120,7 +120,7 @@ impl PyWorker {
         self.finish_with(encoded.flags, &encoded.parts(), encoded.attachments.as_ref())
     }
 
-    /// Sends why the task that was taken last failed: an account in the fast lane's format, and
+    /// Sends why the task that was taken last failed: an account in the plain codec's format, and
     /// the pickled exception or nothing, with what the handles in it lead to.
     #[pyo3(signature = (account, exception, attachments=None))]
     fn fail(

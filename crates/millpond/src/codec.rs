@@ -1,22 +1,22 @@
 //! Values as bytes, of which there are three kinds. A list of bytes is its own. A type that is
 //! [known] to decode just what it encodes goes as postcard, which is compact. All others are
-//! [described], and [rehearsed](rehearsal) before they are sent.
+//! [described], and [dry-run](dry_run) before they are sent.
 
 mod described;
+mod dry_run;
 mod known;
-mod rehearsal;
 
 use std::any::{Any, TypeId, type_name};
 use std::borrow::Cow;
 
+use dry_run::Refusal;
 use known::is_known;
 use postcard::ser_flavors::Flavor;
-use rehearsal::Refusal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::ticket;
+use crate::wire_handle;
 
 /// What went wrong between a value and its bytes, on either side.
 #[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ fn damage(error: &postcard::Error) -> String {
         postcard::Error::SerdeDeCustom => {
             let generic = "its `Deserialize` refused it";
             // The encoding drops what `Deserialize` says; handles leave it here.
-            ticket::take_refusal().unwrap_or_else(|| generic.to_owned())
+            wire_handle::take_refusal().unwrap_or_else(|| generic.to_owned())
         }
         postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".to_owned(),
         other => other.to_string(),
@@ -116,7 +116,7 @@ where
         return write_described(value, to);
     }
     postcard::serialize_with_flavor(value, to)
-        .map_err(|error| CodecError::refused::<T>(rehearsal::refusal(value, error)))
+        .map_err(|error| CodecError::refused::<T>(dry_run::refusal(value, error)))
 }
 
 fn write_described<T, F>(value: &T, mut to: F) -> Result<F::Output, CodecError>
@@ -124,7 +124,7 @@ where
     T: Serialize + DeserializeOwned,
     F: Flavor,
 {
-    let bytes = rehearsal::encode(value).map_err(CodecError::refused::<T>)?;
+    let bytes = dry_run::encode(value).map_err(CodecError::refused::<T>)?;
     let written = to.try_extend(&bytes).and_then(|()| to.finalize());
     written.map_err(|error| CodecError::new::<T>(Step::Encode, error.to_string()))
 }
@@ -163,7 +163,7 @@ where
         return described::decode(&bytes)
             .map_err(|error| CodecError::new::<T>(Step::Decode, error.to_string()));
     }
-    ticket::take_refusal();
+    wire_handle::take_refusal();
     match postcard::take_from_bytes(&bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use millpond_core::os::quiescence::has_signal_handlers;
 use millpond_core::sync::deadline::Turns;
-use millpond_core::sync::deadlock::{self, Watch};
+use millpond_core::sync::deadlock::{self, DeadlockWatch};
 
 /// Chooses whether a wait that nobody alive can end is an error, in this process.
 ///
@@ -17,13 +17,13 @@ pub fn set_deadlock_errors(enabled: bool) {
 }
 
 /// Whether a wait, a turn of which is over, is one that nobody can end.
-pub(crate) fn is_deadlock(watch: &mut Watch, is_sole_user: impl FnOnce() -> bool) -> bool {
+pub(crate) fn is_deadlock(watch: &mut DeadlockWatch, is_sole_user: impl FnOnce() -> bool) -> bool {
     watch.is_deadlock(is_sole_user, || has_signal_handlers(&[]))
 }
 
-/// The same for a wait of several processes for each other; see [`Watch::is_deadlock_of_all`].
+/// The same for a wait of several processes for each other; see [`DeadlockWatch::is_deadlock_of_all`].
 pub(crate) fn is_deadlock_of_all(
-    watch: &mut Watch,
+    watch: &mut DeadlockWatch,
     may_be: impl FnOnce() -> bool,
     are_all_waiting: impl FnOnce() -> bool,
 ) -> bool {
@@ -34,9 +34,9 @@ pub(crate) fn is_deadlock_of_all(
 /// says of a turn without one that nobody can bring one about.
 pub(crate) fn until_done<R>(
     mut turn: impl FnMut(Option<Instant>) -> Option<R>,
-    mut is_over: impl FnMut(&mut Watch) -> bool,
+    mut is_over: impl FnMut(&mut DeadlockWatch) -> bool,
 ) -> Option<R> {
-    let (mut watch, mut turns) = (Watch::default(), Turns::default());
+    let (mut watch, mut turns) = (DeadlockWatch::default(), Turns::default());
     loop {
         let done = turn(Some(turns.next(None)));
         if done.is_some() || is_over(&mut watch) {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
-use crate::ticket;
+use crate::wire_handle;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
 /// nothing.
@@ -138,10 +138,10 @@ where
     F::Output: Serialize + DeserializeOwned + 'static,
     Input: DeserializeOwned + 'static,
 {
-    let input = ticket::in_arguments(|| codec::decode(arguments))?;
+    let input = wire_handle::in_arguments(|| codec::decode(arguments))?;
     arrived();
     let value = materialise::<F>().call(input);
-    ticket::in_result(|| codec::append(value, result))
+    wire_handle::in_result(|| codec::append(value, result))
 }
 
 /// Stops the compiler at a function that is more than its code. To be called in a `const` block of

@@ -43,9 +43,9 @@ pub fn init() {
     };
     forget_role();
     match value.to_str().and_then(Role::parse) {
-        Some(Role::Process { mailbox, parent }) => call::run(mailbox, parent),
-        Some(Role::Zygote { socket, commons, watcher, lifeline, briefing, owner }) => {
-            zygote::run([socket, commons, watcher, lifeline, briefing, owner])
+        Some(Role::Process { result_slot, parent }) => call::run(result_slot, parent),
+        Some(Role::Zygote { socket, control_block, watcher, lifeline, bootstrap, owner }) => {
+            zygote::run([socket, control_block, watcher, lifeline, bootstrap, owner])
         }
         // To go on as the main program could start children that do the same, without end.
         None => {

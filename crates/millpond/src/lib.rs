@@ -111,7 +111,7 @@ mod process;
 mod queue;
 mod role;
 pub mod sync;
-mod ticket;
+mod wire_handle;
 
 pub use bytemuck;
 pub use millpond_core::cpu::cpu_count;

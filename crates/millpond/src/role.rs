@@ -18,7 +18,7 @@ pub(crate) enum Role {
     /// One call of one function.
     Process {
         /// Where the call is written, and its result is to be.
-        mailbox: RawFd,
+        result_slot: RawFd,
         /// The parent, as a pidfd.
         parent: RawFd,
     },
@@ -27,13 +27,13 @@ pub(crate) enum Role {
         /// Where the pool's requests come from.
         socket: RawFd,
         /// The memory that the pool's processes share.
-        commons: RawFd,
+        control_block: RawFd,
         /// Wakes the pool's supervisor.
         watcher: RawFd,
         /// Tells that the owner is over.
         lifeline: RawFd,
         /// What the workers are to be told.
-        briefing: RawFd,
+        bootstrap: RawFd,
         /// The pool's owner, as a pidfd.
         owner: RawFd,
     },
@@ -43,9 +43,9 @@ impl Role {
     /// As the value of the variable.
     pub(crate) fn to_text(self) -> String {
         match self {
-            Self::Process { mailbox, parent } => format!("process:{mailbox}:{parent}"),
-            Self::Zygote { socket, commons, watcher, lifeline, briefing, owner } => {
-                format!("zygote:{socket}:{commons}:{watcher}:{lifeline}:{briefing}:{owner}")
+            Self::Process { result_slot, parent } => format!("process:{result_slot}:{parent}"),
+            Self::Zygote { socket, control_block, watcher, lifeline, bootstrap, owner } => {
+                format!("zygote:{socket}:{control_block}:{watcher}:{lifeline}:{bootstrap}:{owner}")
             }
         }
     }
@@ -57,13 +57,13 @@ impl Role {
         let mut descriptor =
             || fields.next()?.parse::<RawFd>().ok().filter(|&descriptor| descriptor >= 0);
         let role = match role {
-            "process" => Self::Process { mailbox: descriptor()?, parent: descriptor()? },
+            "process" => Self::Process { result_slot: descriptor()?, parent: descriptor()? },
             "zygote" => Self::Zygote {
                 socket: descriptor()?,
-                commons: descriptor()?,
+                control_block: descriptor()?,
                 watcher: descriptor()?,
                 lifeline: descriptor()?,
-                briefing: descriptor()?,
+                bootstrap: descriptor()?,
                 owner: descriptor()?,
             },
             _ => return None,
@@ -98,8 +98,15 @@ mod tests {
     #[test]
     fn reads_what_it_writes() {
         for role in [
-            Role::Process { mailbox: 5, parent: 6 },
-            Role::Zygote { socket: 5, commons: 6, watcher: 7, lifeline: 8, briefing: 9, owner: 10 },
+            Role::Process { result_slot: 5, parent: 6 },
+            Role::Zygote {
+                socket: 5,
+                control_block: 6,
+                watcher: 7,
+                lifeline: 8,
+                bootstrap: 9,
+                owner: 10,
+            },
         ] {
             assert_eq!(Role::parse(&role.to_text()), Some(role));
         }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 millpond::init_before_main!();
 
-/// The words of a ticket: identity, process, kind and descriptor, descriptor of a companion, offset,
+/// The words of a wire handle: identity, process, kind and descriptor, descriptor of a companion, offset,
 /// length, mapped length.
 struct TicketWords([u64; 7]);
 
@@ -39,7 +39,7 @@ impl TicketWords {
         self.0[2] & u64::from(u32::MAX)
     }
 
-    /// The ticket with a check that is right.
+    /// The wire handle with a check that is right.
     fn encode(&self) -> [u8; 56] {
         let mixed = self.0.iter().fold(0xcbf2_9ce4_8422_2325_u64, |mixed, word| {
             let mixed = (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -122,7 +122,7 @@ fn memory_is_what_it_was_made_for() {
     assert_eq!(*mutex.lock().unwrap(), [1, 2, 3, 4]);
 }
 
-/// The ticket of memory that its process can take away.
+/// The wire handle of memory that its process can take away.
 fn loose_memory(_: u32) -> Vec<u8> {
     let real = Mutex::<[u64]>::zeroed(50_000).unwrap();
     let words = TicketWords::of(&real);
@@ -151,8 +151,8 @@ fn unsealed(size: u64) -> OwnedFd {
 #[test]
 fn memory_that_can_be_taken_away_is_refused() {
     let pool = Pool::new(1).unwrap();
-    let ticket = pool.spawn(loose_memory, 1).join().unwrap();
-    let encoded = postcard::to_stdvec(serde_bytes::Bytes::new(&ticket)).unwrap();
+    let wire_handle = pool.spawn(loose_memory, 1).join().unwrap();
+    let encoded = postcard::to_stdvec(serde_bytes::Bytes::new(&wire_handle)).unwrap();
     assert!(postcard::from_bytes::<Mutex<[u64]>>(&encoded).is_err());
     pool.close();
     pool.join().unwrap();

@@ -67,7 +67,7 @@ fn loop_for_ever() {
 #[test]
 fn nothing_is_left() {
     let _watchdog = Watchdog::start();
-    // The first round makes what a process keeps: the keeper's thread and its eventfd.
+    // The first round makes what a process keeps: the reaper's thread and its eventfd.
     one_of_each_fate();
     until_no_child_is_left();
     let before = descriptors();
@@ -104,8 +104,8 @@ fn a_child_has_only_what_is_meant_for_it() {
         open.remove("1").unwrap();
         open.remove("2").unwrap();
         let kinds: Vec<&str> = open.values().map(String::as_str).collect();
-        let mailboxes = kinds.iter().filter(|kind| kind.contains("memfd:millpond-process"));
-        assert_eq!(mailboxes.count(), 1, "{open:?}");
+        let result_slots = kinds.iter().filter(|kind| kind.contains("memfd:millpond-process"));
+        assert_eq!(result_slots.count(), 1, "{open:?}");
         assert_eq!(kinds.iter().filter(|kind| kind.contains("pidfd")).count(), 1, "{open:?}");
         assert_eq!(kinds.len(), 2, "{open:?}");
     }

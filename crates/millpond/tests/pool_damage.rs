@@ -24,7 +24,7 @@ use watchdog::Watchdog;
 millpond::init_before_main!();
 
 const HEADER_PAGE: u64 = 4096;
-/// Where the heap of a link and of the commons begins.
+/// Where the heap of a link and of the control block begins.
 const BLOCKS_BEGIN: u64 = 1 << 20;
 /// What does not fit into a ring.
 const BLOCK_LENGTH: usize = 100_000;
@@ -32,13 +32,13 @@ const BLOCK_LENGTH: usize = 100_000;
 /// Which memory is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum DamagedPlace {
-    /// The fixed part of the worker's own link: cursors and bells on the first page, then the rings.
+    /// The fixed part of the worker's own link: cursors and event counts on the first page, then the rings.
     LinkHeader,
     LinkRings,
     /// The blocks of large results.
     LinkHeap,
     Link,
-    /// What all workers share: the bell, then the blocks of large arguments.
+    /// What all workers share: the event count, then the blocks of large arguments.
     CommonsHeader,
     CommonsHeap,
 }
@@ -235,7 +235,7 @@ fn all_of_a_link() {
 }
 
 #[test]
-fn the_first_page_of_the_commons() {
+fn the_first_page_of_the_control_block() {
     damages(DamagedPlace::CommonsHeader);
 }
 

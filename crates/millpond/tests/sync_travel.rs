@@ -160,7 +160,7 @@ fn a_stranger_opens_a_handle_from_its_bytes_as_long_as_the_sender_lives() {
     }
 
     let _watchdog = Watchdog::start();
-    // A ticket has 56 bytes, and postcard puts their number before them.
+    // A wire handle has 56 bytes, and postcard puts their number before them.
     let bytes = SharedSlice::<u8>::zeroed(57).unwrap();
     let (sent, opened) = (Event::new().unwrap(), Event::new().unwrap());
     let owner = millpond::spawn(own, (bytes.clone(), sent.clone(), opened.clone())).unwrap();

@@ -192,7 +192,7 @@ fn a_wait_for_a_condition_ends_with_the_news_of_the_owners_death() {
 }
 
 #[test]
-fn who_is_told_of_a_death_hands_its_notification_on() {
+fn a_process_that_is_told_of_a_death_hands_its_notification_on() {
     fn wait_too(number: Mutex<u32>, changed: Condvar) {
         let mut guard = number.lock().unwrap();
         *guard += 1;

@@ -1,4 +1,4 @@
-"""Values and functions as bytes, for what the engine's fast lane does not take."""
+"""Values and functions as bytes, for what the engine's plain codec does not take."""
 
 from __future__ import annotations
 

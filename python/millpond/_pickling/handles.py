@@ -3,7 +3,7 @@
 A process that is being started gets the descriptors of the object's memory. A message whose way
 carries descriptors (a task's result, a message of a pipe) owns what its handles lead to: the engine
 sends the *attachments* with it. Arguments of a task are attached to it in its pool, which keeps
-them. An item of a queue has a ticket alone, plain bytes with which its receiver opens the memory
+them. An item of a queue has a wire handle alone, bytes by which its receiver opens the memory
 through the sender. Forked children inherit the handle and need none of this.
 """
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-    class Ticketed(Protocol):
+    class HasWireHandle(Protocol):
         """An object of the engine in shared memory."""
 
-        def _ticket(self, sent: bool | None) -> bytes: ...
+        def _wire_handle(self, sent: bool | None) -> bytes: ...
 
-    class Handle(Ticketed, Protocol):
+    class Handle(HasWireHandle, Protocol):
         """One that has one descriptor."""
 
         def _fd(self) -> int: ...
         @classmethod
-        def _open(cls, ticket: bytes, fd: int | None) -> Handle: ...
+        def _open(cls, wire_handle: bytes, fd: int | None) -> Handle: ...
 
 
 class _Scope:
@@ -118,15 +118,15 @@ def alone(dump: Callable[[object], T], value: object) -> T:
         local.scope = outer
 
 
-def ticket(handle: Ticketed) -> bytes:
+def wire_handle(handle: HasWireHandle) -> bytes:
     """Return what stands for a handle in a message."""
     scope = local.scope
     if scope is None:
         _wait_at_exit()
-        return handle._ticket(True)
-    ticket = handle._ticket(False)
-    scope.attach().add(ticket)
-    return ticket
+        return handle._wire_handle(True)
+    wire_handle = handle._wire_handle(False)
+    scope.attach().add(wire_handle)
+    return wire_handle
 
 
 def duplicate(fd: int) -> Any:
@@ -169,9 +169,9 @@ def reduce(handle: Handle) -> tuple[Any, ...]:
     """Return the pickle state of a handle."""
     popen: Any = _stdlib.get_spawning_popen()
     if popen is None:
-        return type(handle)._open, (ticket(handle), None)
+        return type(handle)._open, (wire_handle(handle), None)
     fd = handle._fd()
-    given = handle._ticket(None if starts_one_process(popen) else False)
+    given = handle._wire_handle(None if starts_one_process(popen) else False)
     if fd in _passed_with(popen):
         # The descriptor is passed with an earlier object in the same memory.
         return type(handle)._open, (given, None)
@@ -196,5 +196,5 @@ def _passed_with(popen: Any) -> set[int]:
     return passed
 
 
-def _open_inherited(kind: type[Handle], ticket: bytes, duplicate: Any) -> Handle:
-    return kind._open(ticket, duplicate.detach())
+def _open_inherited(kind: type[Handle], wire_handle: bytes, duplicate: Any) -> Handle:
+    return kind._open(wire_handle, duplicate.detach())

@@ -141,7 +141,7 @@ fn rust_tests(project: &Project) -> Vec<Row> {
         say("testing death at every step of the protocol");
         let arguments = ["test", "-p", "millpond-core", "--features", "crash-points"];
         let mut cargo = project.cargo();
-        // So that only hearing of a death ends the waits, and no look that comes by itself.
+        // So that only noticing a death ends the waits, and no look that comes by itself.
         cargo.env("MILLPOND_RECHECK", "never");
         libtest::run(cargo.args(arguments).args(["--test", "*crash_points"]))
     };

@@ -7,11 +7,11 @@
 //!
 //! ```text
 //! 0         8                16
-//! │ number  │ others         │ tickets, one behind the other │
+//! │ number  │ others         │ wire handles, one behind the other │
 //! ```
 //!
 //! *Number* tells which bundle is that of the message, where they come by separate ways. The bundle
-//! has, for each region that a ticket names first, the descriptors of its memory and of its companion,
+//! has, for each region that a wire handle names first, the descriptors of its memory and of its companion,
 //! and then the *others*, which the message refers to by their order.
 
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::os::bundle;
 use crate::shm::region::Region;
 use crate::shm::slab::Slot;
-use crate::shm::ticket::{LENGTH, Ticket};
+use crate::shm::wire_handle::{LENGTH, WireHandle};
 
 /// A bit of what says how a payload is to be read: its last part is a note.
 pub const HANDLES: u8 = 0x40;
@@ -32,8 +32,8 @@ const HEADER: usize = 16;
 /// What a message owns, gathered by its sender while it encodes the message.
 #[derive(Debug, Default)]
 pub struct Attachments {
-    tickets: Vec<u8>,
-    /// Each once, in the order of the tickets. Kept, since the sender may drop its handles before the
+    wire_handles: Vec<u8>,
+    /// Each once, in the order of the wire handles. Kept, since the sender may drop its handles before the
     /// message is sent.
     regions: Vec<Arc<Region>>,
     known: HashSet<u64>,
@@ -43,28 +43,30 @@ pub struct Attachments {
 /// What came with a message.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
-    /// What the tickets lead to, by their kinds.
+    /// What the wire handles lead to, by their kinds.
     pub(crate) objects: Vec<(u32, Slot)>,
     pub(crate) others: Vec<OwnedFd>,
 }
 
 impl Attachments {
-    /// Attaches what lies in `slot`; the ticket that stands for it in the message.
+    /// Attaches what lies in `slot`; the wire handle that stands for it in the message.
     pub fn add(&mut self, slot: &Slot, kind: u32) -> [u8; LENGTH] {
-        let ticket = Ticket::new(slot, kind).encode();
-        self.keep(&ticket, Arc::clone(slot.region()));
-        ticket
+        let wire_handle = WireHandle::new(slot, kind).encode();
+        self.keep(&wire_handle, Arc::clone(slot.region()));
+        wire_handle
     }
 
-    /// Attaches what a ticket of this process' leads to.
-    pub fn add_ticket(&mut self, ticket: &[u8]) {
-        if let Ok(Some(region)) = Ticket::decode_any(ticket).map(|ticket| ticket.known()) {
-            self.keep(ticket, region);
+    /// Attaches what a wire handle of this process' leads to.
+    pub fn add_wire_handle(&mut self, wire_handle: &[u8]) {
+        if let Ok(Some(region)) =
+            WireHandle::decode_any(wire_handle).map(|wire_handle| wire_handle.known())
+        {
+            self.keep(wire_handle, region);
         }
     }
 
-    fn keep(&mut self, ticket: &[u8], region: Arc<Region>) {
-        self.tickets.extend_from_slice(ticket);
+    fn keep(&mut self, wire_handle: &[u8], region: Arc<Region>) {
+        self.wire_handles.extend_from_slice(wire_handle);
         if self.known.insert(region.identity()) {
             self.regions.push(region);
         }
@@ -79,7 +81,7 @@ impl Attachments {
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tickets.is_empty() && self.others.is_empty()
+        self.wire_handles.is_empty() && self.others.is_empty()
     }
 
     /// The bundle.
@@ -98,10 +100,10 @@ impl Attachments {
 
     /// The note.
     pub(crate) fn note(&self, number: u64) -> Vec<u8> {
-        let mut note = Vec::with_capacity(HEADER + self.tickets.len());
+        let mut note = Vec::with_capacity(HEADER + self.wire_handles.len());
         note.extend_from_slice(&number.to_le_bytes());
         note.extend_from_slice(&(self.others.len() as u64).to_le_bytes());
-        note.extend_from_slice(&self.tickets);
+        note.extend_from_slice(&self.wire_handles);
         note
     }
 }
@@ -110,28 +112,31 @@ impl Attachments {
 /// descriptor is not in the bundle, or leads nowhere, fails when it is opened later. `None` if the
 /// bytes are no note.
 pub(crate) fn open(note: &[u8], bundle_of: impl FnOnce(u64) -> Option<OwnedFd>) -> Option<Opened> {
-    let (header, tickets) = note.split_first_chunk::<HEADER>()?;
+    let (header, wire_handles) = note.split_first_chunk::<HEADER>()?;
     let word = |n: usize| u64::from_le_bytes(std::array::from_fn(|i| header[8 * n + i]));
     let (number, others) = (word(0), usize::try_from(word(1)).ok()?);
-    let tickets: Vec<_> =
-        tickets.chunks_exact(LENGTH).filter_map(|bytes| Ticket::decode_any(bytes).ok()).collect();
+    let wire_handles: Vec<_> = wire_handles
+        .chunks_exact(LENGTH)
+        .filter_map(|bytes| WireHandle::decode_any(bytes).ok())
+        .collect();
     let mut seen = HashSet::new();
-    let is_first: Vec<_> = tickets.iter().map(|ticket| seen.insert(ticket.region())).collect();
-    let firsts = tickets.iter().zip(&is_first).filter(|&(_, &is_first)| is_first);
-    let of_regions = firsts.map(|(ticket, _)| 1 + usize::from(ticket.has_companion()));
+    let is_first: Vec<_> =
+        wire_handles.iter().map(|wire_handle| seen.insert(wire_handle.region())).collect();
+    let firsts = wire_handles.iter().zip(&is_first).filter(|&(_, &is_first)| is_first);
+    let of_regions = firsts.map(|(wire_handle, _)| 1 + usize::from(wire_handle.has_companion()));
     let count = of_regions.sum::<usize>().checked_add(others)?;
     let fds = bundle_of(number).map(|bundle| bundle::unpack(&bundle, count));
     let mut fds = fds.and_then(Result::ok).unwrap_or_default().into_iter();
     let mut opened = Opened::default();
-    for (ticket, is_first) in tickets.iter().zip(is_first) {
+    for (wire_handle, is_first) in wire_handles.iter().zip(is_first) {
         let slot = match if is_first { fds.next() } else { None } {
             Some(memory) => {
-                let companion = if ticket.has_companion() { fds.next() } else { None };
-                ticket.open_with(memory, companion)
+                let companion = if wire_handle.has_companion() { fds.next() } else { None };
+                wire_handle.open_with(memory, companion)
             }
-            None => ticket.open(),
+            None => wire_handle.open(),
         };
-        opened.objects.extend(slot.ok().map(|slot| (ticket.kind(), slot)));
+        opened.objects.extend(slot.ok().map(|slot| (wire_handle.kind(), slot)));
     }
     opened.others = fds.collect();
     Some(opened)

@@ -1,4 +1,4 @@
-//! The link between a pool and one worker: two rings, a bell, and what the worker is doing.
+//! The link between a pool and one worker: two rings, an event count, and what the worker is doing.
 //!
 //! Each worker has a link of its own, in memory that is thrown away with it, so nothing that a
 //! worker breaks by dying is ever used again. See `pool/README.md` for the protocol.
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::channel::ring::{Consumer, Line, Producer, Ring, largest_body};
 use crate::os::fork;
 use crate::shm::segment::Segment;
-use crate::sync::bell::{Bell, Loudness};
+use crate::sync::event_count::{EventCount, Notify};
 
 const RING_BYTES: usize = 256 << 10;
 const RINGS_START: usize = 4096;
@@ -36,7 +36,7 @@ struct Header {
     quota: AtomicU64,
     tasks: [Line<AtomicU64>; 2],
     results: [Line<AtomicU64>; 2],
-    worker_bell: Line<Bell>,
+    worker_event_count: Line<EventCount>,
     activity: Line<Activity>,
 }
 
@@ -161,8 +161,8 @@ impl PoolEnd {
     }
 
     /// Tells the worker that there are new tasks, or room for results.
-    pub fn ring(&self) {
-        let watched = self.header().worker_bell.0.ring(Loudness::Quiet);
+    pub fn notify(&self) {
+        let watched = self.header().worker_event_count.0.notify(Notify::Eager);
         debug_assert!(!watched, "a worker has no watcher");
     }
 
@@ -170,7 +170,7 @@ impl PoolEnd {
     pub fn end(&self) {
         // Release: pairs with `is_ending`; it guards no data.
         self.header().ending.store(1, Ordering::Release);
-        self.ring();
+        self.notify();
     }
 
     /// Wakes the worker if it waits for room in the result ring. Call after results were taken.
@@ -179,7 +179,7 @@ impl PoolEnd {
         // or this sees that it is blocked.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.header().activity.0.blocked.load(Ordering::Relaxed) != 0 {
-            self.ring();
+            self.notify();
         }
     }
 
@@ -244,10 +244,10 @@ impl WorkerEnd {
         self.header().ending.load(Ordering::Acquire) != 0
     }
 
-    /// The bell that the pool rings.
+    /// The event count that the pool notifies.
     #[must_use]
-    pub fn bell(&self) -> &Bell {
-        &self.header().worker_bell.0
+    pub fn event_count(&self) -> &EventCount {
+        &self.header().worker_event_count.0
     }
 
     /// Says that the worker holds `task`, or none, since `began` (0 for "unknown").

@@ -339,7 +339,7 @@ mod tests {
     fn handles_are_not_all_that_there_is() {
         let none = |_| None;
         assert!(!Payload::single(vec![0; 64]).open_handles(none));
-        let parts = Parts(&[&&b"a"[..], &&b"no ticket"[..]]);
+        let parts = Parts(&[&&b"a"[..], &&b"no wire handle"[..]]);
         let mut payload = Payload::from_bytes(parts.to_vec(), 2).expect("intact");
         assert!(!payload.open_handles(none));
         let note = [&[0; 16][..], &[7; 56]].concat();

@@ -304,7 +304,7 @@ impl Consumer {
 
     /// How far it is, and the producer's tail when it was last looked at.
     #[must_use]
-    pub fn standing(&self) -> [u64; 2] {
+    pub fn snapshot(&self) -> [u64; 2] {
         [self.head, self.seen_tail]
     }
 

@@ -30,7 +30,7 @@ pub fn could_hold(length: u64) -> io::Result<()> {
 
 /// The most bytes that may be taken before the system is asked again what is left, which takes 100
 /// µs.
-const MOST_UNASKED: u64 = 64 << 20;
+const MAX_UNASKED: u64 = 64 << 20;
 /// And at most this fraction (1/32) of what is left, since other processes of the group take from
 /// it too.
 const SHARE_UNASKED: u64 = 32;
@@ -67,7 +67,7 @@ pub fn ensure_left(length: u64) -> io::Result<()> {
         );
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
     }
-    UNASKED.store(MOST_UNASKED.min((left - length) / SHARE_UNASKED), Ordering::Relaxed);
+    UNASKED.store(MAX_UNASKED.min((left - length) / SHARE_UNASKED), Ordering::Relaxed);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::sync::spin::with_thread_spin;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited<T> {
+pub enum Polled<T> {
     /// What was waited for came.
     Done(T),
     /// The deadline passed.
@@ -40,7 +40,7 @@ pub fn attempt<T>(
     interest: Interest,
     deadline: Option<Instant>,
     mut attempt: impl FnMut() -> Option<T>,
-) -> io::Result<Waited<T>> {
+) -> io::Result<Polled<T>> {
     let mut result = attempt();
     if result.is_none() && deadline.is_none_or(|d| d > Instant::now()) {
         with_thread_spin(|spin| {
@@ -52,12 +52,12 @@ pub fn attempt<T>(
     }
     loop {
         if let Some(result) = result {
-            return Ok(Waited::Done(result));
+            return Ok(Polled::Done(result));
         }
         match until(fd, interest, deadline)? {
-            Waited::Done(()) => result = attempt(),
-            Waited::TimedOut => return Ok(Waited::TimedOut),
-            Waited::Interrupted => return Ok(Waited::Interrupted),
+            Polled::Done(()) => result = attempt(),
+            Polled::TimedOut => return Ok(Polled::TimedOut),
+            Polled::Interrupted => return Ok(Polled::Interrupted),
         }
     }
 }
@@ -70,15 +70,15 @@ pub fn until(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Option<Instant>,
-) -> io::Result<Waited<()>> {
+) -> io::Result<Polled<()>> {
     let flags = match interest {
         Interest::Readable => PollFlags::IN,
         Interest::Writable => PollFlags::OUT,
     };
     match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], left(deadline).as_ref()) {
-        Ok(0) => Ok(Waited::TimedOut),
-        Ok(_) => Ok(Waited::Done(())),
-        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Ok(0) => Ok(Polled::TimedOut),
+        Ok(_) => Ok(Polled::Done(())),
+        Err(Errno::INTR) => Ok(Polled::Interrupted),
         Err(error) => Err(error.into()),
     }
 }
@@ -116,7 +116,7 @@ pub fn any_readable(
     fds: &[RawFd],
     deadline: Option<Instant>,
     spin_first: bool,
-) -> io::Result<Waited<Vec<bool>>> {
+) -> io::Result<Polled<Vec<bool>>> {
     let polled = |&number: &RawFd| {
         // SAFETY: the kernel looks the number up and says so if it is not open; nothing is read,
         // written or closed through it.
@@ -138,9 +138,9 @@ pub fn any_readable(
         ready = poll(&mut polled, left(deadline).as_ref());
     }
     match ready {
-        Ok(0) => Ok(Waited::TimedOut),
-        Ok(_) => Ok(Waited::Done(polled.iter().map(|p| !p.revents().is_empty()).collect())),
-        Err(Errno::INTR) => Ok(Waited::Interrupted),
+        Ok(0) => Ok(Polled::TimedOut),
+        Ok(_) => Ok(Polled::Done(polled.iter().map(|p| !p.revents().is_empty()).collect())),
+        Err(Errno::INTR) => Ok(Polled::Interrupted),
         Err(error) => Err(error.into()),
     }
 }
@@ -164,9 +164,9 @@ mod tests {
         let (second, mut writer) = io::pipe().expect("pipe");
         let fds = [first.as_raw_fd(), second.as_raw_fd()];
         let soon = || Some(Instant::now() + Duration::from_millis(1));
-        assert_eq!(any_readable(&fds, soon(), true).expect("poll"), Waited::TimedOut);
+        assert_eq!(any_readable(&fds, soon(), true).expect("poll"), Polled::TimedOut);
         writer.write_all(b"x").expect("write");
-        assert_eq!(any_readable(&fds, None, true).expect("poll"), Waited::Done(vec![false, true]));
+        assert_eq!(any_readable(&fds, None, true).expect("poll"), Polled::Done(vec![false, true]));
     }
 
     #[test]
@@ -174,6 +174,6 @@ mod tests {
         let (reader, writer) = io::pipe().expect("pipe");
         drop(writer);
         let ready = any_readable(&[reader.as_raw_fd()], None, false).expect("poll");
-        assert_eq!(ready, Waited::Done(vec![true]));
+        assert_eq!(ready, Polled::Done(vec![true]));
     }
 }

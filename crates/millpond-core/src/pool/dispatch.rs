@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::pool::luggage::Arrived;
-use crate::pool::member::{InFlight, Member, NotHanded, PATIENCE, Reported};
+use crate::pool::captured_handles::Arrived;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Body, CrashCause, FORMAT, Outcome, Task, Wanted};
 use crate::pool::wire::Report;
+use crate::pool::worker_handle::{InFlight, NotHanded, Reported, STUCK_AFTER, WorkerHandle};
 use crate::trace::{self, Span};
 
 impl State {
@@ -17,85 +17,85 @@ impl State {
     /// whether anything was taken in.
     pub(crate) fn work(&mut self) -> bool {
         let took = self.drain();
-        let held_up = self.members.look(!self.pending.is_empty());
+        let held_up = self.workers.look(!self.pending.is_empty());
         self.wait_again(held_up);
-        if self.members.are_long() {
+        if self.workers.are_long() {
             // Before what came later is handed out.
             self.balance();
         }
         self.dispatch();
         self.balance();
         self.dismiss_when_done();
-        self.members.announce();
+        self.workers.notify();
         took
     }
 
     fn drain(&mut self) -> bool {
         let mut took = false;
         let mut at = 0;
-        while let Some(index) = self.members.busy(at) {
-            took |= self.drain_member(index);
-            at += usize::from(!self.members.rest(at));
+        while let Some(index) = self.workers.busy(at) {
+            took |= self.drain_worker(index);
+            at += usize::from(!self.workers.rest(at));
         }
         took
     }
 
     /// Takes in all that one worker sent.
-    pub(crate) fn drain_member(&mut self, index: usize) -> bool {
-        if self.members[index].condemned.is_some() {
+    pub(crate) fn drain_worker(&mut self, index: usize) -> bool {
+        if self.workers[index].killed_for.is_some() {
             // What it sent is not to be believed, now or at the next look.
             return false;
         }
         let mut took = false;
         loop {
-            match self.members[index].receive() {
+            match self.workers[index].receive() {
                 Ok(Some(reported)) => {
                     took = true;
                     if let Err(cause) = self.accept(index, reported) {
-                        self.condemn(index, cause);
+                        self.kill_for(index, cause);
                         return true;
                     }
                 }
                 Ok(None) => break,
                 Err(cause) => {
-                    self.condemn(index, cause);
+                    self.kill_for(index, cause);
                     return true;
                 }
             }
         }
         if took {
-            self.members[index].link().unblock();
+            self.workers[index].link().unblock();
         }
         took
     }
 
     fn accept(&mut self, index: usize, reported: Reported) -> Result<(), CrashCause> {
         let Reported { head, payload } = reported;
-        let member = &mut self.members[index];
+        let worker = &mut self.workers[index];
         match head.report {
             // Each is said once, and before all else.
-            Report::Ready | Report::Unfit if member.ready => return Err(CrashCause::Corrupt),
+            Report::Ready | Report::Unfit if worker.ready => return Err(CrashCause::Corrupt),
             Report::Ready => {
-                member.ready = true;
-                self.stillborn = 0;
+                worker.ready = true;
+                self.startup_failures = 0;
             }
             Report::Unfit => {
                 let payload = payload.unwrap_or_else(|_| Payload::single(Vec::new()));
                 self.unfit(head.status, payload);
             }
             Report::Finished => {
-                let mut task = self.members.finished(index, head.task)?;
-                self.members.took(head.ended.saturating_sub(head.began));
+                let mut task = self.workers.finished(index, head.task)?;
+                self.workers.took(head.ended.saturating_sub(head.began));
                 if let Body::Block(block) = task.body {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
                 }
-                self.settle(task.luggage.take(), Arrived::ALL);
+                self.settle(task.captured_handles.take(), Arrived::ALL);
                 let is_done = head.status & !FORMAT == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
                 self.stats.finished += 1;
-                self.useless = 0;
+                self.idle_deaths = 0;
                 let outcome = match payload {
                     Ok(payload) => {
                         Outcome::Finished { status: head.status, payload: Arc::new(payload) }
@@ -117,11 +117,11 @@ impl State {
         end_ns: u64,
         outcome: trace::Outcome,
     ) {
-        let member = &self.members[index];
+        let worker = &self.workers[index];
         if let Some(timeline) = &mut self.timeline {
             timeline.spans.push(Span {
-                worker: member.place,
-                pid: member.pid.unwrap_or(0),
+                worker: worker.place,
+                pid: worker.pid.unwrap_or(0),
                 task: task.id,
                 label: self.functions.label(task.function).to_string(),
                 items: task.items,
@@ -135,20 +135,20 @@ impl State {
     fn dispatch(&mut self) {
         let mut refusals = 0;
         while let Some(task) = self.pending.pop_front() {
-            let next = self.members.next(self.waiters > 0);
-            let Some(index) = next.filter(|_| refusals <= self.members.len()) else {
+            let next = self.workers.next(self.waiters > 0);
+            let Some(index) = next.filter(|_| refusals <= self.workers.len()) else {
                 self.pending.push_front(task);
                 return;
             };
-            match self.members.hand(index, task, &self.functions, &mut self.heap) {
+            match self.workers.hand(index, task, &self.functions, &mut self.heap) {
                 Ok(()) => {}
                 Err(NotHanded::RingFull(task)) => {
                     refusals += 1;
                     self.pending.push_front(task);
                 }
                 Err(NotHanded::NoMemory(task, error)) => {
-                    let can = |m: &Member| m.accepts() && m.knows(task.function);
-                    match self.members.iter().position(can) {
+                    let can = |m: &WorkerHandle| m.accepts() && m.knows(task.function);
+                    match self.workers.iter().position(can) {
                         Some(knowing) => {
                             refusals += usize::from(!self.hand_back(knowing, task));
                         }
@@ -164,22 +164,22 @@ impl State {
         if let Body::Block(block) = task.body {
             self.heap.free(block);
         }
-        self.settle(task.luggage, Arrived::NOTHING);
+        self.settle(task.captured_handles, Arrived::NOTHING);
         let outcome = Outcome::NoMemory { wanted: Wanted::Function, error };
         self.end_task(task.job, task.index, outcome);
     }
 
     /// Has idle workers share what waits behind the busiest, if others may work.
     fn balance(&mut self) {
-        while (self.pending.is_empty() || self.members.are_long())
-            && let Some(busiest) = self.members.busiest(self.waiters > 0)
+        while (self.pending.is_empty() || self.workers.are_long())
+            && let Some(busiest) = self.workers.busiest(self.waiters > 0)
         {
-            let working = self.members.working();
-            let waiting = self.members[busiest].load() - 1;
-            let tasks = self.members.take_back(busiest, waiting);
+            let working = self.workers.working();
+            let waiting = self.workers[busiest].load() - 1;
+            let tasks = self.workers.take_back(busiest, waiting);
             self.wait_again(tasks);
             self.dispatch();
-            if self.members.working() == working {
+            if self.workers.working() == working {
                 return;
             }
         }
@@ -196,7 +196,7 @@ impl State {
 
     /// Gives a task to a worker that knows its function; false if it waits instead.
     fn hand_back(&mut self, index: usize, task: Task) -> bool {
-        match self.members.hand(index, task, &self.functions, &mut self.heap) {
+        match self.workers.hand(index, task, &self.functions, &mut self.heap) {
             Ok(()) => true,
             Err(NotHanded::RingFull(task) | NotHanded::NoMemory(task, _)) => {
                 self.pending.push_front(task);
@@ -207,16 +207,16 @@ impl State {
 
     fn dismiss_when_done(&mut self) {
         if matches!(self.phase, Phase::Closing) && self.is_idle() {
-            for member in &mut *self.members {
-                member.dismiss();
-                member.announce();
+            for worker in &mut *self.workers {
+                worker.dismiss();
+                worker.notify();
             }
         }
     }
 
     /// When a thread has to look for tasks that take long; `None` if no look is needed.
     pub(crate) fn next_look(&mut self) -> Option<Instant> {
-        self.members.next_look(!self.pending.is_empty())
+        self.workers.next_look(!self.pending.is_empty())
     }
 
     /// When the supervisor is to wake by itself for a look.
@@ -225,7 +225,7 @@ impl State {
             Some(look) if self.waiters == 0 => Some(look),
             // A thread that waits looks itself. To wake now and then all the same costs less than to be
             // woken each time that no thread waits for a moment.
-            Some(_) => Some(now + PATIENCE),
+            Some(_) => Some(now + STUCK_AFTER),
             // Nor is it to be woken for each task of a program that has one at a time.
             None => self.ticks_at.filter(|&at| at > now),
         }
@@ -234,7 +234,7 @@ impl State {
     /// Whether tasks are pending, or wait behind others in workers' rings, so that a thread has to
     /// drive the pool.
     pub(crate) fn needs_care(&self) -> bool {
-        !self.pending.is_empty() || self.members.has_waiting()
+        !self.pending.is_empty() || self.workers.has_waiting()
     }
 }
 
@@ -245,67 +245,68 @@ mod tests {
     use super::*;
     use crate::channel::link::WorkerEnd;
     use crate::os::exit_status::ExitStatus;
-    use crate::pool::commons::Commons;
     use crate::pool::config::Config;
+    use crate::pool::control_block::ControlBlock;
     use crate::pool::job::JobSpec;
     use crate::pool::payload::{Part, Parts};
     use crate::pool::task::NewTask;
     use crate::pool::zygote::client::ZygoteEvent;
     use crate::shm::heap::Heap;
 
-    fn state_with_one_worker() -> (Commons, State) {
+    fn state_with_one_worker() -> (ControlBlock, State) {
         let config = Config { processes: 1, tasks_per_worker: None, traced: false, fragile: false };
-        let commons = Commons::create().expect("commons");
-        let heap = Heap::new(commons.segment()).expect("a heap");
-        let (member, _) = Member::new(1, 0, 0, 1, &config).expect("a link");
+        let control_block = ControlBlock::create().expect("control block");
+        let heap = Heap::new(control_block.segment()).expect("a heap");
+        let (worker, _) = WorkerHandle::new(1, 0, 0, 1, &config).expect("a link");
         let mut state = State::new(config, heap);
-        state.members.add(member);
-        (commons, state)
+        state.workers.add(worker);
+        (control_block, state)
     }
 
     #[test]
     fn a_worker_is_busy_until_its_result_has_come() {
-        let (_commons, mut state) = state_with_one_worker();
-        assert!(state.members[0].is_busy(), "it is being set up");
-        state.members[0].ready = true;
+        let (_control_block, mut state) = state_with_one_worker();
+        assert!(state.workers[0].is_busy(), "it is being set up");
+        state.workers[0].ready = true;
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
-        let mut task = NewTask { op: 0, items: 1, payload: Parts(&argument), luggage: None };
+        let mut task =
+            NewTask { op: 0, items: 1, payload: Parts(&argument), captured_handles: None };
         state.add_task(job, &mut task, None);
         state.work();
-        assert!(!state.members[0].is_busy(), "it has a task, but does not run it");
-        let member = &mut state.members[0];
-        let id = member.in_flight().next().expect("the task").id;
-        let fd = member.link().as_fd().try_clone_to_owned().expect("a descriptor");
+        assert!(!state.workers[0].is_busy(), "it has a task, but does not run it");
+        let worker = &mut state.workers[0];
+        let id = worker.in_flight().next().expect("the task").id;
+        let fd = worker.link().as_fd().try_clone_to_owned().expect("a descriptor");
         WorkerEnd::attach(fd).expect("the worker's end").hold(Some(id), 1);
-        assert!(member.is_busy());
+        assert!(worker.is_busy());
         // It has not come as far as to note that it holds nothing any more.
-        member.finished(id).expect("the task");
-        assert!(!member.is_busy());
+        worker.finished(id).expect("the task");
+        assert!(!worker.is_busy());
     }
 
     #[test]
     fn long_tasks_begin_in_the_order_in_which_they_came() {
-        let (_commons, mut state) = state_with_one_worker();
-        let (second, _) = Member::new(2, 0, 1, 1, &state.config).expect("a link");
-        state.members.add(second);
-        state.members[0].ready = true;
+        let (_control_block, mut state) = state_with_one_worker();
+        let (second, _) = WorkerHandle::new(2, 0, 1, 1, &state.config).expect("a link");
+        state.workers.add(second);
+        state.workers[0].ready = true;
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..9 {
             let payload = Parts(&argument[..]);
-            let mut task = NewTask { op: 0, items: 1, payload, luggage: None };
+            let mut task = NewTask { op: 0, items: 1, payload, captured_handles: None };
             state.add_task(job, &mut task, None);
             state.work();
         }
-        let first_of = |state: &State, member: usize| {
-            state.members[member].in_flight().next().map(|task| task.id)
+        let first_of = |state: &State, worker: usize| {
+            state.workers[worker].in_flight().next().map(|task| task.id)
         };
-        assert!(state.members[0].load() > 1 && first_of(&state, 1).is_none());
+        assert!(state.workers[0].load() > 1 && first_of(&state, 1).is_none());
         let first = first_of(&state, 0).expect("a task");
-        state.members[1].ready = true;
+        state.workers[1].ready = true;
         state.work();
         assert_eq!(first_of(&state, 0), Some(first));
         assert_eq!(first_of(&state, 1), Some(first + 1), "not one that came later");
@@ -313,66 +314,68 @@ mod tests {
 
     #[test]
     fn what_a_worker_damaged_is_looked_at_once() {
-        let (_commons, mut state) = state_with_one_worker();
-        state.members[0].ready = true;
+        let (_control_block, mut state) = state_with_one_worker();
+        state.workers[0].ready = true;
         let spec = JobSpec { function: b"f", label: "f", fail_fast: false };
         let job = state.create_job(&spec);
         let argument: [&dyn Part; 1] = [&&b"x"[..]];
         for _ in 0..3 {
             let payload = Parts(&argument[..]);
-            let mut task = NewTask { op: 0, items: 1, payload, luggage: None };
+            let mut task = NewTask { op: 0, items: 1, payload, captured_handles: None };
             state.add_task(job, &mut task, None);
         }
         assert!(!state.work());
         assert!(state.needs_care(), "the tasks are with the worker");
         // Both rings' cursors and all else before the rings.
         let junk = [0x5b; 4096];
-        assert_eq!(rustix::io::pwrite(state.members[0].link().as_fd(), &junk, 0), Ok(4096));
+        assert_eq!(rustix::io::pwrite(state.workers[0].link().as_fd(), &junk, 0), Ok(4096));
         assert!(state.work(), "the damage is news");
-        assert_eq!(state.members[0].condemned, Some(CrashCause::Corrupt));
+        assert_eq!(state.workers[0].killed_for, Some(CrashCause::Corrupt));
         assert!(!state.work(), "and is not news again");
     }
 
     #[test]
     fn a_worker_that_sleeps_hears_that_the_pool_ends() {
-        let (_commons, state) = state_with_one_worker();
-        let link = state.members[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
+        let (_control_block, state) = state_with_one_worker();
+        let link = state.workers[0].link().as_fd().try_clone_to_owned().expect("a descriptor");
         let worker = WorkerEnd::attach(link).expect("the same layout");
-        let seen = worker.bell().listen();
+        let seen = worker.event_count().listen();
         assert!(!worker.is_ending());
         state.end_workers();
-        assert!(worker.is_ending() && worker.bell().rung_since(seen));
+        assert!(worker.is_ending() && worker.event_count().notified_since(seen));
     }
 
     #[test]
     fn workers_that_end_untold_are_replaced_ever_more_slowly() {
-        let (_commons, mut state) = state_with_one_worker();
+        let (_control_block, mut state) = state_with_one_worker();
         let mut number = 1;
         let mut die_idle = |state: &mut State| {
-            let member = state.members.last_mut().expect("a worker");
-            (member.ready, member.pid) = (true, Some(1));
-            state
-                .zygote_said(ZygoteEvent::Exited { worker: number, status: ExitStatus::Exited(0) });
+            let worker = state.workers.last_mut().expect("a worker");
+            (worker.ready, worker.pid) = (true, Some(1));
+            state.on_zygote_event(ZygoteEvent::Exited {
+                worker: number,
+                status: ExitStatus::Exited(0),
+            });
             number += 1;
-            let (next, _) = Member::new(number, 0, 0, 1, &state.config).expect("a link");
-            state.members.add(next);
+            let (next, _) = WorkerHandle::new(number, 0, 0, 1, &state.config).expect("a link");
+            state.workers.add(next);
             let (pid, pidfd) = (1, None);
-            state.zygote_said(ZygoteEvent::Started { worker: number, pid, pidfd });
+            state.on_zygote_event(ZygoteEvent::Started { worker: number, pid, pidfd });
         };
         for _ in 0..10 {
             die_idle(&mut state);
         }
-        assert!(state.pause.end().is_none(), "a few may be killed");
+        assert!(state.backoff.end().is_none(), "a few may be killed");
         for _ in 0..10 {
             die_idle(&mut state);
         }
-        let first = state.pause.end().expect("a pause");
+        let first = state.backoff.end().expect("a pause");
         die_idle(&mut state);
-        let next = state.pause.end().expect("a pause");
+        let next = state.backoff.end().expect("a pause");
         assert!(next > first);
-        state.pause.look(next);
-        assert!(state.pause.end().is_none(), "nobody is to wake for what is over");
-        assert!(state.pause.is_repeated());
+        state.backoff.look(next);
+        assert!(state.backoff.end().is_none(), "nobody is to wake for what is over");
+        assert!(state.backoff.is_repeated());
         assert!(matches!(state.phase, Phase::Running));
     }
 }

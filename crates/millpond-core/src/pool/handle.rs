@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::pool::config::Config;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::shared::Shared;
-use crate::pool::staged::{self, Staged};
+use crate::pool::staged::{self, StagedArguments};
 use crate::pool::state::{Phase, State};
 use crate::pool::supervisor;
 use crate::pool::task::{Breakage, JobId, NewTask, Outcome, Reason};
@@ -96,9 +96,9 @@ impl Pool {
         let job = state.create_job(spec);
         let (staged, mut state) = if staged::any_large(tasks) {
             drop(state);
-            (Staged::new(shared, tasks), shared.state())
+            (StagedArguments::new(shared, tasks), shared.state())
         } else {
-            (Staged::new(shared, tasks), state)
+            (StagedArguments::new(shared, tasks), state)
         };
         if let Err(error) = staged.failure {
             state.abandon(job);
@@ -120,7 +120,7 @@ impl Pool {
         sealed: bool,
     ) -> Result<(), PoolError> {
         let shared = self.shared()?;
-        let staged = Staged::new(shared, tasks);
+        let staged = StagedArguments::new(shared, tasks);
         self.add(&mut shared.state(), job, tasks, staged, sealed)
     }
 
@@ -150,7 +150,7 @@ impl Pool {
         state: &mut State,
         job: JobId,
         tasks: &mut [NewTask<'_>],
-        mut staged: Staged,
+        mut staged: StagedArguments,
         sealed: bool,
     ) -> Result<(), PoolError> {
         for task in &mut tasks[..staged.count] {
@@ -162,7 +162,7 @@ impl Pool {
         }
         state.work();
         self.shared.hand_over(state);
-        // Others that doze now share the workers with this job: they must wake and see.
+        // Batch waiters share the workers with this job: they must wake and see.
         self.shared.tell_waiters(state);
         Ok(staged.failure?)
     }
@@ -230,7 +230,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Ends the pool now: what has not begun is cancelled, workers get SIGTERM and, after a grace,
+    /// Ends the pool now: what has not begun is cancelled, workers get SIGTERM and, after 5 s,
     /// SIGKILL. Returns at once.
     ///
     /// # Errors

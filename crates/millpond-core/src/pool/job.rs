@@ -41,7 +41,7 @@ pub struct Progress {
 
 /// The place of one task's outcome.
 #[derive(Debug)]
-enum Slot {
+enum OutcomeSlot {
     Waiting,
     Ended(Outcome),
     Taken,
@@ -54,7 +54,7 @@ pub(crate) struct Job {
     pub(crate) fail_fast: bool,
     pub(crate) notify: bool,
     /// Outcomes from the task number `base` on.
-    outcomes: VecDeque<Slot>,
+    outcomes: VecDeque<OutcomeSlot>,
     base: u64,
     /// Tasks that have ended, in that order. The outcomes of some were taken since, out of order.
     ended: VecDeque<u64>,
@@ -100,7 +100,7 @@ impl Job {
 
     /// Makes room for one more task and returns its index.
     pub(crate) fn add(&mut self) -> u64 {
-        self.outcomes.push_back(Slot::Waiting);
+        self.outcomes.push_back(OutcomeSlot::Waiting);
         self.submitted += 1;
         self.unfinished += 1;
         self.submitted - 1
@@ -113,16 +113,17 @@ impl Job {
             self.failed = true;
         }
         let offset = index.checked_sub(self.base).and_then(|o| usize::try_from(o).ok());
-        let Some(slot @ Slot::Waiting) = offset.and_then(|o| self.outcomes.get_mut(o)) else {
+        let Some(slot @ OutcomeSlot::Waiting) = offset.and_then(|o| self.outcomes.get_mut(o))
+        else {
             return Some(outcome);
         };
         self.unfinished -= 1;
         if self.abandoned {
-            *slot = Slot::Taken;
+            *slot = OutcomeSlot::Taken;
             self.trim();
             return Some(outcome);
         }
-        *slot = Slot::Ended(outcome);
+        *slot = OutcomeSlot::Ended(outcome);
         self.ended.push_back(index);
         None
     }
@@ -137,7 +138,7 @@ impl Job {
 
     /// What was taken from the front needs no place any more.
     fn trim(&mut self) {
-        while let Some(Slot::Taken) = self.outcomes.front() {
+        while let Some(OutcomeSlot::Taken) = self.outcomes.front() {
             self.outcomes.pop_front();
             self.base += 1;
         }
@@ -171,7 +172,7 @@ impl Job {
 
     fn is_taken(&self, index: u64) -> bool {
         let offset = index.checked_sub(self.base).and_then(|o| usize::try_from(o).ok());
-        offset.is_none_or(|o| matches!(self.outcomes.get(o), Some(Slot::Taken) | None))
+        offset.is_none_or(|o| matches!(self.outcomes.get(o), Some(OutcomeSlot::Taken) | None))
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -200,7 +201,8 @@ impl Job {
         &mut self,
         may: impl Fn(&Outcome) -> bool,
     ) -> Option<Vec<Option<Outcome>>> {
-        let refuses = |slot: &Slot| matches!(slot, Slot::Ended(outcome) if !may(outcome));
+        let refuses =
+            |slot: &OutcomeSlot| matches!(slot, OutcomeSlot::Ended(outcome) if !may(outcome));
         if self.decoding || self.abandoned || !self.is_over() {
             return None;
         }
@@ -220,7 +222,7 @@ impl Job {
         self.decoding = false;
         for (slot, outcome) in self.outcomes.iter_mut().zip(rest) {
             if let Some(outcome) = outcome.take() {
-                *slot = Slot::Ended(outcome);
+                *slot = OutcomeSlot::Ended(outcome);
             }
         }
     }
@@ -228,14 +230,14 @@ impl Job {
     /// Takes back the outcome of one task, whose decoding was interrupted.
     pub(crate) fn put_back(&mut self, index: u64, outcome: Outcome) {
         while index < self.base {
-            self.outcomes.push_front(Slot::Taken);
+            self.outcomes.push_front(OutcomeSlot::Taken);
             self.base -= 1;
         }
         let offset = usize::try_from(index - self.base).ok();
         let Some(slot) = offset.and_then(|offset| self.outcomes.get_mut(offset)) else {
             return;
         };
-        *slot = Slot::Ended(outcome);
+        *slot = OutcomeSlot::Ended(outcome);
         match self.ended.contains(&index) {
             true => self.stale -= 1,
             false => self.ended.push_front(index),
@@ -256,7 +258,10 @@ impl Job {
             // Below the base: taken already.
             None => true,
             Some(offset) => {
-                matches!(self.outcomes.get(offset), Some(Slot::Ended(_) | Slot::Taken))
+                matches!(
+                    self.outcomes.get(offset),
+                    Some(OutcomeSlot::Ended(_) | OutcomeSlot::Taken)
+                )
             }
         }
     }
@@ -265,10 +270,10 @@ impl Job {
     pub(crate) fn take(&mut self, index: u64) -> Option<Outcome> {
         let offset = usize::try_from(index.checked_sub(self.base)?).ok()?;
         let slot = self.outcomes.get_mut(offset)?;
-        if !matches!(slot, Slot::Ended(_)) {
+        if !matches!(slot, OutcomeSlot::Ended(_)) {
             return None;
         }
-        let Slot::Ended(outcome) = std::mem::replace(slot, Slot::Taken) else {
+        let OutcomeSlot::Ended(outcome) = std::mem::replace(slot, OutcomeSlot::Taken) else {
             return None;
         };
         self.stale += 1;
@@ -286,13 +291,13 @@ impl Job {
     /// Takes all outcomes in the order of the tasks; only for jobs of which none was taken.
     pub(crate) fn take_all(&mut self) -> Vec<Option<Outcome>> {
         self.forget_order();
-        let outcome = |slot: &mut Slot| match std::mem::replace(slot, Slot::Taken) {
-            Slot::Ended(outcome) => Some(outcome),
-            Slot::Waiting => {
-                *slot = Slot::Waiting;
+        let outcome = |slot: &mut OutcomeSlot| match std::mem::replace(slot, OutcomeSlot::Taken) {
+            OutcomeSlot::Ended(outcome) => Some(outcome),
+            OutcomeSlot::Waiting => {
+                *slot = OutcomeSlot::Waiting;
                 None
             }
-            Slot::Taken => None,
+            OutcomeSlot::Taken => None,
         };
         self.outcomes.iter_mut().map(outcome).collect()
     }

@@ -9,32 +9,32 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
-use crate::pool::luggage::Arrived;
-use crate::pool::member::{Estate, Member};
-use crate::pool::pause::Pause;
+use crate::pool::backoff::Backoff;
+use crate::pool::captured_handles::Arrived;
 use crate::pool::payload::Payload;
 use crate::pool::state::{Phase, State};
 use crate::pool::task::{Breakage, Crash, CrashCause, Outcome};
+use crate::pool::worker_handle::{DeadWorker, WorkerHandle};
 use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent};
 use crate::trace::{self, Life};
 
 /// Requests that the zygote has not answered are kept below what a socket holds.
-const MOST_STARTING: usize = 32;
+const MAX_STARTING: usize = 32;
 /// The pool is broken when more zygotes than this in a row have ended before they forked a worker.
-const MOST_FRUITLESS: u32 = 5;
+const MAX_FAILED_ZYGOTES: u32 = 5;
 /// The pool is broken after 6 workers in a row that ended by themselves before they were ready,
 /// each of which counts [`KILLED_COUNTS`]. One that SIGKILL or SIGTERM ended counts 1, so 120 of
 /// those do the same: the cause may lie outside of the program.
-const MOST_STILLBORN: u32 = 6 * KILLED_COUNTS;
+const MAX_STARTUP_FAILURES: u32 = 6 * KILLED_COUNTS;
 const KILLED_COUNTS: u32 = 20;
 
 /// When more workers in a row than this and the pool's size have become ready, and have ended
 /// without an order before one has finished a task, the next is asked for after a pause. Otherwise
 /// the pool might fork as fast as the system can.
-const MOST_USELESS: usize = 16;
+const MAX_IDLE_DEATHS: usize = 16;
 
-fn kill(member: &Member) {
-    if let Some(pidfd) = &member.pidfd {
+fn kill(worker: &WorkerHandle) {
+    if let Some(pidfd) = &worker.pidfd {
         // It may be dead already.
         let _ = pidfd_send_signal(pidfd, Signal::KILL);
     }
@@ -44,8 +44,8 @@ impl State {
     /// When the pool ends: sends SIGTERM to workers that run a task or are being set up. Idle ones
     /// end by themselves, so that what they hold is not given back.
     pub(crate) fn interrupt_busy(&self) {
-        for member in &*self.members {
-            if let Some(pidfd) = member.pidfd.as_ref().filter(|_| member.is_busy()) {
+        for worker in &*self.workers {
+            if let Some(pidfd) = worker.pidfd.as_ref().filter(|_| worker.is_busy()) {
                 // It may be dead; and where this is not allowed, the zygote does it later.
                 let _ = pidfd_send_signal(pidfd, Signal::TERM);
             }
@@ -54,12 +54,12 @@ impl State {
 
     /// Tells the workers to take no more tasks. One that ignores SIGTERM may be asleep.
     pub(crate) fn end_workers(&self) {
-        self.members.iter().for_each(|member| member.link().end());
+        self.workers.iter().for_each(|worker| worker.link().end());
     }
 
     /// Lets the newest zygote fork as many workers as are missing.
     pub(crate) fn grant_missing(&mut self) {
-        let missing = self.config.processes.saturating_sub(self.members.len());
+        let missing = self.config.processes.saturating_sub(self.workers.len());
         self.grants.resize(missing, 0);
     }
 
@@ -70,7 +70,7 @@ impl State {
             return None;
         }
         self.renewing = true;
-        Some(self.config.processes.saturating_sub(self.members.len()))
+        Some(self.config.processes.saturating_sub(self.workers.len()))
     }
 
     /// Asks the newest zygote for as many workers as are missing and it may fork.
@@ -81,13 +81,13 @@ impl State {
             self.last_worker += 1;
             let number = self.last_worker;
             let place = self.free_place();
-            let member = Member::new(number, tag, place, zygote.generation, &self.config);
-            let started = member.and_then(|(member, bundles)| {
-                zygote.request_worker(number, tag, member.link().as_fd(), bundles.as_fd())?;
-                Ok(member)
+            let worker = WorkerHandle::new(number, tag, place, zygote.generation, &self.config);
+            let started = worker.and_then(|(worker, bundles)| {
+                zygote.request_worker(number, tag, worker.link().as_fd(), bundles.as_fd())?;
+                Ok(worker)
             });
             match started {
-                Ok(member) => self.members.add(member),
+                Ok(worker) => self.workers.add(worker),
                 // EPIPE: the zygote is gone, which the supervisor is about to learn.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
                 Err(error) => return self.cannot_start(error),
@@ -101,11 +101,11 @@ impl State {
             Phase::Closing => !self.is_idle() || self.is_beginning(),
             _ => false,
         };
-        let starting = self.members.iter().filter(|m| m.pid.is_none()).count();
+        let starting = self.workers.iter().filter(|m| m.pid.is_none()).count();
         wanted
-            && self.pause.end().is_none()
-            && starting < MOST_STARTING
-            && self.members.len() < self.config.processes
+            && self.backoff.end().is_none()
+            && starting < MAX_STARTING
+            && self.workers.len() < self.config.processes
     }
 
     /// Whether it has not yet asked for all workers that it begins with. They set themselves up, with
@@ -115,49 +115,49 @@ impl State {
     }
 
     fn free_place(&self) -> u32 {
-        let taken = |place| self.members.iter().any(|m| m.place == place);
+        let taken = |place| self.workers.iter().any(|m| m.place == place);
         (0..).find(|&place| !taken(place)).unwrap_or(u32::MAX)
     }
 
     /// Without any worker the pool is broken; with some it goes on with fewer, and tries again
     /// after a pause.
     fn cannot_start(&mut self, error: io::Error) {
-        if self.members.is_empty() {
+        if self.workers.is_empty() {
             self.break_down(Breakage::CannotStart(error));
         }
-        self.pause.lengthen();
+        self.backoff.lengthen();
     }
 
     /// No zygote could be made for workers that take others' places. By the time that this is known the
     /// last of the others may have died too, so a pool without workers is broken the second time only.
     pub(crate) fn cannot_renew(&mut self, error: io::Error) {
-        if self.pause.is_repeated() {
+        if self.backoff.is_repeated() {
             self.cannot_start(error);
         } else {
-            self.pause.lengthen();
+            self.backoff.lengthen();
         }
     }
 
     /// Deals with what the zygote said.
-    pub(crate) fn zygote_said(&mut self, event: ZygoteEvent) {
+    pub(crate) fn on_zygote_event(&mut self, event: ZygoteEvent) {
         match event {
             ZygoteEvent::Started { worker, pid, pidfd } => {
-                if let Some(member) = self.members.iter_mut().find(|m| m.number == worker) {
-                    member.pid = Some(pid);
-                    member.pidfd = pidfd;
+                if let Some(worker) = self.workers.iter_mut().find(|m| m.number == worker) {
+                    worker.pid = Some(pid);
+                    worker.pidfd = pidfd;
                     self.stats.workers_started += 1;
-                    if self.useless == 0 {
-                        self.pause = Pause::default();
+                    if self.idle_deaths == 0 {
+                        self.backoff = Backoff::default();
                     }
-                    self.fruitless_zygotes = 0;
-                    if member.condemned.is_some() {
-                        kill(member);
+                    self.failed_zygotes = 0;
+                    if worker.killed_for.is_some() {
+                        kill(worker);
                     }
                 }
             }
-            ZygoteEvent::Exited { worker, status } => self.bury(worker, status, CrashCause::Died),
+            ZygoteEvent::Exited { worker, status } => self.reap(worker, status, CrashCause::Died),
             ZygoteEvent::Failed { worker, error } => {
-                self.bury(worker, ExitStatus::Unknown, CrashCause::Died);
+                self.reap(worker, ExitStatus::Unknown, CrashCause::Died);
                 self.cannot_start(error);
             }
             ZygoteEvent::Gone => {}
@@ -165,37 +165,37 @@ impl State {
     }
 
     /// A zygote is dead, and so are its workers.
-    pub(crate) fn bury_generation(&mut self, zygote: &ZygoteClient) {
+    pub(crate) fn reap_generation(&mut self, zygote: &ZygoteClient) {
         if !zygote.is_dismissed() {
-            self.fruitless_zygotes += 1;
-            if self.fruitless_zygotes > MOST_FRUITLESS {
+            self.failed_zygotes += 1;
+            if self.failed_zygotes > MAX_FAILED_ZYGOTES {
                 let message = "the process that forks the workers ends before it has forked one";
                 self.break_down(Breakage::CannotStart(io::Error::other(message)));
             }
         }
         let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
-        let of_it = |member: &&Member| member.generation == zygote.generation;
-        while let Some(member) = self.members.iter().find(of_it) {
-            let number = member.number;
-            self.bury(number, killed, CrashCause::ZygoteDied);
+        let of_it = |worker: &&WorkerHandle| worker.generation == zygote.generation;
+        while let Some(worker) = self.workers.iter().find(of_it) {
+            let number = worker.number;
+            self.reap(number, killed, CrashCause::ZygoteDied);
         }
     }
 
     /// A worker is dead: takes in what it had sent, fails the task that it was running, and lets
     /// others do what it had not begun.
-    fn bury(&mut self, worker: u64, status: ExitStatus, cause: CrashCause) {
-        let find = |state: &Self| state.members.iter().position(|m| m.number == worker);
+    fn reap(&mut self, worker: u64, status: ExitStatus, cause: CrashCause) {
+        let find = |state: &Self| state.workers.iter().position(|m| m.number == worker);
         let Some(index) = find(self) else {
             return;
         };
-        self.drain_member(index);
+        self.drain_worker(index);
         let Some(index) = find(self) else {
             return;
         };
-        let Estate { begun, untouched, last, is_damaged } = self.members.estate(index);
-        let member_pid = self.members[index].pid.unwrap_or(0);
+        let DeadWorker { begun, untouched, last, is_damaged } = self.workers.dead_worker(index);
+        let worker_pid = self.workers[index].pid.unwrap_or(0);
         let now = monotonic_ns();
-        let cause = match self.members[index].condemned {
+        let cause = match self.workers[index].killed_for {
             Some(cause) => cause,
             // It had noticed itself, or died of what did the damage.
             None if is_damaged && cause == CrashCause::Died => CrashCause::Corrupt,
@@ -210,11 +210,11 @@ impl State {
                 // Of what the worker does not say that it was at, it may have used anything.
                 Arrived::ALL
             };
-            self.settle(task.luggage.take(), arrived);
+            self.settle(task.captured_handles.take(), arrived);
             let began = if last.began > 0 { last.began.min(now) } else { now };
             self.trace(index, &task, began, now, trace::Outcome::Crashed);
             let crash = Crash {
-                pid: member_pid,
+                pid: worker_pid,
                 status,
                 function: self.functions.label(task.function),
                 index: task.index,
@@ -230,42 +230,42 @@ impl State {
             self.pending.push_front(task);
         }
         self.heap.reclaim(worker);
-        let member = self.members.remove(index);
-        self.record_life(&member, status, now);
+        let worker = self.workers.remove(index);
+        self.record_life(&worker, status, now);
         // A worker that has done as many tasks as it may exits with status 0.
-        let leaves = member.leaving || matches!(status, ExitStatus::Exited(0));
+        let leaves = worker.leaving || matches!(status, ExitStatus::Exited(0));
         let expected = leaves && !ran_task;
-        if self.config.fragile && member.pid.is_some() && !expected {
-            self.break_down(Breakage::WorkerDied { pid: member_pid, status });
+        if self.config.fragile && worker.pid.is_some() && !expected {
+            self.break_down(Breakage::WorkerDied { pid: worker_pid, status });
         }
-        let is_told = member.leaving && member.condemned.is_none();
-        if member.ready && !is_told && !ran_task && member.last_finished == 0 {
-            self.useless += 1;
-            if self.useless > MOST_USELESS + self.config.processes {
-                self.pause.lengthen();
+        let is_told = worker.leaving && worker.killed_for.is_none();
+        if worker.ready && !is_told && !ran_task && worker.last_finished == 0 {
+            self.idle_deaths += 1;
+            if self.idle_deaths > MAX_IDLE_DEATHS + self.config.processes {
+                self.backoff.lengthen();
             }
         }
         let is_its_own_end = matches!(cause, CrashCause::Died | CrashCause::Corrupt);
-        if !member.ready && member.pid.is_some() && is_its_own_end {
+        if !worker.ready && worker.pid.is_some() && is_its_own_end {
             let killed = matches!(status, ExitStatus::Signaled { signal: 9 | 15, .. });
-            self.stillborn += if killed { 1 } else { KILLED_COUNTS };
-            if self.stillborn >= MOST_STILLBORN {
+            self.startup_failures += if killed { 1 } else { KILLED_COUNTS };
+            if self.startup_failures >= MAX_STARTUP_FAILURES {
                 self.break_down(Breakage::WorkersDie(status));
             }
         }
-        if member.ready && !member.leaving && matches!(self.phase, Phase::Running | Phase::Closing)
+        if worker.ready && !worker.leaving && matches!(self.phase, Phase::Running | Phase::Closing)
         {
             self.stats.replacements += 1;
         }
-        self.stats.remember_end(member.number, status);
+        self.stats.remember_end(worker.number, status);
     }
 
-    fn record_life(&mut self, member: &Member, status: ExitStatus, now: u64) {
+    fn record_life(&mut self, worker: &WorkerHandle, status: ExitStatus, now: u64) {
         if let Some(timeline) = &mut self.timeline {
             timeline.lives.push(Life {
-                worker: member.place,
-                pid: member.pid.unwrap_or(0),
-                start_ns: member.started_ns,
+                worker: worker.place,
+                pid: worker.pid.unwrap_or(0),
+                start_ns: worker.started_ns,
                 end_ns: Some(now),
                 end: Some(status.to_string()),
             });
@@ -274,11 +274,11 @@ impl State {
 
     /// Kills a worker that the pool cannot go on with; its death is dealt with when the zygote
     /// reports it.
-    pub(crate) fn condemn(&mut self, index: usize, cause: CrashCause) {
-        let member = &mut self.members[index];
-        member.leaving = true;
-        member.condemned = Some(cause);
-        kill(member);
+    pub(crate) fn kill_for(&mut self, index: usize, cause: CrashCause) {
+        let worker = &mut self.workers[index];
+        worker.leaving = true;
+        worker.killed_for = Some(cause);
+        kill(worker);
     }
 
     /// A worker said that it, and any other, cannot be set up.
@@ -305,8 +305,12 @@ impl State {
     fn give_up(&mut self) {
         let reason = self.reason();
         self.cancel_waiting(|_| true, &reason);
-        let running: Vec<_> =
-            self.members.iter().flat_map(Member::in_flight).map(|t| (t.job, t.index)).collect();
+        let running: Vec<_> = self
+            .workers
+            .iter()
+            .flat_map(WorkerHandle::in_flight)
+            .map(|t| (t.job, t.index))
+            .collect();
         for (job, index) in running {
             self.end_task(job, index, Outcome::Cancelled(reason.clone()));
         }
@@ -319,7 +323,7 @@ impl State {
     pub(crate) fn wants_zygotes_to_quit(&self) -> bool {
         match self.phase {
             Phase::Running => false,
-            Phase::Closing => self.is_idle() && self.members.is_empty() && !self.is_beginning(),
+            Phase::Closing => self.is_idle() && self.workers.is_empty() && !self.is_beginning(),
             Phase::Terminating | Phase::Broken(_) => true,
         }
     }

@@ -1,20 +1,18 @@
 //! A pool of worker processes that no death breaks. `README.md` beside this has the protocol.
 
-pub mod commons;
+mod backoff;
+pub mod captured_handles;
 pub mod config;
-mod crew;
+pub mod control_block;
 mod dispatch;
-mod ears;
 mod function;
 pub mod handle;
 pub mod job;
 mod jobs;
 mod lifecycle;
-pub mod luggage;
-mod member;
 mod outcomes;
-mod pause;
-mod renewal;
+mod poller;
+mod replacement;
 mod shared;
 mod staged;
 mod state;
@@ -25,6 +23,8 @@ mod view;
 pub mod waiting;
 pub mod wire;
 pub mod worker;
+mod worker_handle;
+mod workers;
 pub mod zygote;
 
 pub use crate::channel::payload::{self, INLINE_LIMIT};

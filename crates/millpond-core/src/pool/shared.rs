@@ -1,5 +1,5 @@
 //! `Shared`, the part of a pool that the owner's threads share: the state behind its lock, the
-//! zygotes, and the bell and descriptors that wake waiting threads.
+//! zygotes, and the event count and descriptors that wake waiting threads.
 
 use std::ffi::CString;
 use std::io;
@@ -11,19 +11,19 @@ use crate::os::eventfd::EventFd;
 use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::signals::SignalMask;
-use crate::pool::commons::Commons;
+use crate::pool::captured_handles::Settlement;
 use crate::pool::config::Config;
-use crate::pool::luggage::Claim;
+use crate::pool::control_block::ControlBlock;
 use crate::pool::state::State;
 use crate::pool::zygote::client::{ZygoteClient, ZygoteSource};
 use crate::shm::draft::Cooling;
 use crate::shm::heap::Heap;
-use crate::sync::bell::Loudness;
+use crate::sync::event_count::Notify;
 
 /// What the threads of the owning process share.
 pub(crate) struct Shared {
     pub(crate) owner: Owner,
-    pub(crate) commons: Commons,
+    pub(crate) control_block: ControlBlock,
     pub(crate) watcher: EventFd,
     lifeline: Arc<Lifeline>,
     pub(crate) source: Box<dyn ZygoteSource>,
@@ -63,11 +63,11 @@ pub(crate) struct StateGuard<'a> {
 }
 
 #[derive(Debug, Default)]
-struct Claims(Vec<Claim>);
+struct Claims(Vec<Settlement>);
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(Claim::settle);
+        self.0.drain(..).for_each(Settlement::settle);
     }
 }
 
@@ -99,11 +99,11 @@ impl Shared {
         source: Box<dyn ZygoteSource>,
         lifeline: Arc<Lifeline>,
     ) -> io::Result<Self> {
-        let commons = Commons::create()?;
-        let state = State::new(config, Heap::new(commons.segment())?);
+        let control_block = ControlBlock::create()?;
+        let state = State::new(config, Heap::new(control_block.segment())?);
         Ok(Self {
             owner: Owner::current(),
-            commons,
+            control_block,
             watcher: EventFd::new()?,
             lifeline,
             source,
@@ -145,8 +145,9 @@ impl Shared {
     /// Makes a zygote, which is to become the newest by [`take_up`](Self::take_up). One at a time.
     pub(crate) fn make_zygote(&self) -> io::Result<ZygoteClient> {
         let generation = self.lock_zygotes().count + 1;
-        let (commons, watcher, lifeline) = (&self.commons, &self.watcher, &self.lifeline);
-        ZygoteClient::start(&*self.source, commons, watcher, lifeline, generation)
+        let (control_block, watcher, lifeline) =
+            (&self.control_block, &self.watcher, &self.lifeline);
+        ZygoteClient::start(&*self.source, control_block, watcher, lifeline, generation)
     }
 
     /// Has a zygote take the place of the newest, which ends with the last of its workers.
@@ -186,23 +187,23 @@ impl Shared {
     /// Has workers wake the supervisor if no thread of the program waits for them and there is more to
     /// hand out.
     pub(crate) fn watch(&self, state: &mut State) {
-        let bell = self.commons.bell();
+        let event_count = self.control_block.event_count();
         if state.waiters > 0 {
             return;
         }
         while state.needs_care() {
-            bell.watch();
-            // What came before the flag was set rang for nobody.
+            event_count.watch();
+            // What came before the flag was set notified no thread.
             if !state.work() {
                 return;
             }
         }
-        bell.unwatch();
+        event_count.unwatch();
     }
 
     /// Tells waiting threads of this process to look again.
     pub(crate) fn tell_waiters(&self, state: &State) {
-        if state.waiters > 0 && self.commons.bell().ring(Loudness::Loud) {
+        if state.waiters > 0 && self.control_block.event_count().notify(Notify::All) {
             self.watcher.signal();
         }
     }

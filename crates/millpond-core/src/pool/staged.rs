@@ -25,7 +25,7 @@ pub(crate) fn any_large(tasks: &[NewTask<'_>]) -> bool {
 
 /// The blocks of those tasks that have large arguments, in order.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub(crate) struct StagedArguments {
     filled: VecDeque<Filled>,
     /// How many tasks have found room for their arguments.
     pub(crate) count: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Staged {
     pub(crate) failure: io::Result<()>,
 }
 
-impl Staged {
+impl StagedArguments {
     /// Copies all large arguments of `tasks`, up to the first ones that find no room. Takes the
     /// pool's lock only if there are any.
     pub(crate) fn new(shared: &Shared, tasks: &[NewTask<'_>]) -> Self {

@@ -8,15 +8,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::pool::backoff::Backoff;
+use crate::pool::captured_handles::{Arrived, CapturedHandles, Settlement};
 use crate::pool::config::Config;
-use crate::pool::crew::Crew;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
-use crate::pool::luggage::{Arrived, Claim, Luggage};
-use crate::pool::pause::Pause;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
+use crate::pool::workers::Workers;
 use crate::shm::draft::Filled;
 use crate::shm::heap::{Heap, NOBODY};
 use crate::trace::Timeline;
@@ -38,13 +38,13 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) config: Config,
-    pub(crate) members: Crew,
+    pub(crate) workers: Workers,
     pub(crate) pending: VecDeque<Task>,
     pub(crate) jobs: Jobs,
     pub(crate) functions: Functions,
     pub(crate) heap: Heap,
-    /// Luggage to be settled when the lock is not held.
-    pub(crate) claims: Vec<Claim>,
+    /// CapturedHandles to be settled when the lock is not held.
+    pub(crate) claims: Vec<Settlement>,
     /// Jobs that are over and wanted that to be said.
     pub(crate) notified: VecDeque<JobId>,
     pub(crate) stats: Stats,
@@ -52,18 +52,18 @@ pub(crate) struct State {
     /// How many threads wait for something; while there are none, the supervisor works for them.
     pub(crate) waiters: usize,
     /// Workers that died before they were ready, one after the other.
-    pub(crate) stillborn: u32,
+    pub(crate) startup_failures: u32,
     /// Workers that were ready and ended without an order, one after the other, while none finished
     /// a task.
-    pub(crate) useless: usize,
+    pub(crate) idle_deaths: usize,
     /// Tags of the workers that the newest zygote may fork yet.
     pub(crate) grants: VecDeque<u64>,
     /// Whether a thread prepares for more of them.
     pub(crate) renewing: bool,
     /// Zygotes in a row that ended before they had forked a worker.
-    pub(crate) fruitless_zygotes: u32,
+    pub(crate) failed_zygotes: u32,
     /// Before the next worker is asked for.
-    pub(crate) pause: Pause,
+    pub(crate) backoff: Backoff,
     /// When the supervisor wakes by itself to look at workers, if it does.
     pub(crate) ticks_at: Option<Instant>,
     /// No process is left, and none will come.
@@ -79,7 +79,7 @@ impl State {
         Self {
             phase: Phase::Running,
             config,
-            members: Crew::new(),
+            workers: Workers::new(),
             pending: VecDeque::new(),
             jobs: Jobs::default(),
             functions: Functions::default(),
@@ -89,12 +89,12 @@ impl State {
             stats: Stats::default(),
             timeline,
             waiters: 0,
-            stillborn: 0,
-            useless: 0,
+            startup_failures: 0,
+            idle_deaths: 0,
             grants: VecDeque::new(),
             renewing: false,
-            fruitless_zygotes: 0,
-            pause: Pause::default(),
+            failed_zygotes: 0,
+            backoff: Backoff::default(),
             ticks_at: None,
             ended: false,
             last_task: 0,
@@ -142,7 +142,7 @@ impl State {
             items: task.items,
             parts: task.payload.count(),
             body,
-            luggage: task.luggage.take(),
+            captured_handles: task.captured_handles.take(),
         });
     }
 
@@ -192,9 +192,9 @@ impl State {
         reason: &Reason,
     ) -> usize {
         let mut cancelled = 0;
-        for index in 0..self.members.len() {
+        for index in 0..self.workers.len() {
             let mut kept = Vec::new();
-            for task in self.members.take_back(index, usize::MAX) {
+            for task in self.workers.take_back(index, usize::MAX) {
                 self.own_again(&task);
                 kept.push(task);
             }
@@ -211,7 +211,7 @@ impl State {
             if let Body::Block(block) = task.body {
                 self.heap.free(block);
             }
-            self.settle(task.luggage, Arrived::NOTHING);
+            self.settle(task.captured_handles, Arrived::NOTHING);
             let cancel = |job: &mut Job| job.end(task.index, Outcome::Cancelled(reason.clone()));
             self.jobs.change(task.job, cancel);
             self.job_may_be_over(task.job);
@@ -219,9 +219,15 @@ impl State {
         cancelled
     }
 
-    /// Notes what has arrived of a task's luggage; the thread that releases the lock tells it.
-    pub(crate) fn settle(&mut self, luggage: Option<Box<dyn Luggage>>, arrived: Arrived) {
-        self.claims.extend(luggage.map(|luggage| Claim::new(luggage, arrived)));
+    /// Notes what has arrived of a task's captured handles; the thread that releases the lock tells it.
+    pub(crate) fn settle(
+        &mut self,
+        captured_handles: Option<Box<dyn CapturedHandles>>,
+        arrived: Arrived,
+    ) {
+        self.claims.extend(
+            captured_handles.map(|captured_handles| Settlement::new(captured_handles, arrived)),
+        );
     }
 
     /// Drops an outcome that no caller will take; if there are handles in it, without the lock.
@@ -255,7 +261,7 @@ impl State {
         if let Some(function) = gone {
             self.jobs.remove(job_id);
             if let Some(forgotten) = self.functions.end_use(function) {
-                self.members.iter_mut().for_each(|m| m.forget(forgotten));
+                self.workers.iter_mut().for_each(|m| m.forget(forgotten));
             }
         }
     }
@@ -276,6 +282,6 @@ impl State {
 
     /// Whether all that was asked for is done, and nothing more can be asked for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.members.is_idle() && self.jobs.are_sealed()
+        self.pending.is_empty() && self.workers.is_idle() && self.jobs.are_sealed()
     }
 }

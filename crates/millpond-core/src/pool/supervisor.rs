@@ -23,16 +23,16 @@ use rustix::event::epoll;
 use crate::os::fork::Owner;
 use crate::os::lifeline::Lifeline;
 use crate::os::signals;
-use crate::pool::ears::{Ears, Source};
+use crate::pool::poller::{Poller, Source};
 use crate::pool::shared::Shared;
 use crate::pool::zygote::client::{ZygoteClient, ZygoteEvent, kill_and_wait};
 
 /// How long workers of a pool that ends have between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(5);
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often to look whether a thread that has no pools left has noticed that.
-const SEEING_OFF: u32 = 2000;
+const JOIN_POLLS: u32 = 2000;
 /// How much longer the zygote has before it is killed itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ZYGOTE_MARGIN: Duration = Duration::from_secs(2);
 
 static CURRENT: AtomicPtr<Supervisor> = AtomicPtr::new(ptr::null_mut());
 
@@ -46,7 +46,7 @@ pub(super) struct Pools {
     pub(super) by_key: HashMap<u64, Entry>,
     last_key: u64,
     /// What the thread sleeps on, while there is a thread.
-    pub(super) ears: Option<Arc<Ears>>,
+    pub(super) poller: Option<Arc<Poller>>,
     /// The lifeline of this process, as long as a pool holds it.
     lifeline: Weak<Lifeline>,
     /// The last thread that was started, until another thread has joined it.
@@ -65,23 +65,23 @@ pub(super) struct Entry {
 pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     let supervisor = current();
     let mut pools = supervisor.pools();
-    let ears = match &pools.ears {
-        Some(ears) => Arc::clone(ears),
-        None => Arc::new(Ears::new()?),
+    let poller = match &pools.poller {
+        Some(poller) => Arc::clone(poller),
+        None => Arc::new(Poller::new()?),
     };
     pools.last_key += 1;
     let key = pools.last_key;
-    ears.watch(shared.watcher.as_fd(), Source::Watcher(key))?;
+    poller.watch(shared.watcher.as_fd(), Source::Watcher(key))?;
     for zygote in shared.zygotes() {
-        ears.watch_zygote(&zygote, key)?;
+        poller.watch_zygote(&zygote, key)?;
     }
-    if pools.ears.is_none() {
-        let for_thread = Arc::clone(&ears);
+    if pools.poller.is_none() {
+        let for_thread = Arc::clone(&poller);
         let thread = thread::Builder::new()
             .name("millpond".into())
             .stack_size(256 << 10)
             .spawn(move || supervisor.run(&for_thread))?;
-        pools.ears = Some(ears);
+        pools.poller = Some(poller);
         pools.thread = Some(thread);
     }
     let entry = Entry { shared: Arc::clone(shared), kill_at: None, retry_at: None };
@@ -102,14 +102,14 @@ pub(crate) fn lifeline() -> io::Result<Arc<Lifeline>> {
 
 /// Waits until the thread is gone, if there is no pool left that it cares for. A program that has
 /// ended its pools and forks is then one of a single thread, as far as the pools go.
-pub(crate) fn see_off() {
+pub(crate) fn join_thread() {
     let supervisor = current();
-    for _ in 0..SEEING_OFF {
+    for _ in 0..JOIN_POLLS {
         let mut pools = supervisor.pools();
         if !pools.by_key.is_empty() {
             return;
         }
-        if pools.ears.is_none() {
+        if pools.poller.is_none() {
             let thread = pools.thread.take();
             drop(pools);
             // It has decided to end, and needs no lock for that.
@@ -152,7 +152,7 @@ impl Supervisor {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&'static self, ears: &Ears) {
+    fn run(&'static self, poller: &Poller) {
         // Signals are for the program's own threads. If they cannot be blocked they are handled
         // here, which is harmless.
         let _ = signals::block_all();
@@ -165,15 +165,17 @@ impl Supervisor {
             };
             let buffer = rustix::buffer::spare_capacity(&mut events);
             // EINTR is as good as a timeout.
-            let _ = epoll::wait(&ears.epoll, buffer, timeout.as_ref());
+            let _ = epoll::wait(&poller.epoll, buffer, timeout.as_ref());
             for event in events.drain(..) {
                 match Source::from_data(event.data) {
-                    Source::Wake => ears.wake.clear(),
-                    Source::Watcher(key) => self.guarded(key, ears, || self.care(key)),
-                    Source::Zygote(key) => self.guarded(key, ears, || self.hear(key, ears)),
+                    Source::Wake => poller.wake.clear(),
+                    Source::Watcher(key) => self.guarded(key, poller, || self.care(key)),
+                    Source::Zygote(key) => {
+                        self.guarded(key, poller, || self.on_zygote(key, poller))
+                    }
                 }
             }
-            self.enforce(ears);
+            self.enforce(poller);
         }
     }
 
@@ -182,7 +184,7 @@ impl Supervisor {
     fn next_timeout(&self) -> Option<Option<Timespec>> {
         let mut pools = self.pools();
         if pools.by_key.is_empty() {
-            pools.ears = None;
+            pools.poller = None;
             return None;
         }
         let next = pools.by_key.values().flat_map(|e| [e.kill_at, e.retry_at]).flatten().min();
@@ -200,7 +202,7 @@ impl Supervisor {
     }
 
     /// Cares for a pool. If that panics, the pool is broken and ends at once.
-    fn guarded(&'static self, key: u64, ears: &Ears, care: impl FnOnce()) {
+    fn guarded(&'static self, key: u64, poller: &Poller, care: impl FnOnce()) {
         let Err(panic) = panic::catch_unwind(AssertUnwindSafe(care)) else {
             return;
         };
@@ -209,8 +211,9 @@ impl Supervisor {
         };
         for zygote in shared.zygotes() {
             // Its workers go with it.
-            let _ =
-                panic::catch_unwind(AssertUnwindSafe(|| Self::lost_zygote(&shared, &zygote, ears)));
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+                Self::lost_zygote(&shared, &zygote, poller)
+            }));
         }
         let error = io::Error::other(format!("a bug in millpond: {}", message_of(&*panic)));
         let _ = panic::catch_unwind(AssertUnwindSafe(|| shared.state().orphan(error)));
@@ -232,7 +235,7 @@ impl Supervisor {
     pub(super) fn tend(&'static self, key: u64, shared: &Arc<Shared>) {
         let mut state = shared.state();
         state.work();
-        state.pause.look(Instant::now());
+        state.backoff.look(Instant::now());
         if let Some(zygote) = shared.newest_zygote() {
             if !shared.source.ages() {
                 state.grant_missing();
@@ -244,7 +247,7 @@ impl Supervisor {
         shared.tell_waiters(&state);
         state.ticks_at = state.next_tick(Instant::now());
         if let Some(entry) = self.pools().by_key.get_mut(&key) {
-            entry.retry_at = [state.pause.end(), state.ticks_at].into_iter().flatten().min();
+            entry.retry_at = [state.backoff.end(), state.ticks_at].into_iter().flatten().min();
         }
         let ends = state.wants_zygotes_to_quit();
         if ends
@@ -253,8 +256,8 @@ impl Supervisor {
         {
             state.end_workers();
             state.interrupt_busy();
-            shared.zygotes().iter().for_each(|zygote| zygote.quit(GRACE));
-            entry.kill_at = Some(Instant::now() + GRACE + PATIENCE);
+            shared.zygotes().iter().for_each(|zygote| zygote.quit(TERMINATE_TIMEOUT));
+            entry.kill_at = Some(Instant::now() + TERMINATE_TIMEOUT + ZYGOTE_MARGIN);
         }
         let over = ends && !state.renewing && shared.zygotes().is_empty();
         drop(state);
@@ -275,7 +278,7 @@ impl Supervisor {
     }
 
     /// A zygote said something, or died.
-    fn hear(&'static self, key: u64, ears: &Ears) {
+    fn on_zygote(&'static self, key: u64, poller: &Poller) {
         let Some(shared) = self.shared(key) else {
             return;
         };
@@ -283,61 +286,61 @@ impl Supervisor {
             let is_gone = loop {
                 match zygote.poll() {
                     Some(ZygoteEvent::Gone) => break true,
-                    Some(event) => shared.state().zygote_said(event),
+                    Some(event) => shared.state().on_zygote_event(event),
                     None => break zygote.is_dead(),
                 }
             };
             if is_gone {
-                Self::lost_zygote(&shared, &zygote, ears);
+                Self::lost_zygote(&shared, &zygote, poller);
             }
         }
         self.tend(key, &shared);
     }
 
-    fn lost_zygote(shared: &Shared, zygote: &ZygoteClient, ears: &Ears) {
+    fn lost_zygote(shared: &Shared, zygote: &ZygoteClient, poller: &Poller) {
         let was_newest = shared.newest_zygote().is_some_and(|z| z.generation == zygote.generation);
         if !shared.forget_zygote(zygote.generation) {
             return;
         }
         zygote.kill();
         zygote.reap();
-        ears.forget(zygote.as_fd());
-        ears.forget(zygote.pidfd());
+        poller.forget(zygote.as_fd());
+        poller.forget(zygote.pidfd());
         let mut state = shared.state();
         // What it said before it died still counts.
         while let Some(event) = zygote.poll() {
             if matches!(event, ZygoteEvent::Gone) {
                 break;
             }
-            state.zygote_said(event);
+            state.on_zygote_event(event);
         }
         if was_newest {
             state.grants.clear();
         }
         // The kernel kills the workers of a dead zygote. Nobody waits for that under the lock.
-        let workers = state.members.iter().filter(|m| m.generation == zygote.generation);
+        let workers = state.workers.iter().filter(|m| m.generation == zygote.generation);
         let workers = workers.filter_map(|m| m.pidfd.as_ref());
         let workers: Vec<_> = workers.filter_map(|fd| fd.try_clone().ok()).collect();
         drop(state);
         workers.iter().for_each(kill_and_wait);
-        shared.state().bury_generation(zygote);
+        shared.state().reap_generation(zygote);
     }
 
     fn unregister(&self, key: u64, shared: &Shared) {
         let mut pools = self.pools();
         pools.by_key.remove(&key);
-        if let Some(ears) = &pools.ears {
-            ears.forget(shared.watcher.as_fd());
-            ears.wake.signal();
+        if let Some(poller) = &pools.poller {
+            poller.forget(shared.watcher.as_fd());
+            poller.wake.signal();
         }
     }
 
     /// Kills zygotes that did not end in time.
-    fn enforce(&'static self, ears: &Ears) {
+    fn enforce(&'static self, poller: &Poller) {
         let now = Instant::now();
         for entry in self.pools().by_key.values_mut() {
             if entry.kill_at.is_some_and(|at| at <= now) {
-                entry.kill_at = Some(now + PATIENCE);
+                entry.kill_at = Some(now + ZYGOTE_MARGIN);
                 entry.shared.zygotes().iter().for_each(|zygote| zygote.kill());
             }
         }
@@ -352,7 +355,7 @@ impl Supervisor {
             .collect()
         };
         for (key, shared) in &retry {
-            self.guarded(*key, ears, || self.tend(*key, shared));
+            self.guarded(*key, poller, || self.tend(*key, shared));
         }
     }
 }

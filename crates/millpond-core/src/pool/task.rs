@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::os::exit_status::ExitStatus;
-use crate::pool::luggage::{Arrived, Luggage};
+use crate::pool::captured_handles::{Arrived, CapturedHandles};
 use crate::pool::payload::{Parts, Payload};
 use crate::shm::heap::BlockRef;
 
@@ -29,7 +29,7 @@ pub struct NewTask<'a> {
     /// The arguments.
     pub payload: Parts<'a>,
     /// What the arguments lead to, if they have handles. Taken when the task is.
-    pub luggage: Option<Box<dyn Luggage>>,
+    pub captured_handles: Option<Box<dyn CapturedHandles>>,
 }
 
 /// A task that waits for a worker.
@@ -44,7 +44,7 @@ pub(crate) struct Task {
     pub(crate) items: u32,
     pub(crate) parts: u32,
     pub(crate) body: Body,
-    pub(crate) luggage: Option<Box<dyn Luggage>>,
+    pub(crate) captured_handles: Option<Box<dyn CapturedHandles>>,
 }
 
 /// Where the arguments of a waiting task are.
@@ -83,7 +83,7 @@ pub(crate) struct Unwanted(
     #[expect(dead_code, reason = "it is dropped, not used")] pub(crate) Outcome,
 );
 
-impl Luggage for Unwanted {
+impl CapturedHandles for Unwanted {
     fn settle(self: Box<Self>, _: Arrived) {}
 }
 

@@ -3,11 +3,11 @@
 use crate::os::exit_status::ExitStatus;
 use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::{Job, Progress};
-use crate::pool::member::Member;
 use crate::pool::shared::StateGuard;
 use crate::pool::state::Phase;
 use crate::pool::stats::Stats;
 use crate::pool::task::{JobId, Reason};
+use crate::pool::worker_handle::WorkerHandle;
 use crate::trace::{Life, Timeline};
 
 /// A worker, as the pool sees it now.
@@ -86,11 +86,15 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn workers(&self) -> Result<Vec<WorkerInfo>, PoolError> {
         let state = self.shared()?.state();
-        let mut members: Vec<_> = state.members.iter().collect();
-        members.sort_by_key(|m| m.place);
-        let info =
-            |m: &&Member| WorkerInfo { number: m.number, tag: m.tag, pid: m.pid, load: m.load() };
-        Ok(members.iter().map(info).collect())
+        let mut workers: Vec<_> = state.workers.iter().collect();
+        workers.sort_by_key(|m| m.place);
+        let info = |m: &&WorkerHandle| WorkerInfo {
+            number: m.number,
+            tag: m.tag,
+            pid: m.pid,
+            load: m.load(),
+        };
+        Ok(workers.iter().map(info).collect())
     }
 
     /// How the worker of this number ended, if it did. Of workers that ended long ago it is no
@@ -100,7 +104,7 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn end_of(&self, worker: u64) -> Result<Option<ExitStatus>, PoolError> {
         let state = self.shared()?.state();
-        let gone = worker <= state.last_worker && state.members.iter().all(|m| m.number != worker);
+        let gone = worker <= state.last_worker && state.workers.iter().all(|m| m.number != worker);
         let known = state.stats.end_of(worker);
         Ok(known.or_else(|| gone.then_some(ExitStatus::Unknown)))
     }
@@ -121,7 +125,7 @@ impl Pool {
     pub fn timeline(&self) -> Result<Option<Timeline>, PoolError> {
         let state = self.up_to_date()?;
         Ok(state.timeline.clone().map(|mut timeline| {
-            timeline.lives.extend(state.members.iter().map(|m| Life {
+            timeline.lives.extend(state.workers.iter().map(|m| Life {
                 worker: m.place,
                 pid: m.pid.unwrap_or(0),
                 start_ns: m.started_ns,

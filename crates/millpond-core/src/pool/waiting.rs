@@ -13,7 +13,7 @@ use crate::pool::task::JobId;
 use crate::sync::spin::Spin;
 
 /// How long a wait lasts at most before the binding may look for signals that came while it began, and
-/// before the thread looks again whatever workers have done to the bell. Deaths are the supervisor's.
+/// before the thread looks again whatever workers have done to the event count. Deaths are the supervisor's.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 thread_local! {
@@ -114,7 +114,7 @@ impl Pool {
     pub fn wait_ended(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
         let waited = self.wait_until(deadline, false, |state| state.ended.then_some(()))?;
         if let Waited::Reached = waited {
-            supervisor::see_off();
+            supervisor::join_thread();
         }
         Ok(waited)
     }
@@ -125,7 +125,7 @@ impl Pool {
     /// [`PoolError::ForeignProcess`].
     pub fn wait_started(&self, deadline: Option<Instant>) -> Result<Waited, PoolError> {
         self.wait_until(deadline, false, |state| {
-            let started = state.members.iter().filter(|m| m.pid.is_some()).count();
+            let started = state.workers.iter().filter(|m| m.pid.is_some()).count();
             let done = started >= state.config.processes || !matches!(state.phase, Phase::Running);
             done.then_some(())
         })
@@ -138,17 +138,17 @@ impl Pool {
         mut check: impl FnMut(&mut State) -> Option<()>,
     ) -> Result<Waited, PoolError> {
         let shared = self.shared()?;
-        let bell = shared.commons.bell();
-        let slice = Instant::now() + RECHECK_INTERVAL;
-        let until = deadline.map_or(slice, |d| d.min(slice));
+        let event_count = shared.control_block.event_count();
+        let interval = Instant::now() + RECHECK_INTERVAL;
+        let until = deadline.map_or(interval, |d| d.min(interval));
         let mut entered = false;
-        let mut doze = false;
+        let mut batch = false;
         loop {
-            if doze {
-                bell.nod();
+            if batch {
+                event_count.prepare_batch_wait();
             }
-            let seen = bell.listen();
-            let (may_doze, next_look) = {
+            let seen = event_count.listen();
+            let (may_batch, next_look) = {
                 let mut state = shared.state();
                 // Before tasks are handed out: how many workers are woken depends on it.
                 state.waiters += usize::from(!std::mem::replace(&mut entered, true));
@@ -166,27 +166,27 @@ impl Pool {
                         _ => Waited::Interrupted,
                     });
                 }
-                bell.unwatch();
+                event_count.unwatch();
                 if took && state.waiters > 1 {
-                    // Rings for this thread too, which looks once more.
+                    // Notifies this thread too, which looks once more.
                     shared.tell_waiters(&state);
                 }
-                // The row "map with chunk size 1" needs it: without dozing a task takes a tenth more
+                // The row "map with chunk size 1" needs it: without batch waits a task takes a tenth more
                 // CPU time. With plenty to do and no other job in between, the last result of the job is
-                // the last of its worker, which is loud.
+                // the last of its worker, which notifies all.
                 let is_alone = state.waiters == 1 && state.jobs.active() == 1;
                 (bulk && is_alone && state.needs_care(), state.next_look())
             };
             let until = next_look.map_or(until, |look| look.min(until));
-            let woken = match (may_doze, doze) {
-                (true, true) => bell.doze(until),
+            let woken = match (may_batch, batch) {
+                (true, true) => event_count.batch_wait(until),
                 (true, false) => Woken::Changed,
                 (false, _) => {
                     let left = until.saturating_duration_since(Instant::now());
-                    SPIN.with_borrow_mut(|spin| bell.wait(seen, spin, Some(left)))
+                    SPIN.with_borrow_mut(|spin| event_count.wait(seen, spin, Some(left)))
                 }
             };
-            doze = may_doze;
+            batch = may_batch;
             if woken == Woken::Interrupted {
                 let mut state = shared.state();
                 state.waiters -= 1;

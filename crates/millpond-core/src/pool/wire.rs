@@ -30,7 +30,7 @@ pub enum Report {
 
 /// Where the payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum Placement {
     /// In the frame.
     Inline,
     /// In a block of the sender's heap.
@@ -52,10 +52,10 @@ pub struct OrderHead {
     pub function: u32,
     /// How many items the task's chunk has.
     pub items: u32,
-    /// Whether to ring loudly when the task is done, for the worker will soon want more.
-    pub loud: bool,
+    /// Whether to notify all waiters when the task is done, for the worker will soon want more.
+    pub notify_all: bool,
     /// Where the payload is.
-    pub lane: Lane,
+    pub placement: Placement,
 }
 
 /// Head of a frame from a worker.
@@ -74,7 +74,7 @@ pub struct ReportHead {
     /// When it ended.
     pub ended: u64,
     /// Where the payload is.
-    pub lane: Lane,
+    pub placement: Placement,
 }
 
 /// Length of a head; an inline payload follows, or a block reference.
@@ -83,27 +83,28 @@ const BLOCK_REF: usize = 16;
 
 /// How many bytes a frame takes beside an inline payload of `length` bytes.
 #[must_use]
-pub fn frame_length(lane: Lane, length: usize) -> usize {
-    match lane {
-        Lane::Inline => HEAD + length,
-        Lane::Block(_) => HEAD + BLOCK_REF,
+pub fn frame_length(placement: Placement, length: usize) -> usize {
+    match placement {
+        Placement::Inline => HEAD + length,
+        Placement::Block(_) => HEAD + BLOCK_REF,
     }
 }
 
-fn put_lane(lane: Lane, out: &mut [u8]) {
-    out[2] = matches!(lane, Lane::Block(_)).into();
-    if let Lane::Block(block) = lane {
+fn put_placement(placement: Placement, out: &mut [u8]) {
+    out[2] = matches!(placement, Placement::Block(_)).into();
+    if let Placement::Block(block) = placement {
         out[HEAD..][..8].copy_from_slice(&block.offset.to_le_bytes());
         out[HEAD + 8..][..8].copy_from_slice(&block.length.to_le_bytes());
     }
 }
 
-fn get_lane(frame: &[u8]) -> Option<Lane> {
+fn get_placement(frame: &[u8]) -> Option<Placement> {
     Some(match frame[2] {
-        0 => Lane::Inline,
-        1 if frame.len() >= HEAD + BLOCK_REF => {
-            Lane::Block(BlockRef { offset: u64_at(frame, HEAD), length: u64_at(frame, HEAD + 8) })
-        }
+        0 => Placement::Inline,
+        1 if frame.len() >= HEAD + BLOCK_REF => Placement::Block(BlockRef {
+            offset: u64_at(frame, HEAD),
+            length: u64_at(frame, HEAD + 8),
+        }),
         _ => return None,
     })
 }
@@ -122,12 +123,12 @@ impl OrderHead {
         out[..HEAD].fill(0);
         out[0] = self.order as u8;
         out[1] = self.op;
-        out[3] = self.loud.into();
+        out[3] = self.notify_all.into();
         out[4..8].copy_from_slice(&self.parts.to_le_bytes());
         out[8..16].copy_from_slice(&self.task.to_le_bytes());
         out[16..20].copy_from_slice(&self.function.to_le_bytes());
         out[20..24].copy_from_slice(&self.items.to_le_bytes());
-        put_lane(self.lane, out);
+        put_placement(self.placement, out);
     }
 
     /// Reads the head of a frame; `None` if it is damaged.
@@ -150,8 +151,8 @@ impl OrderHead {
             task: u64_at(frame, 8),
             function: u32_at(frame, 16),
             items: u32_at(frame, 20),
-            loud: frame[3] != 0,
-            lane: get_lane(frame)?,
+            notify_all: frame[3] != 0,
+            placement: get_placement(frame)?,
         })
     }
 }
@@ -166,7 +167,7 @@ impl ReportHead {
         out[8..16].copy_from_slice(&self.task.to_le_bytes());
         out[16..24].copy_from_slice(&self.began.to_le_bytes());
         out[24..32].copy_from_slice(&self.ended.to_le_bytes());
-        put_lane(self.lane, out);
+        put_placement(self.placement, out);
     }
 
     /// Reads the head of a frame; `None` if it is damaged.
@@ -188,7 +189,7 @@ impl ReportHead {
             task: u64_at(frame, 8),
             began: u64_at(frame, 16),
             ended: u64_at(frame, 24),
-            lane: get_lane(frame)?,
+            placement: get_placement(frame)?,
         })
     }
 }
@@ -199,8 +200,8 @@ mod tests {
 
     #[test]
     fn heads_are_read_as_they_were_written() {
-        let block = Lane::Block(BlockRef { offset: 1 << 40, length: 77 });
-        for lane in [Lane::Inline, block] {
+        let block = Placement::Block(BlockRef { offset: 1 << 40, length: 77 });
+        for placement in [Placement::Inline, block] {
             let order = OrderHead {
                 order: Order::Define,
                 op: 3,
@@ -208,10 +209,10 @@ mod tests {
                 task: u64::MAX - 1,
                 function: 9,
                 items: 4,
-                loud: true,
-                lane,
+                notify_all: true,
+                placement,
             };
-            let mut frame = vec![0xee; frame_length(lane, 0)];
+            let mut frame = vec![0xee; frame_length(placement, 0)];
             order.write(&mut frame);
             assert_eq!(OrderHead::read(&frame), Some(order));
             let report = ReportHead {
@@ -221,7 +222,7 @@ mod tests {
                 task: 3,
                 began: 1 << 60,
                 ended: 5,
-                lane,
+                placement,
             };
             report.write(&mut frame);
             assert_eq!(ReportHead::read(&frame), Some(report));

@@ -16,24 +16,24 @@ use crate::os::fork;
 use crate::os::futex::Woken;
 use crate::os::socket::Socket;
 use crate::pool::INLINE_LIMIT;
-use crate::pool::commons::Commons;
+use crate::pool::control_block::ControlBlock;
 use crate::pool::payload::{Parts, Payload};
 use crate::pool::task::{FunctionId, HANDLES, TaskId};
-use crate::pool::wire::{HEAD, Lane, Order, OrderHead, Report, ReportHead, frame_length};
+use crate::pool::wire::{HEAD, Order, OrderHead, Placement, Report, ReportHead, frame_length};
 use crate::shm::heap::{BlockRef, Heap, RECEIVER};
 use crate::shm::lease::{self, Importer};
-use crate::sync::bell::Loudness;
+use crate::sync::event_count::Notify;
 use crate::sync::spin::Spin;
 
 /// How long a worker sleeps at first before the binding may look for signals that came while it fell
 /// asleep. Each further sleep is twice as long up to the longest, so that an idle worker soon uses next
 /// to no CPU.
-const SHORTEST_NAP: Duration = Duration::from_secs(1);
-const LONGEST_NAP: Duration = Duration::from_secs(8);
+const MIN_IDLE_SLEEP: Duration = Duration::from_secs(1);
+const MAX_IDLE_SLEEP: Duration = Duration::from_secs(8);
 /// How many blocks of results that were large an idle worker looks at in each nap.
 const IDLE_LOOKS: usize = 1024;
 /// How long it waits when too many descriptors are in sockets.
-const TOO_MANY_IN_FLIGHT: Duration = Duration::from_millis(1);
+const FD_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a new worker is given by its zygote.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ pub struct WorkerFds {
     pub link: OwnedFd,
     /// Takes the bundles of results that have handles.
     pub bundles: OwnedFd,
-    /// The memory of the pool's commons.
-    pub commons: OwnedFd,
+    /// The memory of the pool's control block.
+    pub control_block: OwnedFd,
     /// Wakes the pool's supervisor.
     pub watcher: OwnedFd,
 }
@@ -56,7 +56,7 @@ pub struct WorkerFds {
 pub struct Worker {
     depth: u32,
     link: WorkerEnd,
-    commons: Commons,
+    control_block: ControlBlock,
     watcher: EventFd,
     bundles: Socket,
     /// The number of the last bundle that was sent.
@@ -78,7 +78,7 @@ pub struct Worker {
 struct Held {
     task: TaskId,
     began: u64,
-    loud: bool,
+    notify_all: bool,
 }
 
 /// A task as the worker gets it.
@@ -112,7 +112,7 @@ impl Worker {
     /// The system's; `InvalidData` if the pool is of another version.
     pub fn attach(fds: WorkerFds) -> io::Result<Self> {
         let link = WorkerEnd::attach(fds.link)?;
-        let commons = Commons::attach(fds.commons)?;
+        let control_block = ControlBlock::attach(fds.control_block)?;
         Ok(Self {
             depth: fork::depth(),
             arguments: Importer::default(),
@@ -125,10 +125,10 @@ impl Worker {
             forgotten: Vec::new(),
             held: None,
             spin: Spin::default(),
-            nap: SHORTEST_NAP,
+            nap: MIN_IDLE_SLEEP,
             left: link.quota(),
             link,
-            commons,
+            control_block,
         })
     }
 
@@ -152,7 +152,7 @@ impl Worker {
     /// # Errors
     /// Never for want of anything but memory.
     pub fn ready(&mut self) -> io::Result<()> {
-        self.report(Report::Ready, 0, Parts(&[&&b""[..]]), Loudness::Loud)
+        self.report(Report::Ready, 0, Parts(&[&&b""[..]]), Notify::All)
     }
 
     /// Tells the pool that this worker, and any other, cannot be set up.
@@ -160,7 +160,7 @@ impl Worker {
     /// # Errors
     /// `OutOfMemory` when the account does not fit.
     pub fn unfit(&mut self, status: u8, account: Parts<'_>) -> io::Result<()> {
-        self.report(Report::Unfit, status, account, Loudness::Loud)
+        self.report(Report::Unfit, status, account, Notify::All)
     }
 
     /// Whether the pool was ended, rather than this worker dismissed.
@@ -180,24 +180,27 @@ impl Worker {
             return Ok(Next::Leave);
         }
         loop {
-            let seen = self.link.bell().listen();
-            // Looked at after listening: the pool rings when it ends.
+            let seen = self.link.event_count().listen();
+            // Looked at after listening: the pool notifies when it ends.
             if self.link.is_ending() {
                 return Ok(Next::Leave);
             }
             if let Some(next) = self.poll()? {
-                self.nap = SHORTEST_NAP;
+                self.nap = MIN_IDLE_SLEEP;
                 return Ok(next);
             }
-            match self.link.bell().wait(seen, &mut self.spin, Some(self.nap)) {
+            match self.link.event_count().wait(seen, &mut self.spin, Some(self.nap)) {
                 Woken::Changed => {}
                 Woken::TimedOut | Woken::Interrupted => {
                     self.results.look_around(IDLE_LOOKS);
                     drop(self.results.cooling());
                     // No event tells of a block that comes back, whose pages are to go.
                     let may_come_back = self.results.has_lent();
-                    self.nap =
-                        if may_come_back { SHORTEST_NAP } else { (self.nap * 2).min(LONGEST_NAP) };
+                    self.nap = if may_come_back {
+                        MIN_IDLE_SLEEP
+                    } else {
+                        (self.nap * 2).min(MAX_IDLE_SLEEP)
+                    };
                     return Ok(Next::Interrupted);
                 }
             }
@@ -221,7 +224,7 @@ impl Worker {
                     return Err(damaged(Corrupt));
                 }
                 let began = monotonic_ns();
-                self.held = Some(Held { task: head.task, began, loud: head.loud });
+                self.held = Some(Held { task: head.task, began, notify_all: head.notify_all });
                 // Before the frame is released: see `WorkerEnd::hold`.
                 self.link.hold(Some(head.task), began);
                 crash_point!("worker: holds");
@@ -229,9 +232,9 @@ impl Worker {
             let Some(frame) = self.link.tasks.front().map_err(damaged)? else {
                 return Err(damaged(Corrupt));
             };
-            let inline = match head.lane {
-                Lane::Inline => frame.body()[HEAD..].to_vec(),
-                Lane::Block(_) => Vec::new(),
+            let inline = match head.placement {
+                Placement::Inline => frame.body()[HEAD..].to_vec(),
+                Placement::Block(_) => Vec::new(),
             };
             frame.release();
             crash_point!("worker: released");
@@ -240,25 +243,25 @@ impl Worker {
                     if let Some(block) = self.unread.remove(&head.function) {
                         self.define(head.function, block);
                     }
-                    let payload = match head.lane {
-                        Lane::Inline => Ok(Payload::from_bytes(inline, head.parts)),
-                        Lane::Block(block) => self.import(block, head.parts).map(Some),
+                    let payload = match head.placement {
+                        Placement::Inline => Ok(Payload::from_bytes(inline, head.parts)),
+                        Placement::Block(block) => self.import(block, head.parts).map(Some),
                     };
                     let payload = payload.and_then(|p| p.ok_or_else(|| damaged(Corrupt)));
-                    if let (Err(_), Lane::Block(block)) = (&payload, head.lane) {
-                        lease::give_back(self.commons.segment().as_fd(), block);
+                    if let (Err(_), Placement::Block(block)) = (&payload, head.placement) {
+                        lease::give_back(self.control_block.segment().as_fd(), block);
                     }
                     let (function, op, items) = (head.function, head.op, head.items);
                     return Ok(Some(Next::Task(Assignment { function, op, items, payload })));
                 }
-                Order::Define => match head.lane {
-                    Lane::Inline => drop(self.functions.insert(head.function, inline)),
-                    Lane::Block(block) => self.define(head.function, block),
+                Order::Define => match head.placement {
+                    Placement::Inline => drop(self.functions.insert(head.function, inline)),
+                    Placement::Block(block) => self.define(head.function, block),
                 },
                 Order::Forget => {
                     self.functions.remove(&head.function);
                     if let Some(block) = self.unread.remove(&head.function) {
-                        lease::give_back(self.commons.segment().as_fd(), block);
+                        lease::give_back(self.control_block.segment().as_fd(), block);
                     }
                     self.forgotten.push(head.function);
                 }
@@ -268,7 +271,7 @@ impl Worker {
     }
 
     fn import(&mut self, block: BlockRef, parts: u32) -> io::Result<Payload> {
-        Payload::import(&mut self.arguments, self.commons.segment().as_fd(), block, parts)
+        Payload::import(&mut self.arguments, self.control_block.segment().as_fd(), block, parts)
     }
 
     /// Remembers a function. Without memory for it it stays where it is, its task fails, and the
@@ -327,11 +330,11 @@ impl Worker {
         let Some(held) = self.held else {
             return Ok(());
         };
-        let wants_more = held.loud || matches!(self.link.tasks.front(), Ok(None));
+        let wants_more = held.notify_all || matches!(self.link.tasks.front(), Ok(None));
         // The pool is to take in bundles before the socket is full.
         let wants_more = wants_more || status & HANDLES != 0;
-        let loudness = if wants_more { Loudness::Loud } else { Loudness::Quiet };
-        self.report(Report::Finished, status, result, loudness)?;
+        let notify = if wants_more { Notify::All } else { Notify::Eager };
+        self.report(Report::Finished, status, result, notify)?;
         self.held = None;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
@@ -376,7 +379,7 @@ impl Worker {
                         return Ok(false);
                     }
                     // No event tells when others have been received.
-                    std::thread::sleep(TOO_MANY_IN_FLIGHT);
+                    std::thread::sleep(FD_RETRY_INTERVAL);
                 }
                 sent => return sent.map(|()| true),
             }
@@ -388,28 +391,29 @@ impl Worker {
         report: Report,
         status: u8,
         payload: Parts<'_>,
-        loudness: Loudness,
+        notify: Notify,
     ) -> io::Result<()> {
         self.refuse_foreign()?;
         let length = payload.encoded_length();
-        let lane = if length <= INLINE_LIMIT {
+        let placement = if length <= INLINE_LIMIT {
             // Large results that went before may have come back.
             self.results.look_around(1);
             drop(self.results.cooling());
-            Lane::Inline
+            Placement::Inline
         } else {
             let lent = self.results.lend(length, RECEIVER, |out| payload.encode(out));
             drop(self.results.cooling());
-            Lane::Block(lent?)
+            Placement::Block(lent?)
         };
         crash_point!("worker: result is written");
         let (task, began) = self.held.map_or((0, 0), |held| (held.task, held.began));
         let ended = monotonic_ns();
-        let head = ReportHead { report, status, parts: payload.count(), task, began, ended, lane };
-        let frame = frame_length(lane, length);
+        let head =
+            ReportHead { report, status, parts: payload.count(), task, began, ended, placement };
+        let frame = frame_length(placement, length);
         let fill = |out: &mut [u8]| {
             head.write(out);
-            if lane == Lane::Inline {
+            if placement == Placement::Inline {
                 payload.encode(&mut out[HEAD..]);
             }
         };
@@ -422,7 +426,7 @@ impl Worker {
         crash_point!("worker: result is committed");
         self.link.hold(None, 0);
         crash_point!("worker: holds nothing");
-        if self.commons.bell().ring(loudness) {
+        if self.control_block.event_count().notify(notify) {
             crash_point!("worker: owes the watcher a signal");
             self.watcher.signal();
         }
@@ -431,16 +435,16 @@ impl Worker {
 
     /// Sleeps until the pool took results; false if it has ended.
     fn wait_for_room(&mut self, frame: usize) -> bool {
-        let seen = self.link.bell().listen();
+        let seen = self.link.event_count().listen();
         if self.link.is_ending() {
             return false;
         }
         self.link.block(true);
-        if self.commons.bell().ring(Loudness::Loud) {
+        if self.control_block.event_count().notify(Notify::All) {
             self.watcher.signal();
         }
         if !self.link.results.has_room_for(frame) {
-            self.link.bell().wait(seen, &mut self.spin, Some(SHORTEST_NAP));
+            self.link.event_count().wait(seen, &mut self.spin, Some(MIN_IDLE_SLEEP));
         }
         self.link.block(false);
         true

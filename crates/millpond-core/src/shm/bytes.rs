@@ -9,11 +9,11 @@ use std::ptr::NonNull;
 
 use crate::os::memory;
 use crate::shm::slab::Slot;
-use crate::shm::ticket::{Ticket, TicketError};
+use crate::shm::wire_handle::{WireHandle, WireHandleError};
 
 const KIND: u32 = u32::from_le_bytes(*b"byte");
 
-/// Zeroed bytes that processes share. Forked children inherit them; others open a ticket.
+/// Zeroed bytes that processes share. Forked children inherit them; others open a wire handle.
 ///
 /// What lies in them is for their users to agree on and to guard: the engine neither reads nor
 /// writes it, but for [numbers](crate::shm::number).
@@ -54,27 +54,27 @@ impl Bytes {
         self.slot.start()
     }
 
-    /// A ticket that leads to them. Some process must use it; see [`Ticket::send`].
+    /// A wire handle that leads to them. Some process must use it; see [`WireHandle::send`].
     #[must_use]
-    pub fn send(&self) -> Ticket {
-        Ticket::send(&self.slot, KIND)
+    pub fn send(&self) -> WireHandle {
+        WireHandle::send(&self.slot, KIND)
     }
 
-    /// A ticket that leads to them together with their descriptor; see [`Ticket::new`].
+    /// A wire handle that leads to them together with their descriptor; see [`WireHandle::new`].
     #[must_use]
-    pub fn ticket(&self) -> Ticket {
-        Ticket::new(&self.slot, KIND)
+    pub fn wire_handle(&self) -> WireHandle {
+        WireHandle::new(&self.slot, KIND)
     }
 
-    /// The bytes that an encoded ticket names, behind `fd` where the ticket came with one.
+    /// The bytes that an encoded wire handle names, behind `fd` where the wire handle came with one.
     ///
     /// # Errors
-    /// [`TicketError`].
-    pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
-        let ticket = Ticket::decode(ticket, KIND)?;
+    /// [`WireHandleError`].
+    pub fn open(wire_handle: &[u8], fd: Option<OwnedFd>) -> Result<Self, WireHandleError> {
+        let wire_handle = WireHandle::decode(wire_handle, KIND)?;
         let slot = match fd {
-            Some(fd) => ticket.open_with(fd, None)?,
-            None => ticket.open()?,
+            Some(fd) => wire_handle.open_with(fd, None)?,
+            None => wire_handle.open()?,
         };
         Ok(Self { slot })
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_leads_to_the_same_bytes() {
+    fn a_wire_handle_leads_to_the_same_bytes() {
         for length in [0, 1, 300, 5000, 100_000] {
             let bytes = Bytes::new(length).expect("memory");
             let opened = Bytes::open(&bytes.send().encode(), None).expect("the bytes");

@@ -1,5 +1,5 @@
 //! The counters in a memory's header by which processes know of others that have the memory or will
-//! have it: tickets and descriptors given for one use, those used, and processes that became
+//! have it: wire handles and descriptors given for one use, those used, and processes that became
 //! present.
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -24,12 +24,12 @@ use crate::shm::slab::Slot;
 use crate::shm::tables::{self, Table};
 
 /// How many objects without a handle a process remembers: each keeps the memory around it.
-const MOST_LEFT: usize = 128;
+const MAX_LEFT: usize = 128;
 
 /// An object that a process can hold, and [keeps](keep) when it ends normally.
 pub trait Holdable: Sync {
     /// Whether the process holds it.
-    fn is_held_by(&self, who: ProcessId) -> bool;
+    fn is_held_by(&self, process: ProcessId) -> bool;
 
     /// Marks what the caller, a process that is about to end, holds of it as kept. Does nothing if
     /// it holds nothing.
@@ -103,8 +103,8 @@ impl Left {
         unsafe { self.object.get() }
     }
 
-    fn is_held_by(&self, who: ProcessId) -> bool {
-        self.get().is_some_and(|object| object.is_held_by(who))
+    fn is_held_by(&self, process: ProcessId) -> bool {
+        self.get().is_some_and(|object| object.is_held_by(process))
     }
 }
 
@@ -201,10 +201,10 @@ impl Holdings {
     /// Returns those that had to make room: all that are not held any more, or the older half.
     fn leave(&mut self, left: Arc<Left>, me: ProcessId) -> Vec<Arc<Left>> {
         let mut displaced = Vec::new();
-        if self.left.len() == MOST_LEFT {
+        if self.left.len() == MAX_LEFT {
             displaced.extend(self.left.extract_if(.., |left| !left.is_held_by(me)));
             if displaced.is_empty() {
-                displaced.extend(self.left.drain(..MOST_LEFT / 2));
+                displaced.extend(self.left.drain(..MAX_LEFT / 2));
             }
         }
         self.left.push(left);
@@ -308,7 +308,7 @@ mod tests {
     fn what_is_held_without_a_handle_is_kept_at_the_end_and_not_before() {
         let (ends, dies) = (lock(), lock());
         let hold = |lock: &Shared<Lock>| {
-            let handle = Shared::<Lock>::open(&lock.ticket().encode(), None).expect("memory");
+            let handle = Shared::<Lock>::open(&lock.wire_handle().encode(), None).expect("memory");
             assert!(handle.try_acquire());
         };
         Child::run(|| {
@@ -329,7 +329,7 @@ mod tests {
     /// Acquires each lock by a handle that is dropped then.
     fn leave(locks: &[Shared<Lock>], and_then: impl Fn(&Lock)) {
         for lock in locks {
-            let handle = Shared::<Lock>::open(&lock.ticket().encode(), None).expect("memory");
+            let handle = Shared::<Lock>::open(&lock.wire_handle().encode(), None).expect("memory");
             assert!(handle.try_acquire());
             drop(handle);
             and_then(lock);
@@ -355,23 +355,23 @@ mod tests {
 
     #[test]
     fn what_was_left_and_released_makes_room() {
-        let locks: Vec<_> = (0..5 * MOST_LEFT / 2).map(|_| lock()).collect();
+        let locks: Vec<_> = (0..5 * MAX_LEFT / 2).map(|_| lock()).collect();
         check(|| {
             leave(&locks, |lock| lock.release().expect("held"));
             // All are free, so none was kept.
-            left() <= MOST_LEFT && locks.iter().all(|lock| lock.try_acquire())
+            left() <= MAX_LEFT && locks.iter().all(|lock| lock.try_acquire())
         });
     }
 
     #[test]
     fn of_too_many_that_are_held_without_a_handle_the_oldest_are_kept() {
-        let locks: Vec<_> = (0..=MOST_LEFT).map(|_| lock()).collect();
+        let locks: Vec<_> = (0..=MAX_LEFT).map(|_| lock()).collect();
         let child = check(|| {
             leave(&locks, |_| ());
-            left() <= MOST_LEFT
+            left() <= MAX_LEFT
         });
         child.kill();
-        assert!(matches!(locks[MOST_LEFT].acquire(far()), Taken::OwnerDied(_)));
+        assert!(matches!(locks[MAX_LEFT].acquire(far()), Taken::OwnerDied(_)));
         assert_eq!(locks[0].acquire(soon()), Taken::TimedOut);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! *Pools* have [segments](segment), one a worker, with a [heap] of blocks that large payloads
 //! travel in. *Primitives* live in [regions](region), which forked children inherit and others find
-//! by [ticket]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
+//! by [wire handle]: small ones in [slots](slab) of a region, [typed](shared) or plain [bytes].
 
 pub(crate) mod block;
 pub mod bytes;
@@ -10,6 +10,7 @@ pub mod draft;
 pub(crate) mod handed;
 pub mod heap;
 pub mod holdings;
+pub mod in_transit;
 pub mod lease;
 pub(crate) mod loans;
 pub(crate) mod mapped;
@@ -23,6 +24,5 @@ pub mod slab;
 pub mod slice;
 pub(crate) mod sole_user;
 pub(crate) mod tables;
-pub mod ticket;
-pub mod travelling;
 pub(crate) mod window;
+pub mod wire_handle;

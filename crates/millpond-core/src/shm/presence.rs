@@ -244,7 +244,7 @@ fn inherited(fd: BorrowedFd<'_>, file: Inode) -> Option<Reference> {
 
 /// Whether a process lives, as far as the memory can tell in which `near` lies: `None` if it is no
 /// memory that processes are present in, or if its descriptor was closed.
-fn look(who: ProcessId, near: usize) -> Option<bool> {
+fn look(process: ProcessId, near: usize) -> Option<bool> {
     let (fd, file, _) = memory_around(near)?;
     // SAFETY: the caller has the memory mapped, with which its owner keeps the descriptor open;
     // if the number is another file's nevertheless, nothing but its inode is asked for.
@@ -252,7 +252,7 @@ fn look(who: ProcessId, near: usize) -> Option<bool> {
     if inode(fd).ok()? != file {
         return None;
     }
-    record_lock::is_locked(fd, who.byte()).ok()
+    record_lock::is_locked(fd, process.byte()).ok()
 }
 
 /// Memory that processes are present in, as one that waits there sees it.
@@ -330,55 +330,55 @@ fn memory_around(address: usize) -> Option<(RawFd, Inode, usize)> {
 
 /// Whether a process lives, that has its name in the memory where `near` lies. One that waits to be
 /// reaped does not, and one that is stopped does.
-pub(crate) fn lives<T>(who: ProcessId, near: &T) -> bool {
-    if who == ProcessId::current() {
+pub(crate) fn lives<T>(process: ProcessId, near: &T) -> bool {
+    if process == ProcessId::current() {
         return true;
     }
-    match look(who, std::ptr::from_ref(near).addr()) {
+    match look(process, std::ptr::from_ref(near).addr()) {
         Some(true) => true,
         // What could not lock its byte is no less alive for it.
-        Some(false) if !who.is_on_trust() => false,
-        _ => who.is_alive_by_number(),
+        Some(false) if !process.is_on_trust() => false,
+        _ => process.is_alive_by_number(),
     }
 }
 
 /// A name in a guard, which processes hold for a few instructions, is taken for no process' name
 /// when waiters have met it there for this time.
-const STANDS: Duration = Duration::from_secs(1);
-/// Two looks that lie further apart say nothing about the time between. It is longer than a slice.
-const APART: Duration = Duration::from_secs(3);
+const STALE_AFTER: Duration = Duration::from_secs(1);
+/// Two looks that lie further apart say nothing about the time between. It is longer than a recheck interval.
+const MAX_GAP: Duration = Duration::from_secs(3);
 
 /// Whether a name has stood for a second where names stand for moments, and nothing but the word
 /// itself says that its process lives: so it is with those of other pid namespaces that could not
-/// make themselves present, and with damage. To be asked at the end of each slice of a wait.
-pub(crate) fn stands_unseen<T>(who: ProcessId, near: &T) -> bool {
+/// make themselves present, and with damage. To be asked at each recheck of a wait.
+pub(crate) fn stands_unseen<T>(process: ProcessId, near: &T) -> bool {
     /// The name and the place of the word that were met last, when they were met first, and when last,
     /// in milliseconds. Relaxed: if threads mix their entries up, each waits for another second.
     static MET: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
     let address = std::ptr::from_ref(near).addr();
     // If this process has closed the memory's descriptor, it cannot see who is present.
-    let is_present = || match look(who, address) {
+    let is_present = || match look(process, address) {
         Some(is_present) => is_present,
         None => memory_around(address).is_some(),
     };
-    let is_seen = who == ProcessId::current()
+    let is_seen = process == ProcessId::current()
         || is_present()
-        || (who.is_known_by_number() && who.is_alive_by_number());
+        || (process.is_known_by_number() && process.is_alive_by_number());
     if is_seen {
         return false;
     }
     let now = monotonic_ns() / 1_000_000;
     let [name, first, last] = &MET;
     // One number for both: it differs between the words that a waiter meets in turn.
-    let met = who.raw() ^ (address as u64).rotate_left(32);
+    let met = process.raw() ^ (address as u64).rotate_left(32);
     let is_met = name.swap(met, Ordering::Relaxed) == met
-        && now.saturating_sub(last.load(Ordering::Relaxed)) < APART.as_millis() as u64;
+        && now.saturating_sub(last.load(Ordering::Relaxed)) < MAX_GAP.as_millis() as u64;
     last.store(now, Ordering::Relaxed);
     if !is_met {
         first.store(now, Ordering::Relaxed);
     }
-    now.saturating_sub(first.load(Ordering::Relaxed)) >= STANDS.as_millis() as u64
+    now.saturating_sub(first.load(Ordering::Relaxed)) >= STALE_AFTER.as_millis() as u64
 }
 
 #[cfg(test)]

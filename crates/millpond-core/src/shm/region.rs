@@ -7,12 +7,12 @@
 //! ```
 //!
 //! A record says what lies in the region, or in a slot of it if it is a [slab](crate::shm::slab): a
-//! ticket that says something else is refused. So no process takes the memory of a lock for numbers
-//! to write to, whatever bytes a ticket was decoded from.
+//! wire handle that says something else is refused. So no process takes the memory of a lock for numbers
+//! to write to, whatever bytes a wire handle was decoded from.
 //!
 //! Unlike a [`Segment`](crate::shm::segment::Segment), which belongs to one pool and one worker, a
 //! region is inherited by forked children, mapping and descriptor, and other processes open it with
-//! a [`Ticket`](crate::shm::ticket::Ticket). The kernel counts its users, and frees the memory when
+//! a [`WireHandle`](crate::shm::wire_handle::WireHandle). The kernel counts its users, and frees the memory when
 //! the last process has dropped it or died.
 
 use std::collections::HashMap;
@@ -44,8 +44,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x05");
 struct Header {
     magic: AtomicU64,
     identity: AtomicU64,
-    /// Tickets that were sent to processes, and how many of them were used. While they differ a
-    /// ticket is on its way.
+    /// Wire handles that were sent to processes, and how many of them were used. While they differ a
+    /// wire handle is on its way.
     sent: AtomicU64,
     used: AtomicU64,
     /// How many bytes the slots of a slab have, whose records follow the header; 0 for memory of one
@@ -68,7 +68,7 @@ struct SlotRecord {
     length: AtomicU64,
 }
 
-/// Which bytes of a ticket's kind say what lies in a slot. The high one says how the ticket's holder
+/// Which bytes of a wire handle's kind say what lies in a slot. The high one says how the wire handle's holder
 /// uses it.
 const OBJECT: u32 = 0x00ff_ffff;
 
@@ -171,7 +171,7 @@ impl Region {
         let region =
             Self { presence, fd, map, identity, maker: None, companion: AtomicI32::new(-1) };
         let header = region.header();
-        // Relaxed: written before the ticket was.
+        // Relaxed: written before the wire handle was.
         if header.magic.load(Ordering::Relaxed) != MAGIC
             || header.identity.load(Ordering::Relaxed) != identity
         {
@@ -245,16 +245,16 @@ impl Region {
     /// Records what lies in the slot at `offset`.
     pub(crate) fn describe(&self, offset: usize, length: usize, kind: u32) {
         if let Some(record) = self.record(offset) {
-            // Relaxed: the ticket that leads to the slot is sent afterwards.
+            // Relaxed: the wire handle that leads to the slot is sent afterwards.
             record.kind.store(kind & OBJECT, Ordering::Relaxed);
             record.length.store(length as u64, Ordering::Relaxed);
         }
     }
 
-    /// Whether that lies in the slot at `offset` which a ticket says.
+    /// Whether that lies in the slot at `offset` which a wire handle says.
     pub(crate) fn holds(&self, offset: usize, length: usize, kind: u32) -> bool {
         self.record(offset).is_some_and(|record| {
-            // Relaxed: written before the ticket was.
+            // Relaxed: written before the wire handle was.
             record.kind.load(Ordering::Relaxed) == kind & OBJECT
                 && record.length.load(Ordering::Relaxed) == length as u64
         })
@@ -272,7 +272,7 @@ impl Region {
 
     /// Whether this process has the region without the descriptor that belongs to it.
     pub(crate) fn lacks_companion(&self) -> bool {
-        // Relaxed: written before the ticket was.
+        // Relaxed: written before the wire handle was.
         self.companion().is_none() && self.header().companion.load(Ordering::Relaxed) != 0
     }
 
@@ -288,7 +288,7 @@ impl Region {
         let raw = fd.into_raw_fd();
         // Relaxed: the number stands for itself; what it means is the kernel's.
         let kept = self.companion.compare_exchange(-1, raw, Ordering::Relaxed, Ordering::Relaxed);
-        // Several tickets of one region may have come with one descriptor: the first keeps it.
+        // Several wire handles of one region may have come with one descriptor: the first keeps it.
         if kept.is_err_and(|kept| kept != raw) {
             // SAFETY: it was an owned descriptor a moment ago, and nobody else has its number.
             drop(unsafe { OwnedFd::from_raw_fd(raw) });
@@ -319,15 +319,15 @@ impl Region {
 
     pub(crate) fn note_used(&self) {
         let Header { sent, used, .. } = self.header();
-        // One ticket may be used by many, as that of a function which all workers of a pool get:
-        // those uses must not count for tickets that are sent later. Relaxed: as above.
+        // One wire handle may be used by many, as that of a function which all workers of a pool get:
+        // those uses must not count for wire handles that are sent later. Relaxed: as above.
         let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < sent.load(Ordering::Relaxed)).then(|| count + 1)
         });
     }
 
-    /// Whether a ticket may be on its way.
-    pub(crate) fn is_travelling(&self) -> bool {
+    /// Whether a wire handle may be on its way.
+    pub(crate) fn is_in_transit(&self) -> bool {
         let used = self.header().used.load(Ordering::Relaxed);
         self.header().sent.load(Ordering::Relaxed) > used
     }

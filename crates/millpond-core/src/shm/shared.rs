@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use crate::shm::holdings::HeldSlot;
 pub use crate::shm::holdings::Holdable;
 use crate::shm::slab::Slot;
-use crate::shm::ticket::{Ticket, TicketError};
+use crate::shm::wire_handle::{WireHandle, WireHandleError};
 
 /// A type that processes share by its bytes.
 ///
@@ -19,7 +19,7 @@ use crate::shm::ticket::{Ticket, TicketError};
 /// It holds no pointers, everything in it that changes is atomic or guarded by what is, it needs
 /// no drop, and it is aligned to at most 64 bytes.
 pub unsafe trait SharedObject: Sync + Sized + 'static {
-    /// Tells objects of this type from others in a ticket.
+    /// Tells objects of this type from others in a wire handle.
     const KIND: u32;
     /// How many bytes of an object have pages from its beginning on. An object that uses those behind
     /// reserves them.
@@ -31,7 +31,7 @@ pub unsafe trait SharedObject: Sync + Sized + 'static {
     }
 }
 
-/// A handle to an object in shared memory. Forked children inherit it; others open a ticket.
+/// A handle to an object in shared memory. Forked children inherit it; others open a wire handle.
 pub struct Shared<T> {
     slot: HeldSlot,
     of: PhantomData<T>,
@@ -62,22 +62,22 @@ impl<T: SharedObject> Shared<T> {
         Self { slot: unsafe { HeldSlot::new(slot, view::<T>) }, of: PhantomData }
     }
 
-    /// A ticket that leads to the object. Some process must use it; see [`Ticket::send`].
+    /// A wire handle that leads to the object. Some process must use it; see [`WireHandle::send`].
     #[must_use]
-    pub fn send(&self) -> Ticket {
-        Ticket::send(&self.slot, T::KIND)
+    pub fn send(&self) -> WireHandle {
+        WireHandle::send(&self.slot, T::KIND)
     }
 
-    /// A ticket that leads to the object together with its descriptor; see [`Ticket::new`].
+    /// A wire handle that leads to the object together with its descriptor; see [`WireHandle::new`].
     #[must_use]
-    pub fn ticket(&self) -> Ticket {
-        Ticket::new(&self.slot, T::KIND)
+    pub fn wire_handle(&self) -> WireHandle {
+        WireHandle::new(&self.slot, T::KIND)
     }
 
-    /// The same for one process that is being started; see [`Ticket::for_one`].
+    /// The same for one process that is being started; see [`WireHandle::for_one`].
     #[must_use]
-    pub fn ticket_for_one(&self) -> Ticket {
-        Ticket::for_one(&self.slot, T::KIND)
+    pub fn wire_handle_for_one(&self) -> WireHandle {
+        WireHandle::for_one(&self.slot, T::KIND)
     }
 
     /// The memory that it lies in.
@@ -86,25 +86,25 @@ impl<T: SharedObject> Shared<T> {
         &self.slot
     }
 
-    /// The object that an encoded ticket names, behind `fd` where the ticket came with one.
+    /// The object that an encoded wire handle names, behind `fd` where the wire handle came with one.
     ///
     /// # Errors
-    /// [`TicketError`].
-    pub fn open(ticket: &[u8], fd: Option<OwnedFd>) -> Result<Self, TicketError> {
-        let ticket = Ticket::decode(ticket, T::KIND)?;
+    /// [`WireHandleError`].
+    pub fn open(wire_handle: &[u8], fd: Option<OwnedFd>) -> Result<Self, WireHandleError> {
+        let wire_handle = WireHandle::decode(wire_handle, T::KIND)?;
         Self::in_slot(match fd {
-            Some(fd) => ticket.open_with(fd, None)?,
-            None => ticket.open()?,
+            Some(fd) => wire_handle.open_with(fd, None)?,
+            None => wire_handle.open()?,
         })
     }
 
-    /// The object that lies in a slot that a ticket of its kind led to.
+    /// The object that lies in a slot that a wire handle of its kind led to.
     ///
     /// # Errors
-    /// [`TicketError::Damaged`] if the slot is not as long as the object.
-    pub fn in_slot(slot: Slot) -> Result<Self, TicketError> {
+    /// [`WireHandleError::Damaged`] if the slot is not as long as the object.
+    pub fn in_slot(slot: Slot) -> Result<Self, WireHandleError> {
         if slot.length() != size_of::<T>() {
-            return Err(TicketError::Damaged);
+            return Err(WireHandleError::Damaged);
         }
         Ok(Self::over(slot))
     }

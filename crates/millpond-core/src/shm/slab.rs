@@ -1,7 +1,7 @@
 //! Slabs: regions cut into slots of one size, for primitives that need a few bytes each.
 //!
 //! A process allocates from slabs of its own, so allocation is private. A slot that never left the
-//! process is used again once it is dropped. One that may be known elsewhere (a ticket was made,
+//! process is used again once it is dropped. One that may be known elsewhere (a wire handle was made,
 //! or the process has forked since) is not: nobody can tell when the others are done with it. Its
 //! slab is no longer allocated from once it is full, and the kernel frees it when the last process
 //! that has one of its slots is gone.
@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::fork::Owner;
 use crate::os::memfd;
+use crate::shm::in_transit;
 use crate::shm::region::{HEADER, Region, first_slot};
 use crate::shm::tables::{self, OwnTable};
-use crate::shm::travelling;
 
 /// Sizes of slots, in bytes. What is larger gets a region of its own.
 const SIZES: [usize; 3] = [256, 4096, 32 << 10];
@@ -94,8 +94,8 @@ impl Slot {
                 Ok(slot)
             }
             None => {
-                // A large allocation first frees regions whose tickets have all been used.
-                travelling::let_go_of_arrived();
+                // A large allocation first frees regions whose wire handles have all been used.
+                in_transit::let_go_of_arrived();
                 let whole = length.checked_add(HEADER).ok_or(io::ErrorKind::OutOfMemory)?;
                 Ok(Self::new(create("millpond", whole)?, HEADER, length, length))
             }
@@ -131,7 +131,7 @@ impl Slot {
         Self { region, offset, length, reserved, origin, has_left: AtomicBool::new(false) }
     }
 
-    /// The slot at `offset` of a region that a ticket led to; `None` if it does not lie in it.
+    /// The slot at `offset` of a region that a wire handle led to; `None` if it does not lie in it.
     #[must_use]
     pub fn at(region: Arc<Region>, offset: usize, length: usize) -> Option<Self> {
         let end = offset.checked_add(length)?;
@@ -214,8 +214,8 @@ fn fresh(size: usize) -> usize {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // Its region may have been kept for the receiver of a ticket that has opened it by now.
-        travelling::let_go_of_arrived();
+        // Its region may have been kept for the receiver of a wire handle that has opened it by now.
+        in_transit::let_go_of_arrived();
         if !self.is_private() {
             return;
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::{
 
 use crate::shm::plain::{Payload, Plain};
 use crate::shm::slab::Slot;
-use crate::shm::ticket::TicketError;
+use crate::shm::wire_handle::WireHandleError;
 
 /// A handle to a slice in shared memory.
 pub struct AtomicSlice<T> {
@@ -28,7 +28,7 @@ pub struct AtomicSlice<T> {
 impl<T: Plain> AtomicSlice<T> {
     const UNIT: usize = if align_of::<T>() < 8 { align_of::<T>() } else { 8 };
 
-    /// Tells slices of this unit from other objects in a ticket: accesses that race must not differ
+    /// Tells slices of this unit from other objects in a wire handle: accesses that race must not differ
     /// in size.
     pub const KIND: u32 = u32::from_le_bytes([b's', b'l', Self::UNIT as u8, 0]);
 
@@ -43,13 +43,13 @@ impl<T: Plain> AtomicSlice<T> {
         Ok(Self { slot, of: PhantomData })
     }
 
-    /// The slice that lies in a slot that a ticket of [this kind](Self::KIND) led to.
+    /// The slice that lies in a slot that a wire handle of [this kind](Self::KIND) led to.
     ///
     /// # Errors
-    /// [`TicketError::Damaged`] if the slot's length is not a multiple of an element's.
-    pub fn open(slot: Slot) -> Result<Self, TicketError> {
+    /// [`WireHandleError::Damaged`] if the slot's length is not a multiple of an element's.
+    pub fn open(slot: Slot) -> Result<Self, WireHandleError> {
         let fits = <[T]>::fits(slot.length());
-        if fits { Ok(Self { slot, of: PhantomData }) } else { Err(TicketError::Damaged) }
+        if fits { Ok(Self { slot, of: PhantomData }) } else { Err(WireHandleError::Damaged) }
     }
 
     /// The memory that it lies in.

@@ -7,7 +7,7 @@
 //! - One that inherited it and has not used it since holds an *inherited lock*: a lock on a byte
 //!   that is the same for all, of an open file description whose only reference is a page that
 //!   forked children inherit. A process makes one when it forks first.
-//! - One that is yet to open it was given a ticket or a descriptor, which
+//! - One that is yet to open it was given a wire handle or a descriptor, which
 //!   [`Handed`](crate::shm::handed::Handed) counts.
 
 use std::os::fd::BorrowedFd;

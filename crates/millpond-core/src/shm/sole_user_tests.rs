@@ -10,7 +10,7 @@ use crate::os::fork::pid;
 use crate::shm::region::Region;
 use crate::shm::shared::{Shared, SharedObject};
 use crate::shm::slab::Slot;
-use crate::shm::ticket::Ticket;
+use crate::shm::wire_handle::WireHandle;
 use crate::sync::event::Event;
 use crate::sync::lock::Lock;
 use crate::sync::testing::{Child, sleep_for_ever, until};
@@ -153,15 +153,15 @@ fn what_was_given_away_is_anybodys() {
         // SAFETY: a word of the slot, for its address alone.
         let is_sole = |slot: &Slot| is_sole_user(unsafe { slot.start().as_ref() });
         let own = slot();
-        let _ = Ticket::to_self(&own, 7);
+        let _ = WireHandle::to_self(&own, 7);
         assert!(is_sole(&own));
         let given = slot();
-        let _ = Ticket::new(&given, 7);
+        let _ = WireHandle::new(&given, 7);
         assert!(!is_sole(&given) && is_sole(&own));
         let sent = slot();
-        let ticket = Ticket::send(&sent, 7);
+        let wire_handle = WireHandle::send(&sent, 7);
         assert!(!is_sole(&sent));
-        drop(ticket.open().expect("the slot"));
+        drop(wire_handle.open().expect("the slot"));
         assert!(!is_sole(&sent), "the bytes may be anywhere");
         let attached = slot();
         let mut attachments = Attachments::default();

@@ -12,7 +12,7 @@
 //! the action, if there is one, with the guard released; until it opens the barrier, parties of the
 //! next crossing wait for this one to end.
 //!
-//! When a waiter hears of a death, or its slice ends, it checks that the processes of the arrived
+//! When a waiter notices a death, or its recheck interval ends, it checks that the processes of the arrived
 //! parties, of the party that runs the action, and of the guard's holder are alive; a dead one
 //! breaks the barrier. A party that has not arrived cannot be known to be dead, unless all living
 //! processes wait here (`is_deserted`; DEADLOCKS.md): timeouts exist for that case. A reset notes
@@ -316,7 +316,7 @@ impl Barrier {
                     After::LookForDead => {
                         // A waiter that looks every 50 ms checks 8 members a look; one that looks
                         // because of a death checks all.
-                        let some = if deadline.hears_of_deaths() { MEMBERS } else { LOOKED_AT };
+                        let some = if deadline.watches_deaths() { MEMBERS } else { LOOKED_AT };
                         self.look_for_dead(of, next, some);
                         next += some;
                     }

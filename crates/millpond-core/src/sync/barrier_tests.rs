@@ -84,7 +84,7 @@ fn a_reset_breaks_for_those_who_wait_and_for_nobody_after() {
 }
 
 #[test]
-fn who_is_slow_to_look_learns_how_its_own_generation_ended() {
+fn a_process_that_is_slow_to_look_learns_how_its_own_generation_ended() {
     let barrier = barrier(2);
     let arrive = || match barrier.arrive() {
         Arrival::Early { generation, .. } => generation,

@@ -14,7 +14,7 @@
 //!
 //! Every arrow is one store or exchange of the record's word, on whose low half its owner sleeps.
 //! There is no handshake: notifying a waiter that is dead, or dies before it acknowledges, leaves
-//! a grant in its record; waiters look at their slices' ends for grants of the dead and take them,
+//! a grant in its record; waiters look at their rechecks for grants of the dead and take them,
 //! so no notification is lost to a process that cannot use it (one that comes to wait later may
 //! get it too, and wakes without having been notified). A binding has its callers acknowledge when they
 //! hold the user's lock again ([`Condition::wait_a_while`], then [`Condition::leave`]), and not
@@ -24,7 +24,7 @@
 //! died cost nothing until a notification finds them; when the table is full, they are freed, and
 //! their grants go to waiters that live.
 //!
-//! Waiters that find no free record wait at a turnstile through which every notification lets all
+//! Waiters that find no free record wait at a wait queue through which every notification lets all
 //! of them: they may wake without having been notified, but they are never forgotten.
 
 use crate::crash::crash_point;
@@ -38,7 +38,7 @@ use crate::sync::robust::RobustWord;
 pub use crate::sync::sizes::RECORDS;
 use crate::sync::sizes::fits;
 use crate::sync::spin::with_thread_spin;
-use crate::sync::turnstile::{Admissions, Turnstile};
+use crate::sync::wait_queue::{Admissions, WaitQueue};
 
 const WAITING: u64 = 1;
 const SLEEPING: u64 = 2;
@@ -47,7 +47,7 @@ const STATE: u64 = 0xff;
 
 #[derive(Debug, Default)]
 #[repr(C)]
-struct Record {
+struct WaiterRecord {
     /// Whose it is, and its state in the spare bits; 0 while it is free.
     word: AtomicU64,
     /// Which of two waiters came first.
@@ -62,8 +62,8 @@ pub struct Condition {
     last_order: AtomicU64,
     /// No record from this one on was ever used.
     used: AtomicU32,
-    crowd: Turnstile,
-    records: [Record; RECORDS],
+    overflow: WaitQueue,
+    records: [WaiterRecord; RECORDS],
 }
 
 const _: () = assert!(fits::<Condition>(4096));
@@ -79,8 +79,8 @@ impl Default for Condition {
             guard: RobustWord::new(),
             last_order: AtomicU64::default(),
             used: AtomicU32::default(),
-            crowd: Turnstile::default(),
-            records: std::array::from_fn(|_| Record::default()),
+            overflow: WaitQueue::default(),
+            records: std::array::from_fn(|_| WaiterRecord::default()),
         }
     }
 }
@@ -92,8 +92,8 @@ pub struct Place(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Record(usize),
-    Crowd(Admissions),
+    WaiterRecord(usize),
+    Overflow(Admissions),
 }
 
 /// How a wait for a notification went.
@@ -108,7 +108,7 @@ pub enum Notified {
 }
 
 impl Condition {
-    fn used(&self) -> &[Record] {
+    fn used(&self) -> &[WaiterRecord] {
         &self.records[..(self.used.load(Ordering::Relaxed) as usize).min(RECORDS)]
     }
 
@@ -124,9 +124,9 @@ impl Condition {
     /// Takes a place among the waiters. The caller holds the user's lock, and releases it after
     /// this and before it waits.
     pub fn register(&self) -> Place {
-        let seen = self.crowd.listen();
+        let seen = self.overflow.listen();
         if let Some(index) = self.take_record() {
-            return Place(Kind::Record(index));
+            return Place(Kind::WaiterRecord(index));
         }
         // Grants of the dead go to threads that wait already, so before the caller has a place; and
         // before the records are free, so that a death in between leaves too many grants.
@@ -134,9 +134,10 @@ impl Condition {
         if lost > 0 {
             self.notify(lost);
         }
-        crash_point!("condition: before burying");
-        self.guarded(|| self.bury());
-        self.take_record().map_or(Place(Kind::Crowd(seen)), |index| Place(Kind::Record(index)))
+        crash_point!("condition: before freeing records of the dead");
+        self.guarded(|| self.free_dead_records());
+        self.take_record()
+            .map_or(Place(Kind::Overflow(seen)), |index| Place(Kind::WaiterRecord(index)))
     }
 
     fn take_record(&self) -> Option<usize> {
@@ -165,10 +166,10 @@ impl Condition {
     }
 
     /// Frees the records of the dead.
-    fn bury(&self) {
+    fn free_dead_records(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
-            if ProcessId::from_raw(word).is_some_and(|who| !lives(who, record)) {
+            if ProcessId::from_raw(word).is_some_and(|process| !lives(process, record)) {
                 // It fails if somebody takes the grant.
                 let _ = exchange(record, word, 0);
             }
@@ -178,8 +179,8 @@ impl Condition {
     /// Waits until the caller is notified or `deadline` passes. The user's lock is not held.
     pub fn wait(&self, place: &Place, deadline: Option<Instant>) -> Notified {
         match place.0 {
-            Kind::Record(index) => self.wait_at(&self.records[index], deadline, true),
-            Kind::Crowd(seen) => self.wait_in_crowd(seen, deadline),
+            Kind::WaiterRecord(index) => self.wait_at(&self.records[index], deadline, true),
+            Kind::Overflow(seen) => self.wait_in_overflow(seen, deadline),
         }
     }
 
@@ -188,8 +189,8 @@ impl Condition {
     /// instead. That `until` has passed counts as [`Notified::Interrupted`].
     pub fn wait_a_while(&self, place: &Place, until: Instant) -> Notified {
         match place.0 {
-            Kind::Record(index) => self.wait_at(&self.records[index], Some(until), false),
-            Kind::Crowd(seen) => match self.wait_in_crowd(seen, Some(until)) {
+            Kind::WaiterRecord(index) => self.wait_at(&self.records[index], Some(until), false),
+            Kind::Overflow(seen) => match self.wait_in_overflow(seen, Some(until)) {
                 Notified::Yes => Notified::Yes,
                 Notified::TimedOut | Notified::Interrupted => Notified::Interrupted,
             },
@@ -200,17 +201,17 @@ impl Condition {
     /// use the notification now.
     pub fn leave(&self, place: &Place) -> bool {
         match place.0 {
-            Kind::Record(index) => {
+            Kind::WaiterRecord(index) => {
                 crash_point!("condition: before leaving");
                 // Whatever was in it, only its owner frees it.
                 let word = self.records[index].word.swap(0, Ordering::Relaxed);
                 word & GRANTED != 0
             }
-            Kind::Crowd(seen) => self.crowd.listen() != seen,
+            Kind::Overflow(seen) => self.overflow.listen() != seen,
         }
     }
 
-    fn wait_at(&self, record: &Record, deadline: Option<Instant>, leaves: bool) -> Notified {
+    fn wait_at(&self, record: &WaiterRecord, deadline: Option<Instant>, leaves: bool) -> Notified {
         let mut deadline = Deadline::new(deadline);
         let granted = || record.word.load(Ordering::Relaxed) & GRANTED != 0;
         with_thread_spin(|spin| {
@@ -233,7 +234,7 @@ impl Condition {
                     After::Interrupted => return Notified::Interrupted,
                     After::LookForDead => {
                         // First: what a dead one is granted meanwhile is found by the second.
-                        if deadline.hears_of_deaths() {
+                        if deadline.watches_deaths() {
                             self.forget_the_dead();
                         }
                         self.inherit(record);
@@ -247,14 +248,14 @@ impl Condition {
         })
     }
 
-    fn wait_in_crowd(&self, seen: Admissions, deadline: Option<Instant>) -> Notified {
+    fn wait_in_overflow(&self, seen: Admissions, deadline: Option<Instant>) -> Notified {
         let mut deadline = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
-                if self.crowd.listen() != seen {
+                if self.overflow.listen() != seen {
                     return Notified::Yes;
                 }
-                match self.crowd.wait(seen, spin, &mut deadline) {
+                match self.overflow.wait(seen, spin, &mut deadline) {
                     After::Look | After::LookForDead => {}
                     After::GiveUp => return Notified::TimedOut,
                     After::Interrupted => return Notified::Interrupted,
@@ -266,9 +267,9 @@ impl Condition {
     /// Gives up a place; whether a notification had come for it. That goes to the next waiter.
     pub fn withdraw(&self, place: Place) -> bool {
         let index = match place.0 {
-            Kind::Record(index) => index,
+            Kind::WaiterRecord(index) => index,
             // What came was for all of them.
-            Kind::Crowd(seen) => return self.crowd.listen() != seen,
+            Kind::Overflow(seen) => return self.overflow.listen() != seen,
         };
         let record = &self.records[index];
         let word = record.word.load(Ordering::Relaxed);
@@ -280,7 +281,7 @@ impl Condition {
     }
 
     /// Notifies another waiter instead of the owner of this record, which was.
-    fn pass_on(&self, record: &Record) {
+    fn pass_on(&self, record: &WaiterRecord) {
         // In this order: a death in between leaves one grant too many rather than one too few.
         self.notify(1);
         crash_point!("condition: passed on");
@@ -294,7 +295,7 @@ impl Condition {
             let word = record.word.load(Ordering::Relaxed);
             if word & WAITING != 0
                 && word & GRANTED == 0
-                && ProcessId::from_raw(word).is_some_and(|who| !lives(who, record))
+                && ProcessId::from_raw(word).is_some_and(|process| !lives(process, record))
             {
                 // It fails if it is notified meanwhile.
                 let _ = exchange(record, word, 0);
@@ -304,7 +305,7 @@ impl Condition {
 
     /// Takes over a notification that its waiter did not live to use, if there is one and the owner
     /// of this record has none.
-    fn inherit(&self, record: &Record) {
+    fn inherit(&self, record: &WaiterRecord) {
         // Whether processes live is asked for outside of the guard.
         let Some(dead) = self.used().iter().find(|record| is_granted_to_the_dead(record)) else {
             return;
@@ -349,7 +350,7 @@ impl Condition {
         for index in (0..RECORDS).filter(|i| chosen[i / 64] & 1 << (i % 64) != 0) {
             wake(&self.records[index].word, 1);
         }
-        self.crowd.admit(u32::MAX);
+        self.overflow.admit(u32::MAX);
         notified
     }
 
@@ -364,7 +365,7 @@ impl Condition {
             .map(|(index, _, word)| (index, word))
     }
 
-    /// How many wait that were not notified yet, without those at the turnstile.
+    /// How many wait that were not notified yet, without those at the wait queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.count(|word| word & WAITING != 0)
@@ -381,17 +382,17 @@ impl Condition {
     }
 }
 
-fn is_granted_to_the_dead(record: &Record) -> bool {
+fn is_granted_to_the_dead(record: &WaiterRecord) -> bool {
     let word = record.word.load(Ordering::Relaxed);
-    word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|who| !lives(who, record))
+    word & GRANTED != 0 && ProcessId::from_raw(word).is_some_and(|process| !lives(process, record))
 }
 
-fn acknowledge(record: &Record) {
+fn acknowledge(record: &WaiterRecord) {
     crash_point!("condition: before acknowledging");
     record.word.store(0, Ordering::Relaxed);
 }
 
-fn exchange(record: &Record, from: u64, to: u64) -> bool {
+fn exchange(record: &WaiterRecord, from: u64, to: u64) -> bool {
     // Relaxed: the words guard no data; what a notification is about is guarded by the user's lock.
     record.word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_in_turns_keeps_its_place() {
+    fn a_process_that_waits_in_turns_keeps_its_place() {
         let condition = condition();
         let place = condition.register();
         assert_eq!(condition.wait_a_while(&place, Instant::now()), Notified::Interrupted);
@@ -494,7 +495,7 @@ mod tests {
         });
         until(|| condition.waiting() == RECORDS);
         waiter.kill();
-        assert!(matches!(condition.register(), Place(Kind::Record(_))));
+        assert!(matches!(condition.register(), Place(Kind::WaiterRecord(_))));
         assert_eq!(condition.waiting(), 1);
     }
 
@@ -510,7 +511,7 @@ mod tests {
         let first = condition.register();
         assert_eq!(condition.notify(RECORDS - 1), RECORDS - 1);
         let second = condition.register();
-        assert!(matches!(second, Place(Kind::Record(_))));
+        assert!(matches!(second, Place(Kind::WaiterRecord(_))));
         assert_eq!(condition.wait(&first, Some(Instant::now())), Notified::Yes);
         assert_eq!(condition.wait(&second, Some(Instant::now())), Notified::TimedOut);
     }

@@ -1,5 +1,5 @@
 //! `Deadline`, the state of one wait: its end, its subscription to deaths, and the sleep that
-//! returns because of a wake-up, a death, a slice's end, the deadline or a signal.
+//! returns because of a wake-up, a death, a recheck, the deadline or a signal.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ impl Deadline {
         self.until.is_some_and(|until| until <= Instant::now())
     }
 
-    /// Whether the waiter hears of every death, and so looks rarely.
-    pub(crate) fn hears_of_deaths(&self) -> bool {
+    /// Whether the waiter notices every death, and so looks rarely.
+    pub(crate) fn watches_deaths(&self) -> bool {
         self.deaths.are_heard()
     }
 

@@ -48,14 +48,14 @@ pub fn is_sole_user<T: SharedObject>(object: &T) -> bool {
 
 /// One wait without a deadline, watched for being a deadlock.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct DeadlockWatch {
     next: Option<Instant>,
     /// How long after the last look that is.
     pause: Duration,
     is_suspected: bool,
 }
 
-impl Watch {
+impl DeadlockWatch {
     /// Says that a turn of the wait, in which it has looked for the dead, has ended without a
     /// result. Whether no wait for it can ever have one.
     ///

@@ -31,7 +31,7 @@ use crate::sync::local::Local;
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How many processes are watched at most; and no more than an eighth of the descriptors that this
 /// process may have.
-const MOST: u64 = 128;
+const MAX_PROCESSES: u64 = 128;
 /// Of how much memory is remembered that its members are watched.
 const MEMORIES: usize = 64;
 const STACK: usize = 256 << 10;
@@ -74,7 +74,7 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// The number of a descriptor that is readable once another death has been heard of, or none is
+    /// The number of a descriptor that is readable once another death has been noticed, or none is
     /// any more: for a poll, which says so if it is closed meanwhile.
     pub(super) fn next_death(&self) -> Option<RawFd> {
         WATCH.with(|watch| {
@@ -109,7 +109,7 @@ pub(super) fn subscribe(members: &Members, joined: u32) -> Option<Subscription> 
     if !FORKS_ARE_SEEN.swap(true, Ordering::Relaxed) {
         around_forks(Some(before_fork), Some(after_fork), Some(in_child));
     }
-    let others = members.others(most())?;
+    let others = members.others(max_processes())?;
     // No fork happens while the tables are locked: no child inherits the descriptors.
     let tables = tables::lock();
     let generation = WATCH.with(|watch| {
@@ -125,10 +125,10 @@ pub(super) fn subscribe(members: &Members, joined: u32) -> Option<Subscription> 
 }
 
 /// How many processes may be watched.
-fn most() -> usize {
+fn max_processes() -> usize {
     let may_open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // At most 128.
-    MOST.min(may_open / 8) as usize
+    MAX_PROCESSES.min(may_open / 8) as usize
 }
 
 impl Default for Watch {
@@ -161,7 +161,8 @@ impl Watch {
         let is_new = |who: &&ProcessId| !self.processes.iter().any(|(known, _)| known == *who);
         let new: Vec<_> = others.iter().filter(is_new).copied().collect();
         // Relaxed: a thread that forks counts itself before it takes the watch, with the lock held.
-        if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + new.len() > most() {
+        if FORKING.load(Ordering::Relaxed) > 0 || self.processes.len() + new.len() > max_processes()
+        {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let mut opened = Vec::with_capacity(new.len());

@@ -16,10 +16,10 @@ use crate::sync::death_watch::{self, DEATHS, Subscription};
 use crate::sync::outcome::RECHECK_INTERVAL;
 
 /// How long a wait sleeps before it subscribes: short ones are not to pay for it.
-const SHORT: Duration = Duration::from_millis(10);
-/// When a wait that hears of deaths looks for the dead nevertheless: a process may have executed another
+const WATCH_AFTER: Duration = Duration::from_millis(10);
+/// When a wait that notices deaths looks for the dead nevertheless: a process may have executed another
 /// program.
-const RARELY: Duration = Duration::from_secs(1);
+const WATCHED_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Set once the kernel has refused to wait for several words.
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);
@@ -29,12 +29,12 @@ static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Deaths {
     /// How many slices it slept without hearing of any.
     slices: u32,
-    heard: Option<Heard>,
+    watched: Option<Watched>,
 }
 
 /// A wait in memory of which all members are watched.
 #[derive(Debug)]
-struct Heard {
+struct Watched {
     subscription: Subscription,
     handed: NonNull<Handed>,
     joined: u32,
@@ -42,9 +42,9 @@ struct Heard {
 }
 
 impl Deaths {
-    /// Whether it hears of all of them.
+    /// Whether it watches all of them.
     pub(crate) fn are_heard(&self) -> bool {
-        self.heard.is_some()
+        self.watched.is_some()
     }
 
     /// Sleeps while `word` holds `expected`, for at most `left`. [`Woken::TimedOut`] says that it is time
@@ -56,24 +56,24 @@ impl Deaths {
         left: Option<Duration>,
     ) -> Woken {
         let word = word.futex();
-        if let Some(heard) = &self.heard {
-            let members = (heard.handed(word).joined(), heard.joined);
-            let words = [(word, expected), members, (&DEATHS, heard.deaths)];
-            match futex::wait_for_any(words, at_most(rarely(), left)) {
-                Ok(woken) => return self.after_hearing(woken, word),
+        if let Some(watched) = &self.watched {
+            let members = (watched.handed(word).joined(), watched.joined);
+            let words = [(word, expected), members, (&DEATHS, watched.deaths)];
+            match futex::wait_for_any(words, at_most(watched_recheck_interval(), left)) {
+                Ok(woken) => return self.after_watching(woken, word),
                 Err(_) => {
                     IS_REFUSED.store(true, Ordering::Relaxed);
-                    self.heard = None;
+                    self.watched = None;
                 }
             }
         }
-        let slice = self.slice(left);
-        let woken = futex::wait(word, expected, Some(slice));
-        self.after_slice(woken == Woken::TimedOut && left != Some(slice), word);
+        let interval = self.interval(left);
+        let woken = futex::wait(word, expected, Some(interval));
+        self.after_interval(woken == Woken::TimedOut && left != Some(interval), word);
         woken
     }
 
-    /// Sleeps until `fd` is readable; hears of deaths in the memory where `near` lies. Otherwise
+    /// Sleeps until `fd` is readable; notices deaths in the memory where `near` lies. Otherwise
     /// as [`sleep`](Self::sleep).
     ///
     /// # Errors
@@ -85,36 +85,41 @@ impl Deaths {
         left: Option<Duration>,
     ) -> io::Result<Woken> {
         // In this order: what happened before there was this descriptor is seen in the count.
-        let next_death = self.heard.as_ref().and_then(|heard| heard.subscription.next_death());
+        let next_death =
+            self.watched.as_ref().and_then(|watched| watched.subscription.next_death());
         let is_up_to_date =
-            |deaths: &Self| deaths.heard.as_ref().is_some_and(|h| h.is_up_to_date(near));
+            |deaths: &Self| deaths.watched.as_ref().is_some_and(|h| h.is_up_to_date(near));
         if next_death.is_none() && is_up_to_date(self) {
             // No descriptor is to be had.
-            self.heard = None;
+            self.watched = None;
         }
-        if self.heard.is_none() {
-            let slice = self.slice(left);
-            let woken = ready::until_readable_or(fd, None, slice)?;
-            self.after_slice(woken == Woken::TimedOut && left != Some(slice), near);
+        if self.watched.is_none() {
+            let interval = self.interval(left);
+            let woken = ready::until_readable_or(fd, None, interval)?;
+            self.after_interval(woken == Woken::TimedOut && left != Some(interval), near);
             return Ok(woken);
         }
-        let slice = if is_up_to_date(self) { at_most(rarely(), left) } else { Duration::ZERO };
-        let end = Instant::now() + slice;
-        let woken = ready::until_readable_or(fd, next_death, slice)?;
+        let interval = if is_up_to_date(self) {
+            at_most(watched_recheck_interval(), left)
+        } else {
+            Duration::ZERO
+        };
+        let end = Instant::now() + interval;
+        let woken = ready::until_readable_or(fd, next_death, interval)?;
         if woken == Woken::TimedOut && Instant::now() < end && is_up_to_date(self) {
             // For nothing: the program has closed the descriptor, which may be another file's by now.
-            self.heard = None;
+            self.watched = None;
         }
-        Ok(self.after_hearing(woken, near))
+        Ok(self.after_watching(woken, near))
     }
 
-    fn slice(&self, left: Option<Duration>) -> Duration {
-        at_most(if self.slices == 0 { SHORT } else { RECHECK_INTERVAL }, left)
+    fn interval(&self, left: Option<Duration>) -> Duration {
+        at_most(if self.slices == 0 { WATCH_AFTER } else { RECHECK_INTERVAL }, left)
     }
 
     /// Subscribes once the wait has lasted for a while. What could not be had is asked for ever more
     /// rarely.
-    fn after_slice<T>(&mut self, is_over: bool, near: &T) {
+    fn after_interval<T>(&mut self, is_over: bool, near: &T) {
         self.slices += u32::from(is_over);
         if is_over && self.slices.is_power_of_two() {
             self.subscribe(near);
@@ -122,14 +127,14 @@ impl Deaths {
     }
 
     /// After a sleep that would have been ended by a death: how it ended for the caller.
-    fn after_hearing<T>(&mut self, woken: Woken, near: &T) -> Woken {
-        match &self.heard {
+    fn after_watching<T>(&mut self, woken: Woken, near: &T) -> Woken {
+        match &self.watched {
             // A wait that a signal interrupted reports the signal; the death ends its next sleep at
             // once.
-            Some(heard) if woken != Woken::Interrupted && !heard.is_up_to_date(near) => {
-                if DEATHS.load(Ordering::Acquire) == heard.deaths {
-                    // A process has joined, and others may follow. It is watched after a slice.
-                    self.heard = None;
+            Some(watched) if woken != Woken::Interrupted && !watched.is_up_to_date(near) => {
+                if DEATHS.load(Ordering::Acquire) == watched.deaths {
+                    // A process has joined, and others may follow. It is watched after a recheck interval.
+                    self.watched = None;
                     return woken;
                 }
                 self.subscribe(near);
@@ -143,14 +148,14 @@ impl Deaths {
 
     /// Hears of what happens from now on. What happened before is to be looked for after this.
     fn subscribe<T>(&mut self, near: &T) {
-        self.heard = Heard::new(near);
-        if self.heard.is_some() {
+        self.watched = Watched::new(near);
+        if self.watched.is_some() {
             self.slices = 1;
         }
     }
 }
 
-impl Heard {
+impl Watched {
     /// Subscribes to the deaths of all members of the memory in which `near` lies; `None` where that
     /// cannot be.
     #[cold]
@@ -186,26 +191,30 @@ impl Heard {
     }
 }
 
-fn at_most(slice: Duration, left: Option<Duration>) -> Duration {
-    left.map_or(slice, |left| left.min(slice))
+fn at_most(interval: Duration, left: Option<Duration>) -> Duration {
+    left.map_or(interval, |left| left.min(interval))
 }
 
 #[cfg(not(any(test, feature = "crash-points")))]
-fn rarely() -> Duration {
-    RARELY
+fn watched_recheck_interval() -> Duration {
+    WATCHED_RECHECK_INTERVAL
 }
 
-/// With `MILLPOND_RECHECK=never`, only a death that is heard of ends a sleep: for tests.
+/// With `MILLPOND_RECHECK=never`, only a death that is noticed ends a sleep: for tests.
 #[cfg(any(test, feature = "crash-points"))]
-fn rarely() -> Duration {
+fn watched_recheck_interval() -> Duration {
     let never = std::env::var_os("MILLPOND_RECHECK").is_some_and(|value| value == "never");
-    if never || NEVER.load(Ordering::Relaxed) { Duration::from_secs(1 << 20) } else { RARELY }
+    if never || NEVER.load(Ordering::Relaxed) {
+        Duration::from_secs(1 << 20)
+    } else {
+        WATCHED_RECHECK_INTERVAL
+    }
 }
 
 #[cfg(any(test, feature = "crash-points"))]
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// Has no wait of this process look for the dead that hears of deaths, until it hears of one.
+/// Has no wait of this process look for the dead that notices deaths, until it hears of one.
 #[cfg(any(test, feature = "crash-points"))]
 pub fn never_recheck() {
     NEVER.store(true, Ordering::Relaxed);

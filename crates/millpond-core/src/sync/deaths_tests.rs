@@ -1,4 +1,4 @@
-//! A waiter that hears of a death looks at once: here nothing else would end its sleep.
+//! A waiter that notices a death looks at once: here nothing else would end its sleep.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -21,7 +21,7 @@ fn alone(test: impl FnOnce()) {
 }
 
 /// Whether the first thread of a process sleeps on several words.
-fn hears(process: &Child) -> bool {
+fn watches(process: &Child) -> bool {
     let call = std::fs::read_to_string(format!("/proc/{}/syscall", process.pid()));
     call.expect("procfs").starts_with(&format!("{} ", libc::SYS_futex_waitv))
 }
@@ -39,7 +39,7 @@ fn death(hold: impl FnOnce(), wait: impl FnOnce() + std::panic::UnwindSafe) {
         never_recheck();
         wait();
     });
-    until(|| hears(&waiter));
+    until(|| watches(&waiter));
     holder.kill();
     waiter.succeed();
 }
@@ -134,7 +134,7 @@ fn of_one_that_joined_while_others_slept() {
             never_recheck();
             assert!(matches!(lock.acquire(None), Taken::OwnerDied(_)));
         });
-        until(|| hears(&waiter));
+        until(|| watches(&waiter));
         let newcomer = Child::run(|| {
             let was = lock.holder().expect("it is held");
             // As if it had been given to this process by the other.
@@ -143,7 +143,7 @@ fn of_one_that_joined_while_others_slept() {
             sleep_for_ever();
         });
         assert_eq!(second.wait(None), Ok(true));
-        until(|| hears(&waiter));
+        until(|| watches(&waiter));
         newcomer.kill();
         waiter.succeed();
         drop(holder);
@@ -180,10 +180,10 @@ fn a_fork_ends_the_watch_and_waits_subscribe_anew() {
                 assert!(matches!(lock.acquire(None), Taken::OwnerDied(_)));
             });
         });
-        until(|| hears(&waiter));
+        until(|| watches(&waiter));
         told.set();
         assert_eq!(forked.wait(None), Ok(true));
-        until(|| hears(&waiter));
+        until(|| watches(&waiter));
         holder.kill();
         waiter.succeed();
     });
@@ -206,7 +206,7 @@ fn the_thread_is_no_second_one_for_who_asks_and_gone_before_a_fork() {
             Child::run(|| ()).join();
             assert_eq!(threads(), 1);
         });
-        until(|| hears(&waiter));
+        until(|| watches(&waiter));
         holder.kill();
         waiter.succeed();
     });

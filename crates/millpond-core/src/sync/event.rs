@@ -8,7 +8,7 @@
 //! One word, and no handshake: `set` counts up, clears SLEEPERS and wakes all sleepers. A wait ends
 //! when the flag is set or the count differs from that at its start, so `set` followed at once by
 //! `clear` still ends all waits that had begun. If the setter dies between the exchange and the
-//! wake-up, the sleepers hear of its death and look at the word.
+//! wake-up, the sleepers notice its death and look at the word.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -47,7 +47,7 @@ impl Event {
 
     /// Sets it and ends all waits.
     pub fn set(&self) {
-        // A sleeper hears of this process' death only if the process is present.
+        // A sleeper notices this process' death only if the process is present.
         let _ = ProcessId::current();
         let mut word = self.0.load(Ordering::Relaxed);
         loop {

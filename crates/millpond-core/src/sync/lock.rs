@@ -10,7 +10,7 @@ use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::{is_of, token};
+use crate::sync::thread::{is_of, thread_id};
 
 /// A lock in shared memory. All zero is a free one.
 ///
@@ -37,9 +37,9 @@ unsafe impl SharedObject for Lock {
 }
 
 impl Holdable for Lock {
-    fn is_held_by(&self, who: ProcessId) -> bool {
+    fn is_held_by(&self, process: ProcessId) -> bool {
         // One that is about to have it, or to give it back, has not noted its thread.
-        self.word.holder() == Some(who) && is_of(self.thread.load(Ordering::Relaxed), who)
+        self.word.holder() == Some(process) && is_of(self.thread.load(Ordering::Relaxed), process)
     }
 
     fn keep(&self, me: ProcessId) {
@@ -104,7 +104,7 @@ impl Lock {
     fn note_thread(&self, me: ProcessId) {
         crash_point!("lock: taken");
         // Relaxed: read by the thread that wrote it, or for show.
-        self.thread.store(token(me), Ordering::Relaxed);
+        self.thread.store(thread_id(me), Ordering::Relaxed);
     }
 
     /// Releases the lock; the caller need not be the thread or the process that holds it.
@@ -115,7 +115,7 @@ impl Lock {
     pub fn release(&self) -> Result<(), Misuse> {
         let holder = self.word.holder().ok_or(Misuse::NotHeld)?;
         // Before the word is free: the next thread of this process that takes it has not written
-        // its own token yet.
+        // its own thread id yet.
         self.thread.store(0, Ordering::Relaxed);
         crash_point!("lock: before release");
         // Another may have released it since, and a third may hold it by now.
@@ -158,7 +158,7 @@ impl Lock {
     #[inline]
     pub fn is_mine(&self) -> bool {
         let me = ProcessId::current();
-        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == token(me)
+        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == thread_id(me)
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
     #[test]
-    fn who_does_not_wait_learns_of_the_owners_death_too() {
+    fn a_process_that_does_not_wait_learns_of_the_owners_death_too() {
         let lock = Shared::<Lock>::zeroed().expect("memory");
         assert_eq!(lock.attempt(), Taken::Clean);
         lock.release().expect("held");

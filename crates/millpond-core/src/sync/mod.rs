@@ -1,16 +1,16 @@
 //! Synchronisation primitives in shared memory: lock, reentrant lock, mutex, semaphore, condition,
-//! event, barrier, bell and turnstile. A process that dies while it uses one leaves it usable.
+//! event, barrier, event count and wait queue. A process that dies while it uses one leaves it usable.
 //! README.md beside this file is the protocol.
 
 pub mod atomic;
 pub mod barrier;
-pub mod bell;
 pub mod condition;
 pub mod deadline;
 pub mod deadlock;
 mod death_watch;
 pub mod deaths;
 pub mod event;
+pub mod event_count;
 pub mod local;
 pub mod lock;
 pub mod mutex;
@@ -25,4 +25,4 @@ pub mod spin;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod thread;
-pub mod turnstile;
+pub mod wait_queue;

@@ -26,7 +26,7 @@ use crate::shm::holdings::HeldSlot;
 use crate::shm::plain::{Payload, Plain};
 use crate::shm::shared::view;
 use crate::shm::slab::Slot;
-use crate::shm::ticket::TicketError;
+use crate::shm::wire_handle::WireHandleError;
 use crate::sync::lock::Lock;
 use crate::sync::poison::{Hold, Poisoned};
 
@@ -78,7 +78,7 @@ impl<T: Plain> Mutex<[T]> {
 }
 
 impl<T: ?Sized + Payload> Mutex<T> {
-    /// Tells mutexes from other objects in a ticket.
+    /// Tells mutexes from other objects in a wire handle.
     pub const KIND: u32 = u32::from_le_bytes(*b"mutx");
 
     fn filled(bytes: usize, fill: impl FnOnce(&mut T)) -> io::Result<Self> {
@@ -94,13 +94,13 @@ impl<T: ?Sized + Payload> Mutex<T> {
         Self { slot: unsafe { HeldSlot::new(slot, view::<Lock>) }, of: PhantomData }
     }
 
-    /// The mutex that lies in a slot that a ticket of [this kind](Self::KIND) led to.
+    /// The mutex that lies in a slot that a wire handle of [this kind](Self::KIND) led to.
     ///
     /// # Errors
-    /// [`TicketError::Damaged`] if the slot is not as long as such a mutex.
-    pub fn open(slot: Slot) -> Result<Self, TicketError> {
+    /// [`WireHandleError::Damaged`] if the slot is not as long as such a mutex.
+    pub fn open(slot: Slot) -> Result<Self, WireHandleError> {
         let fits = slot.length().checked_sub(DATA).is_some_and(T::fits);
-        if fits { Ok(Self::of(slot)) } else { Err(TicketError::Damaged) }
+        if fits { Ok(Self::of(slot)) } else { Err(WireHandleError::Damaged) }
     }
 
     /// The memory that it lies in.
@@ -248,7 +248,9 @@ mod tests {
         let pid = mutex.holder().expect("held").pid();
         owner.kill();
         until(|| match mutex.try_lock() {
-            Ok((guard, Some(Poisoned::Died(who)))) => who.pid() == pid && *guard == [1, 7, 3],
+            Ok((guard, Some(Poisoned::Died(process)))) => {
+                process.pid() == pid && *guard == [1, 7, 3]
+            }
             Ok((_, other)) => panic!("{other:?}"),
             Err(_) => false,
         });

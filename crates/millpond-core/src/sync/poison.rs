@@ -42,7 +42,7 @@ impl Poison {
         }
         self.0.store(0, Ordering::Relaxed);
         crash_point!("poison: taken");
-        ProcessId::from_raw(noted).map_or(Ok(()), |who| Err(Poisoned::Panicked(who)))
+        ProcessId::from_raw(noted).map_or(Ok(()), |process| Err(Poisoned::Panicked(process)))
     }
 
     /// What `acquire`, called again when a signal handler ran, amounts to.
@@ -51,10 +51,10 @@ impl Poison {
         loop {
             match acquire() {
                 Taken::Clean => return Some(self.take()),
-                Taken::OwnerDied(who) => {
+                Taken::OwnerDied(process) => {
                     // What was noted before is the less of the two.
                     let _ = self.take();
-                    return Some(Err(Poisoned::Died(who)));
+                    return Some(Err(Poisoned::Died(process)));
                 }
                 Taken::TimedOut => return None,
                 Taken::Interrupted => {}

@@ -9,7 +9,7 @@ use crate::sync::outcome::{LastLook, Misuse};
 use crate::sync::poison::{Hold, Poison};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::spin::with_thread_spin;
-use crate::sync::thread::{is_of, token};
+use crate::sync::thread::{is_of, thread_id};
 
 /// How long [`RLock::briefly`] pauses between looks; a pause of a processor is 10 to 40 ns.
 const PAUSES: [u32; 3] = [16, 32, 64];
@@ -41,10 +41,10 @@ unsafe impl SharedObject for RLock {
 }
 
 impl Holdable for RLock {
-    fn is_held_by(&self, who: ProcessId) -> bool {
+    fn is_held_by(&self, process: ProcessId) -> bool {
         // One that is about to have it, or to give it back, has not noted its thread, nor has one
         // that is brief.
-        self.word.holder() == Some(who) && is_of(self.thread.load(Ordering::Relaxed), who)
+        self.word.holder() == Some(process) && is_of(self.thread.load(Ordering::Relaxed), process)
     }
 
     fn keep(&self, me: ProcessId) {
@@ -177,7 +177,7 @@ impl RLock {
         crash_point!("rlock: taken");
         self.count.store(count, Ordering::Relaxed);
         crash_point!("rlock: counted");
-        self.thread.store(token(ProcessId::current()), Ordering::Relaxed);
+        self.thread.store(thread_id(ProcessId::current()), Ordering::Relaxed);
     }
 
     /// Releases the lock once.
@@ -232,7 +232,7 @@ impl RLock {
     #[inline]
     pub fn is_mine(&self) -> bool {
         let me = ProcessId::current();
-        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == token(me)
+        self.word.holder() == Some(me) && self.thread.load(Ordering::Relaxed) == thread_id(me)
     }
 
     /// The process that holds the lock at this moment.

@@ -18,12 +18,12 @@
 //! sleeper clears STARVED; if the starved thread died after it was woken, newcomers sleep for one
 //! slice. A waiter whose deadline has passed takes any free word.
 //!
-//! **Deaths.** A holder that dies leaves its name in the word. Sleepers hear of the death, or wake
+//! **Deaths.** A holder that dies leaves its name in the word. Sleepers notice the death, or wake
 //! every [`RECHECK_INTERVAL`](crate::sync::deadline::RECHECK_INTERVAL) (50 ms), and check whether
 //! the holder lives; the first that finds it dead puts its own name there in one exchange, so
 //! exactly one process learns of the death. A sleeper that dies leaves flags that cost one futile
 //! wake-up. A woken sleeper that dies before it took the word leaves it free with the others
-//! asleep: they hear of that death, too, and take it. No step needs a cleaning thread, or a list
+//! asleep: they notice that death, too, and take it. No step needs a cleaning thread, or a list
 //! that a death could tear.
 //!
 //! **Normal ends.** A holder that ends without having failed sets KEPT on its way out, and so keeps
@@ -47,7 +47,7 @@ const FLAGS: u64 = SLEEPERS | STARVED;
 const KEPT: u64 = 4;
 
 /// How long others may overtake a waiter.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STARVED_AFTER: Duration = Duration::from_millis(1);
 
 /// A lock word; all zero is a free one.
 #[derive(Debug, Default)]
@@ -169,8 +169,9 @@ impl RobustWord {
                 }
                 continue;
             }
-            let asleep =
-                word | SLEEPERS | if slept && started.elapsed() >= PATIENCE { STARVED } else { 0 };
+            let asleep = word
+                | SLEEPERS
+                | if slept && started.elapsed() >= STARVED_AFTER { STARVED } else { 0 };
             if asleep != word && !self.mark(word, asleep) {
                 continue;
             }

@@ -4,22 +4,22 @@
 //! ```text
 //! value = total − held − what each known holder holds − others
 //!
-//!   acquire   held + 1 by the favourite, or a known holder's count + 1, or others + 1
-//!   release   held − 1 by the favourite, or a known holder's count − 1, or others − 1, or total + 1
+//!   acquire   held + 1 by the biased owner, or a known holder's count + 1, or others + 1
+//!   release   held − 1 by the biased owner, or a known holder's count − 1, or others − 1, or total + 1
 //! ```
 //!
 //! Fields change under a guard, and each operation changes one of them by one atomic store or
 //! addition, so a death under the guard leaves either the state before or the state after.
 //!
-//! **Quick.** One process is the favourite: its count lies in one word together with the number of
+//! **Fast path.** One process is the biased owner: its count lies in one word together with the number of
 //! free permits (`permits.rs`), so that it acquires and releases by one exchange each, without the
-//! guard. A process that enters the guard first bars that word (clears QUICK), and before it leaves
-//! writes the number of free permits there. If the favourite holds no permit, a process that
-//! acquires under the guard becomes the favourite itself: many semaphores are used by one process
+//! guard. A process that enters the guard first bars that word (clears FAST), and before it leaves
+//! writes the number of free permits there. If the biased owner holds no permit, a process that
+//! acquires under the guard becomes the biased owner itself: many semaphores are used by one process
 //! only, or by one after the other.
 //!
-//! **Waiters.** A quick release skips the wake-up, so a waiter must clear QUICK before it sleeps:
-//! it looks under the guard, and leaves the word barred. Only a release under the guard sets QUICK
+//! **Waiters.** A fast release skips the wake-up, so a waiter must clear FAST before it sleeps:
+//! it looks under the guard, and leaves the word barred. Only a release under the guard sets FAST
 //! again; it then admits one waiter, which ends the wait of one that has looked and does not sleep
 //! yet, or wakes one that does. That waiter looks again, and if it finds no permit bars the word
 //! again.
@@ -35,7 +35,7 @@
 //!
 //! **Stopped processes.** While a process is stopped in the guard, no other acquires or releases. A
 //! call with a deadline waits for the guard until then, and a call that only tries, for 200 ms
-//! (`GRACE`); `try_at_once` and `release_at_once` do not wait for it at all, and so are for callers
+//! (`GUARD_TIMEOUT`); `try_at_once` and `release_at_once` do not wait for it at all, and so are for callers
 //! that hold what other threads need.
 
 use std::io;
@@ -50,18 +50,18 @@ use crate::shm::shared::{Holdable, SharedObject};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::deadline::{After, Deadline, RECHECK_INTERVAL};
 use crate::sync::outcome::{LastLook, Misuse};
-use crate::sync::permits::{MOST_HELD, Permits};
+use crate::sync::permits::{MAX_HELD, Permits};
 use crate::sync::robust::{RobustWord, Taken};
 use crate::sync::sizes::{HOLDERS, fits};
 use crate::sync::spin::{Spin, with_thread_spin};
-use crate::sync::turnstile::Turnstile;
+use crate::sync::wait_queue::WaitQueue;
 
 /// The most permits that a semaphore can have.
-pub const MOST_PERMITS: u32 = i32::MAX.cast_unsigned();
+pub const MAX_PERMITS: u32 = i32::MAX.cast_unsigned();
 
 /// How long optional work waits for the guard. A process holds it for a few instructions, but may
 /// have to wait for a core meanwhile: for the next period of a CPU quota, which is 100 ms.
-const GRACE: Duration = RECHECK_INTERVAL.saturating_mul(4);
+const GUARD_TIMEOUT: Duration = RECHECK_INTERVAL.saturating_mul(4);
 
 /// Why a process cannot hold a permit, although there is one: its name would stand nowhere, and its
 /// death would lose the permit.
@@ -93,7 +93,7 @@ impl From<NoPlace> for io::Error {
 #[repr(C)]
 struct Holder {
     /// A process, of interest while the count is not 0.
-    who: AtomicU64,
+    process: AtomicU64,
     count: AtomicU32,
 }
 
@@ -103,9 +103,9 @@ struct Holder {
 pub struct Semaphore {
     permits: Permits,
     /// The process that the word's `held` belongs to, of interest while that is not 0.
-    favourite: AtomicU64,
+    biased_owner: AtomicU64,
     guard: RobustWord,
-    waiting: Turnstile,
+    waiting: WaitQueue,
     /// 1 once permits are messages.
     signals: AtomicU32,
     total: AtomicU32,
@@ -129,9 +129,9 @@ impl Default for Semaphore {
     fn default() -> Self {
         Self {
             permits: Permits::default(),
-            favourite: AtomicU64::default(),
+            biased_owner: AtomicU64::default(),
             guard: RobustWord::default(),
-            waiting: Turnstile::default(),
+            waiting: WaitQueue::default(),
             signals: AtomicU32::default(),
             total: AtomicU32::default(),
             others: AtomicU32::default(),
@@ -154,8 +154,8 @@ unsafe impl SharedObject for Semaphore {
 }
 
 impl Holdable for Semaphore {
-    fn is_held_by(&self, who: ProcessId) -> bool {
-        !self.signals() && self.held_by(who) > 0
+    fn is_held_by(&self, process: ProcessId) -> bool {
+        !self.signals() && self.held_by(process) > 0
     }
 
     fn keep(&self, me: ProcessId) {
@@ -175,7 +175,7 @@ struct Guard<'a> {
     me: ProcessId,
     /// What the word holds.
     held: u32,
-    was_quick: bool,
+    was_fast: bool,
 }
 
 impl Guard<'_> {
@@ -184,19 +184,19 @@ impl Guard<'_> {
     }
 
     /// Whether the caller may change `held` as its own.
-    fn is_favourite(&self) -> bool {
-        self.semaphore.favourite.load(Ordering::Relaxed) == self.me.raw()
+    fn is_biased_owner(&self) -> bool {
+        self.semaphore.biased_owner.load(Ordering::Relaxed) == self.me.raw()
     }
 
-    /// Writes the word anew, by one store: `held` permits of the favourite, and the number of free
+    /// Writes the word anew, by one store: `held` permits of the biased owner, and the number of free
     /// ones after all changes.
-    fn settle(&self, held: u32, quick: bool) {
+    fn settle(&self, held: u32, fast: bool) {
         let of = self.semaphore;
-        let favourite = ProcessId::from_raw(of.favourite.load(Ordering::Relaxed));
-        let pid = favourite.filter(|_| !of.signals()).map_or(0, ProcessId::pid);
-        // Without a favourite, pid 0 would let every process use the fast path.
-        let quick = quick && (of.signals() || pid != 0);
-        of.permits.settle(pid, held, of.value_with(held), quick);
+        let biased_owner = ProcessId::from_raw(of.biased_owner.load(Ordering::Relaxed));
+        let pid = biased_owner.filter(|_| !of.signals()).map_or(0, ProcessId::pid);
+        // Without a biased owner, pid 0 would let every process use the fast path.
+        let fast = fast && (of.signals() || pid != 0);
+        of.permits.settle(pid, held, of.value_with(held), fast);
     }
 }
 
@@ -222,9 +222,9 @@ impl Semaphore {
         self.entered(me)
     }
 
-    /// Enters the guard for optional work: `None` if its holder does not leave within [`GRACE`].
+    /// Enters the guard for optional work: `None` if its holder does not leave within [`GUARD_TIMEOUT`].
     fn enter_in_time(&self, me: ProcessId) -> Option<Guard<'_>> {
-        let end = Some(Instant::now() + GRACE);
+        let end = Some(Instant::now() + GUARD_TIMEOUT);
         loop {
             match self.guard.take(me, &mut Spin::default(), end) {
                 Taken::Clean | Taken::OwnerDied(_) => return Some(self.entered(me)),
@@ -235,23 +235,23 @@ impl Semaphore {
     }
 
     fn entered(&self, me: ProcessId) -> Guard<'_> {
-        let said = self.permits.bar();
+        let seen = self.permits.bar();
         crash_point!("semaphore: barred");
-        Guard { semaphore: self, me, held: said.held(), was_quick: said.is_quick() }
+        Guard { semaphore: self, me, held: seen.held(), was_fast: seen.is_fast() }
     }
 
-    /// Whether a quick word of this pid is for the process. Of two processes of the same pid one has
-    /// died before the other came; and it is a process itself that makes itself the favourite. So if
-    /// it was that once, a quick word of its pid is its own, however often that changed in between.
+    /// Whether a fast word of this pid is for the process. Of two processes of the same pid one has
+    /// died before the other came; and it is a process itself that makes itself the biased owner. So if
+    /// it was that once, a fast word of its pid is its own, however often that changed in between.
     #[inline]
     fn is_for(&self, me: ProcessId, pid: u32) -> bool {
-        pid == 0 || (pid == me.pid() && self.favourite.load(Ordering::Relaxed) == me.raw())
+        pid == 0 || (pid == me.pid() && self.biased_owner.load(Ordering::Relaxed) == me.raw())
     }
 
     /// How many permits can be acquired, at this moment.
     #[must_use]
     pub fn value(&self) -> u32 {
-        self.value_with(self.permits.say().held())
+        self.value_with(self.permits.load().held())
     }
 
     fn value_with(&self, held: u32) -> u32 {
@@ -278,11 +278,11 @@ impl Semaphore {
         self.held_by(ProcessId::current())
     }
 
-    fn held_by(&self, who: ProcessId) -> u32 {
-        let said = self.permits.say();
-        let is_its = said.pid() != 0 && self.is_for(who, said.pid());
-        let counted = self.place_of(who).map_or(0, |place| place.count.load(Ordering::Relaxed));
-        counted.saturating_add(if is_its { said.held() } else { 0 })
+    fn held_by(&self, process: ProcessId) -> u32 {
+        let seen = self.permits.load();
+        let is_its = seen.pid() != 0 && self.is_for(process, seen.pid());
+        let counted = self.place_of(process).map_or(0, |place| place.count.load(Ordering::Relaxed));
+        counted.saturating_add(if is_its { seen.held() } else { 0 })
     }
 
     fn signals(&self) -> bool {
@@ -291,11 +291,11 @@ impl Semaphore {
 
     /// Acquires a permit if there is one and nothing else is to be done.
     #[inline]
-    fn try_quickly(&self) -> bool {
+    fn try_fast_path(&self) -> bool {
         let me = ProcessId::current();
         let acquired = self.permits.acquire(|pid| self.is_for(me, pid));
         if acquired {
-            crash_point!("semaphore: acquired quickly");
+            crash_point!("semaphore: acquired on the fast path");
         }
         acquired
     }
@@ -319,7 +319,7 @@ impl Semaphore {
     /// that the guard is held.
     #[inline]
     pub fn try_at_once(&self) -> bool {
-        if self.try_quickly() {
+        if self.try_fast_path() {
             return true;
         }
         let me = ProcessId::current();
@@ -333,7 +333,7 @@ impl Semaphore {
     pub fn release_at_once(&self) -> Option<Result<(), Misuse>> {
         let me = ProcessId::current();
         if self.permits.release(self.bound(), |pid| self.is_for(me, pid)) {
-            crash_point!("semaphore: released quickly");
+            crash_point!("semaphore: released on the fast path");
             return Some(Ok(()));
         }
         self.guard.try_take(me).then(|| self.release_entered(self.entered(me)))
@@ -349,7 +349,7 @@ impl Semaphore {
 
     /// Acquires a permit if there is one; the caller does not wait for it.
     fn take_or_leave(&self) -> Result<bool, NoPlace> {
-        if self.try_quickly() {
+        if self.try_fast_path() {
             return Ok(true);
         }
         let guard = self.enter_in_time(ProcessId::current());
@@ -359,7 +359,7 @@ impl Semaphore {
     fn take_entered(&self, guard: &Guard<'_>) -> Result<bool, NoPlace> {
         let taken = self.take(guard);
         if !matches!(taken, Ok(Some(_))) {
-            guard.settle(guard.held, guard.was_quick);
+            guard.settle(guard.held, guard.was_fast);
         }
         taken.map(|left| left.is_some())
     }
@@ -371,25 +371,25 @@ impl Semaphore {
         crash_point!("semaphore: entered to acquire");
         let Guard { me, held, .. } = *guard;
         // One that has slept has said just now that others may sleep.
-        let quick = guard.was_quick && !self.waiting.has_sleepers();
-        let is_mine = self.signals() || held == 0 || guard.is_favourite();
-        if is_mine && held < MOST_HELD {
+        let fast = guard.was_fast && !self.waiting.has_sleepers();
+        let is_mine = self.signals() || held == 0 || guard.is_biased_owner();
+        if is_mine && held < MAX_HELD {
             // The name first: with nothing held it says nothing.
-            self.favourite.store(me.raw(), Ordering::Relaxed);
-            crash_point!("semaphore: favourite named");
-            guard.settle(held + 1, quick);
+            self.biased_owner.store(me.raw(), Ordering::Relaxed);
+            crash_point!("semaphore: biased owner named");
+            guard.settle(held + 1, fast);
         } else {
             if self.signals() {
                 add(&self.others, 1);
             } else {
                 let place = self.place_for(me)?;
                 // The name first: a place whose count is 0 belongs to no process.
-                place.who.store(me.raw(), Ordering::Relaxed);
+                place.process.store(me.raw(), Ordering::Relaxed);
                 crash_point!("semaphore: place named");
                 add(&place.count, 1);
             }
             crash_point!("semaphore: counted");
-            guard.settle(held, quick);
+            guard.settle(held, fast);
         }
         crash_point!("semaphore: acquired");
         Ok(Some(left))
@@ -414,7 +414,7 @@ impl Semaphore {
     /// The place of a process that holds permits.
     fn place_of(&self, me: ProcessId) -> Option<&Holder> {
         self.known().iter().find(|h| {
-            h.who.load(Ordering::Relaxed) == me.raw() && h.count.load(Ordering::Relaxed) > 0
+            h.process.load(Ordering::Relaxed) == me.raw() && h.count.load(Ordering::Relaxed) > 0
         })
     }
 
@@ -424,7 +424,7 @@ impl Semaphore {
     /// # Errors
     /// [`NoPlace`]: there is a permit, or was one a moment ago.
     pub fn acquire(&self, deadline: Option<Instant>) -> Result<Taken, NoPlace> {
-        if self.try_quickly() {
+        if self.try_fast_path() {
             return Ok(Taken::Clean);
         }
         let me = ProcessId::current();
@@ -437,7 +437,7 @@ impl Semaphore {
                     // Before the look: a permit that is released after it wakes the next.
                     self.waiting.leave();
                 }
-                // Under the guard: a waiter that has slept must not leave QUICK set while others
+                // Under the guard: a waiter that has slept must not leave FAST set while others
                 // sleep.
                 let guard = match self.guard.take(me, spin, deadline) {
                     Taken::Clean | Taken::OwnerDied(_) => self.entered(me),
@@ -494,7 +494,7 @@ impl Semaphore {
     pub fn release(&self) -> Result<(), Misuse> {
         let me = ProcessId::current();
         if self.permits.release(self.bound(), |pid| self.is_for(me, pid)) {
-            crash_point!("semaphore: released quickly");
+            crash_point!("semaphore: released on the fast path");
             return Ok(());
         }
         self.release_slowly(me)
@@ -509,12 +509,12 @@ impl Semaphore {
         let me = guard.me;
         let mut held = guard.held;
         if guard.value() >= self.bound() {
-            guard.settle(held, guard.was_quick);
+            guard.settle(held, guard.was_fast);
             return Err(Misuse::TooManyReleases);
         }
         crash_point!("semaphore: entered to release");
         let signals = self.signals();
-        if held > 0 && (signals || guard.is_favourite()) {
+        if held > 0 && (signals || guard.is_biased_owner()) {
             held -= 1;
         } else if let Some(mine) = self.place_of(me).filter(|_| !signals) {
             subtract(&mine.count, 1);
@@ -526,10 +526,10 @@ impl Semaphore {
             add(&self.total, 1);
         }
         crash_point!("semaphore: uncounted");
-        // Quick although others may sleep: the waiter admitted below bars the word again for them.
+        // Fast path although others may sleep: the waiter admitted below bars the word again for them.
         guard.settle(held, true);
         crash_point!("semaphore: released, before wake");
-        let nobody_waits = guard.was_quick;
+        let nobody_waits = guard.was_fast;
         drop(guard);
         if !nobody_waits {
             self.waiting.admit(1);
@@ -540,21 +540,21 @@ impl Semaphore {
     /// Counts what the caller holds among the others, whose permits no death gives back.
     fn keep_entered(&self, guard: &Guard<'_>) {
         if self.signals() {
-            guard.settle(guard.held, guard.was_quick);
+            guard.settle(guard.held, guard.was_fast);
             return;
         }
-        let of_favourite = if guard.is_favourite() { guard.held } else { 0 };
+        let of_biased_owner = if guard.is_biased_owner() { guard.held } else { 0 };
         let place = self.place_of(guard.me);
         let in_place = place.map_or(0, |place| place.count.load(Ordering::Relaxed));
         // Counted there first: a death in between leaves permits counted twice, and the holder's own
         // counts to be found by the next look for the dead.
-        add(&self.others, of_favourite.saturating_add(in_place));
+        add(&self.others, of_biased_owner.saturating_add(in_place));
         crash_point!("semaphore: kept, still counted as its own");
         if let Some(place) = place {
             place.count.store(0, Ordering::Relaxed);
         }
-        crash_point!("semaphore: kept, still counted as the favourite's");
-        guard.settle(guard.held - of_favourite, guard.was_quick);
+        crash_point!("semaphore: kept, still counted as the biased owner's");
+        guard.settle(guard.held - of_biased_owner, guard.was_fast);
         crash_point!("semaphore: kept");
     }
 
@@ -564,30 +564,30 @@ impl Semaphore {
             return false;
         }
         let mut given = 0;
-        let favourite = self.favourite.load(Ordering::Relaxed);
-        if self.permits.say().held() > 0 && self.is_dead(favourite) {
+        let biased_owner = self.biased_owner.load(Ordering::Relaxed);
+        if self.permits.load().held() > 0 && self.is_dead(biased_owner) {
             let Some(guard) = self.enter_in_time(ProcessId::current()) else {
                 // The next look finds it.
                 return false;
             };
-            // Another waiter may have been faster, and the favourite be another one by now.
-            let is_it = self.favourite.load(Ordering::Relaxed) == favourite;
+            // Another waiter may have been faster, and the biased owner be another one by now.
+            let is_it = self.biased_owner.load(Ordering::Relaxed) == biased_owner;
             if is_it && guard.held > 0 && !self.signals() {
                 given += guard.held;
                 guard.settle(0, false);
-                crash_point!("semaphore: gave back the favourite's, before wake");
+                crash_point!("semaphore: gave back the biased owner's, before wake");
             }
         }
         for holder in self.known() {
-            let who = holder.who.load(Ordering::Relaxed);
-            if holder.count.load(Ordering::Relaxed) == 0 || !self.is_dead(who) {
+            let process = holder.process.load(Ordering::Relaxed);
+            if holder.count.load(Ordering::Relaxed) == 0 || !self.is_dead(process) {
                 continue;
             }
             let Some(guard) = self.enter_in_time(ProcessId::current()) else {
                 break;
             };
             // As above.
-            if holder.who.load(Ordering::Relaxed) == who && !self.signals() {
+            if holder.process.load(Ordering::Relaxed) == process && !self.signals() {
                 given += holder.count.load(Ordering::Relaxed);
                 holder.count.store(0, Ordering::Relaxed);
                 guard.settle(guard.held, false);
@@ -601,7 +601,7 @@ impl Semaphore {
     }
 
     fn is_dead(&self, raw: u64) -> bool {
-        ProcessId::from_raw(raw).is_some_and(|who| !lives(who, self))
+        ProcessId::from_raw(raw).is_some_and(|process| !lives(process, self))
     }
 }
 

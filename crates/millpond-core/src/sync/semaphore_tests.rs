@@ -27,7 +27,7 @@ fn permits_are_counted() {
 
 #[test]
 fn permits_of_the_dead_come_back() {
-    let semaphore = semaphore(3, MOST_PERMITS);
+    let semaphore = semaphore(3, MAX_PERMITS);
     let holder = Child::run(|| {
         (0..3).for_each(|_| assert!(semaphore.try_acquire() == Ok(true)));
         sleep_for_ever();
@@ -40,7 +40,7 @@ fn permits_of_the_dead_come_back() {
 
 #[test]
 fn what_signals_is_not_given_back() {
-    let semaphore = semaphore(0, MOST_PERMITS);
+    let semaphore = semaphore(0, MAX_PERMITS);
     let consumer = Child::run(|| {
         assert_eq!(semaphore.acquire(far()), Ok(Taken::Clean));
         sleep_for_ever();
@@ -54,10 +54,10 @@ fn what_signals_is_not_given_back() {
 
 #[test]
 fn permits_of_any_number_of_holders_come_back() {
-    // One is the favourite.
+    // One is the biased owner.
     let at_first = AT_FIRST + 1;
     for crowd in [1, 2, at_first, at_first + 1, 300] {
-        let (semaphore, ready) = (semaphore(300, 300), semaphore(0, MOST_PERMITS));
+        let (semaphore, ready) = (semaphore(300, 300), semaphore(0, MAX_PERMITS));
         let holders: Vec<_> = (0..crowd)
             .map(|_| {
                 Child::run(|| {
@@ -79,7 +79,7 @@ fn permits_of_any_number_of_holders_come_back() {
 /// processes held them, and `free` are left. The child releases one of the word's when told to go.
 fn crowded(free: u32, go: &Semaphore) -> (Shared<Semaphore>, Child) {
     let total = HOLDERS as u32 + 2 + free;
-    let (semaphore, ready) = (semaphore(total, total), semaphore(0, MOST_PERMITS));
+    let (semaphore, ready) = (semaphore(total, total), semaphore(0, MAX_PERMITS));
     let child = Child::run(|| {
         (0..2).for_each(|_| assert_eq!(semaphore.try_acquire(), Ok(true)));
         ready.release().expect("a message");
@@ -88,11 +88,11 @@ fn crowded(free: u32, go: &Semaphore) -> (Shared<Semaphore>, Child) {
         sleep_for_ever();
     });
     assert_eq!(ready.acquire(far()), Ok(Taken::Clean));
-    let name = semaphore.favourite.load(Ordering::Relaxed);
+    let name = semaphore.biased_owner.load(Ordering::Relaxed);
     let guard = semaphore.enter(ProcessId::current());
     for _ in 0..HOLDERS {
         let place = semaphore.place_for(guard.me).expect("a place");
-        place.who.store(name, Ordering::Relaxed);
+        place.process.store(name, Ordering::Relaxed);
         add(&place.count, 1);
     }
     guard.settle(guard.held, false);
@@ -103,7 +103,7 @@ fn crowded(free: u32, go: &Semaphore) -> (Shared<Semaphore>, Child) {
 
 #[test]
 fn beyond_the_last_place_there_is_an_error() {
-    let go = semaphore(0, MOST_PERMITS);
+    let go = semaphore(0, MAX_PERMITS);
     let (semaphore, crowd) = crowded(10, &go);
     let refused = Err(NoPlace::TooManyHolders);
     assert_eq!((semaphore.try_acquire(), semaphore.try_at_once()), (refused, false));
@@ -124,7 +124,7 @@ fn beyond_the_last_place_there_is_an_error() {
 
 #[test]
 fn those_that_wait_are_told_that_there_is_no_place() {
-    let (go, told) = (semaphore(0, MOST_PERMITS), semaphore(0, MOST_PERMITS));
+    let (go, told) = (semaphore(0, MAX_PERMITS), semaphore(0, MAX_PERMITS));
     let (semaphore, _crowd) = crowded(0, &go);
     let waiters = [(), ()].map(|()| {
         Child::run(|| {
@@ -140,7 +140,7 @@ fn those_that_wait_are_told_that_there_is_no_place() {
 
 #[test]
 fn everybody_gets_through() {
-    let semaphore = semaphore(1, MOST_PERMITS);
+    let semaphore = semaphore(1, MAX_PERMITS);
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {

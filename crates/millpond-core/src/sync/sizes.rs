@@ -1,6 +1,6 @@
 //! How much room the tables of primitives have, in one place so that models can have small ones.
 
-/// How many processes a semaphore knows as holders, beside its favourite.
+/// How many processes a semaphore knows as holders, beside its biased owner.
 pub(crate) const HOLDERS: usize = 2044;
 
 /// How many waiters a condition tells apart.

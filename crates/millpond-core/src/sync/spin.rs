@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_micros(2);
 /// How long to spin between two offers of the core to others.
 const BETWEEN_YIELDS: Duration = Duration::from_micros(5);
 /// A yield that took longer than this let somebody else run.
-const FOREIGN_SLICE: Duration = Duration::from_micros(15);
+const YIELD_THRESHOLD: Duration = Duration::from_micros(15);
 const FIRST_PROBE: u32 = 16;
 const RAREST_PROBE: u32 = 1024;
 
@@ -72,7 +72,7 @@ impl Spin {
             if now - offered > BETWEEN_YIELDS {
                 rustix::thread::sched_yield();
                 offered = Instant::now();
-                if offered - now > FOREIGN_SLICE {
+                if offered - now > YIELD_THRESHOLD {
                     self.full_machine();
                     return ready();
                 }

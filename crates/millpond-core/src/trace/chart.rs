@@ -15,7 +15,7 @@ use crate::trace::units::{counted, duration};
 
 const FOOTER: f64 = 46.0;
 const UPPER_AXIS: f64 = 16.0;
-const MOST_TICKS: u64 = 12;
+const MAX_TICKS: u64 = 12;
 /// From here on, the axis is written above the lanes too.
 const MANY_LANES: usize = 12;
 
@@ -71,7 +71,7 @@ impl<'a> Chart<'a> {
     }
 
     fn draw_axis(&self, f: &mut fmt::Formatter<'_>, top: f64, bottom: f64) -> fmt::Result {
-        for tick in ticks(self.scale.length_ns, MOST_TICKS) {
+        for tick in ticks(self.scale.length_ns, MAX_TICKS) {
             let x = self.scale.x(self.scale.start_ns.saturating_add(tick.at_ns));
             let label = Escaped(&tick.label);
             writeln!(

@@ -11,7 +11,7 @@ use crate::trace::timeline::Timeline;
 use crate::trace::units::{count, counted, duration};
 
 /// How many crashes the table lists.
-const MOST_ROWS: usize = 200;
+const MAX_ROWS: usize = 200;
 
 /// A chart with what only a page can have; to display it is to write it as HTML.
 #[derive(Clone, Debug)]
@@ -71,11 +71,11 @@ fn crashes(f: &mut fmt::Formatter<'_>, incidents: &[Incident<'_>], scale: &Scale
         write!(f, "<th>{heading}</th>")?;
     }
     writeln!(f, "</tr></thead><tbody>")?;
-    for incident in incidents.iter().take(MOST_ROWS) {
+    for incident in incidents.iter().take(MAX_ROWS) {
         row(f, incident, scale)?;
     }
     writeln!(f, "</tbody></table>")?;
-    match incidents.len().saturating_sub(MOST_ROWS) {
+    match incidents.len().saturating_sub(MAX_ROWS) {
         0 => Ok(()),
         hidden => writeln!(f, "<p>and {} more</p>", count(hidden as u64)),
     }

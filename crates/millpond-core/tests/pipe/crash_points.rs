@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use millpond_core::channel::pipe::{End, ReceiveError, Rings};
-use millpond_core::os::ready::{Waited, any_readable};
+use millpond_core::os::ready::{Polled, any_readable};
 use millpond_core::pool::payload::Parts;
 
 const ROLE: &str = "MILLPOND_TEST_ROLE";
@@ -26,13 +26,13 @@ const SENDER: [(&str, usize); 4] = [
 /// Where the receiver dies, and how many messages of those that it could take are gone with it:
 /// the first one, or both.
 const RECEIVER: [(&str, usize); 2] = [("pipe: received", 1), ("pipe: mapped", 2)];
-/// The same for senders that have rings. A committed message is received, also without a bell.
+/// The same for senders that have rings. A committed message is received, also without a notification.
 const SENDER_WITH_RINGS: [(&str, usize); 8] = [
     ("pipe: about to send", 0),
     ("pipe: sent", 1),
-    ("pipe: about to ring", 1),
-    ("pipe: bell has a number", 1),
-    ("pipe: rung", 1),
+    ("pipe: about to notify", 1),
+    ("pipe: notification has a number", 1),
+    ("pipe: notified", 1),
     ("pipe: block is taken", 1),
     ("pipe: block is filled", 1),
     ("pipe: packet is sent", 2),
@@ -42,8 +42,8 @@ const RECEIVER_WITH_RINGS: [(&str, usize, Give); 7] = [
     ("pipe: received", 1, give),
     ("pipe: packet is received", 2, give),
     ("pipe: mapped", 2, give),
-    ("pipe: bell is heard", 4, give_small),
-    ("pipe: attending", 4, give),
+    ("pipe: notification is acknowledged", 4, give_small),
+    ("pipe: spinning", 4, give),
     ("pipe: left", 4, give_small),
 ];
 type Give = fn(&End, usize) -> io::Result<()>;
@@ -178,7 +178,7 @@ fn receiver_with_rings_dies_among_others(point: &str, gone: usize, give: Give) {
     for number in 4..200 {
         let size = if number % 3 == 0 { 1 << 20 } else { 10 };
         give_bytes(&mine, number, size).expect("room");
-        // For one message, claimed by a receiver that died attending, the socket is not readable.
+        // For one message, claimed by a receiver that died spinning, the socket is not readable.
         assert!(is_readable(&other) || number == 4, "{point}");
         assert_eq!(take(&other).expect("message"), number, "{point}");
     }
@@ -197,7 +197,7 @@ fn receives(end: &End) {
 fn is_readable(end: &End) -> bool {
     let now = Some(std::time::Instant::now());
     let fds = [end.as_fd().as_raw_fd()];
-    matches!(any_readable(&fds, now, false), Ok(Waited::Done(_)))
+    matches!(any_readable(&fds, now, false), Ok(Polled::Done(_)))
 }
 
 /// Another end that is the same.
@@ -235,13 +235,13 @@ fn give_bytes(end: &End, number: usize, length: usize) -> io::Result<()> {
     let bytes = vec![number as u8; length];
     let kind = number as u8;
     let mut message = end.prepare(kind, Parts(&[&bytes]))?;
-    assert_eq!(end.send(&mut message, None)?, Waited::Done(()));
+    assert_eq!(end.send(&mut message, None)?, Polled::Done(()));
     Ok(())
 }
 
 fn take(end: &End) -> Result<usize, ReceiveError> {
     let mut buffer = End::buffer();
-    let Waited::Done(message) = end.receive(&mut buffer, None)? else { panic!("no message") };
+    let Polled::Done(message) = end.receive(&mut buffer, None)? else { panic!("no message") };
     let kind = message.kind();
     let payload = message.into_payload().expect("intact");
     assert!(payload.part(0).iter().all(|&b| b == kind), "torn");

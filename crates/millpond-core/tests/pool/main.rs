@@ -164,7 +164,7 @@ fn work_during_copies() {
     let pool = pool(1);
     let spec = JobSpec { function: b"echo", label: "echo", fail_fast: false };
     let parts: [&dyn Part; 1] = [&Slow(&pool)];
-    let task = || [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
+    let task = || [NewTask { op: 0, items: 1, payload: Parts(&parts), captured_handles: None }];
     let job = pool.submit(&spec, &mut task(), false).expect("memory");
     pool.extend(job, &mut task(), true).expect("memory");
     assert_eq!(outcomes(&pool, job), vec![Ok(vec![7; 1 << 20]); 2]);
@@ -194,7 +194,8 @@ fn end_during_copies() {
         let pool = pool(1);
         let part = Meanwhile(|| ends(&pool).expect("our pool"));
         let parts: [&dyn Part; 1] = [&part];
-        let mut task = [NewTask { op: 0, items: 1, payload: Parts(&parts), luggage: None }];
+        let mut task =
+            [NewTask { op: 0, items: 1, payload: Parts(&parts), captured_handles: None }];
         let job = pool.submit(&spec, &mut task, true).expect("it was begun before");
         assert_eq!(outcomes(&pool, job), is);
         close_and_join(&pool);

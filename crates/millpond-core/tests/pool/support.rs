@@ -50,7 +50,7 @@ struct ThisProgram;
 
 impl ZygoteSource for ThisProgram {
     fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
-        let fds = [&fds.socket, &fds.commons, &fds.watcher, &fds.lifeline];
+        let fds = [&fds.socket, &fds.control_block, &fds.watcher, &fds.lifeline];
         let numbers = fds.map(|fd| fd.as_raw_fd().to_string()).join(" ");
         let role = format!("{numbers} {}", fork::pid());
         let exec = Exec::this_program().variable(ZYGOTE, &role);
@@ -89,7 +89,7 @@ pub(crate) fn init() {
     let numbers: Vec<i32> = role.split(' ').map(|n| n.parse().expect("a number")).collect();
     // SAFETY: the parent passed these descriptors to this process, which has just begun.
     let fd = |index: usize| unsafe { OwnedFd::from_raw_fd(numbers[index]) };
-    let fds = ZygoteFds { socket: fd(0), commons: fd(1), watcher: fd(2), lifeline: fd(3) };
+    let fds = ZygoteFds { socket: fd(0), control_block: fd(1), watcher: fd(2), lifeline: fd(3) };
     let zygote = Zygote::new(fds, numbers[4].cast_unsigned()).expect("a zygote");
     // SAFETY: this process has one thread.
     let new = unsafe { zygote.serve() }.expect("a worker");
@@ -168,7 +168,7 @@ pub(crate) fn submit_as(pool: &Pool, spec: &JobSpec<'_>, tasks: &[(Op, &[u8])]) 
             op: *op as u8,
             items: 1,
             payload: Parts(parts),
-            luggage: None,
+            captured_handles: None,
         })
         .collect();
     pool.submit(spec, &mut tasks, true).expect("a running pool")

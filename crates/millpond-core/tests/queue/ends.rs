@@ -11,9 +11,9 @@ pub(crate) const CASES: [Case; 9] = [
     Case { point: "queue: task is done", role: "consumer", visit: done },
     Case { point: "queue: tasks of the dead are removed", role: "joiner", visit: joiner },
     Case { point: "queue: tasks are lost", role: "joiner", visit: joiner },
-    Case { point: "queue: member is joining", role: "producer that is new", visit: joining },
-    Case { point: "queue: member is joining", role: "producer that arrives", visit: arriving },
-    Case { point: "queue: member has left", role: "last producer", visit: leaving },
+    Case { point: "queue: handle is joining", role: "producer that is new", visit: joining },
+    Case { point: "queue: handle is joining", role: "producer that arrives", visit: arriving },
+    Case { point: "queue: handle has left", role: "last producer", visit: leaving },
     Case { point: "queue: end is about to be closed", role: "last producer", visit: leaving },
 ];
 

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use millpond_core::channel::queue::{GetError, Options, Outgoing, Queue, Received};
+use millpond_core::channel::queue::{GetError, Options, OutgoingItems, Queue, ReceivedItem};
 use millpond_core::os::map::Mapping;
 use millpond_core::os::memfd;
 
@@ -41,7 +41,7 @@ impl Kind {
 /// Items with these numbers.
 struct Numbered(Kind, std::ops::Range<u64>);
 
-impl Outgoing for Numbered {
+impl OutgoingItems for Numbered {
     fn count(&self) -> usize {
         (self.1.end - self.1.start) as usize
     }
@@ -69,7 +69,7 @@ pub(crate) fn put_batch(queue: &Queue, kind: Kind, from: u64) {
 }
 
 /// Takes up to one batch; the numbers, and the blocks that are still held.
-pub(crate) fn take_batch(queue: &Queue, kind: Kind) -> (Vec<u64>, Vec<Received>) {
+pub(crate) fn take_batch(queue: &Queue, kind: Kind) -> (Vec<u64>, Vec<ReceivedItem>) {
     let (mut buffer, mut items) = (Vec::new(), Vec::new());
     let most = kind.batch() as usize;
     queue.get_many(most, &mut buffer, &mut items, far()).expect("items");
@@ -78,7 +78,7 @@ pub(crate) fn take_batch(queue: &Queue, kind: Kind) -> (Vec<u64>, Vec<Received>)
 }
 
 /// The number of an item that is whole.
-fn checked(kind: Kind, buffer: &[u8], item: &Received) -> u64 {
+fn checked(kind: Kind, buffer: &[u8], item: &ReceivedItem) -> u64 {
     let bytes = item.block.as_ref().map(|block| block.bytes());
     let bytes = bytes.unwrap_or_else(|| &buffer[item.bytes.clone()]);
     let number = u64::from(item.tag);

@@ -15,7 +15,11 @@ pub(crate) const CASES: [Case; 7] = [
     Case { point: "queue: entered to get", role: "consumer that has a task", visit: tasks },
     Case { point: "queue: units are found", role: "producer in the heap", visit: heap },
     Case { point: "queue: hint is lowered", role: "consumer in the heap", visit: heap_of_free },
-    Case { point: "queue: token is about to be moved", role: "producer, stopped", visit: token },
+    Case {
+        point: "queue: readiness descriptor is about to be moved",
+        role: "producer, stopped",
+        visit: readiness_fd,
+    },
 ];
 
 fn try_put(queue: &Queue) -> Result<(), PutError> {
@@ -68,8 +72,8 @@ fn tasks(point: &'static str) {
     assert_eq!(queue.task_done(now()), Err(DoneError::TooMany));
 }
 
-/// Others put and take all the same, and the one that was stopped sees to the token in the end.
-fn token(point: &'static str) {
+/// Others put and take all the same, and the one that was stopped sees to the readiness descriptor in the end.
+fn readiness_fd(point: &'static str) {
     let queue = watched();
     let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 0));
     put_batch(&queue, Kind::Small, 1);

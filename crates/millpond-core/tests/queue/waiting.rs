@@ -13,10 +13,26 @@ pub(crate) const CASES: [Case; 8] = [
     Case { point: "queue: before sleep", role: "producer", visit: producer_sleeps },
     Case { point: "queue: before wake", role: "producer", visit: producer_wakes },
     Case { point: "queue: before wake", role: "consumer", visit: consumer_wakes },
-    Case { point: "queue: token is about to be moved", role: "producer", visit: token_is_put },
-    Case { point: "queue: token is about to be moved", role: "consumer", visit: token_is_taken },
-    Case { point: "queue: token is moved", role: "producer", visit: token_is_put },
-    Case { point: "queue: token is moved", role: "consumer", visit: token_is_taken },
+    Case {
+        point: "queue: readiness descriptor is about to be moved",
+        role: "producer",
+        visit: readiness_fd_is_put,
+    },
+    Case {
+        point: "queue: readiness descriptor is about to be moved",
+        role: "consumer",
+        visit: readiness_fd_is_taken,
+    },
+    Case {
+        point: "queue: readiness descriptor is moved",
+        role: "producer",
+        visit: readiness_fd_is_put,
+    },
+    Case {
+        point: "queue: readiness descriptor is moved",
+        role: "consumer",
+        visit: readiness_fd_is_taken,
+    },
 ];
 
 fn bounded() -> Queue {
@@ -67,18 +83,18 @@ fn consumer_wakes(point: &'static str) {
 }
 
 pub(crate) fn watched() -> Queue {
-    let queue = queue(Options { token: true, ..Options::default() });
+    let queue = queue(Options { readiness_fd: true, ..Options::default() });
     assert!(!is_readable(&queue));
     queue
 }
 
 pub(crate) fn is_readable(queue: &Queue) -> bool {
-    let token = queue.watch().expect("a token");
-    let mut fds = [PollFd::from_borrowed_fd(token.as_fd(), PollFlags::IN)];
+    let readiness_fd = queue.watch().expect("a readiness descriptor");
+    let mut fds = [PollFd::from_borrowed_fd(readiness_fd.as_fd(), PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("poll") == 1
 }
 
-fn token_is_put(point: &'static str) {
+fn readiness_fd_is_put(point: &'static str) {
     let queue = watched();
     Child::dies_at(point, || put_batch(&queue, Kind::Small, 0));
     assert!(is_readable(&queue));
@@ -86,7 +102,7 @@ fn token_is_put(point: &'static str) {
     assert!(!is_readable(&queue));
 }
 
-fn token_is_taken(point: &'static str) {
+fn readiness_fd_is_taken(point: &'static str) {
     let queue = watched();
     put_batch(&queue, Kind::Small, 0);
     Child::dies_at(point, || drop(take_batch(&queue, Kind::Small)));

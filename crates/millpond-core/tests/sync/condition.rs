@@ -15,7 +15,7 @@ pub(crate) const CASES: [Case; 8] = [
     Case { point: "condition: before leaving", role: "waiter with the lock", visit: leaver },
     Case { point: "condition: took a grant", role: "heir of a grant", visit: heir },
     Case { point: "condition: passed on", role: "one who withdraws", visit: withdrawer },
-    Case { point: "condition: before burying", role: "waiter", visit: burier },
+    Case { point: "condition: before freeing records of the dead", role: "waiter", visit: burier },
 ];
 
 /// A condition and its lock, of which owners may have died.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 mod barrier;
-mod bell;
 mod condition;
 mod event;
+mod event_count;
 mod kept;
 mod lock;
 mod points;
@@ -27,7 +27,7 @@ fn main() {
         &event::CASES,
         &condition::CASES,
         &barrier::CASES,
-        &bell::CASES,
+        &event_count::CASES,
     ];
     let cases: Vec<&Case> = of_primitives.into_iter().flatten().collect();
     for Case { point, role, visit } in &cases {

@@ -8,7 +8,7 @@ use millpond_core::sync::deadline::RECHECK_INTERVAL;
 use millpond_core::sync::lock::Lock;
 use millpond_core::sync::rlock::RLock;
 use millpond_core::sync::robust::Taken;
-use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
+use millpond_core::sync::semaphore::{MAX_PERMITS, Semaphore};
 
 use crate::support::{Case, Child, far, now, shared, until};
 
@@ -17,18 +17,22 @@ pub(crate) const CASES: [Case; 9] = [
     Case { point: "robust word: kept", role: "owner of two locks", visit: owner_of_two },
     Case {
         point: "semaphore: kept, still counted as its own",
-        role: "favourite",
-        visit: favourite,
+        role: "biased_owner",
+        visit: biased_owner,
     },
     Case { point: "semaphore: kept, still counted as its own", role: "holder", visit: holder },
     Case { point: "semaphore: kept, still counted as its own", role: "both", visit: both },
     Case {
-        point: "semaphore: kept, still counted as the favourite's",
-        role: "favourite",
-        visit: favourite,
+        point: "semaphore: kept, still counted as the biased owner's",
+        role: "biased_owner",
+        visit: biased_owner,
     },
-    Case { point: "semaphore: kept, still counted as the favourite's", role: "both", visit: both },
-    Case { point: "semaphore: kept", role: "favourite", visit: favourite },
+    Case {
+        point: "semaphore: kept, still counted as the biased owner's",
+        role: "both",
+        visit: both,
+    },
+    Case { point: "semaphore: kept", role: "biased_owner", visit: biased_owner },
     Case { point: "semaphore: kept", role: "holder", visit: holder },
 ];
 
@@ -79,9 +83,9 @@ fn assert_kept(semaphore: &Semaphore, kept: u32, left: u32) {
     assert_eq!(semaphore.acquire(now()), Ok(Taken::TimedOut));
 }
 
-fn favourite(point: &'static str) {
+fn biased_owner(point: &'static str) {
     let semaphore = shared::<Semaphore>();
-    semaphore.start(3, MOST_PERMITS);
+    semaphore.start(3, MAX_PERMITS);
     Child::dies_at(point, || {
         (0..2).for_each(|_| assert!(semaphore.try_acquire() == Ok(true)));
         holdings::keep();
@@ -101,7 +105,7 @@ fn holder(point: &'static str) {
     assert_kept(&semaphore, 2, 2);
 }
 
-/// It takes one permit before it is the favourite, and one as that.
+/// It takes one permit before it is the biased owner, and one as that.
 fn both(point: &'static str) {
     let (semaphore, go) = (shared::<Semaphore>(), shared::<Semaphore>());
     semaphore.start(4, 4);

@@ -1,42 +1,50 @@
-//! Deaths at the steps of semaphores and of the turnstile at which their waiters wait.
+//! Deaths at the steps of semaphores and of the wait queue at which their waiters wait.
 
 use millpond_core::shm::shared::Shared;
 use millpond_core::sync::robust::Taken;
-use millpond_core::sync::semaphore::{MOST_PERMITS, Semaphore};
+use millpond_core::sync::semaphore::{MAX_PERMITS, Semaphore};
 
 use crate::support::{Case, Child, far, now, shared, until};
 
 pub(crate) const CASES: [Case; 21] = [
     Case { point: "semaphore: barred", role: "taker", visit: taker },
     Case { point: "semaphore: entered to acquire", role: "taker", visit: taker },
-    Case { point: "semaphore: favourite named", role: "taker", visit: taker },
+    Case { point: "semaphore: biased owner named", role: "taker", visit: taker },
     Case { point: "semaphore: acquired", role: "taker", visit: taker },
     Case { point: "semaphore: place named", role: "second taker", visit: second_taker },
     Case { point: "semaphore: counted", role: "second taker", visit: second_taker },
     Case { point: "semaphore: acquired", role: "second taker", visit: second_taker },
-    Case { point: "semaphore: acquired quickly", role: "favourite", visit: favourite },
-    Case { point: "semaphore: released quickly", role: "favourite", visit: favourite },
+    Case {
+        point: "semaphore: acquired on the fast path",
+        role: "biased_owner",
+        visit: biased_owner,
+    },
+    Case {
+        point: "semaphore: released on the fast path",
+        role: "biased_owner",
+        visit: biased_owner,
+    },
     Case { point: "semaphore: entered to release", role: "giver", visit: giver },
     Case { point: "semaphore: uncounted", role: "giver", visit: giver },
     Case { point: "semaphore: released, before wake", role: "giver", visit: giver },
-    Case { point: "turnstile: admitted, before wake", role: "giver", visit: giver },
+    Case { point: "wait queue: admitted, before wake", role: "giver", visit: giver },
     Case { point: "semaphore: signals noted", role: "signaller", visit: signaller },
     Case { point: "semaphore: released, before wake", role: "signaller", visit: signaller },
     Case { point: "semaphore: before sleep", role: "waiter", visit: waiter },
-    Case { point: "turnstile: before sleep", role: "waiter", visit: waiter },
+    Case { point: "wait queue: before sleep", role: "waiter", visit: waiter },
     Case {
-        point: "semaphore: gave back the favourite's, before wake",
+        point: "semaphore: gave back the biased owner's, before wake",
         role: "finder",
-        visit: finder_of_favourite,
+        visit: finder_of_biased_owner,
     },
     Case { point: "semaphore: gave back, before wake", role: "finder", visit: finder_of_holder },
-    Case { point: "semaphore: barred", role: "finder", visit: finder_of_favourite },
+    Case { point: "semaphore: barred", role: "finder", visit: finder_of_biased_owner },
     Case { point: "semaphore: barred", role: "taker that is stopped", visit: stopped },
 ];
 
 fn semaphore(permits: u32) -> Shared<Semaphore> {
     let semaphore = shared::<Semaphore>();
-    semaphore.start(permits, MOST_PERMITS);
+    semaphore.start(permits, MAX_PERMITS);
     semaphore
 }
 
@@ -54,7 +62,7 @@ fn taker(point: &'static str) {
     assert_permits(&semaphore, 3);
 }
 
-/// Its permit is counted in the table, as the favourite has one too.
+/// Its permit is counted in the table, as the biased owner has one too.
 fn second_taker(point: &'static str) {
     let semaphore = semaphore(3);
     assert!(semaphore.try_acquire() == Ok(true));
@@ -79,7 +87,7 @@ fn stopped(point: &'static str) {
     assert_permits(&semaphore, 3);
 }
 
-fn favourite(point: &'static str) {
+fn biased_owner(point: &'static str) {
     let semaphore = semaphore(3);
     Child::dies_at(point, || {
         for _ in 0..2 {
@@ -126,7 +134,7 @@ fn waiter(point: &'static str) {
     assert_permits(&semaphore, 1);
 }
 
-fn finder_of_favourite(point: &'static str) {
+fn finder_of_biased_owner(point: &'static str) {
     let semaphore = semaphore(2);
     Child::dies_at("semaphore: acquired", || _ = semaphore.acquire(far()));
     assert!(semaphore.try_acquire() == Ok(true));

@@ -1,13 +1,13 @@
-//! Heads of frames, messages of zygotes, packets of pipes, payloads, tickets, notes of attachments.
+//! Heads of frames, messages of zygotes, packets of pipes, payloads, wire handles, notes of attachments.
 
 use std::hint::black_box;
 
 use millpond_core::channel::payload::{Parts, Payload};
 use millpond_core::channel::pipe::packet::{self, Body, Packet};
 use millpond_core::fuzzing;
-use millpond_core::pool::wire::{Lane, Order, OrderHead, Report, ReportHead, frame_length};
+use millpond_core::pool::wire::{Order, OrderHead, Placement, Report, ReportHead, frame_length};
 use millpond_core::shm::slab::Slot;
-use millpond_core::shm::ticket::Ticket;
+use millpond_core::shm::wire_handle::WireHandle;
 
 pub(super) fn wire(input: &[u8]) {
     black_box(OrderHead::read(input));
@@ -15,14 +15,23 @@ pub(super) fn wire(input: &[u8]) {
 }
 
 pub(super) fn wires() -> Vec<Vec<u8>> {
-    let lane = Lane::Inline;
-    let mut order = vec![0; frame_length(lane, 10)];
+    let placement = Placement::Inline;
+    let mut order = vec![0; frame_length(placement, 10)];
     let (task, function) = (7, 3);
-    OrderHead { order: Order::Run, op: 1, parts: 2, task, function, items: 4, loud: true, lane }
-        .write(&mut order);
-    let mut report = vec![0; frame_length(lane, 10)];
+    OrderHead {
+        order: Order::Run,
+        op: 1,
+        parts: 2,
+        task,
+        function,
+        items: 4,
+        notify_all: true,
+        placement,
+    }
+    .write(&mut order);
+    let mut report = vec![0; frame_length(placement, 10)];
     let report_kind = Report::Finished;
-    ReportHead { report: report_kind, status: 0, parts: 1, task, began: 5, ended: 6, lane }
+    ReportHead { report: report_kind, status: 0, parts: 1, task, began: 5, ended: 6, placement }
         .write(&mut report);
     vec![order, report]
 }
@@ -76,20 +85,20 @@ const KIND: u32 = 77;
 
 /// Only the region's own identity is followed: another one would be looked for among the
 /// descriptors of some process.
-pub(super) fn ticket(input: &[u8]) {
+pub(super) fn wire_handle(input: &[u8]) {
     let slot = Slot::allocate(100).expect("memory");
-    let own = Ticket::new(&slot, KIND).encode();
+    let own = WireHandle::new(&slot, KIND).encode();
     let Some(identity) = input.get(..8) else {
-        black_box(Ticket::decode(input, KIND).is_ok());
+        black_box(WireHandle::decode(input, KIND).is_ok());
         return;
     };
     let mut bytes = input.to_vec();
     if identity[0] & 1 == 0 {
         bytes[..8].copy_from_slice(&own[..8]);
     }
-    if let Ok(ticket) = Ticket::decode(&bytes, KIND)
+    if let Ok(wire_handle) = WireHandle::decode(&bytes, KIND)
         && bytes[..8] == own[..8]
-        && let Ok(found) = ticket.open()
+        && let Ok(found) = wire_handle.open()
     {
         // SAFETY: a slot is mapped for its whole length, which is what is tried here.
         let ends = unsafe {
@@ -103,21 +112,21 @@ pub(super) fn ticket(input: &[u8]) {
     }
 }
 
-pub(super) fn tickets() -> Vec<Vec<u8>> {
+pub(super) fn wire_handles() -> Vec<Vec<u8>> {
     let slot = Slot::allocate(100).expect("memory");
-    let mut bytes = Ticket::new(&slot, KIND).encode().to_vec();
+    let mut bytes = WireHandle::new(&slot, KIND).encode().to_vec();
     bytes[0] &= 0xfe;
     vec![bytes]
 }
 
-/// Undamaged tickets in it lead to regions of this process alone.
+/// Undamaged wire handles in it lead to regions of this process alone.
 pub(super) fn note(input: &[u8]) {
     black_box(fuzzing::note(input));
 }
 
 pub(super) fn notes() -> Vec<Vec<u8>> {
     let slot = Slot::allocate(100).expect("memory");
-    let ticket = Ticket::new(&slot, KIND).encode();
+    let wire_handle = WireHandle::new(&slot, KIND).encode();
     let header = [[0; 8], 2_u64.to_le_bytes()].concat();
-    vec![[&header[..], &ticket, &ticket].concat(), header]
+    vec![[&header[..], &wire_handle, &wire_handle].concat(), header]
 }

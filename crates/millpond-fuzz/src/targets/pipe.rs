@@ -64,7 +64,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         Vec::new(),
         // The tail, the head, and what one side saw of the other.
         [record(0, 4, 80), record(0, 68, 1 << 32), record(2, 72, 8)].concat(),
-        // Lengths and tags, and the words of the bell.
+        // Lengths and tags, and the words of the event count.
         [record(1, 0, 3), record(1, 4, 1 << 32 | 12), record(0, 103, 1), record(0, 106, 9)]
             .concat(),
     ]

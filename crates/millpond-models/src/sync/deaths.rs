@@ -1,4 +1,4 @@
-//! Waits of models hear of no deaths: they look for the dead when a slice is over.
+//! Waits of models notice no deaths: they look for the dead when a recheck interval is over.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::sync::deadline::RECHECK_INTERVAL;
 pub(crate) struct Deaths(());
 
 impl Deaths {
-    /// Whether it hears of all of them.
+    /// Whether it watches all of them.
     #[expect(clippy::unused_self, reason = "the engine's is asked")]
     pub(crate) fn are_heard(&self) -> bool {
         false
     }
 
-    /// Sleeps while `word` holds `expected`, for at most `left` and a slice.
+    /// Sleeps while `word` holds `expected`, for at most `left` and a recheck interval.
     #[expect(clippy::unused_self, reason = "the engine's knows something")]
     pub(crate) fn sleep(
         &mut self,
@@ -25,7 +25,7 @@ impl Deaths {
         expected: u32,
         left: Option<Duration>,
     ) -> Woken {
-        let slice = left.map_or(RECHECK_INTERVAL, |left| left.min(RECHECK_INTERVAL));
-        wait(word, expected, Some(slice))
+        let interval = left.map_or(RECHECK_INTERVAL, |left| left.min(RECHECK_INTERVAL));
+        wait(word, expected, Some(interval))
     }
 }

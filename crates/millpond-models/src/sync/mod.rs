@@ -9,14 +9,14 @@ pub mod thread;
 
 #[path = "../../../millpond-core/src/sync/barrier.rs"]
 pub mod barrier;
-#[path = "../../../millpond-core/src/sync/bell.rs"]
-pub mod bell;
 #[path = "../../../millpond-core/src/sync/condition.rs"]
 pub mod condition;
 #[path = "../../../millpond-core/src/sync/deadline.rs"]
 pub mod deadline;
 #[path = "../../../millpond-core/src/sync/event.rs"]
 pub mod event;
+#[path = "../../../millpond-core/src/sync/event_count.rs"]
+pub mod event_count;
 #[path = "../../../millpond-core/src/sync/lock.rs"]
 pub mod lock;
 #[path = "../../../millpond-core/src/sync/outcome.rs"]
@@ -31,5 +31,5 @@ pub mod rlock;
 pub mod robust;
 #[path = "../../../millpond-core/src/sync/semaphore.rs"]
 pub mod semaphore;
-#[path = "../../../millpond-core/src/sync/turnstile.rs"]
-pub mod turnstile;
+#[path = "../../../millpond-core/src/sync/wait_queue.rs"]
+pub mod wait_queue;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use millpond::{Bytes, Queue, Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
-use crate::board::Seat;
 use crate::ledger::{Book, GETTING, Ledger, put_begins, put_returned};
-use crate::stage::{Part, Scenario};
+use crate::runner::{Part, Scenario};
+use crate::slot::Slot;
 
 const PRODUCERS: usize = 2;
 const CONSUMERS: usize = 2;
@@ -29,8 +29,8 @@ pub(crate) enum ChannelPart {
     Receive(Receiver<Item>, String),
 }
 
-fn item(seat: &Seat, number: u64) -> Item {
-    item_of(seat.number as u64, number)
+fn item(slot: &Slot, number: u64) -> Item {
+    item_of(slot.number as u64, number)
 }
 
 pub(crate) fn item_of(producer: u64, number: u64) -> Item {
@@ -49,50 +49,50 @@ pub(crate) fn check(item: Item) -> Option<(u64, u64)> {
 }
 
 impl ChannelPart {
-    pub(crate) fn play(self, seat: &Seat) {
+    pub(crate) fn run(self, slot: &Slot) {
         match self {
-            Self::Put(queue) => produce(seat, |item| queue.push(item).expect("memory")),
-            Self::Send(sender) => produce(seat, |item| sender.send(item).expect("receivers")),
-            Self::Get(queue, book) => consume(seat, &book, || queue.pop().expect("memory")),
+            Self::Put(queue) => produce(slot, |item| queue.push(item).expect("memory")),
+            Self::Send(sender) => produce(slot, |item| sender.send(item).expect("receivers")),
+            Self::Get(queue, book) => consume(slot, &book, || queue.pop().expect("memory")),
             Self::Receive(receiver, book) => {
-                consume(seat, &book, || receiver.recv().expect("memory").expect("senders"));
+                consume(slot, &book, || receiver.recv().expect("memory").expect("senders"));
             }
             Self::PutMany(queue) => {
-                while seat.act() == 0 {
-                    let count = 1 + seat.beats() % BATCH;
-                    let first = put_begins(seat, count);
+                while slot.phase() == 0 {
+                    let count = 1 + slot.beats() % BATCH;
+                    let first = put_begins(slot, count);
                     let items: Vec<_> =
-                        (first..first + count).map(|number| item(seat, number)).collect();
+                        (first..first + count).map(|number| item(slot, number)).collect();
                     queue.push_many(&items).expect("memory");
-                    put_returned(seat);
+                    put_returned(slot);
                 }
             }
-            Self::GetMany(queue, book) => pop_many(seat, &queue, &book),
+            Self::GetMany(queue, book) => pop_many(slot, &queue, &book),
         }
     }
 }
 
-fn produce(seat: &Seat, put: impl Fn(Item)) {
-    while seat.act() == 0 {
-        let number = put_begins(seat, 1);
-        put(item(seat, number));
-        put_returned(seat);
+fn produce(slot: &Slot, put: impl Fn(Item)) {
+    while slot.phase() == 0 {
+        let number = put_begins(slot, 1);
+        put(item(slot, number));
+        put_returned(slot);
     }
 }
 
-fn consume(seat: &Seat, book: &str, get: impl Fn() -> Item) {
+fn consume(slot: &Slot, book: &str, get: impl Fn() -> Item) {
     let mut book = Book::open(book);
     loop {
-        seat.set_state(GETTING);
+        slot.set_state(GETTING);
         let Some(arrived) = check(get()) else { return };
-        book.arrived(seat, &[arrived]);
+        book.arrived(slot, &[arrived]);
     }
 }
 
-fn pop_many(seat: &Seat, queue: &Queue<Item>, book: &str) {
+fn pop_many(slot: &Slot, queue: &Queue<Item>, book: &str) {
     let mut book = Book::open(book);
     loop {
-        seat.set_state(GETTING);
+        slot.set_state(GETTING);
         let got = queue.pop_many(BATCH as usize).expect("memory");
         let ends = got.iter().filter(|item| item.is_none()).count();
         let arrived: Vec<_> = got.into_iter().filter_map(check).collect();
@@ -104,15 +104,15 @@ fn pop_many(seat: &Seat, queue: &Queue<Item>, book: &str) {
         if arrived.is_empty() {
             return;
         }
-        book.arrived(seat, &arrived);
+        book.arrived(slot, &arrived);
     }
 }
 
 /// The scenario's end: no more than `most` items may be missing for each consumer that was killed.
-fn keep_account(scenario: &mut Scenario, ledger: Ledger, producers: Vec<Seat>, most: u64) {
+fn keep_account(scenario: &mut Scenario, ledger: Ledger, producers: Vec<Slot>, most: u64) {
     let ledger = Rc::new(RefCell::new(ledger));
     let audited = Rc::clone(&ledger);
-    scenario.on_kill = Box::new(move |role| ledger.borrow_mut().killed(&role.seat, most));
+    scenario.on_kill = Box::new(move |role| ledger.borrow_mut().killed(&role.slot, most));
     scenario.check = Box::new(move |_, _, outcome| outcome.add(audited.borrow().audit(&producers)));
 }
 
@@ -126,10 +126,10 @@ fn queue_scenario(
     let queue = Queue::bounded(CAPACITY)?;
     let ledger = Ledger::new(name);
     let producers = (0..PRODUCERS)
-        .map(|_| scenario.cast("producer", Part::Channel(put(queue.clone())), 1))
+        .map(|_| scenario.start_role("producer", Part::Channel(put(queue.clone())), 1))
         .collect();
     for _ in 0..CONSUMERS {
-        scenario.cast("consumer", Part::Channel(get(queue.clone(), ledger.path())), 2);
+        scenario.start_role("consumer", Part::Channel(get(queue.clone(), ledger.path())), 2);
     }
     scenario.wake = Box::new(move |_| {
         (0..CONSUMERS).for_each(|_| queue.push(None).expect("memory"));
@@ -152,11 +152,11 @@ pub(crate) fn channel() -> millpond::Result<Scenario> {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY)?;
     let ledger = Ledger::new("channel");
     let producers = (0..PRODUCERS)
-        .map(|_| scenario.cast("sender", Part::Channel(ChannelPart::Send(sender.clone())), 1))
+        .map(|_| scenario.start_role("sender", Part::Channel(ChannelPart::Send(sender.clone())), 1))
         .collect();
     for _ in 0..CONSUMERS {
         let part = ChannelPart::Receive(receiver.clone(), ledger.path());
-        scenario.cast("receiver", Part::Channel(part), 2);
+        scenario.start_role("receiver", Part::Channel(part), 2);
     }
     scenario.wake = Box::new(move |_| {
         (0..CONSUMERS).for_each(|_| sender.send(None).expect("receivers"));
@@ -174,9 +174,9 @@ pub(crate) fn pipe() -> millpond::Result<Scenario> {
     for (number, sender, receiver) in [(0, &one.0, &other.1), (1, &other.0, &one.1)] {
         let ledger = Ledger::new(&format!("pipe-{number}"));
         let part = ChannelPart::Send(sender.clone());
-        let producer = scenario.cast("sender", Part::Channel(part), 1);
+        let producer = scenario.start_role("sender", Part::Channel(part), 1);
         let part = ChannelPart::Receive(receiver.clone(), ledger.path());
-        scenario.cast("receiver", Part::Channel(part), 2);
+        scenario.start_role("receiver", Part::Channel(part), 2);
         directions.push((ledger, producer));
     }
     scenario.wake = Box::new(move |_| {
@@ -185,9 +185,9 @@ pub(crate) fn pipe() -> millpond::Result<Scenario> {
     });
     let directions = Rc::new(RefCell::new(directions));
     let audited = Rc::clone(&directions);
-    // Seats come in pairs, one pair for each direction.
+    // Slots come in pairs, one pair for each direction.
     scenario.on_kill = Box::new(move |role| {
-        directions.borrow_mut()[role.seat.number / 2].0.killed(&role.seat, 1);
+        directions.borrow_mut()[role.slot.number / 2].0.killed(&role.slot, 1);
     });
     scenario.check = Box::new(move |_, _, outcome| {
         for (ledger, producer) in audited.borrow().iter() {

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::board::Seat;
+use crate::slot::Slot;
 
 /// The state of a consumer from before it gets until it has written down what it got.
 pub(crate) const GETTING: u64 = 1;
@@ -15,16 +15,16 @@ const TRIED: usize = 0;
 const DONE: usize = 1;
 
 /// Writes down that the producer puts its next numbers; the first of them.
-pub(crate) fn put_begins(seat: &Seat, count: u64) -> u64 {
-    let first = seat.note(TRIED) + 1;
-    seat.set_note(DONE, first - 1);
-    seat.set_note(TRIED, first - 1 + count);
+pub(crate) fn put_begins(slot: &Slot, count: u64) -> u64 {
+    let first = slot.note(TRIED) + 1;
+    slot.set_note(DONE, first - 1);
+    slot.set_note(TRIED, first - 1 + count);
     first
 }
 
-pub(crate) fn put_returned(seat: &Seat) {
-    seat.set_note(DONE, seat.note(TRIED));
-    seat.beat();
+pub(crate) fn put_returned(slot: &Slot) {
+    slot.set_note(DONE, slot.note(TRIED));
+    slot.beat();
 }
 
 /// Where consumers write down what they got: a kill cannot take back what is in a file.
@@ -35,17 +35,17 @@ impl Book {
         Self(OpenOptions::new().append(true).open(path).expect("the director made it"))
     }
 
-    pub(crate) fn arrived(&mut self, seat: &Seat, items: &[(u64, u64)]) {
+    pub(crate) fn arrived(&mut self, slot: &Slot, items: &[(u64, u64)]) {
         let mut records = Vec::with_capacity(items.len() * 24);
         for &(producer, number) in items {
-            for word in [seat.number as u64, producer, number] {
+            for word in [slot.number as u64, producer, number] {
                 records.extend_from_slice(&word.to_ne_bytes());
             }
         }
         // One call: records of several consumers do not mix.
         self.0.write_all(&records).expect("room on the disk");
-        seat.set_state(0);
-        seat.beat();
+        slot.set_state(0);
+        slot.beat();
     }
 }
 
@@ -77,17 +77,17 @@ impl Ledger {
     }
 
     /// Settles what a death leaves open; `most` is what one call of a consumer may get.
-    pub(crate) fn killed(&mut self, seat: &Seat, most: u64) {
-        let unsettled = seat.note(DONE) + 1..=seat.note(TRIED);
-        self.uncertain.extend(unsettled.map(|number| (seat.number as u64, number)));
-        if seat.state() == GETTING {
+    pub(crate) fn killed(&mut self, slot: &Slot, most: u64) {
+        let unsettled = slot.note(DONE) + 1..=slot.note(TRIED);
+        self.uncertain.extend(unsettled.map(|number| (slot.number as u64, number)));
+        if slot.state() == GETTING {
             self.may_be_missing += most;
-            seat.set_state(0);
+            slot.set_state(0);
         }
     }
 
     /// Compares what was put with what arrived, once nobody works any more.
-    pub(crate) fn audit(&self, producers: &[Seat]) -> Account {
+    pub(crate) fn audit(&self, producers: &[Slot]) -> Account {
         let content = fs::read(&self.path).expect("it was made");
         let mut account = Account::default();
         let mut times: BTreeMap<(u64, u64), u64> = BTreeMap::new();
@@ -108,7 +108,7 @@ impl Ledger {
         let tried = |&(producer, number): &(u64, u64)| {
             producers
                 .iter()
-                .any(|seat| seat.number as u64 == producer && number <= seat.note(TRIED))
+                .any(|slot| slot.number as u64 == producer && number <= slot.note(TRIED))
         };
         let invented = times.keys().filter(|item| !tried(item)).count();
         if invented > 0 {
@@ -116,9 +116,9 @@ impl Ledger {
         }
         let missing: u64 = producers
             .iter()
-            .map(|seat| {
-                let producer = seat.number as u64;
-                let items = (1..=seat.note(TRIED)).map(|number| (producer, number));
+            .map(|slot| {
+                let producer = slot.number as u64;
+                let items = (1..=slot.note(TRIED)).map(|number| (producer, number));
                 items
                     .filter(|item| !times.contains_key(item) && !self.uncertain.contains(item))
                     .count() as u64

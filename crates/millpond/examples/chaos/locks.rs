@@ -3,8 +3,8 @@
 use millpond::sync::{Lock, Mutex, RLock, Semaphore, SharedSlice};
 use serde::{Deserialize, Serialize};
 
-use crate::board::Seat;
-use crate::stage::{Killed, Outcome, Part, Role, Scenario};
+use crate::runner::{Killed, Outcome, Part, Role, Scenario};
+use crate::slot::Slot;
 
 const USERS: usize = 4;
 const PERMITS: u32 = 2;
@@ -23,62 +23,62 @@ pub(crate) enum LockPart {
 }
 
 impl LockPart {
-    pub(crate) fn play(self, seat: &Seat) {
-        while seat.act() == 0 {
-            seat.set_state(ACQUIRING);
+    pub(crate) fn run(self, slot: &Slot) {
+        while slot.phase() == 0 {
+            slot.set_state(ACQUIRING);
             match &self {
-                Self::Mutex(counters) => use_mutex(counters, seat),
-                Self::RLock { outer, counters } => use_rlock(outer, counters, seat),
+                Self::Mutex(counters) => use_mutex(counters, slot),
+                Self::RLock { outer, counters } => use_rlock(outer, counters, slot),
                 Self::Semaphore { semaphore, inside, count } => {
-                    use_semaphore(semaphore, inside, count, seat);
+                    use_semaphore(semaphore, inside, count, slot);
                 }
             }
-            seat.set_state(0);
-            seat.beat();
+            slot.set_state(0);
+            slot.beat();
         }
     }
 }
 
 /// Counters that are equal, unless a death was told.
-fn use_mutex(counters: &Mutex<[u64]>, seat: &Seat) {
+fn use_mutex(counters: &Mutex<[u64]>, slot: &Slot) {
     let mut guard = counters.lock().unwrap_or_else(|poisoned| {
         assert!(poisoned.owner_died());
         let mut guard = poisoned.into_inner();
         guard[1] = guard[0];
-        seat.count(TOLD);
+        slot.count(TOLD);
         guard
     });
-    seat.set_state(HOLDING);
+    slot.set_state(HOLDING);
     assert_eq!(guard[0], guard[1], "half changed, and no death was told");
     guard[0] += 1;
-    linger(seat);
+    linger(slot);
     guard[1] += 1;
-    seat.set_state(RELEASING);
+    slot.set_state(RELEASING);
 }
 
-fn use_rlock(lock: &RLock, counters: &SharedSlice<u64>, seat: &Seat) {
+fn use_rlock(lock: &RLock, counters: &SharedSlice<u64>, slot: &Slot) {
     let outer = lock.lock().unwrap_or_else(|poisoned| {
         counters.store(1, counters.load(0));
-        seat.count(TOLD);
+        slot.count(TOLD);
         poisoned.into_inner()
     });
     let inner = lock.lock().expect("this thread holds it");
-    seat.set_state(HOLDING);
+    slot.set_state(HOLDING);
     assert_eq!(counters.load(0), counters.load(1), "half changed, and no death was told");
     counters.store(0, counters.load(0) + 1);
-    linger(seat);
+    linger(slot);
     counters.store(1, counters.load(1) + 1);
-    seat.set_state(RELEASING);
+    slot.set_state(RELEASING);
     drop(inner);
     drop(outer);
 }
 
 /// No more roles are inside than there are permits. Only the living are counted: each role marks
 /// its own place, and the director wipes the marks of the dead.
-fn use_semaphore(semaphore: &Semaphore, turn: &Lock, inside: &SharedSlice<u64>, seat: &Seat) {
+fn use_semaphore(semaphore: &Semaphore, turn: &Lock, inside: &SharedSlice<u64>, slot: &Slot) {
     let permit = semaphore.acquire().unwrap();
-    seat.set_state(HOLDING);
-    inside.store(seat.number, u64::from(std::process::id()));
+    slot.set_state(HOLDING);
+    inside.store(slot.number, u64::from(std::process::id()));
     {
         let _turn = turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let there: Vec<_> = (0..inside.len()).map(|i| inside.load(i)).collect();
@@ -86,14 +86,14 @@ fn use_semaphore(semaphore: &Semaphore, turn: &Lock, inside: &SharedSlice<u64>, 
         let again: Vec<_> = (0..inside.len()).map(|i| inside.load(i)).collect();
         assert!(living <= PERMITS as usize || there != again, "{there:?} are inside");
     }
-    inside.store(seat.number, 0);
-    seat.set_state(RELEASING);
+    inside.store(slot.number, 0);
+    slot.set_state(RELEASING);
     drop(permit);
 }
 
 /// A little work, of a length that differs.
-fn linger(seat: &Seat) {
-    (0..seat.beats() % 200).for_each(|number| {
+fn linger(slot: &Slot) {
+    (0..slot.beats() % 200).for_each(|number| {
         std::hint::black_box(number);
     });
 }
@@ -111,7 +111,7 @@ fn killed_in(killed: &Killed, state: u64) -> u64 {
 /// The news of a death comes with the guard, so that it is told once for each holder: it is lost
 /// only if the holder that was told dies while it holds the lock, and then that death is told.
 fn check_deaths(roles: &[Role], killed: &Killed, outcome: &mut Outcome) {
-    let told: u64 = roles.iter().map(|role| role.seat.note(TOLD)).sum();
+    let told: u64 = roles.iter().map(|role| role.slot.note(TOLD)).sum();
     let holders = killed_in(killed, HOLDING);
     let unclear = killed_in(killed, ACQUIRING) + killed_in(killed, RELEASING);
     outcome.remarks.extend([("holders killed", holders), ("told", told)]);
@@ -125,7 +125,7 @@ fn check_deaths(roles: &[Role], killed: &Killed, outcome: &mut Outcome) {
 
 fn cast_users(scenario: &mut Scenario, count: usize, part: LockPart) {
     for _ in 0..count {
-        scenario.cast("user", Part::Lock(part.clone()), 1);
+        scenario.start_role("user", Part::Lock(part.clone()), 1);
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn semaphore() -> millpond::Result<Scenario> {
         count: count.clone(),
     };
     cast_users(&mut scenario, USERS + 1, part);
-    scenario.on_kill = Box::new(move |role| count.store(role.seat.number, 0));
+    scenario.on_kill = Box::new(move |role| count.store(role.slot.number, 0));
     scenario.check = Box::new(move |_, killed, outcome| {
         outcome.remarks.push(("holders killed", killed_in(killed, HOLDING)));
         // Those of the dead come back within a look of 50 ms.

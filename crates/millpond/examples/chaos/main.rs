@@ -3,18 +3,18 @@
 //! `cargo xtask chaos` runs it; tests/chaos/README.md tells what is checked. This is the Rust half:
 //! `chaos [--kills N] [--seed S] [--only NAME]`.
 
-mod board;
 mod channels;
 mod ledger;
 mod locks;
 mod peers;
-mod stage;
+mod runner;
+mod slot;
 mod waiting;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::stage::{Outcome, Scenario, perform};
+use crate::runner::{Outcome, Scenario, perform};
 
 /// The scenarios, by the functions that set them up anew.
 const SCENARIOS: [fn() -> millpond::Result<Scenario>; 11] = [

@@ -11,9 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-use crate::board::Seat;
 use crate::channels::{Item, check, item_of};
-use crate::stage::{BOUND, Part, Scenario};
+use crate::runner::{BOUND, Part, Scenario};
+use crate::slot::Slot;
 
 const HOSTS: usize = 3;
 /// Before its peer is killed, a host moves up to so many items.
@@ -32,23 +32,23 @@ const PEER: usize = 0;
 pub(crate) struct Host;
 
 impl Host {
-    pub(crate) fn play(self, seat: &Seat) {
-        while seat.act() == 0 {
-            let until = (seat.beats() * 7 + seat.number as u64 * 11) % MOST;
-            if (seat.beats() + seat.number as u64).is_multiple_of(2) {
-                receive_from_one_that_is_killed(seat, until);
+    pub(crate) fn run(self, slot: &Slot) {
+        while slot.phase() == 0 {
+            let until = (slot.beats() * 7 + slot.number as u64 * 11) % MOST;
+            if (slot.beats() + slot.number as u64).is_multiple_of(2) {
+                receive_from_one_that_is_killed(slot, until);
             } else {
-                send_to_one_that_is_killed(seat, until);
+                send_to_one_that_is_killed(slot, until);
             }
-            seat.beat();
+            slot.beat();
         }
     }
 }
 
-fn receive_from_one_that_is_killed(seat: &Seat, until: u64) {
+fn receive_from_one_that_is_killed(slot: &Slot, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
     let peer = millpond::spawn(send, sender).expect("a process");
-    seat.set_note(PEER, peer.pid().into());
+    slot.set_note(PEER, peer.pid().into());
     let mut number = 0;
     loop {
         if number == until {
@@ -60,13 +60,13 @@ fn receive_from_one_that_is_killed(seat: &Seat, until: u64) {
     }
     assert!(number >= until, "{number}");
     assert_eq!(peer.join().unwrap_err().signal_name(), Some("SIGKILL"));
-    seat.set_note(PEER, 0);
+    slot.set_note(PEER, 0);
 }
 
-fn send_to_one_that_is_killed(seat: &Seat, until: u64) {
+fn send_to_one_that_is_killed(slot: &Slot, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
     let peer = millpond::spawn(receive, receiver).expect("a process");
-    seat.set_note(PEER, peer.pid().into());
+    slot.set_note(PEER, peer.pid().into());
     let mut number = 0;
     let error = loop {
         if number == until {
@@ -79,7 +79,7 @@ fn send_to_one_that_is_killed(seat: &Seat, until: u64) {
     };
     assert!(error.kind() == ErrorKind::Disconnected && number >= until, "{number}: {error}");
     assert_eq!(peer.join().unwrap_err().signal_name(), Some("SIGKILL"));
-    seat.set_note(PEER, 0);
+    slot.set_note(PEER, 0);
 }
 
 /// A peer: sends until nobody is left to receive.
@@ -116,14 +116,14 @@ fn has_ended(process: &OwnedFd, timeout: Duration) -> bool {
 pub(crate) fn peers() -> millpond::Result<Scenario> {
     let mut scenario = Scenario::new("channel-lone-ends")?;
     for _ in 0..HOSTS {
-        scenario.cast("host", Part::Host(Host), 1);
+        scenario.start_role("host", Part::Host(Host), 1);
     }
     let orphans = Rc::new(RefCell::new(Vec::new()));
     let checked = Rc::clone(&orphans);
     scenario.on_kill = Box::new(move |role| {
         let mut orphans = orphans.borrow_mut();
-        orphans.extend(watch(role.seat.note(PEER)));
-        role.seat.set_note(PEER, 0);
+        orphans.extend(watch(role.slot.note(PEER)));
+        role.slot.set_note(PEER, 0);
         // So that a run of many kills does not gather descriptors.
         orphans.retain(|orphan| !has_ended(orphan, Duration::ZERO));
     });

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::report::{FileReport, analyse_file};
 
 /// A file that takes its worker with it so often is at fault itself.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// What came of the analysis in a pool.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn analyse_in_pool(
         for result in pool.map_unordered(analyse_file, missing) {
             match result {
                 Ok(report) => drop(reports.insert(report.path.clone(), report)),
-                Err(error) if error.kind() == ErrorKind::Crashed && attempt < MOST_ATTEMPTS => {
+                Err(error) if error.kind() == ErrorKind::Crashed && attempt < MAX_ATTEMPTS => {
                     progress.note(&format!("{error}; the pool goes on"));
                 }
                 Err(error) => return Err(error.into()),

@@ -2,7 +2,7 @@
 
 use millpond_core::channel::queue::{End, Options, Queue as Engine};
 
-use super::membership::Membership;
+use super::endpoint_ref::EndpointRef;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::error::{Cause, Result};
@@ -73,7 +73,7 @@ pub fn bounded_channel<T: Message>(capacity: usize) -> Result<(Sender<T>, Receiv
 fn create<T: Message>(capacity: Option<u32>) -> Result<(Sender<T>, Receiver<T>)> {
     let engine = Engine::create(Options { capacity, ..Options::default() });
     let engine = engine.map_err(|source| Cause::Io { what: "make a channel", source })?;
-    let join = |end| Membership::join(engine.clone(), end);
+    let join = |end| EndpointRef::join(engine.clone(), end);
     let ends = join(End::Producers).and_then(|sender| Ok((sender, join(End::Consumers)?)));
     let (sender, receiver) = ends.map_err(|source| Cause::Io { what: "make a channel", source })?;
     Ok((Sender::new(sender), Receiver::new(receiver)))

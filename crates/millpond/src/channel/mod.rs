@@ -3,7 +3,7 @@
 
 mod connection;
 mod create;
-pub(crate) mod membership;
+pub(crate) mod endpoint_ref;
 mod receiver;
 mod sender;
 

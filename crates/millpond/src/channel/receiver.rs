@@ -7,7 +7,7 @@ use std::time::Duration;
 use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::membership::Membership;
+use super::endpoint_ref::EndpointRef;
 use crate::error::{RecvError, RecvTimeoutError, Result, TryRecvError, until_end};
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
@@ -15,31 +15,31 @@ use crate::queue::{Iter, Message, TryIter};
 
 /// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.
 pub struct Receiver<T> {
-    membership: Membership,
+    endpoint_ref: EndpointRef,
     values: PhantomData<fn() -> T>,
 }
 
 impl<T> Receiver<T> {
-    pub(super) fn new(membership: Membership) -> Self {
-        Self { membership, values: PhantomData }
+    pub(super) fn new(endpoint_ref: EndpointRef) -> Self {
+        Self { endpoint_ref, values: PhantomData }
     }
 
     /// How many values wait to be received, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.membership.glance().len()).unwrap_or(usize::MAX)
+        usize::try_from(self.endpoint_ref.glance().len()).unwrap_or(usize::MAX)
     }
 
     /// Whether there is nothing to receive, at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.membership.glance().is_empty()
+        self.endpoint_ref.glance().is_empty()
     }
 
     /// How many values the channel may hold; `None` for any number.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.membership.glance().capacity().map(|capacity| capacity as usize)
+        self.endpoint_ref.glance().capacity().map(|capacity| capacity as usize)
     }
 }
 
@@ -68,7 +68,7 @@ impl<T: Message> Receiver<T> {
     /// - [`Failed`](RecvError::Failed): it cannot be mapped here, and stays, or the memory of the
     ///   channel is damaged.
     pub fn recv(&self) -> Result<Option<T>, RecvError> {
-        until_end(transfer::get(self.membership.engine(), Wait::Ever))
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::Ever))
     }
 
     /// Receives a value if one comes within `timeout`. `None` when all senders are gone.
@@ -76,7 +76,7 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// [`Timeout`](RecvTimeoutError::Timeout), and those of [`recv`](Self::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<T>, RecvTimeoutError> {
-        until_end(transfer::get(self.membership.engine(), Wait::UpTo(timeout)))
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::UpTo(timeout)))
     }
 
     /// Receives a value if there is one now. `None` when all senders are gone.
@@ -84,7 +84,7 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// [`Empty`](TryRecvError::Empty), and those of [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<T>, TryRecvError> {
-        until_end(transfer::get(self.membership.engine(), Wait::Not))
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::Not))
     }
 
     /// Receives up to `most` values at once, at least one, for which it waits; see
@@ -93,18 +93,18 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// Those of [`recv`](Self::recv).
     pub fn recv_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
-        let received = transfer::get_many(self.membership.engine(), most, Wait::Ever);
+        let received = transfer::get_many(self.endpoint_ref.engine(), most, Wait::Ever);
         Ok(until_end::<_, RecvError>(received)?.unwrap_or_default())
     }
 
     /// Receives values until all senders are gone.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter(self.membership.engine(), PhantomData)
+        Iter(self.endpoint_ref.engine(), PhantomData)
     }
 
     /// Receives values until there is none at this moment.
     pub fn try_iter(&self) -> TryIter<'_, T> {
-        TryIter(self.membership.engine(), PhantomData)
+        TryIter(self.endpoint_ref.engine(), PhantomData)
     }
 }
 
@@ -140,7 +140,7 @@ impl<T: Message> IntoIterator for Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        Self::new(self.membership.clone())
+        Self::new(self.endpoint_ref.clone())
     }
 }
 
@@ -153,12 +153,12 @@ impl<T> fmt::Debug for Receiver<T> {
 
 impl<T> Serialize for Receiver<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.membership.send(to)
+        self.endpoint_ref.send(to)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Membership::receive(End::Consumers, from).map(Self::new)
+        EndpointRef::receive(End::Consumers, from).map(Self::new)
     }
 }

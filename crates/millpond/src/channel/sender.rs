@@ -7,38 +7,38 @@ use std::time::Duration;
 use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::membership::Membership;
+use super::endpoint_ref::EndpointRef;
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
 use crate::queue::{Message, SendError, SendManyError};
 
 /// The end of a [`channel`](crate::channel()) that sends.
 pub struct Sender<T> {
-    membership: Membership,
+    endpoint_ref: EndpointRef,
     values: PhantomData<fn(T)>,
 }
 
 impl<T> Sender<T> {
-    pub(super) fn new(membership: Membership) -> Self {
-        Self { membership, values: PhantomData }
+    pub(super) fn new(endpoint_ref: EndpointRef) -> Self {
+        Self { endpoint_ref, values: PhantomData }
     }
 
     /// How many values wait to be received, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.membership.glance().len()).unwrap_or(usize::MAX)
+        usize::try_from(self.endpoint_ref.glance().len()).unwrap_or(usize::MAX)
     }
 
     /// Whether all that was sent was received, at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.membership.glance().is_empty()
+        self.endpoint_ref.glance().is_empty()
     }
 
     /// How many values the channel may hold; `None` for any number.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.membership.glance().capacity().map(|capacity| capacity as usize)
+        self.endpoint_ref.glance().capacity().map(|capacity| capacity as usize)
     }
 }
 
@@ -61,7 +61,7 @@ impl<T: Message> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn send_ref(&self, value: &T) -> crate::Result<()> {
-        transfer::put(self.membership.engine(), value, Wait::Ever)
+        transfer::put(self.endpoint_ref.engine(), value, Wait::Ever)
     }
 
     /// Sends a value if room is made within `timeout`.
@@ -81,7 +81,7 @@ impl<T: Message> Sender<T> {
     }
 
     fn send_waiting(&self, value: T, wait: Wait) -> Result<(), SendError<T>> {
-        transfer::put(self.membership.engine(), &value, wait)
+        transfer::put(self.endpoint_ref.engine(), &value, wait)
             .map_err(|error| SendError::new(value, error))
     }
 
@@ -91,13 +91,13 @@ impl<T: Message> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send), with the number of values that were sent before.
     pub fn send_many(&self, values: &[T]) -> Result<(), SendManyError> {
-        transfer::put_many(self.membership.engine(), values, Wait::Ever)
+        transfer::put_many(self.endpoint_ref.engine(), values, Wait::Ever)
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self::new(self.membership.clone())
+        Self::new(self.endpoint_ref.clone())
     }
 }
 
@@ -110,12 +110,12 @@ impl<T> fmt::Debug for Sender<T> {
 
 impl<T> Serialize for Sender<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.membership.send(to)
+        self.endpoint_ref.send(to)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Sender<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Membership::receive(End::Producers, from).map(Self::new)
+        EndpointRef::receive(End::Producers, from).map(Self::new)
     }
 }

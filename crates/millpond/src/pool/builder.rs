@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::briefing::Briefing;
+use super::bootstrap::Bootstrap;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::last_words::LastWords;
@@ -22,14 +22,14 @@ use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
 use crate::process::identity::Identity;
-use crate::ticket::{self, Kept};
+use crate::wire_handle::{self, Kept};
 
 /// Descriptors that this process has for each worker: its memory, its pidfd, a socket.
 const DESCRIPTORS_EACH: usize = 3;
 /// Descriptors for the rest of the pool and of the program.
 const DESCRIPTORS_ELSEWHERE: usize = 32;
 /// The kernel gives no more pids than this.
-const MOST_PIDS: usize = 1 << 22;
+const MAX_PIDS: usize = 1 << 22;
 
 /// Settings of a [`Pool`], from [`Pool::builder`].
 ///
@@ -154,7 +154,7 @@ impl PoolBuilder {
     {
         // As empty as what it captures.
         let call = move |input: Input| initializer.call(input).into_result();
-        let (encoded, kept) = ticket::keeping(|| codec::encode(input));
+        let (encoded, kept) = wire_handle::keeping(|| codec::encode(input));
         self.initializer = Some(FunctionId::of(call).and_then(|function| {
             let arguments = encoded.map_err(Cause::Codec)?;
             Ok(Initializer { function, arguments, kept })
@@ -195,7 +195,7 @@ impl PoolBuilder {
             Some(given) => (Some(given.function), given.arguments, given.kept),
             None => (None, Vec::new(), Kept::default()),
         };
-        let briefing = Briefing {
+        let bootstrap = Bootstrap {
             build: Image::of_this_program().build_id().clone(),
             owner_name: Identity::name_here().to_owned(),
             owner_pid: fork::pid(),
@@ -210,7 +210,7 @@ impl PoolBuilder {
             fragile: false,
         };
         let last_words = Arc::new(LastWords::default());
-        let source = Source { briefing, kept, last_words: Arc::clone(&last_words) };
+        let source = Source { bootstrap, kept, last_words: Arc::clone(&last_words) };
         let engine = Engine::start(config, Box::new(source)).map_err(|error| {
             let source = match error {
                 PoolError::Io(source) => source,
@@ -252,7 +252,7 @@ fn check(processes: usize, max_tasks_per_worker: Option<u64>) -> Result<()> {
     }
     let limit = getrlimit(Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MOST_PIDS);
+    let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MAX_PIDS);
     if processes > most {
         return invalid(format!(
             "a pool of {processes} workers is too large: with three open files for each, the \

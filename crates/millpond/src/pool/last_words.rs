@@ -1,7 +1,7 @@
 //! What panics say in a program that is built with `panic = "abort"`.
 //!
 //! A panic ends its worker there, so no result can tell of it. The panic's hook, in whichever
-//! thread, appends a record to the file that the workers were told their briefing by, in one write
+//! thread, appends a record to the file that the workers were told their bootstrap by, in one write
 //! (`O_APPEND`), and the pool's owner looks for that of a worker that has died of `SIGABRT`.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::panic::PanicReport;
 /// The pid of the worker, and the length of what follows.
 const HEADER: usize = 2 * size_of::<u32>();
 /// More reports than this are not kept for errors that nobody has asked for.
-const MOST_KEPT: usize = 1024;
+const MAX_KEPT: usize = 1024;
 
 /// The owner's side: the files of its pool's zygotes, and what was read from them.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl LastWords {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Heard { files, reports } = &mut *heard;
         for (file, read) in files {
-            if reports.len() > MOST_KEPT {
+            if reports.len() > MAX_KEPT {
                 reports.clear();
             }
             // A file that cannot be read, or was damaged, has nothing to say.
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_said_is_heard() {
         let file = File::from(memfd::create("test", 0).unwrap());
-        file.write_all_at(b"a briefing", 0).unwrap();
+        file.write_all_at(b"a bootstrap", 0).unwrap();
         let words = LastWords::default();
         words.listen(file.as_fd()).unwrap();
         let me = std::process::id();

@@ -1,6 +1,6 @@
 //! Pools of worker processes.
 
-mod briefing;
+mod bootstrap;
 mod builder;
 mod calls;
 mod chunked;

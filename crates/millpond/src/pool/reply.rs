@@ -13,7 +13,7 @@ use super::last_words::LastWords;
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error, Loss, Result, Subject};
 use crate::panic::PanicReport;
-use crate::ticket;
+use crate::wire_handle;
 
 /// The status of a task that has a result: an encoded value, or a chunk of frames.
 pub(super) const RETURNED: u8 = 0;
@@ -140,7 +140,8 @@ impl Calls<'_> {
     {
         let decode = || codec::decode(Cow::Borrowed(bytes));
         // The outcome keeps its handles until it is settled, however often it is decoded.
-        let decoded = if payload.has_attachments() { ticket::copying(decode) } else { decode() };
+        let decoded =
+            if payload.has_attachments() { wire_handle::copying(decode) } else { decode() };
         decoded.map_err(|error| self.error(at, None, Cause::Codec(error)))
     }
 

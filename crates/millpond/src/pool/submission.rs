@@ -15,7 +15,7 @@ use super::shipped::Shipped;
 use super::worker::Op;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
-use crate::ticket::{self, SentItems};
+use crate::wire_handle::{self, SentItems};
 
 /// The bytes of arguments at which they are handed to the engine.
 const WORTH_SENDING: usize = 256 << 10;
@@ -89,7 +89,7 @@ impl Submission {
         let Some(chunk) = self.chunks.last_mut() else { return Ok(false) };
         let before = chunk.bytes.len();
         let start = framed.then(|| frame::begin(&mut chunk.bytes));
-        let (encoded, sent) = ticket::sending(|| codec::append(input, &mut chunk.bytes));
+        let (encoded, sent) = wire_handle::sending(|| codec::append(input, &mut chunk.bytes));
         match (start, &encoded) {
             (Some(start), Ok(())) => frame::end(&mut chunk.bytes, start, false),
             (Some(start), Err(_)) => frame::take_back(&mut chunk.bytes, start),
@@ -138,18 +138,21 @@ impl Submission {
         let mut chunks = std::mem::take(&mut self.chunks);
         let sent = if let [only] = chunks.as_mut_slice() {
             // The common case, without a list.
-            let luggage = std::mem::take(&mut only.sent).pack();
+            let captured_handles = std::mem::take(&mut only.sent).pack();
             let payload = Parts(&[&only.bytes]);
-            self.hand_over(&mut [NewTask { op, items: only.calls, payload, luggage }], sealed)
+            self.hand_over(
+                &mut [NewTask { op, items: only.calls, payload, captured_handles }],
+                sealed,
+            )
         } else {
-            let luggage: Vec<_> =
+            let captured_handles: Vec<_> =
                 chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.sent).pack()).collect();
             let parts: Vec<[&dyn Part; 1]> =
                 chunks.iter().map(|chunk| [&chunk.bytes as &dyn Part]).collect();
-            let chunks = chunks.iter().zip(&parts).zip(luggage);
-            let tasks = chunks.map(|((chunk, parts), luggage)| {
+            let chunks = chunks.iter().zip(&parts).zip(captured_handles);
+            let tasks = chunks.map(|((chunk, parts), captured_handles)| {
                 let payload = Parts(parts);
-                NewTask { op, items: chunk.calls, payload, luggage }
+                NewTask { op, items: chunk.calls, payload, captured_handles }
             });
             self.hand_over(&mut tasks.collect::<Vec<_>>(), sealed)
         };

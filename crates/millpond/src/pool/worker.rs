@@ -9,14 +9,14 @@ use millpond_core::os::fork;
 use millpond_core::pool::payload::Parts;
 use millpond_core::pool::worker::{Assignment, Next, Worker};
 
-use super::briefing::Briefing;
+use super::bootstrap::Bootstrap;
 use super::frame::{self, Frames};
 use super::reply::{FAILED, Failure, RETURNED, What};
 use crate::codec;
 use crate::function::{EntryPoint, FunctionId};
 use crate::panic;
 use crate::role::NOT_RUN;
-use crate::ticket;
+use crate::wire_handle;
 
 /// A buffer for results that has grown beyond this is not kept.
 const WORTH_KEEPING: usize = 1 << 20;
@@ -35,8 +35,8 @@ pub(super) enum Op {
 }
 
 /// Works until there is nothing more to do, and ends the process.
-pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
-    let initialized = initialize(briefing);
+pub(super) fn run(mut worker: Worker, bootstrap: &Bootstrap) -> ! {
+    let initialized = initialize(bootstrap);
     end_if_forked(&worker, &initialized);
     if let Err(what) = initialized {
         let account = encoded(what);
@@ -44,14 +44,14 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
         let _ = worker.unfit(FAILED, Parts(&[&account]));
         process::exit(NOT_RUN);
     }
-    ticket::note_arrivals(worker.arrivals());
+    wire_handle::note_arrivals(worker.arrivals());
     let mut result = Vec::new();
     let mut next = worker.ready().and_then(|()| worker.next_task());
     loop {
         match next {
             Ok(Next::Task(task)) => {
                 let (status, attachments) =
-                    ticket::collecting(|| perform(&worker, &task, briefing, &mut result));
+                    wire_handle::collecting(|| perform(&worker, &task, bootstrap, &mut result));
                 // Its arguments may lie in memory that the pool wants back.
                 drop(task);
                 finish(&mut worker, status, &result, &attachments);
@@ -71,24 +71,24 @@ pub(super) fn run(mut worker: Worker, briefing: &Briefing) -> ! {
     }
 }
 
-fn initialize(briefing: &Briefing) -> Result<(), What> {
-    let Some(initializer) = briefing.initializer else {
+fn initialize(bootstrap: &Bootstrap) -> Result<(), What> {
+    let Some(initializer) = bootstrap.initializer else {
         return Ok(());
     };
-    let entry = initializer.find(&briefing.build).ok_or(What::BuildMismatch)?;
+    let entry = initializer.find(&bootstrap.build).ok_or(What::BuildMismatch)?;
     let mut out = Vec::new();
-    call(entry, Cow::Borrowed(&briefing.initializer_arguments), &mut out)?;
+    call(entry, Cow::Borrowed(&bootstrap.initializer_arguments), &mut out)?;
     let result: Result<(), String> = codec::decode(Cow::Owned(out)).map_err(What::Codec)?;
     result.map_err(What::Refused)
 }
 
 /// Does a task; its status and, in `result`, what is to be sent.
-fn perform(worker: &Worker, task: &Assignment, briefing: &Briefing, result: &mut Vec<u8>) -> u8 {
+fn perform(worker: &Worker, task: &Assignment, bootstrap: &Bootstrap, result: &mut Vec<u8>) -> u8 {
     let Some(function) = worker.function(task.function) else {
         return fail(What::Arguments("there was no memory for its function".to_owned()), result);
     };
     let id = FunctionId::from_bytes(function);
-    let Some(entry) = id.and_then(|id| id.find(&briefing.build)) else {
+    let Some(entry) = id.and_then(|id| id.find(&bootstrap.build)) else {
         return fail(What::BuildMismatch, result);
     };
     let arguments = match &task.payload {

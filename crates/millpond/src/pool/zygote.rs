@@ -11,19 +11,19 @@ use millpond_core::pool::worker::Worker;
 use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
 use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 
-use super::briefing::Briefing;
+use super::bootstrap::Bootstrap;
 use super::last_words::{self, LastWords};
 use super::worker;
 use crate::image::Image;
 use crate::panic;
 use crate::process::identity::{Identity, Parent};
 use crate::role::{self, NOT_RUN, Role, adopt, leave_stdin};
-use crate::ticket::Kept;
+use crate::wire_handle::Kept;
 
 /// Starts zygotes for one pool.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) briefing: Briefing,
+    pub(super) bootstrap: Bootstrap,
     /// What handles among the initializer's arguments lead to.
     #[expect(dead_code, reason = "it is held, not used")]
     pub(super) kept: Kept,
@@ -32,23 +32,23 @@ pub(super) struct Source {
 
 impl ZygoteSource for Source {
     fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
-        let (briefing, owner) = (self.briefing.to_file()?, PidFd::current()?);
+        let (bootstrap, owner) = (self.bootstrap.to_file()?, PidFd::current()?);
         if cfg!(panic = "abort") {
-            self.last_words.listen(briefing.as_fd())?;
+            self.last_words.listen(bootstrap.as_fd())?;
         }
-        let (socket, commons) = (fds.socket.as_fd(), fds.commons.as_fd());
+        let (socket, control_block) = (fds.socket.as_fd(), fds.control_block.as_fd());
         let (watcher, lifeline) = (fds.watcher.as_fd(), fds.lifeline.as_fd());
-        let (briefing, owner) = (briefing.as_fd(), owner.as_fd());
+        let (bootstrap, owner) = (bootstrap.as_fd(), owner.as_fd());
         let role = Role::Zygote {
             socket: socket.as_raw_fd(),
-            commons: commons.as_raw_fd(),
+            control_block: control_block.as_raw_fd(),
             watcher: watcher.as_raw_fd(),
             lifeline: lifeline.as_raw_fd(),
-            briefing: briefing.as_raw_fd(),
+            bootstrap: bootstrap.as_raw_fd(),
             owner: owner.as_raw_fd(),
         };
         let exec = Exec::this_program().variable(role::VARIABLE, &role.to_text());
-        let inherited = [socket, commons, watcher, lifeline, briefing, owner];
+        let inherited = [socket, control_block, watcher, lifeline, bootstrap, owner];
         let exec = inherited.into_iter().fold(exec, Exec::inherit);
         Ok(NewZygote::child(exec.start()?.pid))
     }
@@ -68,17 +68,17 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
         adopted.push(adopt(fd)?);
     }
     let fds: [OwnedFd; 6] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-    let [socket, commons, watcher, lifeline, briefing, owner] = fds;
-    let briefing_file = File::from(briefing);
-    let briefing = Briefing::from_file(&briefing_file)?;
+    let [socket, control_block, watcher, lifeline, bootstrap, owner] = fds;
+    let bootstrap_file = File::from(bootstrap);
+    let bootstrap = Bootstrap::from_file(&bootstrap_file)?;
     let owner = PidFd::from(owner);
     leave_stdin();
     leave_group();
     // Here once, rather than in every worker.
-    panic::install_hook(move |report| last_words::say(&briefing_file, report));
+    panic::install_hook(move |report| last_words::say(&bootstrap_file, report));
     Image::of_this_program();
-    let fds = ZygoteFds { socket, commons, watcher, lifeline };
-    let mut zygote = Zygote::new(fds, briefing.owner_pid)?;
+    let fds = ZygoteFds { socket, control_block, watcher, lifeline };
+    let mut zygote = Zygote::new(fds, bootstrap.owner_pid)?;
     if !has_one_thread() {
         loop {
             let order = zygote.next_order();
@@ -90,8 +90,8 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     leave_group();
     new.unblock_signals()?;
     let worker = Worker::attach(new.fds)?;
-    identity(&briefing, new.number, owner).assume();
-    worker::run(worker, &briefing);
+    identity(&bootstrap, new.number, owner).assume();
+    worker::run(worker, &bootstrap);
 }
 
 /// Makes this process a process group of its own: Ctrl-C at a terminal is for the program, which
@@ -116,13 +116,17 @@ fn has_one_thread() -> bool {
     single
 }
 
-fn identity(briefing: &Briefing, number: u64, owner: PidFd) -> Identity {
-    let lineage = [&briefing.owner_lineage[..], &[number]].concat();
+fn identity(bootstrap: &Bootstrap, number: u64, owner: PidFd) -> Identity {
+    let lineage = [&bootstrap.owner_lineage[..], &[number]].concat();
     let numbers: Vec<String> = lineage.iter().map(u64::to_string).collect();
     Identity {
         name: format!("PoolWorker-{}", numbers.join(":")),
         lineage,
         daemon: true,
-        parent: Parent { name: briefing.owner_name.clone(), pid: briefing.owner_pid, pidfd: owner },
+        parent: Parent {
+            name: bootstrap.owner_name.clone(),
+            pid: bootstrap.owner_pid,
+            pidfd: owner,
+        },
     }
 }

@@ -10,14 +10,14 @@ use super::child::Child;
 use super::handle::JoinHandle;
 use super::identity::Identity;
 use super::launch::Launch;
-use super::mailbox::Call;
 use super::registry::Registry;
+use super::result_slot::Call;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
-use crate::ticket;
+use crate::wire_handle;
 
 /// Calls a function in a process of its own.
 ///
@@ -179,8 +179,8 @@ impl Builder {
         };
         let io = |what| move |source| Error::from(Cause::Io { what, source });
 
-        // Until the child is there, each error takes the tickets back.
-        let (arguments, sent) = ticket::sending_to_one(|| codec::encode(input));
+        // Until the child is there, each error takes the wire handles back.
+        let (arguments, sent) = wire_handle::sending_to_one(|| codec::encode(input));
         let arguments = arguments.map_err(|error| failed(Cause::Codec(error).into()))?;
         let daemon = self.ends_with_parent;
         let call = Call {
@@ -195,14 +195,14 @@ impl Builder {
         let launch = Launch::new(&call, &arguments)
             .map_err(|error| failed(io("be given its arguments")(error)))?;
         let (launch, started) = if daemon {
-            registry.keeper().and_then(|keeper| keeper.launch(launch))
+            registry.reaper().and_then(|reaper| reaper.launch(launch))
         } else {
             let started = launch.start();
             started.map(|started| (launch, started))
         }
         .map_err(|error| failed(io("be started")(error)))?;
-        let (mailbox, reaped) = (launch.mailbox, Registry::forget);
-        let child = Child::new(name, daemon, function, started, mailbox, sent, reaped);
+        let (result_slot, reaped) = (launch.result_slot, Registry::forget);
+        let child = Child::new(name, daemon, function, started, result_slot, sent, reaped);
         registry.add(child.clone());
         Ok(JoinHandle::new(child))
     }

@@ -9,7 +9,7 @@ use millpond_core::os::fork::{self, Owner};
 use millpond_core::os::pidfd::PidFd;
 
 use super::identity::{Identity, Parent};
-use super::mailbox::{Attempt, Call, Failure, Mailbox, Reply};
+use super::result_slot::{Attempt, Call, Failure, Reply, ResultSlot};
 use crate::panic;
 use crate::role::{NOT_RUN, adopt, leave_stdin};
 
@@ -19,33 +19,33 @@ const PANICKED: i32 = 101;
 const FAILED: i32 = 1;
 
 /// Does what this process was started for, and ends it.
-pub(crate) fn run(mailbox: RawFd, parent: RawFd) -> ! {
-    let code = open(mailbox, parent).map_or_else(
+pub(crate) fn run(result_slot: RawFd, parent: RawFd) -> ! {
+    let code = open(result_slot, parent).map_or_else(
         |error| {
             eprintln!("millpond: this child cannot read what it is to do: {error}");
             NOT_RUN
         },
-        |(mailbox, parent)| answer(mailbox, parent),
+        |(result_slot, parent)| answer(result_slot, parent),
     );
     process::exit(code)
 }
 
-fn open(mailbox: RawFd, parent: RawFd) -> io::Result<(&'static Mailbox, PidFd)> {
-    let mailbox = Mailbox::open(adopt(mailbox)?)?;
+fn open(result_slot: RawFd, parent: RawFd) -> io::Result<(&'static ResultSlot, PidFd)> {
+    let result_slot = ResultSlot::open(adopt(result_slot)?)?;
     // It serves for as long as the process lives, also the hook for panics.
-    let mailbox: &'static Mailbox = Box::leak(Box::new(mailbox));
-    Ok((mailbox, PidFd::from(adopt(parent)?)))
+    let result_slot: &'static ResultSlot = Box::leak(Box::new(result_slot));
+    Ok((result_slot, PidFd::from(adopt(parent)?)))
 }
 
 /// Makes the call and answers it; gives the code to exit with.
-fn answer(mailbox: &'static Mailbox, parent: PidFd) -> i32 {
+fn answer(result_slot: &'static ResultSlot, parent: PidFd) -> i32 {
     let owner = Owner::current();
     panic::install_hook(move |report| {
         if owner.is_current() {
-            let _ = mailbox.answer(Reply::Panicked(report.clone()));
+            let _ = result_slot.answer(Reply::Panicked(report.clone()));
         }
     });
-    let (reply, code) = match make(mailbox, parent) {
+    let (reply, code) = match make(result_slot, parent) {
         Ok(Ok(result)) => (Reply::Returned(result), 0),
         Ok(Err(failure)) => (Reply::Failed(failure), FAILED),
         Err(report) => (Reply::Panicked(report), PANICKED),
@@ -54,19 +54,22 @@ fn answer(mailbox: &'static Mailbox, parent: PidFd) -> i32 {
         // The function has forked, and this is the fork: the call is not its to answer.
         return code;
     }
-    let Err(error) = mailbox.answer(reply) else {
+    let Err(error) = result_slot.answer(reply) else {
         return code;
     };
     let failure = Failure::Io { what: Attempt::Answer, message: error.to_string() };
-    if let Err(second) = mailbox.answer(Reply::Failed(failure)) {
+    if let Err(second) = result_slot.answer(Reply::Failed(failure)) {
         eprintln!("millpond: a result is lost: {error}, then {second}");
     }
     FAILED
 }
 
 /// The encoded result, or what came in its place.
-fn make(mailbox: &Mailbox, parent: PidFd) -> Result<Result<Vec<u8>, Failure>, panic::PanicReport> {
-    let (call, arguments) = match mailbox.take_call() {
+fn make(
+    result_slot: &ResultSlot,
+    parent: PidFd,
+) -> Result<Result<Vec<u8>, Failure>, panic::PanicReport> {
+    let (call, arguments) = match result_slot.take_call() {
         Ok(call) => call,
         Err(error) => {
             let message = error.to_string();
@@ -89,7 +92,7 @@ fn make(mailbox: &Mailbox, parent: PidFd) -> Result<Result<Vec<u8>, Failure>, pa
     .assume();
     panic::catch(AssertUnwindSafe(|| {
         let mut result = Vec::new();
-        let arrived = || mailbox.arguments_arrived();
+        let arrived = || result_slot.arguments_arrived();
         entry(Cow::Owned(arguments), &arrived, &mut result).map_err(Failure::Codec)?;
         Ok(result)
     }))

@@ -11,9 +11,9 @@ use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::os::fork::Owner;
 use millpond_core::os::pidfd::PidFd;
 
-use super::mailbox::{Attempt, Failure, Mailbox, Reply};
+use super::result_slot::{Attempt, Failure, Reply, ResultSlot};
 use crate::error::{Cause, Error, JoinError, Result, Subject};
-use crate::ticket::Sent;
+use crate::wire_handle::Sent;
 
 /// A child of this process, whatever its function returns. See [`active_children`](crate::active_children).
 ///
@@ -29,7 +29,7 @@ struct Shared {
     function: &'static str,
     owner: Owner,
     pidfd: PidFd,
-    mailbox: Mailbox,
+    result_slot: ResultSlot,
     end: Mutex<End>,
     /// Is told when it has been reaped.
     reaped: fn(&Child),
@@ -39,7 +39,7 @@ struct Shared {
 struct End {
     /// How it ended, once it has been reaped.
     status: Option<ExitStatus>,
-    /// The tickets among its arguments, until then.
+    /// The wire handles among its arguments, until then.
     sent: Option<Sent>,
 }
 
@@ -50,7 +50,7 @@ impl Child {
         daemon: bool,
         function: &'static str,
         started: Started,
-        mailbox: Mailbox,
+        result_slot: ResultSlot,
         sent: Sent,
         reaped: fn(&Self),
     ) -> Self {
@@ -61,7 +61,7 @@ impl Child {
             function,
             owner: Owner::current(),
             pidfd: started.pidfd,
-            mailbox,
+            result_slot,
             end: Mutex::new(End { status: None, sent: Some(sent) }),
             reaped,
         }))
@@ -153,7 +153,7 @@ impl Child {
     /// What has come of the call. To be asked when the child has ended.
     pub(super) fn outcome(&self) -> Result<Outcome> {
         let status = self.end().map_err(|error| self.io(error))?;
-        match self.0.mailbox.reply().map_err(|error| self.io(error))? {
+        match self.0.result_slot.reply().map_err(|error| self.io(error))? {
             Some(Reply::Returned(result)) => Ok(Outcome::Returned(result)),
             Some(Reply::Panicked(report)) => Err(self.error(Cause::Panicked(report))),
             Some(Reply::Failed(failure)) => Err(self.error(failure.into())),
@@ -207,7 +207,7 @@ impl Child {
                 (self.0.reaped)(self);
                 let mut sent = end.sent.take();
                 if let Some(sent) = sent.as_mut()
-                    && self.0.mailbox.was_taken()
+                    && self.0.result_slot.was_taken()
                 {
                     sent.arrived();
                 }

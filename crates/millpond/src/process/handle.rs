@@ -14,7 +14,7 @@ use millpond_core::os::exit_status::ExitStatus;
 use serde::de::DeserializeOwned;
 
 use super::child::{Child, Outcome};
-use super::keeper::WakerSlot;
+use super::reaper::WakerSlot;
 use super::registry::Registry;
 use crate::codec;
 use crate::error::{Cause, JoinError, Result};
@@ -192,8 +192,8 @@ impl<R: DeserializeOwned + 'static> Future for JoinHandle<R> {
             return Poll::Ready(self.result());
         }
         let slot = WakerSlot::new(Mutex::new(Some(context.waker().clone())));
-        match Registry::current().keeper() {
-            Ok(keeper) => keeper.wake(self.child.clone(), WakerSlot::clone(&slot)),
+        match Registry::current().reaper() {
+            Ok(reaper) => reaper.wake(self.child.clone(), WakerSlot::clone(&slot)),
             Err(source) => {
                 let what = "be watched: the thread for that could not start";
                 return Poll::Ready(Err(self.child.error(Cause::Io { what, source }).into()));

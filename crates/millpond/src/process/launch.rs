@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use millpond_core::os::exec::{Exec, Started};
 use millpond_core::os::pidfd::PidFd;
 
-use super::mailbox::{Call, Mailbox};
+use super::result_slot::{Call, ResultSlot};
 use crate::role::{self, Role};
 
 /// A call that is written down, ready for a child to be started.
 #[derive(Debug)]
 pub(super) struct Launch {
-    pub(super) mailbox: Mailbox,
+    pub(super) result_slot: ResultSlot,
     /// This process, for the child to watch.
     parent: PidFd,
     daemon: bool,
@@ -20,17 +20,18 @@ pub(super) struct Launch {
 
 impl Launch {
     pub(super) fn new(call: &Call, arguments: &[u8]) -> io::Result<Self> {
-        let mailbox = Mailbox::new(call, arguments)?;
-        Ok(Self { mailbox, parent: PidFd::current()?, daemon: call.daemon })
+        let result_slot = ResultSlot::new(call, arguments)?;
+        Ok(Self { result_slot, parent: PidFd::current()?, daemon: call.daemon })
     }
 
     /// Starts the child. It ends with the thread that calls this, if it is a daemon.
     pub(super) fn start(&self) -> io::Result<Started> {
-        let (mailbox, parent) = (self.mailbox.as_fd(), self.parent.as_fd());
-        let role = Role::Process { mailbox: mailbox.as_raw_fd(), parent: parent.as_raw_fd() };
+        let (result_slot, parent) = (self.result_slot.as_fd(), self.parent.as_fd());
+        let role =
+            Role::Process { result_slot: result_slot.as_raw_fd(), parent: parent.as_raw_fd() };
         let exec = Exec::this_program()
             .variable(role::VARIABLE, &role.to_text())
-            .inherit(mailbox)
+            .inherit(result_slot)
             .inherit(parent);
         if self.daemon { exec.death_signal(libc::SIGKILL).start() } else { exec.start() }
     }

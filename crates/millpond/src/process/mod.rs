@@ -5,10 +5,10 @@ pub(crate) mod call;
 mod child;
 mod handle;
 pub(crate) mod identity;
-mod keeper;
 mod launch;
-mod mailbox;
+mod reaper;
 mod registry;
+mod result_slot;
 
 use millpond_core::channel::queue::Queue;
 

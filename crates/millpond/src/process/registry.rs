@@ -9,7 +9,7 @@ use millpond_core::os::fork::Owner;
 
 use super::child::Child;
 use super::identity::Identity;
-use super::keeper::Keeper;
+use super::reaper::Reaper;
 
 /// What this process knows of its children.
 ///
@@ -22,7 +22,7 @@ pub(super) struct Registry {
     started: AtomicU64,
     /// Those that were started and have not been reaped.
     children: Mutex<Vec<Child>>,
-    keeper: OnceLock<Keeper>,
+    reaper: OnceLock<Reaper>,
     unread: Mutex<Vec<Queue>>,
 }
 
@@ -43,7 +43,7 @@ impl Registry {
                 owner: Owner::current(),
                 started: AtomicU64::new(0),
                 children: Mutex::new(Vec::new()),
-                keeper: OnceLock::new(),
+                reaper: OnceLock::new(),
                 unread: Mutex::new(Vec::new()),
             }));
             // Release publishes the content of the box.
@@ -77,11 +77,11 @@ impl Registry {
     pub(super) fn abandon(child: &Child) {
         if child.is_own()
             && child.is_alive()
-            && let Ok(keeper) = Self::current().keeper()
+            && let Ok(reaper) = Self::current().reaper()
         {
-            keeper.reap(child.clone());
+            reaper.reap(child.clone());
         }
-        // Without a keeper it is reaped when the next child is started, or at the next look.
+        // Without a reaper it is reaped when the next child is started, or at the next look.
     }
 
     /// Reaps those that have ended; gives the others.
@@ -92,13 +92,13 @@ impl Registry {
     }
 
     /// The thread that watches what nobody else does.
-    pub(super) fn keeper(&self) -> io::Result<&Keeper> {
-        if let Some(keeper) = self.keeper.get() {
-            return Ok(keeper);
+    pub(super) fn reaper(&self) -> io::Result<&Reaper> {
+        if let Some(reaper) = self.reaper.get() {
+            return Ok(reaper);
         }
         // Of two made at once one is dropped, and its thread ends.
-        let keeper = Keeper::start()?;
-        Ok(self.keeper.get_or_init(|| keeper))
+        let reaper = Reaper::start()?;
+        Ok(self.reaper.get_or_init(|| reaper))
     }
 
     /// The channels that this process has sent handles through.

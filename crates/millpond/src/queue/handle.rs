@@ -13,7 +13,7 @@ use super::message::Message;
 use super::transfer;
 use super::turns::Wait;
 use crate::error::{Cause, RecvError, RecvTimeoutError, Result};
-use crate::ticket;
+use crate::wire_handle;
 
 /// A first-in first-out queue of values, for any number of processes and threads that put and take.
 ///
@@ -242,13 +242,13 @@ impl<'a, T: Message> IntoIterator for &'a Queue<T> {
 
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.engine.slot(), Engine::KIND, to)
+        wire_handle::send(self.engine.slot(), Engine::KIND, to)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        let engine = ticket::receive(Engine::KIND, from, Engine::in_slot)?;
+        let engine = wire_handle::receive(Engine::KIND, from, Engine::in_slot)?;
         Ok(Self { engine, values: PhantomData })
     }
 }

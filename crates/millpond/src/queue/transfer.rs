@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
-use millpond_core::channel::queue::{Outgoing, PutError as NotPut, Queue, Received};
+use millpond_core::channel::queue::{OutgoingItems, PutError as NotPut, Queue, ReceivedItem};
 
 use super::error::SendManyError;
 use super::message::{Message, decode};
@@ -12,7 +12,7 @@ use super::turns::{Wait, bytes_of, in_turns, take};
 use super::unread::{self, message_length};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Result};
-use crate::ticket::Listing;
+use crate::wire_handle::Listing;
 
 #[inline]
 pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()> {
@@ -26,8 +26,8 @@ pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()
             let mut scratch = Scratch::new();
             let listing = Listing::begin(unread::recall);
             let written = codec::write(value, &mut scratch);
-            if let Some(tickets) = listing.end() {
-                return put_with_handles(queue, &mut scratch, written, &tickets, wait);
+            if let Some(wire_handles) = listing.end() {
+                return put_with_handles(queue, &mut scratch, written, &wire_handles, wait);
             }
             written.map_err(Cause::Codec)?;
             put_bytes(queue, 0, scratch.bytes(), wait)
@@ -35,25 +35,25 @@ pub(crate) fn put<T: Message>(queue: &Queue, value: &T, wait: Wait) -> Result<()
     }
 }
 
-/// Puts a message together with the tickets of the handles in it.
+/// Puts a message together with the wire handles of the handles in it.
 #[cold]
 fn put_with_handles(
     queue: &Queue,
     scratch: &mut Scratch,
     written: std::result::Result<(), CodecError>,
-    tickets: &[u8],
+    wire_handles: &[u8],
     wait: Wait,
 ) -> Result<()> {
     if let Err(error) = written {
-        unread::recall(tickets);
+        unread::recall(wire_handles);
         return Err(Cause::Codec(error).into());
     }
-    scratch.append(tickets);
+    scratch.append(wire_handles);
     queue.will_carry_handles();
-    let put = put_bytes(queue, unread::tag(tickets), scratch.bytes(), wait);
+    let put = put_bytes(queue, unread::tag(wire_handles), scratch.bytes(), wait);
     match &put {
         Ok(()) => unread::note(queue),
-        Err(_) => unread::recall(tickets),
+        Err(_) => unread::recall(wire_handles),
     }
     put
 }
@@ -88,21 +88,21 @@ struct Encoded<'a, T> {
     items: &'a [Item],
 }
 
-/// An encoded value, with the tickets behind it.
+/// An encoded value, with the wire handles behind it.
 struct Item {
     range: Range<usize>,
     tag: u32,
 }
 
 impl Item {
-    fn tickets<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+    fn wire_handles<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let bytes = &bytes[self.range.clone()];
         &bytes[message_length(self.tag, bytes.len())..]
     }
 }
 
 fn recall_all(bytes: &[u8], items: &[Item]) {
-    items.iter().for_each(|item| unread::recall(item.tickets(bytes)));
+    items.iter().for_each(|item| unread::recall(item.wire_handles(bytes)));
 }
 
 impl<T: Message> Encoded<'_, T> {
@@ -114,7 +114,7 @@ impl<T: Message> Encoded<'_, T> {
     }
 }
 
-impl<T: Message> Outgoing for Encoded<'_, T> {
+impl<T: Message> OutgoingItems for Encoded<'_, T> {
     fn count(&self) -> usize {
         self.values.len()
     }
@@ -146,14 +146,14 @@ pub(crate) fn put_many<T: Message>(
                 let start = bytes.len();
                 let listing = Listing::begin(unread::recall);
                 let appended = codec::append_ref(value, bytes);
-                let tickets = listing.end().unwrap_or_default();
+                let wire_handles = listing.end().unwrap_or_default();
                 if let Err(error) = appended {
-                    unread::recall(&tickets);
+                    unread::recall(&wire_handles);
                     recall_all(bytes, &items);
                     return Err(SendManyError::new(0, Cause::Codec(error).into()));
                 }
-                bytes.extend_from_slice(&tickets);
-                items.push(Item { range: start..bytes.len(), tag: unread::tag(&tickets) });
+                bytes.extend_from_slice(&wire_handles);
+                items.push(Item { range: start..bytes.len(), tag: unread::tag(&wire_handles) });
             }
         }
         let have_handles = items.iter().any(|item| item.tag > 0);
@@ -242,15 +242,15 @@ pub(crate) fn get_many<T: Message>(queue: &Queue, most: usize, wait: Wait) -> Re
             queue.get_many(most, &mut *buffer, &mut items, turn)
         })
         .map_err(|reason| wait.not_taken(reason))?;
-        let decoded = |item: &Received| {
+        let decoded = |item: &ReceivedItem| {
             decode(message_of(buffer, item)).map_err(|error| Cause::Codec(error).into())
         };
         items.iter().map(decoded).collect()
     })
 }
 
-/// What was put, without the tickets behind it.
-fn message_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
+/// What was put, without the wire handles behind it.
+fn message_of<'a>(buffer: &'a [u8], received: &'a ReceivedItem) -> &'a [u8] {
     let bytes = bytes_of(buffer, received);
     &bytes[..message_length(received.tag, bytes.len())]
 }

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use millpond_core::channel::queue::{GRACE, GetError, PutError as NotPut, Queue, Received};
+use millpond_core::channel::queue::{
+    GUARD_TIMEOUT, GetError, PutError as NotPut, Queue, ReceivedItem,
+};
 use millpond_core::sync::deadline::Turns;
-use millpond_core::sync::deadlock::Watch;
+use millpond_core::sync::deadlock::DeadlockWatch;
 
 use crate::deadlock::is_deadlock;
 use crate::error::{Cause, Error, Result};
 
 /// How often a wait looks for children that have ended while handles of its queue's ends are on their
 /// way to some.
-const TURN: Duration = Duration::from_millis(100);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a caller is ready to wait.
 #[derive(Clone, Copy)]
@@ -120,7 +122,7 @@ impl Unfinished for GetError {
 }
 
 /// Waits in turns, and calls `meanwhile` after each. A process that holds the queue's guard is
-/// given [`GRACE`] to release it, should the deadline come sooner. A wait without a deadline that
+/// given [`GUARD_TIMEOUT`] to release it, should the deadline come sooner. A wait without a deadline that
 /// ends without a result is a deadlock.
 pub(super) fn in_turns<T, E: Unfinished>(
     queue: &Queue,
@@ -131,14 +133,14 @@ pub(super) fn in_turns<T, E: Unfinished>(
     let deadline = wait.deadline();
     // Without a look at the clock where there is nothing to wait for.
     let mut turn = deadline.unwrap_or_else(long_ago);
-    let (mut grace, mut watch, mut turns) = (None, Watch::default(), Turns::default());
+    let (mut grace, mut watch, mut turns) = (None, DeadlockWatch::default(), Turns::default());
     loop {
         match attempt(Some(turn)) {
             Err(error) if error.is_interrupted() => {}
             Err(error) if error.is_over_time() => {
                 let now = Instant::now();
                 let end = if error.is_busy() {
-                    let grace = *grace.get_or_insert(now + GRACE);
+                    let grace = *grace.get_or_insert(now + GUARD_TIMEOUT);
                     deadline.map(|deadline| deadline.max(grace))
                 } else {
                     deadline
@@ -151,8 +153,8 @@ pub(super) fn in_turns<T, E: Unfinished>(
                     return Err(error);
                 }
                 turn = turns.next(end);
-                if queue.is_end_travelling() {
-                    turn = turn.min(now + TURN);
+                if queue.is_end_in_transit() {
+                    turn = turn.min(now + RECHECK_INTERVAL);
                 }
             }
             done => return done,
@@ -175,12 +177,12 @@ pub(super) fn take(
     buffer: &mut Vec<u8>,
     wait: Wait,
     meanwhile: fn(),
-) -> Result<Received> {
+) -> Result<ReceivedItem> {
     in_turns(queue, wait, meanwhile, |turn| queue.get(&mut *buffer, turn))
         .map_err(|reason| wait.not_taken(reason))
 }
 
-pub(super) fn bytes_of<'a>(buffer: &'a [u8], received: &'a Received) -> &'a [u8] {
+pub(super) fn bytes_of<'a>(buffer: &'a [u8], received: &'a ReceivedItem) -> &'a [u8] {
     match &received.block {
         Some(block) => block.bytes(),
         None => &buffer[received.bytes.clone()],

@@ -3,7 +3,7 @@
 //! A handle in a message keeps its object alive until the receiver has opened it. If the receivers
 //! of a channel go and leave messages behind, that never happens: the memory would stay with its
 //! sender, and if the handle is an end of another channel, a process that waits at the other end
-//! would wait for ever. So a message with handles ends with their tickets once more, as many as its
+//! would wait for ever. So a message with handles ends with their wire handles once more, as many as its
 //! tag says: a process that empties the channel does not know the type of its values, and finds
 //! them there.
 //!
@@ -20,29 +20,29 @@
 
 use millpond_core::channel::queue::{End, Queue as Engine};
 use millpond_core::shm::slab::Slot;
-use millpond_core::shm::ticket::{LENGTH, Ticket};
+use millpond_core::shm::wire_handle::{LENGTH, WireHandle};
 
 use super::turns::{Wait, bytes_of, take};
 use crate::process;
 
-/// How many bytes a message with this tag has without the tickets behind it.
+/// How many bytes a message with this tag has without the wire handles behind it.
 #[inline]
 pub(super) fn message_length(tag: u32, length: usize) -> usize {
     length.saturating_sub(tag as usize * LENGTH)
 }
 
-/// The tag of a message with these tickets.
-pub(super) fn tag(tickets: &[u8]) -> u32 {
-    u32::try_from(tickets.len() / LENGTH).unwrap_or(u32::MAX)
+/// The tag of a message with these wire handles.
+pub(super) fn tag(wire_handles: &[u8]) -> u32 {
+    u32::try_from(wire_handles.len() / LENGTH).unwrap_or(u32::MAX)
 }
 
 /// Undoes what encoding a message has done that nobody will read: handles inside of it count as
 /// being on their way, which keeps what they lead to.
 #[cold]
-pub(crate) fn recall(tickets: &[u8]) {
-    for ticket in tickets.chunks_exact(LENGTH) {
+pub(crate) fn recall(wire_handles: &[u8]) {
+    for wire_handle in wire_handles.chunks_exact(LENGTH) {
         // One that leads nowhere keeps nothing.
-        if let Ok((kind, slot)) = Ticket::open_any(ticket) {
+        if let Ok((kind, slot)) = WireHandle::open_any(wire_handle) {
             recall_of_kind(kind, slot);
         }
     }
@@ -55,7 +55,7 @@ pub(crate) fn recall_end(engine: &Engine, end: End) {
     }
 }
 
-/// Recalls the handle that a ticket of this kind was for, if it is that of an end.
+/// Recalls the handle that a wire handle of this kind was for, if it is that of an end.
 pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
     let end = [End::Producers, End::Consumers].into_iter().find(|&end| found == kind(end));
     if let Some(end) = end
@@ -65,7 +65,7 @@ pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
     }
 }
 
-/// What tells the ends from each other and from queues in a ticket: the high byte, the others being
+/// What tells the ends from each other and from queues in a wire handle: the high byte, the others being
 /// those of queues.
 pub(crate) fn kind(end: End) -> u32 {
     match end {

@@ -8,10 +8,10 @@ use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::sync::barrier::{self as engine, Arrival, Crossing};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::{deadline, no_memory};
+use super::timeout::{deadline, no_memory};
 use crate::deadlock::{is_deadlock_of_all, until_done};
 use crate::error::{Cause, Error, Result};
-use crate::ticket;
+use crate::wire_handle;
 
 /// Where a number of parties, threads or processes, wait for each other before all go on.
 ///
@@ -233,12 +233,12 @@ impl fmt::Debug for Barrier {
 
 impl Serialize for Barrier {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Barrier::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Barrier::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Barrier {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+        wire_handle::receive_shared(from).map(|shared| Self(Arc::new(shared)))
     }
 }

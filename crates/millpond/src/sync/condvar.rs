@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Payload;
 use super::mutex::MutexGuard;
-use super::patience::{deadline, no_memory};
 use super::poison::LockResult;
+use super::timeout::{deadline, no_memory};
 use crate::error::Result;
-use crate::ticket;
+use crate::wire_handle;
 
 /// Where those wait for whom the data of a [`Mutex`](super::Mutex) are not yet as they should be.
 ///
@@ -55,7 +55,7 @@ use crate::ticket;
 pub struct Condvar(Arc<Shared<engine::Condition>>);
 
 /// How long a wait without a deadline is, before it begins anew.
-const TURN: Duration = Duration::from_secs(3600);
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// Whether a wait ended because time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Condvar {
         let place = self.0.register();
         let locked = guard.unlocked(|| {
             loop {
-                let until = deadline.unwrap_or_else(|| Instant::now() + TURN);
+                let until = deadline.unwrap_or_else(|| Instant::now() + MAX_WAIT);
                 let notified = self.0.wait_a_while(&place, until) == Notified::Yes;
                 if notified || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                     return;
@@ -209,12 +209,12 @@ impl fmt::Debug for Condvar {
 
 impl Serialize for Condvar {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Condition::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Condition::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Condvar {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+        wire_handle::receive_shared(from).map(|shared| Self(Arc::new(shared)))
     }
 }

@@ -8,9 +8,9 @@ use millpond_core::shm::shared::{Shared, SharedObject};
 use millpond_core::sync::event as engine;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::{deadline, no_memory};
+use super::timeout::{deadline, no_memory};
 use crate::error::Result;
-use crate::ticket;
+use crate::wire_handle;
 
 /// A flag for which any number of threads can wait. A thread that sees it set sees everything that
 /// was done before it was set.
@@ -102,12 +102,12 @@ impl fmt::Debug for Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Event::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Event::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+        wire_handle::receive_shared(from).map(|shared| Self(Arc::new(shared)))
     }
 }

@@ -13,11 +13,11 @@ use millpond_core::sync::outcome::Misuse;
 use millpond_core::sync::poison::Hold;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::{deadline, no_memory};
 use super::poison::{LockResult, TryLockResult, tried, waited};
+use super::timeout::{deadline, no_memory};
 use crate::deadlock::{is_deadlock, until_done};
 use crate::error::{Cause, Error, Result};
-use crate::ticket;
+use crate::wire_handle;
 
 /// Why a wait for a lock is a deadlock.
 pub(super) const ALONE: &str =
@@ -171,13 +171,13 @@ impl fmt::Debug for Lock {
 
 impl Serialize for Lock {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Lock::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Lock::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Lock {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(Self::from)
+        wire_handle::receive_shared(from).map(Self::from)
     }
 }
 

@@ -30,7 +30,7 @@
 //! | to … | take |
 //! |---|---|
 //! | share numbers or structs of numbers, and change them one at a time | [`Mutex`] |
-//! | share a whole array and work on it as on a slice, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
+//! | share a whole array and work on it as on a recheck interval, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
 //! | share an array that all read and write at once; count with atomics | [`SharedSlice`] |
 //! | keep others out of something that is not memory: a terminal, a file | [`Lock`] |
 //! | do that in functions that call each other | [`RLock`] |
@@ -54,21 +54,21 @@
 //! - *A process that waits dies*: the others do not notice. A notification that had reached it
 //!   goes to another waiter.
 //!
-//! A wait that has lasted for 10 ms hears of a death within some milliseconds; where the system
+//! A wait that has lasted for 10 ms notices a death within some milliseconds; where the system
 //! does not permit that, the waiter checks every 50 ms whether the processes for which it waits are
 //! alive.
 //!
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
 //! as one of the standard library's would, until a process [releases](Lock::release) it; permits
-//! that it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends by
+//! that it has [forgotten](Permit::forget) are gone, as sold wire handles are. A process that ends by
 //! `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers
 //!
 //! A wait goes on when a signal handler has run. A `fork` has all handles and none of the guards
 //! and permits: those of the parent stay the parent's. A handle that is encoded leads to its object
-//! in any process of the same user; the sender keeps the object until the ticket was used once, or
+//! in any process of the same user; the sender keeps the object until the wire handle was used once, or
 //! until it ends. When it arrives later than that, decoding fails with
 //! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so. So a
 //! [`Process`](crate::Process) cannot return what it alone has: it has ended by then. What a task of
@@ -79,11 +79,11 @@ mod condvar;
 mod event;
 mod lock;
 mod mutex;
-mod patience;
 mod poison;
 mod rlock;
 mod semaphore;
 mod slice;
+mod timeout;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};

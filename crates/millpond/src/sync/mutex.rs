@@ -9,11 +9,11 @@ use millpond_core::sync::mutex as engine;
 use millpond_core::sync::poison::Poisoned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::{deadline, no_memory};
 use super::poison::{LockResult, TryLockError, TryLockResult, held, waited};
+use super::timeout::{deadline, no_memory};
 use super::{Payload, Plain};
 use crate::error::Result;
-use crate::ticket;
+use crate::wire_handle;
 
 /// Plain data that one thread of one process at a time may read and write.
 ///
@@ -201,14 +201,14 @@ impl<T: ?Sized + Payload> fmt::Debug for Mutex<T> {
 
 impl<T: ?Sized + Payload> Serialize for Mutex<T> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Mutex::<T>::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Mutex::<T>::KIND, to)
     }
 }
 
 impl<'de, T: ?Sized + Payload> Deserialize<'de> for Mutex<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         let kind = engine::Mutex::<T>::KIND;
-        ticket::receive(kind, from, engine::Mutex::open).map(|mutex| Self(Arc::new(mutex)))
+        wire_handle::receive(kind, from, engine::Mutex::open).map(|mutex| Self(Arc::new(mutex)))
     }
 }
 

@@ -13,11 +13,11 @@ use millpond_core::sync::rlock as engine;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::lock::{ALONE, misuse};
-use super::patience::{deadline, no_memory};
 use super::poison::{LockResult, TryLockResult, tried, waited};
+use super::timeout::{deadline, no_memory};
 use crate::deadlock::{is_deadlock, until_done};
 use crate::error::{Cause, Result};
-use crate::ticket;
+use crate::wire_handle;
 
 /// A lock that the thread which holds it may take again, for functions that call each other. It is
 /// free when it was given back as often.
@@ -135,13 +135,13 @@ impl fmt::Debug for RLock {
 
 impl Serialize for RLock {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::RLock::KIND, to)
+        wire_handle::send(self.0.slot(), engine::RLock::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for RLock {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(Self::from)
+        wire_handle::receive_shared(from).map(Self::from)
     }
 }
 

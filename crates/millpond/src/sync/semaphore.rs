@@ -10,9 +10,9 @@ use millpond_core::sync::robust::Taken;
 use millpond_core::sync::semaphore::{self as engine, NoPlace};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::{deadline, no_memory};
+use super::timeout::{deadline, no_memory};
 use crate::error::{Cause, Error, Result};
-use crate::ticket;
+use crate::wire_handle;
 
 /// A number of permits, each of which one thread or process at a time may have.
 ///
@@ -41,7 +41,7 @@ use crate::ticket;
 /// As long as every permit is given back by a process that has one, permits belong to processes,
 /// and those of a process that was killed or failed are given back within 50 ms of a wait.
 /// A process that ends [normally](super#deaths-and-panics) keeps those that it has
-/// [forgotten](Permit::forget), as tickets that were used. Once a process
+/// [forgotten](Permit::forget), as wire handles that were used. Once a process
 /// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
 /// permits are messages that belong to no process, and none is given back from then on. Up to 2,045
 /// processes that have permits at the same time are told apart; the next one gets an error.
@@ -55,7 +55,7 @@ impl Semaphore {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): more than 2³¹ − 1.
     /// - [`Io`](crate::ErrorKind::Io): memory or file descriptors have run out.
     pub fn new(permits: u32) -> Result<Self> {
-        Self::start(permits, engine::MOST_PERMITS)
+        Self::start(permits, engine::MAX_PERMITS)
     }
 
     /// A semaphore of so many permits, never more.
@@ -67,8 +67,8 @@ impl Semaphore {
     }
 
     fn start(permits: u32, bound: u32) -> Result<Self> {
-        if permits > engine::MOST_PERMITS {
-            let most = engine::MOST_PERMITS;
+        if permits > engine::MAX_PERMITS {
+            let most = engine::MAX_PERMITS;
             let message = format!("a semaphore has at most {most} permits, not {permits}");
             return Err(Cause::InvalidInput(message).into());
         }
@@ -175,13 +175,13 @@ impl fmt::Debug for Semaphore {
 
 impl Serialize for Semaphore {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), engine::Semaphore::KIND, to)
+        wire_handle::send(self.0.slot(), engine::Semaphore::KIND, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Semaphore {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        ticket::receive_shared(from).map(|shared| Self(Arc::new(shared)))
+        wire_handle::receive_shared(from).map(|shared| Self(Arc::new(shared)))
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use millpond_core::shm::slice::AtomicSlice;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::patience::no_memory;
+use super::timeout::no_memory;
 use super::{Number, Plain};
 use crate::error::Result;
-use crate::ticket;
+use crate::wire_handle;
 
 /// A slice of plain data that processes and threads read and write at the same time, without a
 /// lock. Its length is fixed when it is made.
@@ -155,13 +155,13 @@ impl<T: Plain> fmt::Debug for SharedSlice<T> {
 
 impl<T: Plain> Serialize for SharedSlice<T> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        ticket::send(self.0.slot(), AtomicSlice::<T>::KIND, to)
+        wire_handle::send(self.0.slot(), AtomicSlice::<T>::KIND, to)
     }
 }
 
 impl<'de, T: Plain> Deserialize<'de> for SharedSlice<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         let kind = AtomicSlice::<T>::KIND;
-        ticket::receive(kind, from, AtomicSlice::open).map(|slice| Self(Arc::new(slice)))
+        wire_handle::receive(kind, from, AtomicSlice::open).map(|slice| Self(Arc::new(slice)))
     }
 }

@@ -316,7 +316,7 @@ fn handles_are_rehearsed_too() {
             }
         }
         assert_eq!(receiver.recv().unwrap().unwrap(), 7);
-        // The sender has gone with the handles, and no rehearsal has kept one.
+        // The sender has gone with the handles, and no dry run has kept one.
         assert!(receiver.recv().unwrap().is_none());
         assert_eq!(queue.pop().unwrap(), 8);
     }

@@ -17,8 +17,8 @@ use crate::sync::local::Local;
 
 /// The most blocks that a sender keeps, and the most bytes of memory they may have. A pipe carries
 /// no more than that at a time, so in a steady stream every block comes back in time.
-pub(super) const MOST: usize = 32;
-pub(super) const MOST_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BLOCKS: usize = 32;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// A block that this process fills.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Blocks {
         let dropped = self.0.with(|blocks| {
             blocks.push(block);
             let mut dropped = Vec::new();
-            while blocks.len() > MOST || resident(blocks) > MOST_BYTES {
+            while blocks.len() > MAX_BLOCKS || resident(blocks) > MAX_BYTES {
                 // A free one has no use for a receiver. Of the lent ones, the first is the least
                 // likely to come back.
                 let index = blocks.iter_mut().position(Block::is_free).unwrap_or(0);
@@ -159,9 +159,9 @@ mod tests {
     fn blocks_that_do_not_come_back_are_forgotten_in_the_end() {
         let blocks = Blocks::default();
         (0..100).for_each(|_| lent(&blocks, 3 << 20));
-        assert!(blocks.0.with(|blocks| resident(blocks)) <= MOST_BYTES);
+        assert!(blocks.0.with(|blocks| resident(blocks)) <= MAX_BYTES);
         (0..100).for_each(|_| lent(&blocks, 100));
-        assert_eq!(blocks.0.with(|blocks| blocks.len()), MOST);
+        assert_eq!(blocks.0.with(|blocks| blocks.len()), MAX_BLOCKS);
     }
 
     #[test]

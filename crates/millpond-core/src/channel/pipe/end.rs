@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::blocks::Blocks;
 use super::mappings::Mappings;
-use super::outgoing::{LARGEST_PACKET, Outgoing};
+use super::outgoing::{LARGEST_PACKET, OutgoingMessage};
 use super::packet::PREFIX;
 use super::rings::{MaybeAttached, Rings};
 use crate::channel::attachments::Attachments;
@@ -53,7 +53,7 @@ pub struct End {
 /// A packet in the caller's buffer, and the descriptors that came with it. It is to be
 /// [opened](End::open) with that buffer.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Incoming {
     /// Where in the buffer the packet is.
     pub(super) place: Range<usize>,
     pub(super) fd: Option<OwnedFd>,
@@ -122,8 +122,8 @@ impl End {
     /// # Errors
     /// `StorageFull`, `OutOfMemory` or the system's, when there is no memory or descriptor for a
     /// large one.
-    pub fn prepare(&self, kind: u8, parts: Parts<'_>) -> io::Result<Outgoing<'_>> {
-        Outgoing::new(&self.blocks, self.buffer_size, kind, parts)
+    pub fn prepare(&self, kind: u8, parts: Parts<'_>) -> io::Result<OutgoingMessage<'_>> {
+        OutgoingMessage::new(&self.blocks, self.buffer_size, kind, parts)
     }
 
     /// As [`prepare`](Self::prepare), with what the handles in the message lead to: that is the
@@ -136,8 +136,8 @@ impl End {
         kind: u8,
         parts: Parts<'_>,
         attachments: &Attachments,
-    ) -> io::Result<Option<Outgoing<'_>>> {
-        match Outgoing::with(&self.blocks, self.buffer_size, kind, parts, attachments) {
+    ) -> io::Result<Option<OutgoingMessage<'_>>> {
+        match OutgoingMessage::with(&self.blocks, self.buffer_size, kind, parts, attachments) {
             Err(error) if is_too_many(&error) => Ok(None),
             prepared => prepared.map(Some),
         }
@@ -149,8 +149,8 @@ impl End {
     /// # Panics
     /// When `packet` is shorter than the header or longer than [`LARGEST_PACKET`].
     #[must_use]
-    pub fn prepare_packet(&self, kind: u8, packet: Vec<u8>) -> Outgoing<'_> {
-        Outgoing::in_packet(&self.blocks, kind, packet)
+    pub fn prepare_packet(&self, kind: u8, packet: Vec<u8>) -> OutgoingMessage<'_> {
+        OutgoingMessage::in_packet(&self.blocks, kind, packet)
     }
 
     /// The descriptor of the rings' memory, and which of the two ends this is: what another process

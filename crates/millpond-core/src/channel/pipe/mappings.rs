@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use super::blocks::{MOST, MOST_BYTES};
+use super::blocks::{MAX_BLOCKS, MAX_BYTES};
 use super::error::ReceiveError;
 use crate::os::memfd;
 use crate::shm::heap::BLOCK_HEADER;
@@ -71,9 +71,9 @@ impl Mappings {
             let fits = |(_, map): &&(Identity, Arc<MappedBlocks>)| {
                 bytes += map.length() as u64;
                 // A block has up to twice the length of its payload.
-                bytes <= 2 * MOST_BYTES
+                bytes <= 2 * MAX_BYTES
             };
-            let kept = known.iter().rev().take(MOST).take_while(fits).count();
+            let kept = known.iter().rev().take(MAX_BLOCKS).take_while(fits).count();
             known.drain(..known.len() - kept).collect::<Vec<_>>()
         });
         drop(dropped);

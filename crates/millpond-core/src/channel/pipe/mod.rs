@@ -1,26 +1,26 @@
 //! Pipes: two connected ends that carry whole messages. README.md in this folder is the
 //! protocol.
 
-mod bells;
 mod blocks;
-mod direct;
-mod doorbell;
+mod direction;
 mod end;
 mod error;
-mod lane;
 mod mappings;
 mod message;
+mod notifications;
 mod outgoing;
 pub mod packet;
+mod readiness;
 mod receive;
 mod rings;
 mod send;
 mod socket;
+mod socket_only;
 
-pub use end::{Arrival, End};
+pub use end::{End, Incoming};
 pub use error::ReceiveError;
 pub use message::Message;
-pub use outgoing::{LARGEST_PACKET, Outgoing};
+pub use outgoing::{LARGEST_PACKET, OutgoingMessage};
 pub use rings::Rings;
 
 #[cfg(test)]

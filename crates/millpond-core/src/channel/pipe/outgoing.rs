@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::blocks::{Block, Blocks, MOST, MOST_BYTES};
+use super::blocks::{Block, Blocks, MAX_BLOCKS, MAX_BYTES};
 use super::packet::{HEADER, REFERENCE, add_note, inline_header, reference};
 use crate::channel::attachments::Attachments;
 use crate::crash::crash_point;
@@ -15,7 +15,7 @@ pub const LARGEST_PACKET: usize = HEADER + INLINE_LIMIT;
 /// A message that is ready to be sent by the end that prepared it. If it is dropped unsent, nothing
 /// was sent.
 #[derive(Debug)]
-pub struct Outgoing<'a> {
+pub struct OutgoingMessage<'a> {
     /// The packet, without padding.
     pub(super) packet: Vec<u8>,
     pub(super) padding: usize,
@@ -26,7 +26,7 @@ pub struct Outgoing<'a> {
     sent: bool,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> OutgoingMessage<'a> {
     /// Gathers a message; `buffer_size` is that of the socket.
     pub(super) fn new(
         home: &'a Blocks,
@@ -95,7 +95,7 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-impl Drop for Outgoing<'_> {
+impl Drop for OutgoingMessage<'_> {
     fn drop(&mut self) {
         if let Some(block) = self.block.take() {
             if !self.sent {
@@ -107,13 +107,13 @@ impl Drop for Outgoing<'_> {
 }
 
 /// How much to send beside a reference, so that the kernel counts a block of `length` bytes as that
-/// share of the socket's buffer which it has of [`MOST_BYTES`], and no block as less than a
-/// [`MOST`]th.
+/// share of the socket's buffer which it has of [`MAX_BYTES`], and no block as less than a
+/// [`MAX_BLOCKS`]th.
 fn padding(buffer_size: usize, length: usize) -> usize {
-    let share = buffer_size as u128 * length as u128 / u128::from(MOST_BYTES);
+    let share = buffer_size as u128 * length as u128 / u128::from(MAX_BYTES);
     // The kernel refuses packets that are longer than its buffer, of which it needs a little.
     let longest = buffer_size.saturating_sub(1024);
-    let wanted = usize::try_from(share).unwrap_or(longest).max(buffer_size / MOST);
+    let wanted = usize::try_from(share).unwrap_or(longest).max(buffer_size / MAX_BLOCKS);
     wanted.min(longest).saturating_sub(REFERENCE)
 }
 

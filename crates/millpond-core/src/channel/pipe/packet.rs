@@ -4,14 +4,14 @@
 //! 0     1       2          4               8
 //! │ tag │ kind  │ note, 0  │ parts         │ payload                        tag = INLINE
 //! │ tag │ kind  │ note, 0  │ parts         │ length (8)  │ padding          tag = BLOCK
-//! │ tag │ side  │ 0        │ number        │                                tag = BELL
+//! │ tag │ side  │ 0        │ number        │                                tag = NOTIFICATION
 //! │ tag │ side  │ 0        │ number        │ one of the first two           tag = NUMBERED
 //! ```
 //!
 //! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the
 //! payload has, one at least; *note* is 1 if the last of those is the note of a [bundle], else 0.
 //! The padding of a block's packet has no meaning but its size: it makes the kernel count a large
-//! message as such. Bells and numbered packets come from ends that have rings beside the socket;
+//! message as such. Notifications and numbered packets come from ends that have rings beside the socket;
 //! *side* is which of the two ends that is. See README.md.
 //!
 //! [bundle]: crate::channel::attachments
@@ -28,20 +28,20 @@ const NOTE_AT: usize = 2;
 
 const INLINE: u8 = 0xa1;
 const BLOCK: u8 = 0xa2;
-const BELL: u8 = 0xa3;
+const NOTIFICATION: u8 = 0xa3;
 const NUMBERED: u8 = 0xa4;
 
-/// Bytes of a bell, and of what stands before a packet that has a number.
+/// Bytes of a notification, and of what stands before a packet that has a number.
 pub const PREFIX: usize = 8;
 
 /// What a packet begins with that is not a message by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
     /// Whether nothing follows.
-    pub is_bell: bool,
+    pub is_notification: bool,
     /// Which end of the pipe sent it, 0 or 1.
     pub side: u8,
-    /// Its number among the bells and numbered packets of that end.
+    /// Its number among the notifications and numbered packets of that end.
     pub number: u32,
 }
 
@@ -55,7 +55,7 @@ impl Prefix {
     /// The prefix as it is sent.
     #[must_use]
     pub fn encode(self) -> [u8; PREFIX] {
-        header(if self.is_bell { BELL } else { NUMBERED }, self.side, self.number)
+        header(if self.is_notification { NOTIFICATION } else { NUMBERED }, self.side, self.number)
     }
 
     /// The prefix that a packet begins with, if it begins with one.
@@ -64,8 +64,8 @@ impl Prefix {
     /// ```
     /// use millpond_core::channel::pipe::packet::Prefix;
     ///
-    /// let bell = Prefix { is_bell: true, side: 1, number: 7 };
-    /// assert_eq!(Prefix::read(&bell.encode()), Some(bell));
+    /// let notification = Prefix { is_notification: true, side: 1, number: 7 };
+    /// assert_eq!(Prefix::read(&notification.encode()), Some(notification));
     /// assert_eq!(Prefix::read(b"a message"), None);
     /// ```
     #[must_use]
@@ -73,12 +73,12 @@ impl Prefix {
         let [tag, side @ 0..=1, 0, 0, number @ ..] = *packet.first_chunk::<PREFIX>()? else {
             return None;
         };
-        let is_bell = match tag {
-            BELL if packet.len() == PREFIX => true,
+        let is_notification = match tag {
+            NOTIFICATION if packet.len() == PREFIX => true,
             NUMBERED => false,
             _ => return None,
         };
-        Some(Self { is_bell, side, number: u32::from_le_bytes(number) })
+        Some(Self { is_notification, side, number: u32::from_le_bytes(number) })
     }
 }
 

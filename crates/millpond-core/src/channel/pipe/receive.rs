@@ -3,18 +3,18 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::end::{Arrival, End};
+use super::direction::packet_number;
+use super::end::{End, Incoming};
 use super::error::ReceiveError;
-use super::lane::packet_number;
 use super::mappings::no_descriptor;
 use super::message::Message;
 use super::packet::{Body, Packet, parse};
 use super::rings::{Attached, enter_now};
-use super::socket::{Next, Received};
+use super::socket::{NextPacket, SocketRead};
 use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
-use crate::os::ready::{self, Interest, Waited};
+use crate::os::ready::{self, Interest, Polled};
 use crate::pool::payload::Payload;
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::robust::Taken;
@@ -48,11 +48,11 @@ impl End {
         &self,
         buffer: &'b mut [u8],
         deadline: Option<Instant>,
-    ) -> Result<Waited<Message<'b>>, ReceiveError> {
+    ) -> Result<Polled<Message<'b>>, ReceiveError> {
         match self.take(buffer, deadline)? {
-            Waited::Done(arrival) => self.open(arrival, buffer).map(Waited::Done),
-            Waited::TimedOut => Ok(Waited::TimedOut),
-            Waited::Interrupted => Ok(Waited::Interrupted),
+            Polled::Done(arrival) => self.open(arrival, buffer).map(Polled::Done),
+            Polled::TimedOut => Ok(Polled::TimedOut),
+            Polled::Interrupted => Ok(Polled::Interrupted),
         }
     }
 
@@ -60,9 +60,9 @@ impl End {
     ///
     /// # Errors
     /// See [`ReceiveError`].
-    pub fn try_take(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
+    pub fn try_take(&self, buffer: &mut [u8]) -> Result<Option<Incoming>, ReceiveError> {
         if self.attached.get().is_none()
-            && let Some(arrival) = self.take_direct(buffer)?
+            && let Some(arrival) = self.take_from_socket_only(buffer)?
         {
             return Ok(Some(arrival));
         }
@@ -75,11 +75,11 @@ impl End {
     /// # Errors
     /// See [`ReceiveError`].
     #[inline]
-    pub fn take_at_hand(&self, buffer: &mut [u8]) -> Result<Option<Arrival>, ReceiveError> {
+    pub fn take_at_hand(&self, buffer: &mut [u8]) -> Result<Option<Incoming>, ReceiveError> {
         self.try_attached(buffer, false)
     }
 
-    fn try_attached(&self, buffer: &mut [u8], ask: bool) -> Result<Option<Arrival>, ReceiveError> {
+    fn try_attached(&self, buffer: &mut [u8], ask: bool) -> Result<Option<Incoming>, ReceiveError> {
         let Some(attached) = self.attached.get() else { return Ok(None) };
         let (me, receivers) = (ProcessId::current(), attached.incoming().receivers());
         match enter_now(receivers, me) {
@@ -104,25 +104,25 @@ impl End {
         &self,
         buffer: &mut [u8],
         deadline: Option<Instant>,
-    ) -> Result<Waited<Arrival>, ReceiveError> {
+    ) -> Result<Polled<Incoming>, ReceiveError> {
         if self.attached.get().is_none() {
-            let attempt = || match self.take_direct(buffer) {
+            let attempt = || match self.take_from_socket_only(buffer) {
                 // Rings came.
                 Ok(None) if self.attached.get().is_some() => Some(Ok(None)),
                 attempted => attempted.map(|arrival| arrival.map(Some)).transpose(),
             };
             let waited = ready::attempt(self.as_fd(), Interest::Readable, deadline, attempt);
             match waited.map_err(ReceiveError::System)? {
-                Waited::Done(arrival) => {
+                Polled::Done(arrival) => {
                     if let Some(arrival) = arrival? {
-                        return Ok(Waited::Done(arrival));
+                        return Ok(Polled::Done(arrival));
                     }
                 }
-                Waited::TimedOut => return Ok(Waited::TimedOut),
-                Waited::Interrupted => return Ok(Waited::Interrupted),
+                Polled::TimedOut => return Ok(Polled::TimedOut),
+                Polled::Interrupted => return Ok(Polled::Interrupted),
             }
         }
-        let Some(attached) = self.attached.get() else { return Ok(Waited::TimedOut) };
+        let Some(attached) = self.attached.get() else { return Ok(Polled::TimedOut) };
         self.take_attached(attached, buffer, deadline)
     }
 
@@ -136,7 +136,7 @@ impl End {
         attached: &Attached,
         buffer: &mut [u8],
         deadline: Option<Instant>,
-    ) -> Result<Waited<Arrival>, ReceiveError> {
+    ) -> Result<Polled<Incoming>, ReceiveError> {
         let (me, receivers) = (ProcessId::current(), attached.incoming().receivers());
         let (mut is_readable, mut wait) = (false, Deadline::new(deadline));
         with_thread_spin(|spin| {
@@ -144,52 +144,52 @@ impl End {
                 match receivers.take(me, spin, deadline) {
                     Taken::Clean => {}
                     Taken::OwnerDied(_) => self.after_a_death(attached, me),
-                    Taken::TimedOut => return Ok(Waited::TimedOut),
-                    Taken::Interrupted => return Ok(Waited::Interrupted),
+                    Taken::TimedOut => return Ok(Polled::TimedOut),
+                    Taken::Interrupted => return Ok(Polled::Interrupted),
                 }
                 let mut taken = self.take_from_ring(attached, me, buffer, false);
                 if matches!(taken, Ok(None)) {
                     taken = if is_readable {
                         self.take_from_socket(attached, me, buffer)
                     } else if deadline.is_none_or(|deadline| deadline > Instant::now()) {
-                        self.attend(attached, me, buffer, spin)
+                        self.spin_for_message(attached, me, buffer, spin)
                     } else {
                         Ok(None)
                     };
                 }
                 receivers.release(me);
                 if let Some(arrival) = taken? {
-                    return Ok(Waited::Done(arrival));
+                    return Ok(Polled::Done(arrival));
                 }
                 let left = wait.left();
                 let woken = wait.deaths.sleep_until_readable(self.as_fd(), receivers, left);
                 let slept = woken.map(|woken| wait.after(woken));
                 match slept.map_err(ReceiveError::System)? {
                     After::Look => is_readable = true,
-                    // A sender may have died between its commit and the bell.
+                    // A sender may have died between its commit and the notification.
                     After::LookForDead => is_readable = false,
-                    After::Interrupted => return Ok(Waited::Interrupted),
-                    After::GiveUp => return Ok(Waited::TimedOut),
+                    After::Interrupted => return Ok(Polled::Interrupted),
+                    After::GiveUp => return Ok(Polled::TimedOut),
                 }
             }
         })
     }
 
     /// Spins for a message, in the receivers' guard and with an empty ring.
-    fn attend(
+    fn spin_for_message(
         &self,
         attached: &Attached,
         me: ProcessId,
         buffer: &mut [u8],
         spin: &mut Spin,
-    ) -> Result<Option<Arrival>, ReceiveError> {
-        let lane = attached.incoming();
-        lane.doorbell().attend();
-        crash_point!("pipe: attending");
-        if lane.is_empty() {
-            spin.until(|| lane.doorbell().is_claimed());
+    ) -> Result<Option<Incoming>, ReceiveError> {
+        let direction = attached.incoming();
+        direction.readiness().begin_spinning();
+        crash_point!("pipe: spinning");
+        if direction.is_empty() {
+            spin.until(|| direction.readiness().is_claimed());
         }
-        let is_claimed = lane.doorbell().leave();
+        let is_claimed = direction.readiness().leave();
         crash_point!("pipe: left");
         self.take_from_ring(attached, me, buffer, is_claimed)
     }
@@ -203,9 +203,9 @@ impl End {
         me: ProcessId,
         buffer: &mut [u8],
         is_claimed: bool,
-    ) -> Result<Option<Arrival>, ReceiveError> {
-        let lane = attached.incoming();
-        let mut ring = lane.receiving()?;
+    ) -> Result<Option<Incoming>, ReceiveError> {
+        let direction = attached.incoming();
+        let mut ring = direction.receiving()?;
         let arrival = loop {
             let Some(frame) = ring.front()? else { return Ok(None) };
             let Some(number) = packet_number(&frame) else {
@@ -215,25 +215,25 @@ impl End {
                 frame.release();
                 crash_point!("pipe: frame is given back");
                 copied.ok_or(ReceiveError::Damaged)?;
-                break Arrival { place, fd: None, bundle: None };
+                break Incoming { place, fd: None, bundle: None };
             };
-            if lane.doorbell().is_heard(number) {
+            if direction.readiness().is_acknowledged(number) {
                 // An end without rings has taken the packet.
                 frame.release();
                 continue;
             }
             match self.receive_packet(buffer).map_err(ReceiveError::System)? {
-                Received::Nothing | Received::End => frame.release(),
-                Received::Packet(_, Some(bell), _) if bell.is_bell => {
-                    if bell.is_after(number) {
-                        // The packet is gone, and so is now the bell for what comes next.
-                        lane.doorbell().hear(bell.number);
+                SocketRead::Nothing | SocketRead::End => frame.release(),
+                SocketRead::Packet(_, Some(notification), _) if notification.is_notification => {
+                    if notification.is_after(number) {
+                        // The packet is gone, and so is now the notification for what comes next.
+                        direction.readiness().acknowledge(notification.number);
                     }
                 }
-                Received::Packet(arrival, prefix, _) => {
+                SocketRead::Packet(arrival, prefix, _) => {
                     crash_point!("pipe: packet is received");
                     if let Some(prefix) = prefix {
-                        lane.doorbell().hear(prefix.number);
+                        direction.readiness().acknowledge(prefix.number);
                         if prefix.number == number {
                             frame.release();
                         }
@@ -257,38 +257,38 @@ impl End {
         attached: &Attached,
         me: ProcessId,
         buffer: &mut [u8],
-    ) -> Result<Option<Arrival>, ReceiveError> {
-        let lane = attached.incoming();
+    ) -> Result<Option<Incoming>, ReceiveError> {
+        let direction = attached.incoming();
         loop {
             match self.peek().map_err(ReceiveError::System)? {
-                Next::Nothing => return Ok(None),
-                Next::Numbered(bell) if bell.is_bell => {
-                    self.take_bells(attached, me);
+                NextPacket::Nothing => return Ok(None),
+                NextPacket::Numbered(notification) if notification.is_notification => {
+                    self.take_notifications(attached, me);
                     if let Some(arrival) = self.take_from_ring(attached, me, buffer, false)? {
                         return Ok(Some(arrival));
                     }
                     let next = self.peek().map_err(ReceiveError::System)?;
-                    if matches!(next, Next::Numbered(still) if still == bell) {
+                    if matches!(next, NextPacket::Numbered(still) if still == notification) {
                         // It is for a message that is gone already, and its sender is not done.
                         return Ok(None);
                     }
                 }
-                Next::End => {
+                NextPacket::End => {
                     // No sender is left to add to the ring.
                     let last = self.take_from_ring(attached, me, buffer, true)?;
                     return last.map_or_else(|| self.has_ended(), |arrival| Ok(Some(arrival)));
                 }
-                Next::Numbered(_) | Next::Packet => {
+                NextPacket::Numbered(_) | NextPacket::Packet => {
                     if let Some(arrival) = self.take_from_ring(attached, me, buffer, false)? {
                         return Ok(Some(arrival));
                     }
                     let received = self.receive_packet(buffer).map_err(ReceiveError::System)?;
-                    if let Received::Packet(arrival, prefix, _) = received {
+                    if let SocketRead::Packet(arrival, prefix, _) = received {
                         if let Some(prefix) = prefix {
-                            lane.doorbell().hear(prefix.number);
+                            direction.readiness().acknowledge(prefix.number);
                         }
                         crash_point!("pipe: received");
-                        // A bell may have come behind it, for a message that went before.
+                        // A notification may have come behind it, for a message that went before.
                         self.settle(attached, me);
                         return Ok(Some(arrival));
                     }
@@ -303,10 +303,10 @@ impl End {
     /// See [`ReceiveError`].
     pub fn open<'b>(
         &self,
-        arrival: Arrival,
+        arrival: Incoming,
         buffer: &'b [u8],
     ) -> Result<Message<'b>, ReceiveError> {
-        let Arrival { place, fd, bundle } = arrival;
+        let Incoming { place, fd, bundle } = arrival;
         let Packet { kind, has_note, parts, body } = parse(buffer.get(place).unwrap_or_default())?;
         let message = match body {
             Body::Inline(bytes) => Message::Inline { kind, parts, bytes },

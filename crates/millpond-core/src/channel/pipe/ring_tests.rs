@@ -4,10 +4,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::doorbell::Doorbell;
+use super::readiness::Readiness;
 use super::{End, ReceiveError, Rings};
 use crate::os::identity::ProcessId;
-use crate::os::ready::{Waited, any_readable};
+use crate::os::ready::{Polled, any_readable};
 use crate::pool::payload::Parts;
 use crate::sync::robust::RobustWord;
 use crate::sync::testing::{Child, far, until};
@@ -17,7 +17,7 @@ fn give(end: &End, number: u32, length: usize) {
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.resize(length.max(4), number as u8);
     let mut message = end.prepare(0, Parts(&[&bytes])).expect("memory");
-    assert_eq!(end.send(&mut message, far()).expect("open"), Waited::Done(()));
+    assert_eq!(end.send(&mut message, far()).expect("open"), Polled::Done(()));
 }
 
 fn try_give(end: &End, number: u32) -> bool {
@@ -28,7 +28,7 @@ fn try_give(end: &End, number: u32) -> bool {
 
 fn take(end: &End) -> Result<u32, ReceiveError> {
     let mut buffer = End::buffer();
-    let Waited::Done(message) = end.receive(&mut buffer, far())? else { panic!("no message") };
+    let Polled::Done(message) = end.receive(&mut buffer, far())? else { panic!("no message") };
     let payload = message.into_payload().expect("intact");
     let (number, rest) = payload.part(0).split_first_chunk().expect("a number");
     let number = u32::from_le_bytes(*number);
@@ -39,7 +39,7 @@ fn take(end: &End) -> Result<u32, ReceiveError> {
 /// Whether the kernel says that there is something to read.
 fn is_readable(end: &End) -> bool {
     let ready = any_readable(&[end.as_fd().as_raw_fd()], Some(Instant::now()), false);
-    matches!(ready, Ok(Waited::Done(_)))
+    matches!(ready, Ok(Polled::Done(_)))
 }
 
 /// An end of the same socket that has no rings.
@@ -118,7 +118,7 @@ fn the_socket_is_readable_exactly_while_there_is_a_message() {
 }
 
 #[test]
-fn who_waits_for_the_socket_is_told_while_others_just_receive() {
+fn a_process_that_waits_for_the_socket_is_told_while_others_just_receive() {
     let (left, right) = End::pair().expect("pair");
     let sender = std::thread::spawn(move || (0..20_000).for_each(|n| give(&left, n, 8)));
     for number in 0..20_000 {
@@ -126,7 +126,7 @@ fn who_waits_for_the_socket_is_told_while_others_just_receive() {
             let minute = Instant::now() + std::time::Duration::from_secs(60);
             let fds = [right.as_fd().as_raw_fd()];
             let ready = any_readable(&fds, Some(minute), number % 2 == 0).expect("poll");
-            assert_eq!(ready, Waited::Done(vec![true]));
+            assert_eq!(ready, Polled::Done(vec![true]));
         }
         assert_eq!(take(&right).expect("message"), number);
     }
@@ -161,7 +161,7 @@ fn an_end_that_has_only_the_socket_sends_to_one_with_rings() {
 }
 
 #[test]
-fn an_end_that_finds_the_rings_leaves_the_bell_to_the_others() {
+fn an_end_that_finds_the_rings_leaves_the_notification_to_the_others() {
     let (left, right) = End::pair().expect("pair");
     (0..4).for_each(|number| give(&left, number, 8));
     for number in 0..3 {
@@ -187,7 +187,7 @@ fn an_end_that_finds_the_rings_by_a_small_packet_makes_room_in_them() {
 }
 
 #[test]
-fn a_bell_behind_a_packet_goes_with_it() {
+fn a_notification_behind_a_packet_goes_with_it() {
     let (left, right) = End::pair().expect("pair");
     give(&bare(&left), 1, 8);
     give(&left, 0, 8);
@@ -199,14 +199,14 @@ fn a_bell_behind_a_packet_goes_with_it() {
 
 #[test]
 fn the_number_of_a_packet_that_is_being_sent_is_not_taken_for_lost() {
-    let (bell, senders, me) = (Doorbell::default(), RobustWord::new(), ProcessId::current());
+    let (readiness, senders, me) = (Readiness::default(), RobustWord::new(), ProcessId::current());
     assert!(senders.try_take(me));
-    let number = bell.number_packet().number;
-    bell.hush_lost(&senders, me, || true);
-    assert!(!bell.is_heard(number));
+    let number = readiness.number_packet().number;
+    readiness.acknowledge_lost(&senders, me, || true);
+    assert!(!readiness.is_acknowledged(number));
     senders.release(me);
-    bell.hush_lost(&senders, me, || true);
-    assert!(bell.is_heard(number));
+    readiness.acknowledge_lost(&senders, me, || true);
+    assert!(readiness.is_acknowledged(number));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn damaged_rings_are_an_error_and_never_a_panic() {
         let (rings, _) = left.rings().expect("rings");
         for _ in 0..30 {
             let _ = try_send_some(&left, next() as usize % 3000);
-            // The heads of lanes more often than what is in them.
+            // The heads of directions more often than what is in them.
             let place = if next() % 2 == 0 { next() % 1200 } else { next() % (1 << 18) };
             let value = if next() % 2 == 0 { next() % 200_000 } else { next() << 20 };
             rings.scribble(place as usize, value);

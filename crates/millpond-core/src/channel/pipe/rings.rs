@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::lane::{Frames, Lane, Words};
+use super::direction::{Direction, Frames, Words};
 use crate::os::clock::monotonic_ns;
 use crate::os::identity::ProcessId;
 use crate::os::map::Mapping;
@@ -104,15 +104,15 @@ impl Rings {
         is_sole_user(self.layout())
     }
 
-    pub(super) fn lane(&self, side: u8) -> Lane<'_> {
+    pub(super) fn direction(&self, side: u8) -> Direction<'_> {
         let (layout, side) = (self.layout(), usize::from(side & 1));
-        Lane { words: &layout.words[side], frames: &layout.frames[side] }
+        Direction { words: &layout.words[side], frames: &layout.frames[side] }
     }
 
     /// Reserves pages of the ring of `side` for a message of `length` bytes.
     #[inline]
     pub(super) fn reserve(&self, side: u8, length: usize) -> io::Result<()> {
-        match self.lane(side).without_pages(length) {
+        match self.direction(side).without_pages(length) {
             Some(range) => self.give_pages(side, range),
             None => Ok(()),
         }
@@ -123,7 +123,7 @@ impl Rings {
         let start = offset_of!(Layout, frames) + usize::from(side) * size_of::<Frames>();
         let length = (range.end - range.start) as u64;
         memfd::reserve(self.fd.as_fd(), (start + range.start) as u64, length)?;
-        self.lane(side).has_pages(range.end);
+        self.direction(side).has_pages(range.end);
         Ok(())
     }
 
@@ -143,8 +143,8 @@ impl Rings {
     #[doc(hidden)]
     pub fn free_guards(&self) {
         for side in 0..2 {
-            self.lane(side).senders().force_free();
-            self.lane(side).receivers().force_free();
+            self.direction(side).senders().force_free();
+            self.direction(side).receivers().force_free();
         }
     }
 }
@@ -186,12 +186,12 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) fn outgoing(&self) -> Lane<'_> {
-        self.rings.lane(self.side)
+    pub(super) fn outgoing(&self) -> Direction<'_> {
+        self.rings.direction(self.side)
     }
 
-    pub(super) fn incoming(&self) -> Lane<'_> {
-        self.rings.lane(1 - self.side)
+    pub(super) fn incoming(&self) -> Direction<'_> {
+        self.rings.direction(1 - self.side)
     }
 
     /// Whether a sender must poll whether the other end still exists. Notes that it does so now.

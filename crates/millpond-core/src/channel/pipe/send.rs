@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::end::End;
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingMessage;
 use super::packet::Prefix;
 use super::rings::{Attached, enter_now};
 use crate::channel::ring::Corrupt;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
-use crate::os::ready::{self, Interest, Waited};
+use crate::os::ready::{self, Interest, Polled};
 use crate::sync::deadline::{After, Deadline};
 use crate::sync::robust::Taken;
 use crate::sync::spin::with_thread_spin;
 
 /// How long to wait when too many descriptors are in flight, which no event ends.
-const TOO_MANY_IN_FLIGHT: Duration = Duration::from_millis(1);
+const FD_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How one try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl End {
     /// # Errors
     /// `BrokenPipe` when the other end is closed everywhere; `InvalidData` when another process
     /// has damaged the pipe's memory; otherwise the system's.
-    pub fn try_send(&self, message: &mut Outgoing<'_>) -> io::Result<bool> {
+    pub fn try_send(&self, message: &mut OutgoingMessage<'_>) -> io::Result<bool> {
         if message.is_sent() {
             return Ok(true);
         }
@@ -82,11 +82,11 @@ impl End {
     /// Those of [`try_send`](Self::try_send).
     pub fn send(
         &self,
-        message: &mut Outgoing<'_>,
+        message: &mut OutgoingMessage<'_>,
         deadline: Option<Instant>,
-    ) -> io::Result<Waited<()>> {
+    ) -> io::Result<Polled<()>> {
         if message.is_sent() {
-            return Ok(Waited::Done(()));
+            return Ok(Polled::Done(()));
         }
         if let Some(attached) = self.sends_by() {
             return self.send_by_ring(attached, message, deadline);
@@ -94,16 +94,16 @@ impl End {
         let attempt = || match self.try_direct(message) {
             Ok(Tried::Sent) => Some(Ok(())),
             Ok(Tried::TooManyInFlight) => {
-                std::thread::sleep(TOO_MANY_IN_FLIGHT);
+                std::thread::sleep(FD_RETRY_INTERVAL);
                 None
             }
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         };
         match ready::attempt(self.as_fd(), Interest::Writable, deadline, attempt)? {
-            Waited::Done(sent) => Ok(Waited::Done(sent?)),
-            Waited::TimedOut => Ok(Waited::TimedOut),
-            Waited::Interrupted => Ok(Waited::Interrupted),
+            Polled::Done(sent) => Ok(Polled::Done(sent?)),
+            Polled::TimedOut => Ok(Polled::TimedOut),
+            Polled::Interrupted => Ok(Polled::Interrupted),
         }
     }
 
@@ -112,7 +112,7 @@ impl End {
     }
 
     /// One try by the socket alone.
-    fn try_direct(&self, message: &mut Outgoing<'_>) -> io::Result<Tried> {
+    fn try_direct(&self, message: &mut OutgoingMessage<'_>) -> io::Result<Tried> {
         crash_point!("pipe: about to send");
         let tried = Tried::of(self.send_packet(message, None))?;
         if tried == Tried::Sent {
@@ -125,29 +125,29 @@ impl End {
     fn send_by_ring(
         &self,
         attached: &Attached,
-        message: &mut Outgoing<'_>,
+        message: &mut OutgoingMessage<'_>,
         deadline: Option<Instant>,
-    ) -> io::Result<Waited<()>> {
-        let (me, lane) = (ProcessId::current(), attached.outgoing());
+    ) -> io::Result<Polled<()>> {
+        let (me, direction) = (ProcessId::current(), attached.outgoing());
         let mut wait = Deadline::new(deadline);
         with_thread_spin(|spin| {
             loop {
-                let room = lane.room().listen();
-                match lane.senders().take(me, spin, deadline) {
+                let room = direction.room().listen();
+                match direction.senders().take(me, spin, deadline) {
                     Taken::Clean => {}
                     Taken::OwnerDied(_) => self.ring_anew(attached),
-                    Taken::TimedOut => return Ok(Waited::TimedOut),
-                    Taken::Interrupted => return Ok(Waited::Interrupted),
+                    Taken::TimedOut => return Ok(Polled::TimedOut),
+                    Taken::Interrupted => return Ok(Polled::Interrupted),
                 }
                 let tried = self.try_in_guard(attached, message);
-                lane.senders().release(me);
+                direction.senders().release(me);
                 let waited = match tried? {
-                    Tried::Sent => return Ok(Waited::Done(())),
+                    Tried::Sent => return Ok(Polled::Done(())),
                     Tried::RingIsFull => {
                         let sleep = |word: &_, value| wait.sleep(word, value);
-                        match lane.room().wait_with(room, spin, After::Look, sleep) {
-                            After::Interrupted => Waited::Interrupted,
-                            After::Look | After::LookForDead | After::GiveUp => Waited::Done(()),
+                        match direction.room().wait_with(room, spin, After::Look, sleep) {
+                            After::Interrupted => Polled::Interrupted,
+                            After::Look | After::LookForDead | After::GiveUp => Polled::Done(()),
                         }
                     }
                     // The kernel also ends this wait when the last receiver is gone.
@@ -155,25 +155,29 @@ impl End {
                         ready::until(self.as_fd(), Interest::Writable, deadline)?
                     }
                     Tried::TooManyInFlight => {
-                        std::thread::sleep(TOO_MANY_IN_FLIGHT);
-                        Waited::Done(())
+                        std::thread::sleep(FD_RETRY_INTERVAL);
+                        Polled::Done(())
                     }
                 };
-                if waited == Waited::Interrupted {
-                    return Ok(Waited::Interrupted);
+                if waited == Polled::Interrupted {
+                    return Ok(Polled::Interrupted);
                 }
                 if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    return Ok(Waited::TimedOut);
+                    return Ok(Polled::TimedOut);
                 }
             }
         })
     }
 
     /// One try, in the senders' guard.
-    fn try_in_guard(&self, attached: &Attached, message: &mut Outgoing<'_>) -> io::Result<Tried> {
+    fn try_in_guard(
+        &self,
+        attached: &Attached,
+        message: &mut OutgoingMessage<'_>,
+    ) -> io::Result<Tried> {
         crash_point!("pipe: about to send");
-        let lane = attached.outgoing();
-        if message.has_fds() || lane.doorbell().packet_waits() {
+        let direction = attached.outgoing();
+        if message.has_fds() || direction.readiness().packet_waits() {
             return self.try_numbered(attached, message);
         }
         // The other end is polled before the commit: after it, a receiver may have taken the
@@ -182,14 +186,14 @@ impl End {
             return Err(Errno::PIPE.into());
         }
         attached.rings.reserve(attached.side, message.packet.len())?;
-        if !lane.push_message(&message.packet)? {
+        if !direction.push_message(&message.packet)? {
             return Ok(Tried::RingIsFull);
         }
         crash_point!("pipe: sent");
-        if let Some(number) = lane.doorbell().announce(lane.tail(), false)
-            && let Err(error) = self.ring(attached, number)
+        if let Some(number) = direction.readiness().notify(direction.tail(), false)
+            && let Err(error) = self.notify(attached, number)
             // As above: no receiver is left now, but one may have received it.
-            && !lane.is_empty()
+            && !direction.is_empty()
         {
             return Err(error);
         }
@@ -198,18 +202,22 @@ impl End {
     }
 
     /// Sends by the socket what the socket must carry, or what must not overtake that.
-    fn try_numbered(&self, attached: &Attached, message: &mut Outgoing<'_>) -> io::Result<Tried> {
-        let lane = attached.outgoing();
+    fn try_numbered(
+        &self,
+        attached: &Attached,
+        message: &mut OutgoingMessage<'_>,
+    ) -> io::Result<Tried> {
+        let direction = attached.outgoing();
         attached.rings.reserve(attached.side, 0)?;
-        if !lane.has_room_for_packet()? {
+        if !direction.has_room_for_packet()? {
             if self.is_other_end_gone() {
                 return Err(Errno::PIPE.into());
             }
             return Ok(Tried::RingIsFull);
         }
-        let numbered = lane.doorbell().number_packet();
+        let numbered = direction.readiness().number_packet();
         let number = numbered.number;
-        let prefix = Prefix { is_bell: false, side: attached.side, number };
+        let prefix = Prefix { is_notification: false, side: attached.side, number };
         let sent = self.send_packet(message, Some((prefix, attached.rings.as_fd())));
         if sent.is_err() {
             numbered.take_back();
@@ -217,28 +225,28 @@ impl End {
         }
         message.was_sent();
         crash_point!("pipe: packet is sent");
-        lane.push_packet(number)?;
-        lane.doorbell().announce_packet(lane.tail());
+        direction.push_packet(number)?;
+        direction.readiness().notify_packet(direction.tail());
         Ok(Tried::Sent)
     }
 
-    fn ring(&self, attached: &Attached, number: u32) -> io::Result<()> {
-        crash_point!("pipe: bell has a number");
-        let bell = Prefix { is_bell: true, side: attached.side, number };
-        self.send_bell(bell, attached.rings.as_fd())?;
-        crash_point!("pipe: rung");
+    fn notify(&self, attached: &Attached, number: u32) -> io::Result<()> {
+        crash_point!("pipe: notification has a number");
+        let notification = Prefix { is_notification: true, side: attached.side, number };
+        self.send_notification(notification, attached.rings.as_fd())?;
+        crash_point!("pipe: notified");
         Ok(())
     }
 
-    /// A sender died in the guard: it may have committed and not rung.
+    /// A sender died in the guard: it may have committed and not notified.
     #[cold]
     fn ring_anew(&self, attached: &Attached) {
-        let lane = attached.outgoing();
-        if !lane.is_empty()
-            && let Some(number) = lane.doorbell().announce(lane.tail(), true)
+        let direction = attached.outgoing();
+        if !direction.is_empty()
+            && let Some(number) = direction.readiness().notify(direction.tail(), true)
         {
             // If the other end is gone, the send that follows says so.
-            let _ = self.ring(attached, number);
+            let _ = self.notify(attached, number);
         }
     }
 }

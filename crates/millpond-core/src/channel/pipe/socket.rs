@@ -11,8 +11,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recv, recvmsg, send, sendmsg,
 };
 
-use super::end::{Arrival, End};
-use super::outgoing::Outgoing;
+use super::end::{End, Incoming};
+use super::outgoing::OutgoingMessage;
 use super::packet::{Body, PREFIX, Prefix, REFERENCE, parse};
 
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -20,21 +20,21 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// What came out of a socket.
-pub(super) enum Received {
+pub(super) enum SocketRead {
     /// There is nothing.
     Nothing,
     /// There will be nothing any more.
     End,
     /// A packet, and what it begins with if it is no plain message. The memory of the rings may
     /// have come with it.
-    Packet(Arrival, Option<Prefix>, Option<OwnedFd>),
+    Packet(Incoming, Option<Prefix>, Option<OwnedFd>),
 }
 
 /// What a socket has next.
-pub(super) enum Next {
+pub(super) enum NextPacket {
     Nothing,
     End,
-    /// A bell, or a packet with a number.
+    /// A notification, or a packet with a number.
     Numbered(Prefix),
     /// Any other packet.
     Packet,
@@ -44,7 +44,7 @@ impl End {
     /// Sends a packet, behind a prefix if there is one, with the memory of the rings.
     pub(super) fn send_packet(
         &self,
-        message: &mut Outgoing<'_>,
+        message: &mut OutgoingMessage<'_>,
         prefix: Option<(Prefix, BorrowedFd<'_>)>,
     ) -> Result<(), Errno> {
         loop {
@@ -64,7 +64,7 @@ impl End {
 
     fn try_packet(
         &self,
-        message: &Outgoing<'_>,
+        message: &OutgoingMessage<'_>,
         prefix: Option<(Prefix, BorrowedFd<'_>)>,
     ) -> Result<(), Errno> {
         let prefix_bytes = prefix.map(|(prefix, _)| prefix.encode());
@@ -101,8 +101,12 @@ impl End {
     }
 
     /// Rings. Where there is no room in the socket it is readable anyway.
-    pub(super) fn send_bell(&self, bell: Prefix, rings: BorrowedFd<'_>) -> Result<(), Errno> {
-        let bytes = bell.encode();
+    pub(super) fn send_notification(
+        &self,
+        notification: Prefix,
+        rings: BorrowedFd<'_>,
+    ) -> Result<(), Errno> {
+        let bytes = notification.encode();
         let pieces = [IoSlice::new(&bytes)];
         loop {
             let mut sent = self.send_with(&pieces, &[rings]);
@@ -133,24 +137,24 @@ impl End {
     }
 
     /// Takes a packet out of the socket.
-    pub(super) fn receive_packet(&self, buffer: &mut [u8]) -> io::Result<Received> {
+    pub(super) fn receive_packet(&self, buffer: &mut [u8]) -> io::Result<SocketRead> {
         self.receive_with(buffer, RecvFlags::empty())
     }
 
     /// The start of the packet that the socket has next, and the memory of the rings if it is with
     /// it. The packet stays there.
-    pub(super) fn peek_rings(&self) -> io::Result<Received> {
+    pub(super) fn peek_rings(&self) -> io::Result<SocketRead> {
         self.receive_with(&mut [0; PREFIX + REFERENCE], RecvFlags::PEEK)
     }
 
-    fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<Received> {
+    fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<SocketRead> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let received = loop {
             match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
                 Ok(received) => break received,
-                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(Errno::AGAIN) => return Ok(SocketRead::Nothing),
                 // The other end was closed while something for it was unread. It is told once,
                 // before what is still to be received here.
                 Err(Errno::INTR | Errno::CONNRESET) => {}
@@ -164,7 +168,7 @@ impl End {
         });
         let mut fds = fds.flatten().collect::<Vec<OwnedFd>>().into_iter();
         if received.bytes == 0 {
-            return Ok(Received::End);
+            return Ok(SocketRead::End);
         }
         let length = received.bytes.min(buffer.len());
         let prefix = Prefix::read(&buffer[..length]);
@@ -177,29 +181,29 @@ impl End {
         let fd = if has_block { fds.next() } else { None };
         let bundle = if has_bundle { fds.next() } else { None };
         let rings = if prefix.is_some() { fds.next() } else { None };
-        Ok(Received::Packet(Arrival { place: start..length, fd, bundle }, prefix, rings))
+        Ok(SocketRead::Packet(Incoming { place: start..length, fd, bundle }, prefix, rings))
     }
 
     /// What the socket has next, which stays there.
-    pub(super) fn peek(&self) -> io::Result<Next> {
+    pub(super) fn peek(&self) -> io::Result<NextPacket> {
         let mut start = [0; 2 * PREFIX];
         loop {
             let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
             return match recv(&self.socket, &mut start[..], flags) {
-                Ok((0, _)) => Ok(Next::End),
+                Ok((0, _)) => Ok(NextPacket::End),
                 Ok((length, _)) => Ok(match Prefix::read(&start[..length]) {
-                    Some(prefix) => Next::Numbered(prefix),
-                    None => Next::Packet,
+                    Some(prefix) => NextPacket::Numbered(prefix),
+                    None => NextPacket::Packet,
                 }),
-                Err(Errno::AGAIN) => Ok(Next::Nothing),
+                Err(Errno::AGAIN) => Ok(NextPacket::Nothing),
                 Err(Errno::INTR | Errno::CONNRESET) => continue,
                 Err(error) => Err(error.into()),
             };
         }
     }
 
-    /// Takes a bell out of the socket. Its descriptor is dropped by the kernel.
-    pub(super) fn drop_bell(&self) {
+    /// Takes a notification out of the socket. Its descriptor is dropped by the kernel.
+    pub(super) fn drop_notification(&self) {
         let _ = recv(&self.socket, &mut [0; PREFIX][..], RecvFlags::DONTWAIT);
     }
 }

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use super::packet::{inline_header, reference};
 use super::{End, Message, ReceiveError};
 use crate::os::memfd;
-use crate::os::ready::Waited;
+use crate::os::ready::Polled;
 use crate::pool::payload::{Part, Parts, Payload};
 use crate::sync::testing::{Child, far, sleep_for_ever, until};
 
 fn send(end: &End, kind: u8, parts: &[&[u8]]) {
     let parts: Vec<&dyn Part> = parts.iter().map(|part| part as &dyn Part).collect();
     let mut message = end.prepare(kind, Parts(&parts)).expect("memory");
-    assert_eq!(end.send(&mut message, far()).expect("sent"), Waited::Done(()));
+    assert_eq!(end.send(&mut message, far()).expect("sent"), Polled::Done(()));
 }
 
 fn receive(end: &End) -> Result<(u8, Payload), ReceiveError> {
     let mut buffer = End::buffer();
     match end.receive(&mut buffer, far())? {
-        Waited::Done(message) => Ok((message.kind(), message.into_payload().expect("intact"))),
+        Polled::Done(message) => Ok((message.kind(), message.into_payload().expect("intact"))),
         waited => panic!("{waited:?}"),
     }
 }
@@ -138,7 +138,7 @@ fn the_bytes_in_flight_are_bounded_and_one_message_always_passes() {
         let mut message = left.prepare(0, Parts(&[&large])).expect("memory");
         if !left.try_send(&mut message).expect("open") {
             let soon = Some(Instant::now() + Duration::from_millis(5));
-            assert_eq!(left.send(&mut message, soon).expect("open"), Waited::TimedOut);
+            assert_eq!(left.send(&mut message, soon).expect("open"), Polled::TimedOut);
             break;
         }
         sent += 1;
@@ -202,7 +202,7 @@ fn a_wait_ends_at_its_deadline() {
     let (_left, right) = End::pair().expect("pair");
     let soon = Some(Instant::now() + Duration::from_millis(2));
     let mut buffer = End::buffer();
-    assert!(matches!(right.receive(&mut buffer, soon), Ok(Waited::TimedOut)));
+    assert!(matches!(right.receive(&mut buffer, soon), Ok(Polled::TimedOut)));
 }
 
 #[test]

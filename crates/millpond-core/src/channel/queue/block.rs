@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::channel::queue::error::Trouble;
+use crate::channel::queue::error::Fault;
 use crate::channel::queue::layout::{Holding, UNIT, UNITS};
-use crate::channel::queue::memory::{Memory, Place};
+use crate::channel::queue::memory::{BlockPlace, Memory};
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
 use crate::shm::lease::Lease;
@@ -17,12 +17,12 @@ impl Memory {
         self: &Arc<Self>,
         length: usize,
         deadline: Option<Instant>,
-    ) -> Result<Lease, Trouble> {
+    ) -> Result<Lease, Fault> {
         let units = length.div_ceil(UNIT).max(1);
         let holding = Holding::Owned(ProcessId::current().raw());
         let unit = match self.heap().allocate(units, holding, deadline) {
             // What the dead held may be enough.
-            Err(Trouble::NoMemory(_)) if self.sweep_the_dead() => {
+            Err(Fault::NoMemory(_)) if self.sweep_the_dead() => {
                 self.heap().allocate(units, holding, deadline)?
             }
             allocated => allocated?,
@@ -38,16 +38,16 @@ impl Memory {
         unit: u64,
         length: u64,
         item: u64,
-    ) -> Result<Lease, Trouble> {
-        let unit = usize::try_from(unit).map_err(|_| Trouble::Corrupt)?;
-        let length = usize::try_from(length).map_err(|_| Trouble::Corrupt)?;
-        let word = self.map().get(unit).ok_or(Trouble::Corrupt)?;
+    ) -> Result<Lease, Fault> {
+        let unit = usize::try_from(unit).map_err(|_| Fault::Corrupt)?;
+        let length = usize::try_from(length).map_err(|_| Fault::Corrupt)?;
+        let word = self.map().get(unit).ok_or(Fault::Corrupt)?;
         let units = word.units();
         let is_whole = word.holding() == Holding::Queued(item)
             && units <= UNITS - unit
             && units.checked_mul(UNIT).is_some_and(|bytes| length <= bytes);
         if !is_whole {
-            return Err(Trouble::Corrupt);
+            return Err(Fault::Corrupt);
         }
         Ok(block(self.place_received(unit, units)?, unit, length, false))
     }
@@ -61,7 +61,7 @@ impl Memory {
     }
 }
 
-fn block((start, lender): Place, unit: usize, length: usize, is_held: bool) -> Lease {
+fn block((start, lender): BlockPlace, unit: usize, length: usize, is_held: bool) -> Lease {
     // SAFETY: the lender keeps the place mapped, which is at least that long; the block is this
     // process' own, or will be when it is taken.
     unsafe { Lease::new(lender, Part { start, length, block: unit }, 0, is_held) }

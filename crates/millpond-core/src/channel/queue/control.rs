@@ -1,12 +1,12 @@
 //! The control page of a queue: the layout of all words that its processes share, but for map and
 //! heap.
 
+use crate::channel::queue::endpoint_refs::EndpointRefs;
 use crate::channel::queue::heap::HeapState;
 use crate::channel::queue::layout::CONTROL;
-use crate::channel::queue::members::Members;
+use crate::channel::queue::readiness_fd::ReadinessFd;
 use crate::channel::queue::side::Side;
 use crate::channel::queue::tasks::Tasks;
-use crate::channel::queue::token::TokenState;
 use crate::channel::queue::waiters::Waiters;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ pub(super) struct Control {
     pub(super) heap: HeapState,
     /// How many items it may hold, 0 for any number. Written once.
     capacity: AtomicU64,
-    /// [`TASKS`] and [`TOKEN`], as created.
+    /// [`TASKS`] and [`READINESS_FD`], as created.
     features: AtomicU64,
     /// The first segment.
     pub(super) first: AtomicU64,
@@ -32,9 +32,9 @@ pub(super) struct Control {
     pub(super) not_empty: Waiters,
     pub(super) not_full: Waiters,
     pub(super) all_done: Waiters,
-    pub(super) token: TokenState,
-    pub(super) producers: Members,
-    pub(super) consumers: Members,
+    pub(super) readiness_fd: ReadinessFd,
+    pub(super) producers: EndpointRefs,
+    pub(super) consumers: EndpointRefs,
     pub(super) tasks: Tasks,
 }
 
@@ -43,7 +43,7 @@ const _: () = assert!(size_of::<Control>() <= CONTROL);
 /// Unfinished tasks are counted.
 pub(super) const TASKS: u64 = 1;
 /// There is a descriptor to wait for items with.
-pub(super) const TOKEN: u64 = 2;
+pub(super) const READINESS_FD: u64 = 2;
 /// No producer is left.
 pub(super) const NO_PRODUCERS: u32 = 1;
 /// No consumer is left.

@@ -37,6 +37,6 @@ impl Queue {
         control.heap.force_free();
         control.producers.force_free();
         control.consumers.force_free();
-        control.token.force_free();
+        control.readiness_fd.force_free();
     }
 }

@@ -1,13 +1,13 @@
-//! The two ends of a queue that is used as a channel, and the handles that count as members of
+//! The two ends of a queue that is used as a channel, and the handles that count as references to
 //! each.
 
 use std::io;
 
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::{NO_CONSUMERS, NO_PRODUCERS};
-use crate::channel::queue::members::Members;
+use crate::channel::queue::endpoint_refs::EndpointRefs;
 use crate::channel::queue::memory::Memory;
-use crate::channel::queue::tally::{Kept, Tally};
+use crate::channel::queue::process_counts::{Counted, ProcessCounts};
 use crate::crash::crash_point;
 use crate::sync::atomic::Ordering;
 
@@ -30,23 +30,23 @@ impl End {
 }
 
 impl Memory {
-    fn members(&self, end: End) -> &Members {
+    fn refs(&self, end: End) -> &EndpointRefs {
         match end {
             End::Producers => &self.control().producers,
             End::Consumers => &self.control().consumers,
         }
     }
 
-    fn tally_of(&self, end: End) -> Tally<'_> {
-        self.tally(match end {
-            End::Producers => Kept::Producers,
-            End::Consumers => Kept::Consumers,
+    fn counts_of(&self, end: End) -> ProcessCounts<'_> {
+        self.counts(match end {
+            End::Producers => Counted::Producers,
+            End::Consumers => Counted::Consumers,
         })
     }
 
-    /// Closes an end whose members are all gone; whether it is closed.
+    /// Closes an end whose handles are all gone; whether it is closed.
     pub(super) fn close_if_deserted(&self, end: End) -> bool {
-        if !self.control().is_closed(end.flag()) && self.members(end).look(self.tally_of(end)) {
+        if !self.control().is_closed(end.flag()) && self.refs(end).look(self.counts_of(end)) {
             self.control().close(end.flag());
         }
         self.control().is_closed(end.flag())
@@ -55,7 +55,7 @@ impl Memory {
     /// The same, if the last look is older than a recheck interval (50 ms): for producers that
     /// never wait, so that items for which no consumer is left do not fill the memory.
     pub(super) fn close_if_deserted_lately(&self, end: End) {
-        if self.members(end).is_due() {
+        if self.refs(end).is_due() {
             self.close_if_deserted(end);
         }
     }
@@ -67,7 +67,7 @@ impl Queue {
     /// # Errors
     /// The system's, if the process has no other and memory has run out.
     pub fn join_end(&self, end: End) -> io::Result<()> {
-        self.memory.members(end).join(self.memory.tally_of(end), false)
+        self.memory.refs(end).join(self.memory.counts_of(end), false)
     }
 
     /// The calling process has one more handle of this end, which [was sent](Self::send_end) to it.
@@ -75,18 +75,18 @@ impl Queue {
     /// # Errors
     /// The system's, if the process has no other and memory has run out.
     pub fn arrive_at_end(&self, end: End) -> io::Result<()> {
-        self.memory.members(end).join(self.memory.tally_of(end), true)
+        self.memory.refs(end).join(self.memory.counts_of(end), true)
     }
 
     /// A handle of this end is sent to some process.
     pub fn send_end(&self, end: End) {
-        self.memory.members(end).send();
+        self.memory.refs(end).send();
     }
 
     /// A handle of this end that [was sent](Self::send_end) will not arrive: its receiver is dead.
     /// If there is no other, the end is closed; returns whether it was.
     pub fn recall_end(&self, end: End) -> bool {
-        let deserted = self.memory.members(end).recall(self.memory.tally_of(end));
+        let deserted = self.memory.refs(end).recall(self.memory.counts_of(end));
         if deserted {
             self.memory.control().close(end.flag());
         }
@@ -96,7 +96,7 @@ impl Queue {
     /// The calling process has one handle less of this end. The last one closes it; returns whether
     /// this was that one.
     pub fn leave_end(&self, end: End) -> bool {
-        let deserted = self.memory.members(end).leave(self.memory.tally_of(end));
+        let deserted = self.memory.refs(end).leave(self.memory.counts_of(end));
         if deserted {
             crash_point!("queue: end is about to be closed");
             self.memory.control().close(end.flag());
@@ -104,7 +104,7 @@ impl Queue {
         deserted
     }
 
-    /// Whether an end is closed, or is now since all its members are dead.
+    /// Whether an end is closed, or is now since the processes of all its handles are dead.
     #[must_use]
     pub fn is_deserted(&self, end: End) -> bool {
         self.memory.close_if_deserted(end)
@@ -118,9 +118,9 @@ impl Queue {
 
     /// Whether handles of an end are on their way in messages.
     #[must_use]
-    pub fn is_end_travelling(&self) -> bool {
+    pub fn is_end_in_transit(&self) -> bool {
         let control = self.memory.control();
-        [&control.producers, &control.consumers].iter().any(|end| end.is_travelling())
+        [&control.producers, &control.consumers].iter().any(|end| end.is_in_transit())
     }
 
     /// To be called before an item with handles is put. If no consumer takes it, a process has to

@@ -10,7 +10,7 @@ pub enum PutError {
     /// The queue was full until the deadline.
     Full,
     /// There was room at the deadline, but another producer held the guard. A running process
-    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
+    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
@@ -31,7 +31,7 @@ pub enum GetError {
     /// The queue was empty until the deadline.
     Empty,
     /// There were items at the deadline, but another consumer held the guard. A running process
-    /// releases it after a few instructions (see [`GRACE`](super::GRACE)), a stopped one does not.
+    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
@@ -45,7 +45,7 @@ pub enum GetError {
 
 /// What is wrong with memory that another process may have written, or with the system.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum Fault {
     TooLarge,
     /// The heap's guard was held until the deadline.
     Busy,
@@ -102,30 +102,30 @@ impl std::error::Error for GetError {
     }
 }
 
-impl From<Trouble> for PutError {
-    fn from(trouble: Trouble) -> Self {
+impl From<Fault> for PutError {
+    fn from(trouble: Fault) -> Self {
         match trouble {
-            Trouble::TooLarge => Self::TooLarge,
-            Trouble::Busy => Self::Busy,
-            Trouble::Interrupted => Self::Interrupted,
-            Trouble::NoMemory(error) => Self::NoMemory(error),
-            Trouble::Corrupt => Self::Corrupt,
+            Fault::TooLarge => Self::TooLarge,
+            Fault::Busy => Self::Busy,
+            Fault::Interrupted => Self::Interrupted,
+            Fault::NoMemory(error) => Self::NoMemory(error),
+            Fault::Corrupt => Self::Corrupt,
         }
     }
 }
 
-impl From<Trouble> for GetError {
-    fn from(trouble: Trouble) -> Self {
+impl From<Fault> for GetError {
+    fn from(trouble: Fault) -> Self {
         match trouble {
-            Trouble::NoMemory(error) => Self::NoMemory(error),
-            Trouble::Busy => Self::Busy,
-            Trouble::Interrupted => Self::Interrupted,
-            Trouble::TooLarge | Trouble::Corrupt => Self::Corrupt,
+            Fault::NoMemory(error) => Self::NoMemory(error),
+            Fault::Busy => Self::Busy,
+            Fault::Interrupted => Self::Interrupted,
+            Fault::TooLarge | Fault::Corrupt => Self::Corrupt,
         }
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         Self::NoMemory(error)
     }

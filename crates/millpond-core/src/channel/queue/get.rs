@@ -7,12 +7,12 @@ use crate::channel::payload::INLINE_LIMIT;
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_PRODUCERS;
 use crate::channel::queue::ends::End;
-use crate::channel::queue::error::{GetError, Trouble};
+use crate::channel::queue::error::{Fault, GetError};
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::position::Position;
 use crate::channel::queue::segment::{Cursor, Record};
-use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
+use crate::channel::queue::side::{NotEntered, SideGuard, Snapshot};
 use crate::crash::crash_point;
 use crate::shm::lease::Lease;
 use crate::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 1 << 20;
 
 /// An item that was taken.
 #[derive(Debug)]
-pub struct Received {
+pub struct ReceivedItem {
     /// What its producer put beside the bytes.
     pub tag: u32,
     /// The bytes, if they were small: this part of the caller's buffer.
@@ -35,13 +35,13 @@ pub struct Received {
 
 /// Where items go that are being taken.
 trait Sink {
-    fn push(&mut self, item: Received);
+    fn push(&mut self, item: ReceivedItem);
     /// The blocks among the items, once they are taken.
     fn blocks(&mut self) -> impl Iterator<Item = &mut Lease>;
 }
 
-impl Sink for Option<Received> {
-    fn push(&mut self, item: Received) {
+impl Sink for Option<ReceivedItem> {
+    fn push(&mut self, item: ReceivedItem) {
         *self = Some(item);
     }
 
@@ -50,8 +50,8 @@ impl Sink for Option<Received> {
     }
 }
 
-impl Sink for Vec<Received> {
-    fn push(&mut self, item: Received) {
+impl Sink for Vec<ReceivedItem> {
+    fn push(&mut self, item: ReceivedItem) {
         Vec::push(self, item);
     }
 
@@ -70,11 +70,11 @@ impl Queue {
         &self,
         buffer: &mut Vec<u8>,
         deadline: Option<Instant>,
-    ) -> Result<Received, GetError> {
+    ) -> Result<ReceivedItem, GetError> {
         buffer.clear();
         let copy = |tag, bytes: &[u8]| {
             buffer.extend_from_slice(bytes);
-            Received { tag, bytes: 0..bytes.len(), block: None }
+            ReceivedItem { tag, bytes: 0..bytes.len(), block: None }
         };
         if let Some(received) = self.get_at_once(INLINE_LIMIT, copy) {
             return Ok(received);
@@ -88,7 +88,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`GetError`]; nothing was taken then.
-    pub fn try_get(&self, buffer: &mut Vec<u8>) -> Result<Received, GetError> {
+    pub fn try_get(&self, buffer: &mut Vec<u8>) -> Result<ReceivedItem, GetError> {
         // In the past, whatever the time.
         self.get(buffer, Some(Instant::now()))
     }
@@ -104,7 +104,7 @@ impl Queue {
         &self,
         most: usize,
         buffer: &mut Vec<u8>,
-        items: &mut Vec<Received>,
+        items: &mut Vec<ReceivedItem>,
         deadline: Option<Instant>,
     ) -> Result<usize, GetError> {
         let before = items.len();
@@ -151,7 +151,7 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return self.take(most, buffer, sink, deadline);
             }
-            if !slept && self.memory.gathering.await_for_a_moment(|| control.length()) {
+            if !slept && self.memory.batching.await_for_a_moment(|| control.length()) {
                 match self.take(most, buffer, sink, deadline) {
                     Err(GetError::Empty) => continue,
                     taken => return taken,
@@ -162,11 +162,11 @@ impl Queue {
                 if spin.until(|| control.length() > 0) {
                     return None;
                 }
-                let announced = control.not_empty.announce();
+                let prepared = control.not_empty.prepare_wait();
                 if control.length() > 0 || control.is_closed(NO_PRODUCERS) {
                     return None;
                 }
-                Some(announced.sleep(&mut wait))
+                Some(prepared.sleep(&mut wait))
             });
             match found {
                 None => {}
@@ -209,30 +209,30 @@ impl Queue {
             NotEntered::TimedOut => GetError::Busy,
             NotEntered::Interrupted => GetError::Interrupted,
         })?;
-        let standing = get.standing();
-        let mut available = get.seen().saturating_sub(standing.count);
+        let snapshot = get.snapshot();
+        let mut available = get.seen().saturating_sub(snapshot.count);
         if available == 0 {
-            available = get.look(&control.put).saturating_sub(standing.count);
+            available = get.look(&control.put).saturating_sub(snapshot.count);
         }
         if available == 0 {
             return Err(GetError::Empty);
         }
         crash_point!("queue: entered to get");
         let most = usize::try_from(available).map_or(most, |available| available.min(most));
-        let place = memory.place_for_tasks(&get).map_err(Trouble::from)?;
+        let place = memory.place_for_tasks(&get).map_err(Fault::from)?;
         let before = buffer.len();
-        let (n, position) = self.read_records(standing, most, buffer, sink).inspect_err(|_| {
+        let (n, position) = self.read_records(snapshot, most, buffer, sink).inspect_err(|_| {
             buffer.truncate(before);
         })?;
         crash_point!("queue: items are copied");
-        get.commit(standing.count + u64::from(n), position);
+        get.commit(snapshot.count + u64::from(n), position);
         for block in sink.blocks() {
             memory.take_block(block);
             crash_point!("queue: block is taken");
         }
         memory.note_taken(&get, place, n);
-        if position.unit() != standing.position.unit() {
-            memory.free_segments(&get, standing.position, position);
+        if position.unit() != snapshot.position.unit() {
+            memory.free_segments(&get, snapshot.position, position);
         }
         if control.capacity().is_some() {
             control.not_full.committed_in(get, n);
@@ -247,13 +247,13 @@ impl Queue {
     #[inline]
     fn read_records(
         &self,
-        standing: Standing,
+        snapshot: Snapshot,
         most: usize,
         buffer: &mut Vec<u8>,
         sink: &mut impl Sink,
-    ) -> Result<(u32, Position), Trouble> {
+    ) -> Result<(u32, Position), Fault> {
         let memory = &self.memory;
-        let mut cursor = match standing.position {
+        let mut cursor = match snapshot.position {
             none if none.is_none() => {
                 // Relaxed: published by the first commit.
                 Cursor::first(memory, memory.control().first.load(Ordering::Relaxed))?
@@ -272,18 +272,18 @@ impl Queue {
                 Record::Inline { tag, at, length } => {
                     let start = buffer.len();
                     buffer.extend_from_slice(cursor.bytes(at, length));
-                    Received { tag, bytes: start..buffer.len(), block: None }
+                    ReceivedItem { tag, bytes: start..buffer.len(), block: None }
                 }
                 Record::Large { tag, unit, length } => {
-                    let item = standing.count + u64::from(n);
+                    let item = snapshot.count + u64::from(n);
                     match memory.find_block(unit, length, item) {
                         // It stays, and the next call tells why.
-                        Err(Trouble::NoMemory(_)) if n > 0 => break,
-                        block => Received { tag, bytes: 0..0, block: Some(block?) },
+                        Err(Fault::NoMemory(_)) if n > 0 => break,
+                        block => ReceivedItem { tag, bytes: 0..0, block: Some(block?) },
                     }
                 }
                 // No segment begins with its end.
-                Record::End => return Err(Trouble::Corrupt),
+                Record::End => return Err(Fault::Corrupt),
             };
             sink.push(received);
             cursor.skip(&record);

@@ -1,21 +1,21 @@
-//! `Queue`, a process' handle of a queue, and its tickets.
+//! `Queue`, a process' handle of a queue, and its wire handles.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::channel::queue::control::{TASKS, TOKEN};
+use crate::channel::queue::control::{READINESS_FD, TASKS};
 use crate::channel::queue::layout::UNIT;
 use crate::channel::queue::memory::Memory;
 use crate::os::fifo;
 use crate::shm::slab::Slot;
 use crate::shm::sole_user::is_sole_user;
-use crate::shm::ticket::{self, Ticket, TicketError};
+use crate::shm::wire_handle::{self, WireHandle, WireHandleError};
 
 /// A first-in first-out queue in shared memory, for any number of processes that put and take.
 ///
-/// Forked children inherit it; other processes [open](Self::open) a [ticket](Self::send). Clones
+/// Forked children inherit it; other processes [open](Self::open) a [wire handle](Self::send). Clones
 /// are the same queue. README.md beside this module is the protocol.
 ///
 /// ```
@@ -35,8 +35,8 @@ use crate::shm::ticket::{self, Ticket, TicketError};
 #[derive(Clone)]
 pub struct Queue {
     pub(super) memory: Arc<Memory>,
-    /// Whether there is a token; the region has its descriptor.
-    pub(super) has_token: bool,
+    /// Whether there is a readiness descriptor; the region has its descriptor.
+    pub(super) has_readiness_fd: bool,
 }
 
 /// What a queue is to have.
@@ -47,11 +47,11 @@ pub struct Options {
     /// Whether unfinished tasks are counted, for [`Queue::join`].
     pub tasks: bool,
     /// Whether there is a descriptor to wait for items with, see [`Queue::watch`].
-    pub token: bool,
+    pub readiness_fd: bool,
 }
 
 impl Queue {
-    /// What tells a queue from other things in a ticket.
+    /// What tells a queue from other things in a wire handle.
     pub const KIND: u32 = u32::from_le_bytes(*b"queu");
 
     /// A new empty queue.
@@ -60,79 +60,79 @@ impl Queue {
     /// The system's, when descriptors or memory have run out.
     pub fn create(options: Options) -> io::Result<Self> {
         let memory = Memory::create()?;
-        let features =
-            if options.tasks { TASKS } else { 0 } | if options.token { TOKEN } else { 0 };
+        let features = if options.tasks { TASKS } else { 0 }
+            | if options.readiness_fd { READINESS_FD } else { 0 };
         memory.control().start(options.capacity.map(|capacity| capacity.max(1)), features);
-        if options.token {
+        if options.readiness_fd {
             memory.region().accompany(fifo::create()?)?;
         }
-        Ok(Self { memory: Arc::new(memory), has_token: options.token })
+        Ok(Self { memory: Arc::new(memory), has_readiness_fd: options.readiness_fd })
     }
 
-    /// A ticket that some process will open, once. This process keeps the queue until then.
+    /// A wire handle that some process will open, once. This process keeps the queue until then.
     #[must_use]
-    pub fn send(&self) -> [u8; ticket::LENGTH] {
-        Ticket::send(self.memory.slot(), Self::KIND).encode()
+    pub fn send(&self) -> [u8; wire_handle::LENGTH] {
+        WireHandle::send(self.memory.slot(), Self::KIND).encode()
     }
 
-    /// A ticket that will be opened together with the descriptors of the [memory](Self::as_fd) and,
-    /// if there is one, of the [token](Self::token).
+    /// A wire handle that will be opened together with the descriptors of the [memory](Self::as_fd) and,
+    /// if there is one, of the [readiness descriptor](Self::readiness_fd).
     #[must_use]
-    pub fn ticket(&self) -> [u8; ticket::LENGTH] {
-        Ticket::new(self.memory.slot(), Self::KIND).encode()
+    pub fn wire_handle(&self) -> [u8; wire_handle::LENGTH] {
+        WireHandle::new(self.memory.slot(), Self::KIND).encode()
     }
 
     /// The same for one process that is being started.
     #[must_use]
-    pub fn ticket_for_one(&self) -> [u8; ticket::LENGTH] {
-        Ticket::for_one(self.memory.slot(), Self::KIND).encode()
+    pub fn wire_handle_for_one(&self) -> [u8; wire_handle::LENGTH] {
+        WireHandle::for_one(self.memory.slot(), Self::KIND).encode()
     }
 
-    /// The queue of a ticket that was sent.
+    /// The queue of a wire handle that was sent.
     ///
     /// # Errors
-    /// [`TicketError`].
-    pub fn open(ticket: &[u8]) -> Result<Self, TicketError> {
-        Self::behind(Ticket::decode(ticket, Self::KIND)?.open()?)
+    /// [`WireHandleError`].
+    pub fn open(wire_handle: &[u8]) -> Result<Self, WireHandleError> {
+        Self::behind(WireHandle::decode(wire_handle, Self::KIND)?.open()?)
     }
 
-    /// The queue of a ticket, behind descriptors that this process was given.
+    /// The queue of a wire handle, behind descriptors that this process was given.
     ///
     /// # Errors
-    /// [`TicketError`].
+    /// [`WireHandleError`].
     pub fn open_with(
-        ticket: &[u8],
+        wire_handle: &[u8],
         memory: OwnedFd,
-        token: Option<OwnedFd>,
-    ) -> Result<Self, TicketError> {
-        Self::behind(Ticket::decode(ticket, Self::KIND)?.open_with(memory, token)?)
+        readiness_fd: Option<OwnedFd>,
+    ) -> Result<Self, WireHandleError> {
+        Self::behind(WireHandle::decode(wire_handle, Self::KIND)?.open_with(memory, readiness_fd)?)
     }
 
-    fn behind(slot: Slot) -> Result<Self, TicketError> {
+    fn behind(slot: Slot) -> Result<Self, WireHandleError> {
         let memory = Memory::in_slot(slot)?;
-        let has_token = memory.control().has(TOKEN);
-        if has_token && memory.region().companion().is_none() {
-            return Err(TicketError::Damaged);
+        let has_readiness_fd = memory.control().has(READINESS_FD);
+        if has_readiness_fd && memory.region().companion().is_none() {
+            return Err(WireHandleError::Damaged);
         }
-        Ok(Self { memory: Arc::new(memory), has_token })
+        Ok(Self { memory: Arc::new(memory), has_readiness_fd })
     }
 
-    /// The memory of a queue without a token, for a ticket of a kind that the caller chooses.
+    /// The memory of a queue without a readiness descriptor, for a wire handle of a kind that the caller chooses.
     #[must_use]
     pub fn slot(&self) -> &Slot {
         self.memory.slot()
     }
 
-    /// The queue in memory that a ticket led to.
+    /// The queue in memory that a wire handle led to.
     ///
     /// # Errors
-    /// [`TicketError::Damaged`] if it is no queue, or one with a token.
-    pub fn in_slot(slot: Slot) -> Result<Self, TicketError> {
+    /// [`WireHandleError::Damaged`] if it is no queue, or one with a readiness descriptor.
+    pub fn in_slot(slot: Slot) -> Result<Self, WireHandleError> {
         let memory = Memory::in_slot(slot)?;
-        if memory.control().has(TOKEN) {
-            return Err(TicketError::Damaged);
+        if memory.control().has(READINESS_FD) {
+            return Err(WireHandleError::Damaged);
         }
-        Ok(Self { memory: Arc::new(memory), has_token: false })
+        Ok(Self { memory: Arc::new(memory), has_readiness_fd: false })
     }
 
     /// What tells this queue from all others of this machine.
@@ -172,27 +172,27 @@ impl Queue {
     }
 
     /// A descriptor that is readable while the queue has items, if it was created with
-    /// [`Options::token`](crate::channel::queue::Options::token). Only wait for it, as with `poll`:
+    /// [`Options::readiness_fd`](crate::channel::queue::Options::readiness_fd). Only wait for it, as with `poll`:
     /// what can be read from it is none of the caller's business.
     #[must_use]
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        let (token, control) = (self.token()?, self.memory.control());
-        control.token.watch(token, || control.length() > 0);
-        Some(token)
+        let (readiness_fd, control) = (self.readiness_fd()?, self.memory.control());
+        control.readiness_fd.watch(readiness_fd, || control.length() > 0);
+        Some(readiness_fd)
     }
 
     /// The descriptor as it is passed to others, without watching it.
     #[must_use]
-    pub fn token(&self) -> Option<BorrowedFd<'_>> {
-        if self.has_token { self.memory.region().companion() } else { None }
+    pub fn readiness_fd(&self) -> Option<BorrowedFd<'_>> {
+        if self.has_readiness_fd { self.memory.region().companion() } else { None }
     }
 
-    /// Keeps the token true after a commit.
+    /// Keeps the readiness descriptor true after a commit.
     #[inline]
     pub(super) fn committed_for_watchers(&self) {
-        if let Some(token) = self.token() {
+        if let Some(readiness_fd) = self.readiness_fd() {
             let control = self.memory.control();
-            control.token.committed(token, || control.length() > 0);
+            control.readiness_fd.committed(readiness_fd, || control.length() > 0);
         }
     }
 

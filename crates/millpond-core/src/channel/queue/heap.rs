@@ -10,11 +10,11 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::channel::queue::error::Trouble;
-use crate::channel::queue::grace::GracedWord;
+use crate::channel::queue::error::Fault;
 use crate::channel::queue::layout::{
     Holding, MAP_START, PAGE, UNIT, UNITS, Unit, WINDOW, file_offset,
 };
+use crate::channel::queue::timed_guard::TimedGuard;
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
 use crate::os::identity::ProcessId;
@@ -35,7 +35,7 @@ const NOBODY: u64 = 0;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct HeapState {
-    guard: GracedWord,
+    guard: TimedGuard,
     /// The first unit that may be free; always where a block begins or could.
     hint: AtomicU64,
     /// No unit from this one on was ever used.
@@ -76,22 +76,22 @@ impl Drop for HeapGuard<'_> {
 impl<'a> Heap<'a> {
     /// Enters the heap, for which the caller waits until `deadline`, for ever without one. A holder
     /// of this guard enters no other.
-    pub(super) fn enter(&self, deadline: Option<Instant>) -> Result<HeapGuard<'a>, Trouble> {
+    pub(super) fn enter(&self, deadline: Option<Instant>) -> Result<HeapGuard<'a>, Fault> {
         let me = ProcessId::current();
         self.entered(me, self.state.guard.take(me, deadline))
     }
 
-    /// Enters the heap for optional work: `None` if its holder does not leave within a grace.
+    /// Enters the heap for optional work: `None` if its holder does not leave within `GUARD_TIMEOUT`.
     pub(super) fn enter_in_time(&self) -> Option<HeapGuard<'a>> {
         let me = ProcessId::current();
         self.entered(me, self.state.guard.take_in_time(me)).ok()
     }
 
-    fn entered(&self, me: ProcessId, taken: Taken) -> Result<HeapGuard<'a>, Trouble> {
+    fn entered(&self, me: ProcessId, taken: Taken) -> Result<HeapGuard<'a>, Fault> {
         let guard = match taken {
             Taken::Clean | Taken::OwnerDied(_) => HeapGuard(self.state, me),
-            Taken::TimedOut => return Err(Trouble::Busy),
-            Taken::Interrupted => return Err(Trouble::Interrupted),
+            Taken::TimedOut => return Err(Fault::Busy),
+            Taken::Interrupted => return Err(Fault::Interrupted),
         };
         if taken != Taken::Clean {
             let mut warm = 0;
@@ -132,15 +132,15 @@ impl<'a> Heap<'a> {
         units: usize,
         holding: Holding,
         deadline: Option<Instant>,
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, Fault> {
         if units > UNITS {
-            return Err(Trouble::TooLarge);
+            return Err(Fault::TooLarge);
         }
         let unit = self.claim(units, holding, deadline)?;
         crash_point!("queue: block is claimed");
         if let Err(error) = self.reserve(unit, units) {
             self.free(unit);
-            return Err(Trouble::NoMemory(error));
+            return Err(Fault::NoMemory(error));
         }
         Ok(unit)
     }
@@ -150,7 +150,7 @@ impl<'a> Heap<'a> {
         units: usize,
         holding: Holding,
         deadline: Option<Instant>,
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, Fault> {
         let heap = self.state;
         let guard = self.enter(deadline)?;
         let hint = (heap.hint.load(Ordering::Relaxed) as usize).min(UNITS);
@@ -178,7 +178,7 @@ impl<'a> Heap<'a> {
     }
 
     /// The first run of `units` free units, which lies in one window unless it is longer than that.
-    fn find(&self, hint: usize, units: usize) -> Result<usize, Trouble> {
+    fn find(&self, hint: usize, units: usize) -> Result<usize, Fault> {
         let (map, top) = (self.map, self.top());
         let mut start = hint;
         let mut end = hint;
@@ -190,7 +190,7 @@ impl<'a> Heap<'a> {
                 return Ok(start);
             }
             if start.checked_add(units).is_none_or(|end| end > UNITS) {
-                return Err(Trouble::NoMemory(std::io::ErrorKind::OutOfMemory.into()));
+                return Err(Fault::NoMemory(std::io::ErrorKind::OutOfMemory.into()));
             }
             if end >= top {
                 // Free from here on; the map has no pages there yet.
@@ -201,7 +201,7 @@ impl<'a> Heap<'a> {
             } else {
                 let taken = map[end].units();
                 if taken == 0 || taken > UNITS - end {
-                    return Err(Trouble::Corrupt);
+                    return Err(Fault::Corrupt);
                 }
                 end += taken;
                 start = start.max(end);
@@ -210,7 +210,7 @@ impl<'a> Heap<'a> {
     }
 
     /// Gives the part of the map that speaks of these units pages.
-    fn reserve_map(&self, from: usize, to: usize) -> Result<(), Trouble> {
+    fn reserve_map(&self, from: usize, to: usize) -> Result<(), Fault> {
         let offset = |unit: usize| MAP_START + unit * size_of::<Unit>();
         let start = offset(from) / PAGE * PAGE;
         let length = offset(to).next_multiple_of(PAGE) - start;

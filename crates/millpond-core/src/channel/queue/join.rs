@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::TASKS;
 use crate::channel::queue::memory::Memory;
+use crate::channel::queue::process_counts::{Counted, ProcessCount, ProcessCounts};
 use crate::channel::queue::side::{NotEntered, SideGuard};
-use crate::channel::queue::tally::{Holder, Kept, Tally};
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::shm::presence::lives;
@@ -70,22 +70,25 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 impl Memory {
-    fn tally_of_tasks(&self) -> Tally<'_> {
-        self.tally(Kept::Tasks)
+    fn counts_of_tasks(&self) -> ProcessCounts<'_> {
+        self.counts(Counted::Tasks)
     }
 
     /// Where the caller's tasks are counted, if they are; it is about to take items.
     #[inline]
-    pub(super) fn place_for_tasks(&self, _get: &SideGuard<'_>) -> io::Result<Option<&Holder>> {
+    pub(super) fn place_for_tasks(
+        &self,
+        _get: &SideGuard<'_>,
+    ) -> io::Result<Option<&ProcessCount>> {
         if !self.control().has(TASKS) {
             return Ok(None);
         }
-        self.tally_of_tasks().place(ProcessId::current()).map(Some)
+        self.counts_of_tasks().place(ProcessId::current()).map(Some)
     }
 
     /// Notes in its place that the caller has just taken `n` items.
     #[inline]
-    pub(super) fn note_taken(&self, _get: &SideGuard<'_>, place: Option<&Holder>, n: u32) {
+    pub(super) fn note_taken(&self, _get: &SideGuard<'_>, place: Option<&ProcessCount>, n: u32) {
         if let Some(place) = place {
             crash_point!("queue: tasks are about to be noted");
             place.add(ProcessId::current(), n);
@@ -97,7 +100,7 @@ impl Memory {
         if !self.control().has(TASKS) {
             return;
         }
-        self.control().tasks.settle(get.standing().count, self.tally_of_tasks());
+        self.control().tasks.settle(get.snapshot().count, self.counts_of_tasks());
     }
 
     /// Gives up the tasks of the dead.
@@ -105,18 +108,18 @@ impl Memory {
         let control = self.control();
         let tasks = &control.tasks;
         // The liveness of processes is asked for outside of the guard.
-        let tally = self.tally_of_tasks();
-        let dead: Vec<_> = tally.holders().filter(|&holder| !lives(holder, tasks)).collect();
+        let counts = self.counts_of_tasks();
+        let dead: Vec<_> = counts.holders().filter(|&holder| !lives(holder, tasks)).collect();
         // One that died in the guard may have tasks that nobody has noted yet: entering settles that.
         if dead.is_empty() && !control.get.holder_is_dead() {
             return;
         }
-        // Should a living one be in the way, there is the end of the next slice.
+        // Should a living one be in the way, there is the next recheck.
         let Ok(get) = self.enter_get(Some(Instant::now() + RECHECK_INTERVAL)) else {
             return;
         };
         for holder in dead {
-            tasks.give_up(holder, get.standing().count, tally);
+            tasks.give_up(holder, get.snapshot().count, counts);
         }
         drop(get);
         control.all_done.wake_all();
@@ -149,7 +152,7 @@ impl Queue {
         if done >= control.put.count() {
             return Err(DoneError::TooMany);
         }
-        self.memory.tally_of_tasks().subtract(ProcessId::current());
+        self.memory.counts_of_tasks().subtract(ProcessId::current());
         crash_point!("queue: task is given back");
         tasks.finish(1);
         drop(get);
@@ -172,11 +175,11 @@ impl Queue {
             if let Some(joined) = self.joined() {
                 return joined;
             }
-            let announced = control.all_done.announce();
+            let prepared = control.all_done.prepare_wait();
             if let Some(joined) = self.joined() {
                 return joined;
             }
-            match announced.sleep(&mut wait) {
+            match prepared.sleep(&mut wait) {
                 After::Look => {}
                 After::LookForDead => self.memory.look_for_lost_tasks(),
                 After::GiveUp => {

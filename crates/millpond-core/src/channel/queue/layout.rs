@@ -1,8 +1,8 @@
 //! The layout of a queue's memory, and the words of its unit map.
 //!
 //! ```text
-//! 0          64         MAP_START      TALLY_START    HEAP_START               at most LENGTH
-//! │ (Region) │ control  │ unit map     │ tallies      │ heap: units of 64 KiB          │
+//! 0          64         MAP_START      COUNTS_START    HEAP_START               at most LENGTH
+//! │ (Region) │ control  │ unit map     │ counts      │ heap: units of 64 KiB          │
 //! └── real pages ───────┴── pages as they are used ───┴── pages as blocks are used ────┘
 //! └── mapped by every process ────────────────────────┴── mapped in windows, when used ┘
 //! ```
@@ -23,13 +23,13 @@ pub(super) const UNITS: usize = 1 << 21;
 pub(super) const WINDOW: usize = 1 << 10;
 /// Where the unit map begins.
 pub(super) const MAP_START: usize = 8 << 10;
-/// Where the places of the tallies begin.
-pub(super) const TALLY_START: usize = MAP_START + UNITS * size_of::<Unit>();
+/// Where the places of the counts begin.
+pub(super) const COUNTS_START: usize = MAP_START + UNITS * size_of::<Unit>();
 /// How many bytes every process maps.
-pub(super) const MAPPED: usize = TALLY_START + 3 * PLACES_LENGTH;
-/// How many processes a tally can tell apart.
+pub(super) const MAPPED: usize = COUNTS_START + 3 * PLACES_LENGTH;
+/// How many processes per-process counts can tell apart.
 pub(super) const PLACES: usize = 1 << 16;
-/// How many bytes the places of a tally have.
+/// How many bytes the places of per-process counts have.
 pub(super) const PLACES_LENGTH: usize = PLACES * 16;
 /// Where the heap begins in the file.
 pub(super) const HEAP_START: u64 = 64 << 20;

@@ -6,22 +6,22 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::channel::queue::batching::Batching;
 use crate::channel::queue::control::{Control, TASKS};
-use crate::channel::queue::error::Trouble;
-use crate::channel::queue::gathering::Gathering;
+use crate::channel::queue::error::Fault;
 use crate::channel::queue::heap::Heap;
 use crate::channel::queue::layout::{
-    CONTROL, HEAP_START, LENGTH, MAP_START, MAPPED, PLACES, PLACES_LENGTH, TALLY_START, UNIT,
+    CONTROL, COUNTS_START, HEAP_START, LENGTH, MAP_START, MAPPED, PLACES, PLACES_LENGTH, UNIT,
     UNITS, Unit, WINDOW, file_offset,
 };
+use crate::channel::queue::process_counts::{Counted, ProcessCount, ProcessCounts};
 use crate::channel::queue::reuse::Reuse;
-use crate::channel::queue::tally::{Holder, Kept, Tally};
 use crate::os::identity::ProcessId;
 use crate::os::map::{Mapping, Sharing, copy_pages, map_over};
 use crate::shm::loans::{self, Lender, Part};
 use crate::shm::region::{HEADER, Region};
 use crate::shm::slab::Slot;
-use crate::shm::ticket::TicketError;
+use crate::shm::wire_handle::WireHandleError;
 
 /// Control page, unit map and heap of a queue.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub(super) struct Memory {
     received: OnceLock<Windows>,
     /// The number of the heap's units that are within the file, which only grows.
     within: AtomicUsize,
-    pub(super) gathering: Gathering,
+    pub(super) batching: Batching,
     pub(super) reuse: Reuse,
 }
 
 /// Units as this process sees them, and what keeps them mapped.
-pub(super) type Place = (NonNull<u8>, Arc<dyn Lender>);
+pub(super) type BlockPlace = (NonNull<u8>, Arc<dyn Lender>);
 
 /// Units that have a mapping of their own.
 #[derive(Debug)]
@@ -59,15 +59,15 @@ impl Memory {
         Ok(Self::new(slot))
     }
 
-    /// The memory that a ticket led to.
-    pub(super) fn in_slot(slot: Slot) -> Result<Self, TicketError> {
+    /// The memory that a wire handle led to.
+    pub(super) fn in_slot(slot: Slot) -> Result<Self, WireHandleError> {
         let region = slot.region();
         let length = rustix::fs::fstat(region.as_fd()).map_err(io::Error::from)?.st_size;
         let is_whole = slot.offset() == HEADER
             && slot.length() == CONTROL
             && region.length() == MAPPED
             && (HEAP_START..=LENGTH).contains(&length.cast_unsigned());
-        if is_whole { Ok(Self::new(slot)) } else { Err(TicketError::Damaged) }
+        if is_whole { Ok(Self::new(slot)) } else { Err(WireHandleError::Damaged) }
     }
 
     fn new(slot: Slot) -> Self {
@@ -77,7 +77,7 @@ impl Memory {
             windows,
             received,
             within: AtomicUsize::new(0),
-            gathering: Gathering::default(),
+            batching: Batching::default(),
             reuse: Reuse::default(),
         }
     }
@@ -106,22 +106,22 @@ impl Memory {
         }
     }
 
-    /// A tally, of whose places its own words say how many have pages.
-    pub(super) fn tally(&self, kept: Kept) -> Tally<'_> {
+    /// per-process counts, of whose places its own words say how many have pages.
+    pub(super) fn counts(&self, kept: Counted) -> ProcessCounts<'_> {
         let control = self.control();
         let state = match kept {
-            Kept::Producers => &control.producers.tally,
-            Kept::Consumers => &control.consumers.tally,
-            Kept::Tasks => &control.tasks.tally,
+            Counted::Producers => &control.producers.counts,
+            Counted::Consumers => &control.consumers.counts,
+            Counted::Tasks => &control.tasks.counts,
         };
-        let start = TALLY_START + kept as usize * PLACES_LENGTH;
-        // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each tally from
-        // TALLY_START on. Holders are atomics, of which any bits are valid.
+        let start = COUNTS_START + kept as usize * PLACES_LENGTH;
+        // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each per-process counts from
+        // COUNTS_START on. Holders are atomics, of which any bits are valid.
         let places = unsafe {
-            let first = self.region().start().add(start).cast::<Holder>();
+            let first = self.region().start().add(start).cast::<ProcessCount>();
             std::slice::from_raw_parts(first.as_ptr(), PLACES)
         };
-        Tally { state, places, file: self.region().as_fd(), start }
+        ProcessCounts { state, places, file: self.region().as_fd(), start }
     }
 
     /// The heap of the queue.
@@ -136,12 +136,12 @@ impl Memory {
         &self,
         unit: usize,
         units: usize,
-    ) -> Result<Option<NonNull<u8>>, Trouble> {
+    ) -> Result<Option<NonNull<u8>>, Fault> {
         self.windows.find(self, unit, units)
     }
 
     /// Maps units wherever they lie.
-    pub(super) fn place(self: &Arc<Self>, unit: usize, units: usize) -> Result<Place, Trouble> {
+    pub(super) fn place(self: &Arc<Self>, unit: usize, units: usize) -> Result<BlockPlace, Fault> {
         match self.in_window(unit, units)? {
             Some(start) => Ok((start, Arc::<Self>::clone(self))),
             None => self.place_apart(unit, units),
@@ -153,7 +153,7 @@ impl Memory {
         self: &Arc<Self>,
         unit: usize,
         units: usize,
-    ) -> Result<Place, Trouble> {
+    ) -> Result<BlockPlace, Fault> {
         let windows = self.received.get_or_init(Windows::new);
         match windows.find(self, unit, units)? {
             // A block that lay here before is private.
@@ -166,25 +166,25 @@ impl Memory {
     /// Refuses units behind the end of the file, where a look ends the process: no block lies there
     /// unless the memory is damaged.
     #[inline]
-    fn check(&self, unit: usize, units: usize) -> Result<(), Trouble> {
-        let end = unit.checked_add(units).ok_or(Trouble::Corrupt)?;
+    fn check(&self, unit: usize, units: usize) -> Result<(), Fault> {
+        let end = unit.checked_add(units).ok_or(Fault::Corrupt)?;
         // Relaxed: the file has grown before anything named the units, and never shrinks.
         if end <= self.within.load(Ordering::Relaxed) { Ok(()) } else { self.check_anew(end) }
     }
 
     #[cold]
-    fn check_anew(&self, end: usize) -> Result<(), Trouble> {
+    fn check_anew(&self, end: usize) -> Result<(), Fault> {
         let length = rustix::fs::fstat(self.region().as_fd()).map_err(io::Error::from)?.st_size;
         let heap = length.cast_unsigned().saturating_sub(HEAP_START);
         let within = usize::try_from(heap / UNIT as u64).map_or(UNITS, |units| units.min(UNITS));
         self.within.fetch_max(within, Ordering::Relaxed);
-        if end <= within { Ok(()) } else { Err(Trouble::Corrupt) }
+        if end <= within { Ok(()) } else { Err(Fault::Corrupt) }
     }
 
-    fn place_apart(self: &Arc<Self>, unit: usize, units: usize) -> Result<Place, Trouble> {
+    fn place_apart(self: &Arc<Self>, unit: usize, units: usize) -> Result<BlockPlace, Fault> {
         self.check(unit, units)?;
         if units == 0 {
-            return Err(Trouble::Corrupt);
+            return Err(Fault::Corrupt);
         }
         let own = Mapping::new(self.region().as_fd(), file_offset(unit), units * UNIT)?;
         Ok((own.start(), Arc::new(Apart { memory: Arc::clone(self), _own: own })))
@@ -203,7 +203,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // It may open the queue again and say that they are done.
-        if self.control().has(TASKS) && self.tally(Kept::Tasks).has(ProcessId::current()) {
+        if self.control().has(TASKS) && self.counts(Counted::Tasks).has(ProcessId::current()) {
             self.region().presence().stay();
         }
     }
@@ -260,9 +260,9 @@ impl Windows {
         memory: &Memory,
         unit: usize,
         units: usize,
-    ) -> Result<Option<NonNull<u8>>, Trouble> {
+    ) -> Result<Option<NonNull<u8>>, Fault> {
         let within = unit % WINDOW;
-        let window = self.0.get(unit / WINDOW).ok_or(Trouble::Corrupt)?;
+        let window = self.0.get(unit / WINDOW).ok_or(Fault::Corrupt)?;
         memory.check(unit, units)?;
         if units == 0 || units > WINDOW || within + units > WINDOW {
             return Ok(None);
@@ -278,7 +278,7 @@ impl Windows {
     }
 
     #[cold]
-    fn map(&self, memory: &Memory, index: usize) -> Result<NonNull<u8>, Trouble> {
+    fn map(&self, memory: &Memory, index: usize) -> Result<NonNull<u8>, Fault> {
         let offset = file_offset(index * WINDOW);
         let mapping = Mapping::new(memory.region().as_fd(), offset, WINDOW * UNIT)?;
         let start = mapping.start();
@@ -294,7 +294,7 @@ impl Windows {
                 Ok(start)
             }
             // Another thread was faster; ours is unmapped here.
-            Err(theirs) => NonNull::new(theirs).ok_or(Trouble::Corrupt),
+            Err(theirs) => NonNull::new(theirs).ok_or(Fault::Corrupt),
         }
     }
 }

@@ -7,12 +7,12 @@ use crate::channel::payload::{INLINE_LIMIT, Parts};
 use crate::channel::queue::Queue;
 use crate::channel::queue::control::NO_CONSUMERS;
 use crate::channel::queue::ends::End;
-use crate::channel::queue::error::{PutError, Trouble};
+use crate::channel::queue::error::{Fault, PutError};
 use crate::channel::queue::layout::Holding;
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::position::Position;
 use crate::channel::queue::segment::{Cursor, LARGEST, large_body};
-use crate::channel::queue::side::{NotEntered, SideGuard, Standing};
+use crate::channel::queue::side::{NotEntered, SideGuard, Snapshot};
 use crate::crash::crash_point;
 use crate::shm::lease::Lease;
 use crate::sync::atomic::Ordering;
@@ -22,11 +22,11 @@ use crate::sync::spin::with_thread_spin;
 /// Items to be put at once, wherever they are.
 ///
 /// ```
-/// use millpond_core::channel::queue::{Options, Outgoing, Queue};
+/// use millpond_core::channel::queue::{Options, OutgoingItems, Queue};
 ///
 /// struct Words(&'static [&'static str]);
 ///
-/// impl Outgoing for Words {
+/// impl OutgoingItems for Words {
 ///     fn count(&self) -> usize {
 ///         self.0.len()
 ///     }
@@ -51,7 +51,7 @@ use crate::sync::spin::with_thread_spin;
 /// assert_eq!(&buffer[items[1].bytes.clone()], b"many");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait Outgoing {
+pub trait OutgoingItems {
     /// How many there are.
     fn count(&self) -> usize;
 
@@ -72,7 +72,7 @@ struct One<'a> {
     length: usize,
 }
 
-impl Outgoing for One<'_> {
+impl OutgoingItems for One<'_> {
     fn count(&self) -> usize {
         1
     }
@@ -112,7 +112,7 @@ impl std::error::Error for PutManyError {
 }
 
 /// Large items in their blocks, with their indices, in order.
-type Staged = Vec<(usize, Lease)>;
+type StagedBlocks = Vec<(usize, Lease)>;
 
 impl Queue {
     /// Puts an item. A bounded queue that is full makes the caller wait until `deadline`, for ever
@@ -151,7 +151,7 @@ impl Queue {
     /// [`PutManyError`], which says how many were put.
     pub fn put_many(
         &self,
-        items: &impl Outgoing,
+        items: &impl OutgoingItems,
         deadline: Option<Instant>,
     ) -> Result<(), PutManyError> {
         let mut put = 0;
@@ -163,7 +163,7 @@ impl Queue {
 
     fn put_from(
         &self,
-        items: &impl Outgoing,
+        items: &impl OutgoingItems,
         put: &mut usize,
         deadline: Option<Instant>,
     ) -> Result<(), PutError> {
@@ -180,7 +180,7 @@ impl Queue {
 
     fn put_in_turn(
         &self,
-        items: &impl Outgoing,
+        items: &impl OutgoingItems,
         put: &mut usize,
         deadline: Option<Instant>,
     ) -> Result<(), PutError> {
@@ -201,7 +201,11 @@ impl Queue {
     }
 
     /// Writes what is large to blocks.
-    fn stage(&self, items: &impl Outgoing, deadline: Option<Instant>) -> Result<Staged, PutError> {
+    fn stage(
+        &self,
+        items: &impl OutgoingItems,
+        deadline: Option<Instant>,
+    ) -> Result<StagedBlocks, PutError> {
         let mut staged = Vec::new();
         for index in 0..items.count() {
             let length = items.length(index);
@@ -222,9 +226,9 @@ impl Queue {
     /// Puts as many items from `from` on as there is room for, in one commit; how many.
     fn append(
         &self,
-        items: &impl Outgoing,
+        items: &impl OutgoingItems,
         from: usize,
-        staged: &mut Staged,
+        staged: &mut StagedBlocks,
         deadline: Option<Instant>,
     ) -> Result<usize, PutError> {
         let memory = &*self.memory;
@@ -234,13 +238,13 @@ impl Queue {
             return Err(PutError::Closed);
         }
         crash_point!("queue: entered to put");
-        let standing = guard.standing();
+        let snapshot = guard.snapshot();
         let n = match control.capacity() {
             None => items.count() - from,
             Some(capacity) => {
                 let wanted = items.count() - from;
                 let room = |taken: u64| {
-                    let room = capacity.saturating_sub(standing.count.saturating_sub(taken));
+                    let room = capacity.saturating_sub(snapshot.count.saturating_sub(taken));
                     usize::try_from(room).unwrap_or(usize::MAX)
                 };
                 let known = room(guard.seen());
@@ -251,15 +255,15 @@ impl Queue {
             return Ok(0);
         }
         let written =
-            memory.write_records(&guard, standing, items, from..from + n, staged, deadline);
+            memory.write_records(&guard, snapshot, items, from..from + n, staged, deadline);
         let position = written.inspect_err(|_| memory.sweep_put(&guard))?;
         let large = staged.partition_point(|(index, _)| *index < from + n);
         for (index, block) in &staged[..large] {
-            let item = standing.count + (index - from) as u64;
+            let item = snapshot.count + (index - from) as u64;
             memory.map()[block.block()].hold(Holding::Queued(item));
             crash_point!("queue: block is queued");
         }
-        guard.commit(standing.count + n as u64, position);
+        guard.commit(snapshot.count + n as u64, position);
         staged.drain(..large).for_each(|(_, mut block)| block.hold(false));
         control.not_empty.committed_in(guard, u32::try_from(n).unwrap_or(u32::MAX));
         self.committed_for_watchers();
@@ -311,11 +315,11 @@ impl Queue {
                 if spin.until(|| self.has_room()) {
                     return Ok(());
                 }
-                let announced = control.not_full.announce();
+                let prepared = control.not_full.prepare_wait();
                 if self.has_room() {
                     return Ok(());
                 }
-                match announced.sleep(&mut wait) {
+                match prepared.sleep(&mut wait) {
                     After::Look => {}
                     After::LookForDead => {
                         self.memory.close_if_deserted(End::Consumers);
@@ -336,13 +340,13 @@ impl Memory {
     fn write_records(
         &self,
         guard: &SideGuard<'_>,
-        standing: Standing,
-        items: &impl Outgoing,
+        snapshot: Snapshot,
+        items: &impl OutgoingItems,
         range: std::ops::Range<usize>,
-        staged: &Staged,
+        staged: &StagedBlocks,
         deadline: Option<Instant>,
-    ) -> Result<Position, Trouble> {
-        let mut cursor = match standing.position {
+    ) -> Result<Position, Fault> {
+        let mut cursor = match snapshot.position {
             none if none.is_none() => None,
             position => Some(Cursor::at(self, position)?),
         };
@@ -355,7 +359,7 @@ impl Memory {
             let mut at = match cursor {
                 Some(cursor) if cursor.fits(body) => cursor,
                 full => {
-                    let item = standing.count + (index - first) as u64;
+                    let item = snapshot.count + (index - first) as u64;
                     self.new_segment(guard, full, item, deadline)?
                 }
             };
@@ -366,7 +370,7 @@ impl Memory {
             crash_point!("queue: record is written");
             cursor = Some(at);
         }
-        cursor.map(|cursor| cursor.position()).ok_or(Trouble::Corrupt)
+        cursor.map(|cursor| cursor.position()).ok_or(Fault::Corrupt)
     }
 
     /// A segment behind `full`, or the first one, which begins with item number `item`.
@@ -377,7 +381,7 @@ impl Memory {
         full: Option<Cursor>,
         item: u64,
         deadline: Option<Instant>,
-    ) -> Result<Cursor, Trouble> {
+    ) -> Result<Cursor, Fault> {
         let order = match full {
             // Consumers that keep up need little, and that stays in the cache.
             Some(full) if !self.control().get.glance().is_in(full.position().unit()) => {

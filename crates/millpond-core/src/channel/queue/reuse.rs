@@ -54,10 +54,10 @@ impl Reuse {
             skip.store(left - 1, Ordering::Relaxed);
             return;
         }
-        let patience = FRESH.saturating_mul(units.min(1000) as u32).min(LONGEST);
+        let limit = FRESH.saturating_mul(units.min(1000) as u32).min(LONGEST);
         let start = Instant::now();
         while is_due() {
-            if start.elapsed() > patience {
+            if start.elapsed() > limit {
                 let skipped = next.load(Ordering::Relaxed).max(1);
                 skip.store(skipped, Ordering::Relaxed);
                 next.store((skipped * 2).min(RAREST), Ordering::Relaxed);

@@ -14,7 +14,7 @@
 
 use std::ptr::NonNull;
 
-use crate::channel::queue::error::Trouble;
+use crate::channel::queue::error::Fault;
 use crate::channel::queue::layout::{UNIT, WINDOW};
 use crate::channel::queue::memory::Memory;
 use crate::channel::queue::position::{Position, START};
@@ -46,18 +46,18 @@ pub(super) enum Record {
 impl Cursor {
     /// The cursor at `position`.
     #[inline]
-    pub(super) fn at(memory: &Memory, position: Position) -> Result<Self, Trouble> {
+    pub(super) fn at(memory: &Memory, position: Position) -> Result<Self, Fault> {
         let (order, offset) = (position.order(), position.offset());
         if order > LARGEST {
-            return Err(Trouble::Corrupt);
+            return Err(Fault::Corrupt);
         }
         let units = 1 << order;
         let length = units * UNIT;
         if offset < START || offset + HEADER > length || !offset.is_multiple_of(8) {
-            return Err(Trouble::Corrupt);
+            return Err(Fault::Corrupt);
         }
         debug_assert!(units <= WINDOW);
-        let segment = memory.in_window(position.unit(), units)?.ok_or(Trouble::Corrupt)?;
+        let segment = memory.in_window(position.unit(), units)?.ok_or(Fault::Corrupt)?;
         Ok(Self { segment, position, offset, length })
     }
 
@@ -115,7 +115,7 @@ impl Cursor {
 
     /// The record here. It is within the segment.
     #[inline]
-    pub(super) fn record(&self) -> Result<Record, Trouble> {
+    pub(super) fn record(&self) -> Result<Record, Fault> {
         let word = self.word(self.offset).load(Ordering::Relaxed);
         let (length, tag) = (word as u32, (word >> 32) as u32);
         let at = self.offset + HEADER;
@@ -128,7 +128,7 @@ impl Cursor {
             inline if self.fits(inline as usize) => {
                 Ok(Record::Inline { tag, at, length: inline as usize })
             }
-            _ => Err(Trouble::Corrupt),
+            _ => Err(Fault::Corrupt),
         }
     }
 
@@ -154,13 +154,13 @@ impl Cursor {
     }
 
     /// The beginning of the first segment, as noted in the control page.
-    pub(super) fn first(memory: &Memory, position: u64) -> Result<Self, Trouble> {
+    pub(super) fn first(memory: &Memory, position: u64) -> Result<Self, Fault> {
         let first = Self::at(memory, Position::from_raw(position))?;
-        if first.offset == START { Ok(first) } else { Err(Trouble::Corrupt) }
+        if first.offset == START { Ok(first) } else { Err(Fault::Corrupt) }
     }
 
     /// The beginning of the segment behind this one.
-    pub(super) fn following(&self, memory: &Memory) -> Result<Self, Trouble> {
+    pub(super) fn following(&self, memory: &Memory) -> Result<Self, Fault> {
         Self::first(memory, self.next().raw())
     }
 

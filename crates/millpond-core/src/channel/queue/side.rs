@@ -52,7 +52,7 @@ pub(super) enum NotEntered {
 
 /// What a side stands at.
 #[derive(Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct Snapshot {
     pub(super) count: u64,
     pub(super) position: Position,
 }
@@ -114,12 +114,12 @@ impl Side {
 
 impl SideGuard<'_> {
     #[inline]
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn snapshot(&self) -> Snapshot {
         // Relaxed: the guard orders this side's words.
         let word = self.side.commits.0.load(Ordering::Relaxed);
         let position = &self.side.positions[(word & 1) as usize];
         let position = Position::from_raw(position.load(Ordering::Relaxed));
-        Standing { count: word >> 1, position }
+        Snapshot { count: word >> 1, position }
     }
 
     /// The other side's count as it was when it was last looked at.

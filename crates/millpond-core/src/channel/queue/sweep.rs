@@ -24,25 +24,25 @@ const INTERVAL: u64 = 500;
 impl Memory {
     /// Frees what was meant for items that are not committed.
     pub(super) fn sweep_put(&self, put: &SideGuard<'_>) {
-        let standing = put.standing();
+        let snapshot = put.snapshot();
         self.sweep(|unit, holding| match holding {
-            Holding::Queued(item) => item >= standing.count,
-            Holding::Segment(item) => item >= standing.count && !standing.position.is_in(unit),
+            Holding::Queued(item) => item >= snapshot.count,
+            Holding::Segment(item) => item >= snapshot.count && !snapshot.position.is_in(unit),
             _ => false,
         });
     }
 
     /// Frees what held items that are taken.
     pub(super) fn sweep_get(&self, get: &SideGuard<'_>) {
-        let standing = get.standing();
-        if standing.position.is_none() {
+        let snapshot = get.snapshot();
+        if snapshot.position.is_none() {
             return;
         }
-        let current = self.map().get(standing.position.unit()).map(|unit| unit.holding());
+        let current = self.map().get(snapshot.position.unit()).map(|unit| unit.holding());
         self.sweep(|unit, holding| match (holding, current) {
-            (Holding::Queued(item), _) => item < standing.count,
+            (Holding::Queued(item), _) => item < snapshot.count,
             (Holding::Segment(item), Some(Holding::Segment(first))) => {
-                item < first && !standing.position.is_in(unit)
+                item < first && !snapshot.position.is_in(unit)
             }
             _ => false,
         });

@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! committed ≥ taken ≥ done = finished + lost          unfinished = committed − done
-//! tally: which process has how many of the taken − done
+//! per-process counts: which process has how many of the taken − done
 //! told ≤ lost: how many a `join` has reported
 //! ```
 //!
-//! `finished`, `lost` and the tally change under the guard of the get side. A process that takes an
+//! `finished`, `lost` and the per-process counts change under the guard of the get side. A process that takes an
 //! item has its task from the commit on, and a process that calls
 //! [`Queue::task_done`](super::Queue::task_done) gives one of its own back (or, if it has none, one
 //! of those whose holder is not known).
 //!
 //! **Deaths.** The tasks that a dead process had are *lost*: they count as done, and the next
 //! [`Queue::join`](super::Queue::join) reports how many there were, once, whereupon one may join again. If a holder of
-//! the guard dies, what is neither done nor in the tally was its.
+//! the guard dies, what is neither done nor in the per-process counts was its.
 
-use crate::channel::queue::tally::{Tally, TallyState};
+use crate::channel::queue::process_counts::{ProcessCounts, ProcessCountsState};
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub(super) struct Tasks {
     finished: AtomicU64,
     lost: AtomicU64,
     told: AtomicU64,
-    pub(super) tally: TallyState,
+    pub(super) counts: ProcessCountsState,
 }
 
 // Relaxed, where nothing else is said: the guard orders what happens under it.
@@ -51,18 +51,18 @@ impl Tasks {
     }
 
     /// Gives up what a dead holder of the get side had and did not note, of so many `taken` items.
-    pub(super) fn settle(&self, taken: u64, tally: Tally<'_>) {
+    pub(super) fn settle(&self, taken: u64, counts: ProcessCounts<'_>) {
         let outstanding = taken.saturating_sub(self.done());
-        let unknown = outstanding.saturating_sub(tally.total());
+        let unknown = outstanding.saturating_sub(counts.total());
         if unknown > 0 {
             self.lose(unknown);
         }
     }
 
     /// Gives up the tasks of a process that is dead, of so many `taken` items.
-    pub(super) fn give_up(&self, dead: ProcessId, taken: u64, tally: Tally<'_>) {
+    pub(super) fn give_up(&self, dead: ProcessId, taken: u64, counts: ProcessCounts<'_>) {
         let outstanding = taken.saturating_sub(self.done());
-        let lost = tally.remove(dead).min(outstanding);
+        let lost = counts.remove(dead).min(outstanding);
         crash_point!("queue: tasks of the dead are removed");
         if lost > 0 {
             self.lose(lost);

@@ -15,13 +15,13 @@
 //!
 //! Of the two fences one comes first: either the waiter sees the commit, or the committer sees
 //! SLEEPERS. So a commit costs one fence and one load while nobody sleeps (the exchange that gives
-//! a guard back may serve as the fence), and no waiter that is awake is woken. Every announcement
-//! changes the word, so the waker's exchange that clears SLEEPERS fails if a waiter has announced
-//! itself meanwhile; a waiter that has announced itself and does not sleep yet finds the word
+//! a guard back may serve as the fence), and no waiter that is awake is woken. Every registration
+//! changes the word, so the waker's exchange that clears SLEEPERS fails if a waiter has registered
+//! meanwhile; a waiter that has registered and does not sleep yet finds the word
 //! changed by the waker.
 //!
 //! **Deaths.** A waiter that dies leaves SLEEPERS, which costs one futile wake. A waker that dies
-//! before it woke, or a woken one that dies before it took, leaves others asleep until they hear of its
+//! before it woke, or a woken one that dies before it took, leaves others asleep until they notice its
 //! death.
 
 use crate::channel::queue::side::SideGuard;
@@ -37,16 +37,16 @@ const CHANGE: u32 = 2;
 #[repr(transparent)]
 pub(super) struct Waiters(AtomicU32);
 
-/// A waiter that has announced itself, and looks once more before it sleeps.
+/// A waiter that has registered, and looks once more before it sleeps.
 #[derive(Debug)]
-pub(super) struct Announced<'a> {
+pub(super) struct PreparedWait<'a> {
     word: &'a AtomicU32,
     value: u32,
 }
 
 impl Waiters {
     /// Says that the caller will sleep. It must look once more before it does.
-    pub(super) fn announce(&self) -> Announced<'_> {
+    pub(super) fn prepare_wait(&self) -> PreparedWait<'_> {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
             let value = word.wrapping_add(CHANGE) | SLEEPERS;
@@ -54,7 +54,7 @@ impl Waiters {
                 Ok(_) => {
                     // See the module: with the committer's fence, one of the two sees the other.
                     fence(Ordering::SeqCst);
-                    return Announced { word: &self.0, value };
+                    return PreparedWait { word: &self.0, value };
                 }
                 Err(now) => word = now,
             }
@@ -101,7 +101,7 @@ impl Waiters {
     }
 }
 
-impl Announced<'_> {
+impl PreparedWait<'_> {
     /// Sleeps until a commit, or as `deadline` says.
     pub(super) fn sleep(self, deadline: &mut Deadline) -> After {
         crash_point!("queue: before sleep");

@@ -15,7 +15,7 @@ use crate::os::exit_status::ExitStatus;
 use crate::os::lifeline::Lifeline;
 use crate::os::pidfd::PidFd;
 use crate::os::socket::{Received, Socket};
-use crate::pool::commons::Commons;
+use crate::pool::control_block::ControlBlock;
 use crate::pool::zygote::message::{LENGTH, Notice, Request};
 use crate::pool::zygote::server::ZygoteFds;
 
@@ -117,7 +117,7 @@ pub(crate) struct ZygoteClient {
 impl ZygoteClient {
     pub(crate) fn start(
         source: &dyn ZygoteSource,
-        commons: &Commons,
+        control_block: &ControlBlock,
         watcher: &EventFd,
         lifeline: &Lifeline,
         generation: u64,
@@ -127,7 +127,7 @@ impl ZygoteClient {
         let (socket, theirs) = Socket::pair()?;
         let NewZygote { pid, pidfd } = source.start(ZygoteFds {
             socket: theirs.into(),
-            commons: commons.as_fd().try_clone_to_owned()?,
+            control_block: control_block.as_fd().try_clone_to_owned()?,
             watcher: watcher.as_fd().try_clone_to_owned()?,
             lifeline: lifeline.reader()?,
         })?;
@@ -165,11 +165,11 @@ impl ZygoteClient {
         self.dismissed.load(Ordering::Relaxed)
     }
 
-    /// Has the zygote end its workers, with `grace` before SIGKILL, and itself.
-    pub(crate) fn quit(&self, grace: Duration) {
+    /// Has the zygote end its workers, with `timeout` before SIGKILL, and itself.
+    pub(crate) fn quit(&self, timeout: Duration) {
         self.dismissed.store(true, Ordering::Relaxed);
         // If the zygote is gone already, that is what was wanted.
-        let _ = self.socket.send(&Request::Quit { grace }.encode(), &[]);
+        let _ = self.socket.send(&Request::Quit { timeout }.encode(), &[]);
     }
 
     /// Readable when the zygote is dead, even while somebody else holds its end of the socket.

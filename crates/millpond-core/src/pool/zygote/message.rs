@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Length of every message in bytes.
 pub(super) const LENGTH: usize = 24;
 
-/// No clock shows the end of a grace of all the milliseconds that a damaged message can name.
-const LONGEST_GRACE: Duration = Duration::from_secs(3600);
+/// No clock shows the end of a timeout of all the milliseconds that a damaged message can name.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Whether the bytes are a request, and whether they are a notice.
 pub(crate) fn decodes(message: &[u8]) -> (bool, bool) {
@@ -26,10 +26,10 @@ pub(super) enum Request {
     /// There is a newer zygote: end with the last of the workers.
     Retire,
     /// SIGTERM to the workers that have not ended by themselves in a moment, SIGKILL to those that
-    /// are left after the grace, then end.
+    /// are left after the timeout, then end.
     Quit {
         /// How long workers have to end by themselves.
-        grace: Duration,
+        timeout: Duration,
     },
     /// To a template: fork a zygote, whose descriptors come along.
     Fork {
@@ -78,8 +78,8 @@ impl Request {
     pub(super) fn encode(self) -> [u8; LENGTH] {
         match self {
             Self::Start { worker, tag } => pack(1, 0, worker, tag),
-            Self::Quit { grace } => {
-                pack(2, 0, u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), 0)
+            Self::Quit { timeout } => {
+                pack(2, 0, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), 0)
             }
             Self::Retire => pack(3, 0, 0, 0),
             Self::Fork { zygote, passed } => pack(4, passed, zygote, 0),
@@ -91,7 +91,7 @@ impl Request {
         match unpack(message)? {
             (1, _, worker, tag) => Some(Self::Start { worker, tag }),
             (2, _, millis, _) => {
-                Some(Self::Quit { grace: Duration::from_millis(millis).min(LONGEST_GRACE) })
+                Some(Self::Quit { timeout: Duration::from_millis(millis).min(MAX_TIMEOUT) })
             }
             (3, ..) => Some(Self::Retire),
             (4, passed, zygote, _) => Some(Self::Fork { zygote, passed }),
@@ -130,7 +130,7 @@ mod tests {
     fn messages_are_read_as_they_were_written() {
         for request in [
             Request::Start { worker: 1 << 40, tag: u64::MAX - 1 },
-            Request::Quit { grace: Duration::from_secs(5) },
+            Request::Quit { timeout: Duration::from_secs(5) },
             Request::Retire,
         ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));

@@ -33,15 +33,15 @@ use crate::pool::zygote::message::{LENGTH, Notice, Request};
 const LINK_PATH: &str = "/memfd:millpond-link";
 
 /// How long idle workers have to end by themselves. The pool has told those that are busy.
-const PATIENCE: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a zygote process is given by its pool.
 #[derive(Debug)]
 pub struct ZygoteFds {
     /// Where requests come from.
     pub socket: OwnedFd,
-    /// The memory of the pool's commons.
-    pub commons: OwnedFd,
+    /// The memory of the pool's control block.
+    pub control_block: OwnedFd,
     /// Wakes the pool's supervisor.
     pub watcher: OwnedFd,
     /// Hung up when the owner ends or executes another program.
@@ -55,7 +55,7 @@ pub struct Zygote {
     owner: OwnedFd,
     lifeline: OwnedFd,
     socket: Socket,
-    commons: OwnedFd,
+    control_block: OwnedFd,
     watcher: OwnedFd,
     workers: Vec<Child>,
     mask: SignalMask,
@@ -161,7 +161,7 @@ fn without_links(fds: ZygoteFds) -> ZygoteFds {
         };
         if path.to_string_lossy().starts_with(LINK_PATH) {
             // SAFETY: `dup3` replaces what is behind the number, which stays open.
-            unsafe { libc::dup3(fds.commons.as_raw_fd(), number, libc::O_CLOEXEC) };
+            unsafe { libc::dup3(fds.control_block.as_raw_fd(), number, libc::O_CLOEXEC) };
         }
     }
     fds
@@ -186,14 +186,14 @@ impl Zygote {
     pub(super) fn of_owner(fds: ZygoteFds, owner: OwnedFd, mask: SignalMask) -> Self {
         let (pid, workers) = (pid(), Vec::new());
         let socket = fds.socket.into();
-        let ZygoteFds { commons, watcher, lifeline, .. } = fds;
+        let ZygoteFds { control_block, watcher, lifeline, .. } = fds;
         let (terminate_at, deadline, retiring) = (None, None, false);
         Self {
             pid,
             owner,
             lifeline,
             socket,
-            commons,
+            control_block,
             watcher,
             workers,
             mask,
@@ -247,9 +247,9 @@ impl Zygote {
                     let errno = Errno::MFILE.raw_os_error();
                     let _ = self.socket.send(&Notice::Failed { worker, errno }.encode(), &[]);
                 }
-                Some((Request::Quit { grace }, _)) => {
-                    self.terminate_at = Some(Instant::now() + PATIENCE.min(grace));
-                    self.deadline = Some(Instant::now() + grace);
+                Some((Request::Quit { timeout }, _)) => {
+                    self.terminate_at = Some(Instant::now() + EXIT_TIMEOUT.min(timeout));
+                    self.deadline = Some(Instant::now() + timeout);
                 }
                 Some((Request::Retire, _)) => self.retiring = true,
                 _ => {}
@@ -267,7 +267,7 @@ impl Zygote {
         }
     }
 
-    /// Sleeps until there is a request, a worker or the owner died, or the grace is over.
+    /// Sleeps until there is a request, a worker or the owner died, or the timeout is over.
     fn wait(&self) {
         let mut fds: Vec<_> = self.workers.iter().map(|c| in_poll(c.pidfd.as_fd())).collect();
         fds.push(in_poll(self.owner.as_fd()));
@@ -347,7 +347,8 @@ impl Zygote {
         die_with_parent(self.pid)?;
         // The zygote's socket and the pidfds of the other workers are closed by dropping them.
         let StartOrder { worker, tag, link, bundles } = order;
-        let fds = WorkerFds { link, bundles, commons: self.commons, watcher: self.watcher };
+        let fds =
+            WorkerFds { link, bundles, control_block: self.control_block, watcher: self.watcher };
         Ok(NewWorker { number: worker, tag, fds, mask: self.mask })
     }
 }

@@ -101,13 +101,14 @@ impl Template {
             }
             if let Some((Request::Fork { zygote, passed }, fds)) = self.request(false) {
                 let passed = self.passed(passed);
-                let Ok([socket, commons, watcher, lifeline]) = <[OwnedFd; 4]>::try_from(fds) else {
+                let Ok([socket, control_block, watcher, lifeline]) = <[OwnedFd; 4]>::try_from(fds)
+                else {
                     self.failed(zygote, &rustix::io::Errno::MFILE.into());
                     continue;
                 };
                 match passed {
                     Some(passed) => {
-                        let fds = ZygoteFds { socket, commons, watcher, lifeline };
+                        let fds = ZygoteFds { socket, control_block, watcher, lifeline };
                         return ForkOrder { number: zygote, fds, passed };
                     }
                     None => self.failed(zygote, &rustix::io::Errno::MFILE.into()),
@@ -213,7 +214,7 @@ impl TemplateClient {
         passed: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         let count = u32::try_from(passed.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let own = [&fds.socket, &fds.commons, &fds.watcher, &fds.lifeline].map(AsFd::as_fd);
+        let own = [&fds.socket, &fds.control_block, &fds.watcher, &fds.lifeline].map(AsFd::as_fd);
         self.socket.send(&Request::Fork { zygote: number, passed: count }.encode(), &own)?;
         for some in passed.chunks(AT_ONCE) {
             self.socket.send(&Request::Pass.encode(), some)?;

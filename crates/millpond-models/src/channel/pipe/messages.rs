@@ -1,10 +1,10 @@
-//! A pipe whose messages are counted, and a socket that carries bells.
+//! A pipe whose messages are counted, and a socket that carries notifications.
 
 use std::collections::VecDeque;
 
 use loom::sync::{Condvar, Mutex};
 
-use super::doorbell::Doorbell;
+use super::readiness::Readiness;
 use crate::crash::crash_point;
 use crate::os::identity::ProcessId;
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ pub struct Messages {
     receivers: RobustWord,
     tail: AtomicU32,
     head: AtomicU32,
-    doorbell: Doorbell,
+    readiness: Readiness,
     socket: Mutex<VecDeque<u32>>,
     readable: Condvar,
 }
@@ -49,21 +49,21 @@ impl Messages {
     pub fn send(&self) {
         if let Taken::OwnerDied(_) = enter(&self.senders)
             && !self.is_empty()
-            && let Some(number) = self.doorbell.announce(self.tail.load(Ordering::Relaxed), true)
+            && let Some(number) = self.readiness.notify(self.tail.load(Ordering::Relaxed), true)
         {
-            self.ring(number);
+            self.notify(number);
         }
         let tail = self.tail.load(Ordering::Relaxed);
         self.tail.store(tail + 1, Ordering::Release);
         crash_point!("pipe: sent");
-        if let Some(number) = self.doorbell.announce(tail + 1, false) {
-            self.ring(number);
+        if let Some(number) = self.readiness.notify(tail + 1, false) {
+            self.notify(number);
         }
         leave(&self.senders);
     }
 
-    fn ring(&self, number: u32) {
-        crash_point!("pipe: bell has a number");
+    fn notify(&self, number: u32) {
+        crash_point!("pipe: notification has a number");
         self.socket(|socket| socket.push_back(number));
         self.readable.notify_all();
     }
@@ -92,14 +92,15 @@ impl Messages {
                 received = self.take(false);
                 if !received {
                     self.socket(|socket| {
-                        let is_stale = |bell: &u32| self.doorbell.is_heard(*bell);
+                        let is_stale =
+                            |notification: &u32| self.readiness.is_acknowledged(*notification);
                         if socket.front().is_some_and(is_stale) {
                             socket.pop_front();
                         }
                     });
                 }
             } else if !received {
-                received = self.attend();
+                received = self.begin_spinning();
             }
             leave(&self.receivers);
             if received {
@@ -110,13 +111,13 @@ impl Messages {
         }
     }
 
-    fn attend(&self) -> bool {
-        self.doorbell.attend();
-        crash_point!("pipe: attending");
+    fn begin_spinning(&self) -> bool {
+        self.readiness.begin_spinning();
+        crash_point!("pipe: spinning");
         if self.is_empty() {
-            Spin::default().until(|| self.doorbell.is_claimed());
+            Spin::default().until(|| self.readiness.is_claimed());
         }
-        let is_claimed = self.doorbell.leave();
+        let is_claimed = self.readiness.leave();
         self.take(is_claimed)
     }
 
@@ -134,21 +135,23 @@ impl Messages {
 
     fn settle(&self) {
         let is_empty = || self.is_empty();
-        let wait = || self.doorbell.settle(&self.senders, ProcessId::current(), is_empty);
+        let wait = || self.readiness.settle(&self.senders, ProcessId::current(), is_empty);
         let mut is_settled = false;
         if !is_empty() {
             return;
         }
-        if !self.doorbell.is_announced(self.head.load(Ordering::Relaxed)) {
+        if !self.readiness.is_notified(self.head.load(Ordering::Relaxed)) {
             is_settled = wait();
             if !is_settled {
                 return;
             }
         }
-        while self.doorbell.is_outstanding() {
+        while self.readiness.is_outstanding() {
             match self.socket(|socket| socket.front().copied()) {
                 Some(number) => {
-                    if !self.doorbell.is_heard(number) && !self.doorbell.hush(number, is_empty) {
+                    if !self.readiness.is_acknowledged(number)
+                        && !self.readiness.acknowledge_if_empty(number, is_empty)
+                    {
                         return;
                     }
                     self.socket(VecDeque::pop_front);
@@ -161,7 +164,7 @@ impl Messages {
                 }
                 None => {
                     let is_gone = || is_empty() && !self.is_readable();
-                    self.doorbell.hush_lost(&self.senders, ProcessId::current(), is_gone);
+                    self.readiness.acknowledge_lost(&self.senders, ProcessId::current(), is_gone);
                     return;
                 }
             }

@@ -1,7 +1,7 @@
-//! The doorbell of the engine's pipe, and a pipe of mere messages made with it in the way of the
+//! The readiness of the engine's pipe, and a pipe of mere messages made with it in the way of the
 //! engine's `send.rs` and `receive.rs`.
 
-#[expect(dead_code, reason = "the engine's pipe uses more of it")]
-#[path = "../../../../millpond-core/src/channel/pipe/doorbell.rs"]
-mod doorbell;
 pub mod messages;
+#[expect(dead_code, reason = "the engine's pipe uses more of it")]
+#[path = "../../../../millpond-core/src/channel/pipe/readiness.rs"]
+mod readiness;

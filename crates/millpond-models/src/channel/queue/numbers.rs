@@ -3,7 +3,7 @@
 use loom::cell::UnsafeCell;
 
 use crate::channel::queue::position::Position;
-use crate::channel::queue::side::{Side, SideGuard, Standing};
+use crate::channel::queue::side::{Side, SideGuard, Snapshot};
 use crate::channel::queue::waiters::Waiters;
 use crate::sync::deadline::Deadline;
 
@@ -25,10 +25,10 @@ unsafe impl Sync for Numbers {}
 unsafe impl Send for Numbers {}
 
 /// Where a side stands, count and position being of one commit.
-fn standing(guard: &SideGuard<'_>) -> Standing {
-    let standing = guard.standing();
-    assert_eq!(standing.position.raw(), standing.count, "half of a commit");
-    standing
+fn snapshot(guard: &SideGuard<'_>) -> Snapshot {
+    let snapshot = guard.snapshot();
+    assert_eq!(snapshot.position.raw(), snapshot.count, "half of a commit");
+    snapshot
 }
 
 fn entered(side: &Side) -> SideGuard<'_> {
@@ -46,7 +46,7 @@ impl Numbers {
     /// Puts numbers, in one commit.
     pub fn put(&self, numbers: &[u32]) {
         let guard = entered(&self.put);
-        let mut count = standing(&guard).count;
+        let mut count = snapshot(&guard).count;
         for number in numbers {
             // SAFETY: the guard is held, and nobody reads beyond the count.
             self.cells[count as usize].with_mut(|cell| unsafe { *cell = *number });
@@ -59,7 +59,7 @@ impl Numbers {
     /// Takes a number if there is one.
     pub fn try_take(&self) -> Option<u32> {
         let guard = entered(&self.get);
-        let count = standing(&guard).count;
+        let count = snapshot(&guard).count;
         if guard.seen() <= count && guard.look(&self.put) <= count {
             return None;
         }
@@ -83,9 +83,9 @@ impl Numbers {
                 }
                 return number;
             }
-            let announced = self.not_empty.announce();
+            let prepared = self.not_empty.prepare_wait();
             if self.length() == 0 {
-                announced.sleep(&mut wait);
+                prepared.sleep(&mut wait);
                 slept = true;
             }
         }

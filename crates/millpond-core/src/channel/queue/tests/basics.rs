@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::channel::payload::INLINE_LIMIT;
-use crate::channel::queue::Outgoing;
+use crate::channel::queue::OutgoingItems;
 use crate::channel::queue::heap::WARM_BYTES;
 use crate::shm::lease::Lease;
 use crate::sync::testing::{Child, sleep_for_ever};
@@ -96,7 +96,7 @@ fn a_bounded_queue_is_full_at_its_capacity() {
 /// Numbers, as items.
 struct Numbers(std::ops::Range<u64>);
 
-impl Outgoing for Numbers {
+impl OutgoingItems for Numbers {
     fn count(&self) -> usize {
         (self.0.end - self.0.start) as usize
     }
@@ -198,49 +198,55 @@ fn every_item_gets_through_a_narrow_queue() {
 }
 
 #[test]
-fn a_ticket_leads_to_the_queue() {
-    let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+fn a_wire_handle_leads_to_the_queue() {
+    let queue =
+        Queue::create(Options { readiness_fd: true, ..Options::default() }).expect("a queue");
     put(&queue, 1, b"one");
     let other = Queue::open(&queue.send()).expect("the queue");
     assert_eq!(get(&other), (1, b"one".to_vec()));
     assert_eq!(other.identity(), queue.identity());
     let memory = rustix::io::fcntl_dupfd_cloexec(&queue, 0).expect("a descriptor");
-    let token = queue.token().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 0).expect("another"));
-    let third = Queue::open_with(&queue.ticket(), memory, token).expect("the queue");
+    let readiness_fd =
+        queue.readiness_fd().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 0).expect("another"));
+    let third = Queue::open_with(&queue.wire_handle(), memory, readiness_fd).expect("the queue");
     put(&third, 2, &pattern(100_000, 2));
     assert_eq!(get(&queue), (2, pattern(100_000, 2)));
     assert!(Queue::open(&[0; 3]).is_err());
 }
 
 #[test]
-fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_token() {
-    let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+fn a_descriptor_that_is_something_else_by_now_is_not_taken_for_the_readiness_fd() {
+    let queue =
+        Queue::create(Options { readiness_fd: true, ..Options::default() }).expect("a queue");
     let directory = std::fs::File::open("/").expect("a directory");
     let (other, _writer) = rustix::pipe::pipe().expect("a pipe");
     for fd in [directory.as_fd(), other.as_fd(), queue.as_fd()] {
         let file = rustix::fs::fstat(fd).expect("an open descriptor");
         assert!(!queue.memory.region().is_companion(&file), "{file:?}");
         let memory = rustix::io::fcntl_dupfd_cloexec(&queue, 0).expect("a descriptor");
-        let token = rustix::io::fcntl_dupfd_cloexec(fd, 0).expect("another");
-        assert!(Queue::open_with(&queue.ticket(), memory, Some(token)).is_err());
+        let readiness_fd = rustix::io::fcntl_dupfd_cloexec(fd, 0).expect("another");
+        assert!(Queue::open_with(&queue.wire_handle(), memory, Some(readiness_fd)).is_err());
     }
-    let token = queue.token().expect("a token");
-    assert!(queue.memory.region().is_companion(&rustix::fs::fstat(token).expect("it is open")));
+    let readiness_fd = queue.readiness_fd().expect("a readiness descriptor");
+    assert!(
+        queue.memory.region().is_companion(&rustix::fs::fstat(readiness_fd).expect("it is open"))
+    );
 }
 
 #[test]
-fn a_queue_is_kept_with_its_token_until_its_ticket_arrives() {
-    let (tickets, ready) = (queue(), queue());
+fn a_queue_is_kept_with_its_readiness_fd_until_its_wire_handle_arrives() {
+    let (wire_handles, ready) = (queue(), queue());
     let sender = Child::run(|| {
-        let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+        let queue =
+            Queue::create(Options { readiness_fd: true, ..Options::default() }).expect("a queue");
         put(&queue, 7, b"kept");
-        put(&tickets, 0, &queue.send());
+        put(&wire_handles, 0, &queue.send());
         drop(queue);
         put(&ready, 0, b"dropped");
         sleep_for_ever();
     });
     get(&ready);
-    let opened = Queue::open(&get(&tickets).1).expect("the queue");
+    let opened = Queue::open(&get(&wire_handles).1).expect("the queue");
     assert!(is_readable(&opened));
     assert_eq!(get(&opened), (7, b"kept".to_vec()));
     assert!(!is_readable(&opened));
@@ -249,14 +255,15 @@ fn a_queue_is_kept_with_its_token_until_its_ticket_arrives() {
 
 fn is_readable(queue: &Queue) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let fd = queue.watch().expect("a token");
+    let fd = queue.watch().expect("a readiness descriptor");
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("poll") == 1
 }
 
 #[test]
-fn the_token_is_readable_while_there_are_items() {
-    let queue = Queue::create(Options { token: true, ..Options::default() }).expect("a queue");
+fn the_readiness_fd_is_readable_while_there_are_items() {
+    let queue =
+        Queue::create(Options { readiness_fd: true, ..Options::default() }).expect("a queue");
     put(&queue, 0, b"before anybody watched");
     assert!(is_readable(&queue));
     put(&queue, 0, b"another");
@@ -273,7 +280,7 @@ fn the_token_is_readable_while_there_are_items() {
 #[test]
 fn an_item_that_no_memory_holds_is_an_error() {
     struct Huge(usize);
-    impl Outgoing for Huge {
+    impl OutgoingItems for Huge {
         fn count(&self) -> usize {
             1
         }

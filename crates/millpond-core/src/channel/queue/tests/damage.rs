@@ -1,7 +1,7 @@
 //! Memory that another process wrote over.
 
 use super::*;
-use crate::channel::queue::error::Trouble;
+use crate::channel::queue::error::Fault;
 use crate::channel::queue::layout::{HEAP_START, MAP_START, UNIT, UNITS};
 use crate::shm::region::HEADER;
 
@@ -68,7 +68,7 @@ fn units_behind_the_end_of_the_file_are_refused() {
     let pages = |unit, units| queue.memory.place(unit, units);
     assert!(pages(0, 1).is_ok());
     for (unit, units) in [(UNITS - 1, 1), (0, UNITS), (5_000, 2_000), (1, usize::MAX)] {
-        assert!(matches!(pages(unit, units), Err(Trouble::Corrupt)), "{unit} {units}");
+        assert!(matches!(pages(unit, units), Err(Fault::Corrupt)), "{unit} {units}");
     }
     assert_eq!(get(&queue).1, vec![1; 100_000]);
 }

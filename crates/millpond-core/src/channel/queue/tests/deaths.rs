@@ -1,7 +1,7 @@
 //! Processes that die at any moment.
 
 use super::*;
-use crate::channel::queue::Outgoing;
+use crate::channel::queue::OutgoingItems;
 use crate::channel::queue::heap::WARM_BYTES;
 use crate::sync::testing::{Child, sleep_for_ever, until};
 
@@ -25,13 +25,13 @@ fn what_the_dead_held_comes_back() {
     (0..30).for_each(|n| assert!(get(&queue).1 == pattern(1 << 20, n)));
 }
 
-/// Sequence numbers of one producer: `who | number`, one in ten large.
+/// Sequence numbers of one producer: `process | number`, one in ten large.
 struct Sequence {
-    who: u64,
+    process: u64,
     range: std::ops::Range<u64>,
 }
 
-impl Outgoing for Sequence {
+impl OutgoingItems for Sequence {
     fn count(&self) -> usize {
         (self.range.end - self.range.start) as usize
     }
@@ -49,7 +49,7 @@ impl Outgoing for Sequence {
     }
 
     fn write(&self, index: usize, out: &mut [u8]) {
-        out[..8].copy_from_slice(&self.who.to_le_bytes());
+        out[..8].copy_from_slice(&self.process.to_le_bytes());
         let number = self.range.start + index as u64;
         out[8..16].copy_from_slice(&number.to_le_bytes());
     }
@@ -67,16 +67,16 @@ fn random_deaths_of_producers_lose_nothing() {
         assert_eq!(word(8), *next, "of producer {}", word(0));
         *next += 1;
     };
-    for who in 0..60 {
+    for process in 0..60 {
         let child = Child::run(|| {
             let mut at = 0;
             loop {
                 let n = 1 + at % 7;
-                queue.put_many(&Sequence { who, range: at..at + n }, far()).expect("put");
+                queue.put_many(&Sequence { process, range: at..at + n }, far()).expect("put");
                 at += n;
             }
         });
-        let n = 50 + (who * 37) % 400;
+        let n = 50 + (process * 37) % 400;
         (0..n).for_each(|_| check(&get(&queue).1));
         child.kill();
         drop(child);
@@ -98,7 +98,7 @@ fn random_deaths_of_consumers_stop_nobody() {
     for _ in 0..60 {
         let range = put_until..put_until + 300;
         put_until = range.end;
-        queue.put_many(&Sequence { who: 0, range }, far()).expect("put");
+        queue.put_many(&Sequence { process: 0, range }, far()).expect("put");
         let child = Child::run(|| {
             loop {
                 let bytes = get(&queue).1;

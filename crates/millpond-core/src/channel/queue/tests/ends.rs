@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 
 use super::*;
 use crate::channel::queue::layout::PLACES;
-use crate::channel::queue::tally::Kept;
+use crate::channel::queue::process_counts::Counted;
 use crate::channel::queue::{DoneError, End, JoinError};
 use crate::os::identity::ProcessId;
 use crate::shm::shared::Shared;
@@ -102,7 +102,7 @@ fn a_dead_producer_and_a_dead_consumer_are_noticed() {
 }
 
 #[test]
-fn who_never_waits_notices_dead_consumers_before_the_memory_is_full() {
+fn a_process_that_never_waits_notices_dead_consumers_before_the_memory_is_full() {
     let queue = queue();
     let child = Child::run(|| {
         queue.join_end(End::Consumers).expect("memory");
@@ -117,7 +117,7 @@ fn who_never_waits_notices_dead_consumers_before_the_memory_is_full() {
     assert!(queue.len() < 1000);
 }
 
-/// The last numbers of holders that pages of a tally have room for, and the next ones.
+/// The last numbers of holders that pages of per-process counts have room for, and the next ones.
 const CROWDS: [usize; 4] = [1, 256, 257, 300];
 
 #[test]
@@ -149,7 +149,7 @@ fn the_tasks_of_any_number_of_dead_are_lost() {
 fn any_number_of_dead_members_is_noticed() {
     for crowd in CROWDS {
         let (queue, here) = (queue(), queue());
-        let members: Vec<_> = (0..crowd)
+        let processes: Vec<_> = (0..crowd)
             .map(|_| {
                 Child::run(|| {
                     queue.join_end(End::Producers).expect("memory");
@@ -159,7 +159,7 @@ fn any_number_of_dead_members_is_noticed() {
             })
             .collect();
         (0..crowd).for_each(|_| drop(get(&here)));
-        let (last, others) = members.split_last().expect("members");
+        let (last, others) = processes.split_last().expect("processes");
         others.iter().for_each(Child::kill);
         assert!(!queue.is_deserted(End::Producers));
         last.kill();
@@ -170,16 +170,16 @@ fn any_number_of_dead_members_is_noticed() {
 #[test]
 fn beyond_the_last_place_there_is_an_error() {
     let queue = queue();
-    let tally = queue.memory.tally(Kept::Tasks);
+    let counts = queue.memory.counts(Counted::Tasks);
     let name = |n: usize| ProcessId::from_raw((n as u64 + 1) << 8).expect("a name");
-    let fresh = |n: usize| tally.fresh().map(|place| place.add(name(n), 1));
+    let fresh = |n: usize| counts.fresh().map(|place| place.add(name(n), 1));
     (0..PLACES).for_each(|n| fresh(n).expect("a place"));
-    assert_eq!(tally.total(), PLACES as u64);
-    let error = tally.place(name(PLACES)).expect_err("no place");
+    assert_eq!(counts.total(), PLACES as u64);
+    let error = counts.place(name(PLACES)).expect_err("no place");
     assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
-    assert!(tally.place(name(PLACES - 1)).is_ok());
-    assert_eq!((tally.remove(name(5)), tally.remove(name(5))), (1, 0));
-    assert!(tally.place(name(PLACES)).is_ok());
+    assert!(counts.place(name(PLACES - 1)).is_ok());
+    assert_eq!((counts.remove(name(5)), counts.remove(name(5))), (1, 0));
+    assert!(counts.place(name(PLACES)).is_ok());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn one_that_will_say_later_that_it_is_done_may_let_go_of_the_queue_meanwhile() {
     for is_killed in [false, true] {
         let queue = with_tasks();
         put(&queue, 0, b"task");
-        let ticket = queue.ticket();
+        let wire_handle = queue.wire_handle();
         let go = Shared::<Lock>::zeroed().expect("memory");
         assert!(go.try_acquire());
         let queue = ManuallyDrop::new(queue);
@@ -196,7 +196,7 @@ fn one_that_will_say_later_that_it_is_done_may_let_go_of_the_queue_meanwhile() {
             // SAFETY: the child's own copy, which it does not use again.
             drop(unsafe { std::ptr::read(&*queue) });
             go.acquire(far());
-            Queue::open(&ticket).expect("the parent has it").task_done(None).expect("taken");
+            Queue::open(&wire_handle).expect("the parent has it").task_done(None).expect("taken");
             sleep_for_ever();
         });
         until(|| queue.is_empty());

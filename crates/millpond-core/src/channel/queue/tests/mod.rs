@@ -9,7 +9,7 @@ mod pace;
 use std::time::Instant;
 
 use crate::channel::payload::Parts;
-use crate::channel::queue::{GetError, Options, PutError, Queue, Received};
+use crate::channel::queue::{GetError, Options, PutError, Queue, ReceivedItem};
 use crate::sync::testing::far;
 
 fn queue() -> Queue {
@@ -28,7 +28,7 @@ fn try_put(queue: &Queue, bytes: &[u8]) -> Result<(), PutError> {
     queue.put(0, Parts(&[&bytes]), Some(Instant::now()))
 }
 
-fn content(buffer: &[u8], received: &Received) -> Vec<u8> {
+fn content(buffer: &[u8], received: &ReceivedItem) -> Vec<u8> {
     let bytes = received.block.as_ref().map(|block| block.bytes());
     bytes.unwrap_or_else(|| &buffer[received.bytes.clone()]).to_vec()
 }

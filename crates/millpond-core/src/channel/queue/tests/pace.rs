@@ -10,7 +10,7 @@ fn items_that_come_one_by_one_are_not_waited_for() {
         put(&queue, 0, &pattern(8, n));
         assert_eq!(get(&queue).1, pattern(8, n));
         // It is tried now and then, gathers nothing, and ends.
-        assert!(queue.memory.gathering.pause() <= 2);
+        assert!(queue.memory.batching.pause() <= 2);
     }
 }
 
@@ -27,7 +27,7 @@ fn items_of_a_fast_producer_arrive_in_order_however_long_they_gather() {
 }
 
 #[test]
-fn who_gets_no_memory_back_asks_ever_more_rarely() {
+fn a_process_that_gets_no_memory_back_asks_ever_more_rarely() {
     let queue = queue();
     let item = pattern(INLINE_LIMIT + 1, 0);
     for _ in 0..40 {
