@@ -54,7 +54,8 @@ impl Watched {
         self.look_at_all(py, is_sole_user, || true, what)
     }
 
-    /// The same for a wait of several processes for each other; see [`DeadlockWatch::is_deadlock_of_all`].
+    /// The same for a wait of several processes for each other; see
+    /// [`DeadlockWatch::is_deadlock_of_all`].
     pub(crate) fn look_at_all(
         &mut self,
         py: Python<'_>,

@@ -46,7 +46,8 @@ pub(crate) fn fd<T: SharedObject>(shared: &Shared<T>) -> RawFd {
     shared.slot().region().as_fd().as_raw_fd()
 }
 
-/// The object that a wire handle leads to, behind a descriptor that was passed with it if there is one.
+/// The object that a wire handle leads to, behind a descriptor that was passed with it if there is
+/// one.
 pub(crate) fn open<T: SharedObject>(wire_handle: &[u8], fd: Option<RawFd>) -> PyResult<Shared<T>> {
     let fd = fd.map(adopt).transpose().map_err(os_error)?;
     Shared::open(wire_handle, fd).map_err(error)

@@ -155,8 +155,8 @@ fn get_error(error: &GetError) -> PyErr {
     }
 }
 
-/// When a call gives up. A process that keeps the queue busy has [`GUARD_TIMEOUT`] to leave, counted from
-/// when it was seen first, even if the deadline comes sooner.
+/// When a call gives up. A process that keeps the queue busy has [`GUARD_TIMEOUT`] to leave,
+/// counted from when it was seen first, even if the deadline comes sooner.
 struct End {
     deadline: Option<Instant>,
     grace: Option<Instant>,
@@ -343,7 +343,8 @@ impl PyQueue {
         Ok(PyBytes::new(py, &wire_handle))
     }
 
-    /// Return the descriptors of the queue's memory and of its readiness_fd, which -1 stands for none of.
+    /// Return the descriptors of the queue's memory and of its readiness_fd, which -1 stands for
+    /// none of.
     fn _fds(&self, py: Python<'_>) -> PyResult<(RawFd, RawFd)> {
         let queue = self.queue(py)?;
         let readiness_fd = queue.readiness_fd().map_or(-1, |readiness_fd| readiness_fd.as_raw_fd());

@@ -2,13 +2,13 @@
 //!
 //! PyO3 wraps each method in what makes any method safe: it counts that the interpreter is attached,
 //! catches panics, matches arguments to names, and turns results into objects and errors. That is
-//! some 4 ns a call, as much as acquiring a free lock takes. So a [`VectorcallMethod`] is a function in
-//! front of PyO3's method. It sees the arguments as CPython passes them, and does
-//! [at once](VectorcallMethod::at_once) what neither waits nor fails nor calls Python. All else it leaves
-//! to PyO3's method, which is the only one that knows signatures, errors and signals.
+//! some 4 ns a call, as much as acquiring a free lock takes. So a [`VectorcallMethod`] is a
+//! function in front of PyO3's method. It sees the arguments as CPython passes them, and does
+//! [at once](VectorcallMethod::at_once) what neither waits nor fails nor calls Python. All else it
+//! leaves to PyO3's method, which is the only one that knows signatures, errors and signals.
 //!
-//! It uses the stable ABI alone: the vectorcall method takes the place of PyO3's in the class, with the
-//! same name, documentation and signature.
+//! It uses the stable ABI alone: the vectorcall method takes the place of PyO3's in the class, with
+//! the same name, documentation and signature.
 
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;

@@ -1,6 +1,6 @@
 //! Values as bytes, of which there are three kinds. A list of bytes is its own. A type that is
 //! [known] to decode just what it encodes goes as postcard, which is compact. All others are
-//! [described], and [dry-run](dry_run) before they are sent.
+//! [described], and make a [dry run](dry_run) before they are sent.
 
 mod described;
 mod dry_run;

@@ -21,7 +21,8 @@ pub(crate) fn is_deadlock(watch: &mut DeadlockWatch, is_sole_user: impl FnOnce()
     watch.is_deadlock(is_sole_user, || has_signal_handlers(&[]))
 }
 
-/// The same for a wait of several processes for each other; see [`DeadlockWatch::is_deadlock_of_all`].
+/// The same for a wait of several processes for each other; see
+/// [`DeadlockWatch::is_deadlock_of_all`].
 pub(crate) fn is_deadlock_of_all(
     watch: &mut DeadlockWatch,
     may_be: impl FnOnce() -> bool,

@@ -36,7 +36,7 @@ thread_local! {
     static ASIDE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
     /// Where a pool's worker notes which handles among its arguments it has opened.
     static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
-    /// Whether the value that is dry-run has handles.
+    /// Whether the value of the dry run has handles.
     static REHEARSED_HANDLES: Cell<bool> = const { Cell::new(false) };
     /// Whether what is encoded is for one process, which decodes it once.
     static TO_ONE: Cell<bool> = const { Cell::new(false) };
@@ -50,8 +50,9 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(crate) struct Kept(#[expect(dead_code, reason = "it is held, not used")] Vec<Arc<Region>>);
 
-/// Calls `encode`, and keeps the memory of all handles that it encodes. Their wire handles may be used
-/// any number of times as long as it is kept; others lead somewhere once, unless the object lives.
+/// Calls `encode`, and keeps the memory of all handles that it encodes. Their wire handles may be
+/// used any number of times as long as it is kept; others lead somewhere once, unless the object
+/// lives.
 pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     let outer = KEPT.replace(Some(Vec::new()));
     let result = encode();
@@ -75,8 +76,8 @@ struct Piece {
     recall: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
-/// Wire handles on their way to one receiver, in the order of their encoding. When this is dropped they
-/// are taken back, so that their objects are not kept for a receiver that never used them.
+/// Wire handles on their way to one receiver, in the order of their encoding. When this is dropped
+/// they are taken back, so that their objects are not kept for a receiver that never used them.
 pub(crate) struct Sent {
     pieces: Vec<Piece>,
     /// A fork has a copy, and nothing to take back.
@@ -255,8 +256,8 @@ pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A message that is being encoded, with a list of the wire handles that it sends: if nobody comes to
-/// read it, they are all that is known of it.
+/// A message that is being encoded, with a list of the wire handles that it sends: if nobody comes
+/// to read it, they are all that is known of it.
 ///
 /// Not a function around the encoding, which is to be part of its caller's code.
 pub(crate) struct Listing {
@@ -334,7 +335,7 @@ impl Drop for DryRun {
     }
 }
 
-/// Whether handles are only [dry-run](DryRun).
+/// Whether handles are only part of a [dry run](DryRun).
 pub(crate) fn is_dry_run() -> bool {
     IN_MESSAGE.get() == Message::Rehearsed
 }

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 millpond::init_before_main!();
 
-/// The words of a wire handle: identity, process, kind and descriptor, descriptor of a companion, offset,
-/// length, mapped length.
+/// The words of a wire handle: identity, process, kind and descriptor, descriptor of a companion,
+/// offset, length, mapped length.
 struct TicketWords([u64; 7]);
 
 impl TicketWords {

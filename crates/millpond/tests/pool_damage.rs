@@ -32,7 +32,8 @@ const BLOCK_LENGTH: usize = 100_000;
 /// Which memory is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum DamagedPlace {
-    /// The fixed part of the worker's own link: cursors and event counts on the first page, then the rings.
+    /// The fixed part of the worker's own link: cursors and event counts on the first page, then
+    /// the rings.
     LinkHeader,
     LinkRings,
     /// The blocks of large results.

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! *Number* tells which bundle is that of the message, where they come by separate ways. The bundle
-//! has, for each region that a wire handle names first, the descriptors of its memory and of its companion,
-//! and then the *others*, which the message refers to by their order.
+//! has, for each region that a wire handle names first, the descriptors of its memory and of its
+//! companion, and then the *others*, which the message refers to by their order.
 
 use std::collections::HashSet;
 use std::io;
@@ -33,8 +33,8 @@ const HEADER: usize = 16;
 #[derive(Debug, Default)]
 pub struct Attachments {
     wire_handles: Vec<u8>,
-    /// Each once, in the order of the wire handles. Kept, since the sender may drop its handles before the
-    /// message is sent.
+    /// Each once, in the order of the wire handles. Kept, since the sender may drop its handles
+    /// before the message is sent.
     regions: Vec<Arc<Region>>,
     known: HashSet<u64>,
     others: Vec<OwnedFd>,

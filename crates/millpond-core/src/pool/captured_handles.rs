@@ -1,10 +1,10 @@
-//! Captured handles: the shared objects whose handles are in a task's arguments, as the owner keeps them
-//! until the task has ended.
+//! Captured handles: the shared objects whose handles are in a task's arguments, as the owner keeps
+//! them until the task has ended.
 //!
 //! A handle that was sent keeps its object alive. If the receiver dies before it opens the handle,
 //! only the sender can know that: it has to take the handle back, or else the memory stays mapped
-//! and a channel waits for an end that is gone. So however a task ends, its captured handles are told which
-//! handles were opened ("have arrived"). The worker notes each handle that it opens in its link
+//! and a channel waits for an end that is gone. So however a task ends, its `CapturedHandles` are
+//! told which were opened ("have arrived"). The worker notes each handle that it opens in its link
 //! ([`Arrivals`](crate::channel::link::Arrivals)), where the pool finds it after its death.
 //!
 //! | what becomes of the task | what has arrived |
@@ -44,8 +44,8 @@ pub trait CapturedHandles: fmt::Debug + Send {
     fn settle(self: Box<Self>, arrived: Arrived);
 }
 
-/// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose wire handles
-/// can be opened any number of times meanwhile.
+/// Memory that is kept until a task has come to its end, whatever has arrived: for a binding whose
+/// wire handles can be opened any number of times meanwhile.
 #[derive(Debug)]
 pub struct KeptAttachments(pub Attachments);
 

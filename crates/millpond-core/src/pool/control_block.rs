@@ -1,7 +1,7 @@
 //! What all processes of a pool share: the pool's event count, and a heap for arguments.
 //!
-//! Each worker can write here, so nothing here decides for others: a lost notification costs the owner's
-//! next look, and what a worker is told lies in its own [link](crate::channel::link).
+//! Each worker can write here, so nothing here decides for others: a lost notification costs the
+//! owner's next look, and what a worker is told lies in its own [link](crate::channel::link).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -219,7 +219,8 @@ impl State {
         cancelled
     }
 
-    /// Notes what has arrived of a task's captured handles; the thread that releases the lock tells it.
+    /// Notes what has arrived of a task's captured handles; the thread that releases the lock tells
+    /// it.
     pub(crate) fn settle(
         &mut self,
         captured_handles: Option<Box<dyn CapturedHandles>>,

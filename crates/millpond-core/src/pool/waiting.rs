@@ -13,7 +13,8 @@ use crate::pool::task::JobId;
 use crate::sync::spin::Spin;
 
 /// How long a wait lasts at most before the binding may look for signals that came while it began, and
-/// before the thread looks again whatever workers have done to the event count. Deaths are the supervisor's.
+/// before the thread looks again whatever workers have done to the event count. Deaths are the
+/// supervisor's.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 thread_local! {
@@ -171,9 +172,9 @@ impl Pool {
                     // Notifies this thread too, which looks once more.
                     shared.tell_waiters(&state);
                 }
-                // The row "map with chunk size 1" needs it: without batch waits a task takes a tenth more
-                // CPU time. With plenty to do and no other job in between, the last result of the job is
-                // the last of its worker, which notifies all.
+                // The row "map with chunk size 1" needs it: without batch waits a task takes a
+                // tenth more CPU time. With plenty to do and no other job in between, the last
+                // result of the job is the last of its worker, which notifies all.
                 let is_alone = state.waiters == 1 && state.jobs.active() == 1;
                 (bulk && is_alone && state.needs_care(), state.next_look())
             };

@@ -75,7 +75,7 @@ pub(crate) struct WorkerHandle {
     pub(crate) killed_for: Option<CrashCause>,
 }
 
-/// In which lists of its workers a worker stands.
+/// In which lists of `Workers` a worker stands.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) busy: bool,

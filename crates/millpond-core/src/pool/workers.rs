@@ -27,9 +27,11 @@ const AVERAGED: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<WorkerHandle>,
-    /// Workers that may send something: they have tasks, or are being set up. And those that are away.
+    /// Workers that may send something: they have tasks, or are being set up. And those that are
+    /// away.
     busy: Vec<usize>,
-    /// Workers without tasks, the one that worked last at the end. Some may be here no longer by right.
+    /// Workers without tasks, the one that worked last at the end. Some may be here no longer by
+    /// right.
     idle: Vec<usize>,
     /// Workers that may get tasks behind the one that they are at, in turn. As for `idle`.
     open: VecDeque<usize>,
@@ -80,8 +82,8 @@ impl Workers {
         }
     }
 
-    /// Adds a worker that is being set up. It gets its first task when it is ready: what it is set up
-    /// with may wait for what tasks do.
+    /// Adds a worker that is being set up. It gets its first task when it is ready: what it is set
+    /// up with may wait for what tasks do.
     pub(crate) fn add(&mut self, mut worker: WorkerHandle) {
         worker.listed = Listed { busy: true, idle: true, open: false };
         self.busy.push(self.workers.len());
@@ -89,7 +91,7 @@ impl Workers {
         self.workers.push(worker);
     }
 
-    /// Removes a worker, whose [dead worker](Self::dead_worker) was taken.
+    /// Removes a worker, of which [what it left](Self::dead_worker) was taken.
     pub(crate) fn remove(&mut self, index: usize) -> WorkerHandle {
         let close_gap = |listed: &mut usize| {
             let stays = *listed != index;

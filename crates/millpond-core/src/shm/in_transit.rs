@@ -1,4 +1,5 @@
-//! The regions that this process keeps because it has sent wire handles of them that are not used yet.
+//! The regions that this process keeps because it has sent wire handles of them that are not used
+//! yet.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -345,7 +345,8 @@ pub(crate) fn lives<T>(process: ProcessId, near: &T) -> bool {
 /// A name in a guard, which processes hold for a few instructions, is taken for no process' name
 /// when waiters have met it there for this time.
 const STALE_AFTER: Duration = Duration::from_secs(1);
-/// Two looks that lie further apart say nothing about the time between. It is longer than a recheck interval.
+/// Two looks that lie further apart say nothing about the time between. It is longer than a recheck
+/// interval.
 const MAX_GAP: Duration = Duration::from_secs(3);
 
 /// Whether a name has stood for a second where names stand for moments, and nothing but the word

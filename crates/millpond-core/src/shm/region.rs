@@ -7,13 +7,13 @@
 //! ```
 //!
 //! A record says what lies in the region, or in a slot of it if it is a [slab](crate::shm::slab): a
-//! wire handle that says something else is refused. So no process takes the memory of a lock for numbers
-//! to write to, whatever bytes a wire handle was decoded from.
+//! wire handle that says something else is refused. So no process takes the memory of a lock for
+//! numbers to write to, whatever bytes a wire handle was decoded from.
 //!
 //! Unlike a [`Segment`](crate::shm::segment::Segment), which belongs to one pool and one worker, a
 //! region is inherited by forked children, mapping and descriptor, and other processes open it with
-//! a [`WireHandle`](crate::shm::wire_handle::WireHandle). The kernel counts its users, and frees the memory when
-//! the last process has dropped it or died.
+//! a [`WireHandle`](crate::shm::wire_handle::WireHandle). The kernel counts its users, and frees
+//! the memory when the last process has dropped it or died.
 
 use std::collections::HashMap;
 use std::io;
@@ -68,8 +68,8 @@ struct SlotRecord {
     length: AtomicU64,
 }
 
-/// Which bytes of a wire handle's kind say what lies in a slot. The high one says how the wire handle's holder
-/// uses it.
+/// Which bytes of a wire handle's kind say what lies in a slot. The high one says how the wire
+/// handle's holder uses it.
 const OBJECT: u32 = 0x00ff_ffff;
 
 /// Where the first slot of a slab of `length` bytes lies, behind the records. `None` for sizes that no
@@ -319,8 +319,8 @@ impl Region {
 
     pub(crate) fn note_used(&self) {
         let Header { sent, used, .. } = self.header();
-        // One wire handle may be used by many, as that of a function which all workers of a pool get:
-        // those uses must not count for wire handles that are sent later. Relaxed: as above.
+        // One wire handle may be used by many, as that of a function which all workers of a pool
+        // get: those uses must not count for wire handles that are sent later. Relaxed: as above.
         let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < sent.load(Ordering::Relaxed)).then(|| count + 1)
         });

@@ -86,7 +86,8 @@ impl<T: SharedObject> Shared<T> {
         &self.slot
     }
 
-    /// The object that an encoded wire handle names, behind `fd` where the wire handle came with one.
+    /// The object that an encoded wire handle names, behind `fd` where the wire handle came with
+    /// one.
     ///
     /// # Errors
     /// [`WireHandleError`].

@@ -1,10 +1,10 @@
 //! Slabs: regions cut into slots of one size, for primitives that need a few bytes each.
 //!
 //! A process allocates from slabs of its own, so allocation is private. A slot that never left the
-//! process is used again once it is dropped. One that may be known elsewhere (a wire handle was made,
-//! or the process has forked since) is not: nobody can tell when the others are done with it. Its
-//! slab is no longer allocated from once it is full, and the kernel frees it when the last process
-//! that has one of its slots is gone.
+//! process is used again once it is dropped. One that may be known elsewhere (a wire handle was
+//! made, or the process has forked since) is not: nobody can tell when the others are done with it.
+//! Its slab is no longer allocated from once it is full, and the kernel frees it when the last
+//! process that has one of its slots is gone.
 
 use std::io;
 use std::os::fd::AsFd;

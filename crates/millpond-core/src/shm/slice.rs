@@ -28,8 +28,8 @@ pub struct AtomicSlice<T> {
 impl<T: Plain> AtomicSlice<T> {
     const UNIT: usize = if align_of::<T>() < 8 { align_of::<T>() } else { 8 };
 
-    /// Tells slices of this unit from other objects in a wire handle: accesses that race must not differ
-    /// in size.
+    /// Tells slices of this unit from other objects in a wire handle: accesses that race must not
+    /// differ in size.
     pub const KIND: u32 = u32::from_le_bytes([b's', b'l', Self::UNIT as u8, 0]);
 
     /// A new slice of `length` elements of zero bytes.

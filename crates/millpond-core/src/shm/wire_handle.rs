@@ -1,16 +1,16 @@
 //! `WireHandle`, the bytes by which a process that has not inherited a region finds and opens it.
 //!
-//! A wire handle names the region, and a process and the numbers of the descriptors there behind which
-//! it lies: that of its memory and, if it has one, that of its companion. The receiver uses the
-//! region that it has mapped already, or opens `/proc/PID/fd/N`, which the kernel allows to
+//! A wire handle names the region, and a process and the numbers of the descriptors there behind
+//! which it lies: that of its memory and, if it has one, that of its companion. The receiver uses
+//! the region that it has mapped already, or opens `/proc/PID/fd/N`, which the kernel allows to
 //! processes of the same user, and checks that this is the region that was meant. So a handle
-//! travels as plain bytes, by any way. Its sender keeps the region until the wire handle was used, which
-//! it is when all of its descriptors are here, or until the sender itself ends.
+//! travels as plain bytes, by any way. Its sender keeps the region until the wire handle was used,
+//! which it is when all of its descriptors are here, or until the sender itself ends.
 //!
 //! A damaged wire handle must not lead into the midst of something else, where a lock might be taken
 //! that lies across the data of another: the [region](crate::shm::region) says what lies where. And
-//! so that damage is told from a sender that is gone, a wire handle has a check of 48 bits, in the high
-//! 16 bits of those three words that name places in memory, which has no more than 2⁴⁷ bytes.
+//! so that damage is told from a sender that is gone, a wire handle has a check of 48 bits, in the
+//! high 16 bits of those three words that name places in memory, which has no more than 2⁴⁷ bytes.
 //!
 //! A wire handle can also come with the descriptors themselves: where processes are started, and in
 //! messages that carry them (`attachments.rs`).
@@ -126,14 +126,15 @@ impl WireHandle {
         Self { awaited: true, is_for_one: true, ..Self::of(slot, kind) }
     }
 
-    /// Says that a wire handle which was [sent](Self::send) for something in `region` will not be used.
+    /// Says that a wire handle which was [sent](Self::send) for something in `region` will not be
+    /// used.
     pub fn take_back(region: &Region) {
         region.note_used();
         in_transit::let_go_of_arrived();
     }
 
-    /// A wire handle for `slot` that may be opened any number of times while the caller keeps the region,
-    /// or [with a descriptor](Self::open_with).
+    /// A wire handle for `slot` that may be opened any number of times while the caller keeps the
+    /// region, or [with a descriptor](Self::open_with).
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
         slot.region().handed().give_to_anybody();
@@ -283,9 +284,9 @@ impl WireHandle {
         Ok((wire_handle.kind, wire_handle.open()?))
     }
 
-    /// What the wire handle names, behind descriptors that this process was given: that of the memory,
-    /// and that of what accompanies it, if anything does. Several wire handles of one region may have
-    /// come with the same descriptors: the first keeps them.
+    /// What the wire handle names, behind descriptors that this process was given: that of the
+    /// memory, and that of what accompanies it, if anything does. Several wire handles of one
+    /// region may have come with the same descriptors: the first keeps them.
     ///
     /// # Errors
     /// [`WireHandleError`].

@@ -12,12 +12,12 @@
 //! the action, if there is one, with the guard released; until it opens the barrier, parties of the
 //! next crossing wait for this one to end.
 //!
-//! When a waiter notices a death, or its recheck interval ends, it checks that the processes of the arrived
-//! parties, of the party that runs the action, and of the guard's holder are alive; a dead one
-//! breaks the barrier. A party that has not arrived cannot be known to be dead, unless all living
-//! processes wait here (`is_deserted`; DEADLOCKS.md): timeouts exist for that case. A reset notes
-//! which generation it ends before it ends it, so that its waiters learn that they did not cross;
-//! the notes of the last 64 generations are kept for waiters that look late.
+//! When a waiter notices a death, or its recheck interval ends, it checks that the processes of the
+//! arrived parties, of the party that runs the action, and of the guard's holder are alive; a dead
+//! one breaks the barrier. A party that has not arrived cannot be known to be dead, unless all
+//! living processes wait here (`is_deserted`; DEADLOCKS.md): timeouts exist for that case. A reset
+//! notes which generation it ends before it ends it, so that its waiters learn that they did not
+//! cross; the notes of the last 64 generations are kept for waiters that look late.
 
 use std::io;
 use std::mem::offset_of;

@@ -17,8 +17,8 @@ use crate::sync::outcome::RECHECK_INTERVAL;
 
 /// How long a wait sleeps before it subscribes: short ones are not to pay for it.
 const WATCH_AFTER: Duration = Duration::from_millis(10);
-/// When a wait that notices deaths looks for the dead nevertheless: a process may have executed another
-/// program.
+/// When a wait that notices deaths looks for the dead nevertheless: a process may have executed
+/// another program.
 const WATCHED_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Set once the kernel has refused to wait for several words.
@@ -133,7 +133,8 @@ impl Deaths {
             // once.
             Some(watched) if woken != Woken::Interrupted && !watched.is_up_to_date(near) => {
                 if DEATHS.load(Ordering::Acquire) == watched.deaths {
-                    // A process has joined, and others may follow. It is watched after a recheck interval.
+                    // A process has joined, and others may follow. It is watched after a recheck
+                    // interval.
                     self.watched = None;
                     return woken;
                 }

@@ -1,12 +1,12 @@
-//! The event count: an event count in one word of shared memory. A notifier (*notifier*) adds to the count;
-//! a waiter notes the count, checks its condition, and sleeps until the count changes.
+//! `EventCount`, in one word of shared memory. A notifier adds to the count; a waiter notes the
+//! count, checks its condition, and sleeps until the count changes.
 //!
 //! Three low bits say which kinds of waiter to wake, the other bits count the notifications:
 //!
 //! ```text
-//! SLEEPER  a thread sleeps on the word and wants every notification
-//! BATCH_WAITER    a thread sleeps on the word and wants the notifications for all only
-//! WATCHER  a thread in epoll wants the notifications for all, through its eventfd
+//! SLEEPER       a thread sleeps on the word and wants every notification
+//! BATCH_WAITER  a thread sleeps on the word and wants the notifications for all only
+//! WATCHER       a thread in epoll wants the notifications for all, through its eventfd
 //!
 //! waiter                                 notifier
 //!   seen = listen()                        publish the news (release store)
@@ -17,12 +17,13 @@
 //! ```
 //!
 //! News published before `listen` is found by the look; news published after it changes the count,
-//! so the sleeper's compare-exchange or the kernel's compare fails. Nothing is lost, and a notification
-//! costs one atomic instruction unless somebody sleeps. A batch waiter sets its flag first, looks, and
-//! sleeps as long as the flag stands: a notification for all before the look is found by it, one after it
-//! clears the flag. There is no handshake: a sleeper that is killed leaves a bit behind that costs
-//! one futile wake. A notifier that is killed between the count and the wake leaves the sleeper
-//! asleep; the pool's supervisor learns of that death and notifies again.
+//! so the sleeper's compare-exchange or the kernel's compare fails. Nothing is lost, and a
+//! notification costs one atomic instruction unless a thread sleeps. A batch waiter sets its flag
+//! first, looks, and sleeps as long as the flag stands: the look finds what was published before,
+//! and a notification for all after the look clears the flag. There is no handshake: a sleeper that
+//! is killed leaves a bit behind that costs one futile wake. A notifier that is killed between the
+//! count and the wake leaves the sleeper asleep; the pool's supervisor learns of that death and
+//! notifies again.
 
 use std::time::Duration;
 
@@ -64,14 +65,14 @@ impl EventCount {
         Count(self.0.load(Ordering::Acquire) & !FLAGS)
     }
 
-    /// Whether it was notified since `seen`.
+    /// Whether there was a notification since `seen`.
     #[must_use]
     pub fn notified_since(&self, seen: Count) -> bool {
         self.listen() != seen
     }
 
-    /// Counts a notification and wakes those whom it is for. True if that includes the watcher: then the
-    /// caller owes it the signal.
+    /// Counts a notification and wakes the waiters that it is for. True if that includes the
+    /// watcher: then the caller owes it the signal.
     #[must_use = "true means that the watcher must be signalled"]
     pub fn notify(&self, notify: Notify) -> bool {
         // AcqRel: the release publishes the news to `listen`; the acquire keeps the look at the
@@ -93,14 +94,14 @@ impl EventCount {
         waiters & WATCHER != 0
     }
 
-    /// Waits until the event count is notified after `seen`: spins as `spin` thinks fit, then sleeps for at
-    /// most `timeout`.
+    /// Waits for a notification after `seen`: spins as `spin` thinks fit, then sleeps for at most
+    /// `timeout`.
     pub fn wait(&self, seen: Count, spin: &mut Spin, timeout: Option<Duration>) -> Woken {
         self.wait_with(seen, spin, Woken::Changed, |word, value| wait(word, value, timeout))
     }
 
-    /// The same; `sleep` is to sleep while the word has the value, and its result is that of this, which
-    /// is `notified` if there is nothing to sleep for.
+    /// The same; `sleep` is to sleep while the word has the value, and its result is that of this,
+    /// which is `notified` if there is nothing to sleep for.
     pub fn wait_with<R>(
         &self,
         seen: Count,
@@ -124,13 +125,15 @@ impl EventCount {
         sleep(&self.0, asleep)
     }
 
-    /// Says that the caller is about to [`batch_wait`](Self::batch_wait). Look for news between the two.
+    /// Says that the caller is about to [`batch_wait`](Self::batch_wait). Look for news between the
+    /// two.
     pub fn prepare_batch_wait(&self) {
         // AcqRel: the look comes after this, and a notifier that saw no flag came before it.
         self.0.fetch_or(BATCH_WAITER, Ordering::AcqRel);
     }
 
-    /// Sleeps until a notification for all after [`prepare_batch_wait`](Self::prepare_batch_wait), or until `until`.
+    /// Sleeps until a notification for all after [`prepare_batch_wait`](Self::prepare_batch_wait),
+    /// or until `until`.
     pub fn batch_wait(&self, until: Instant) -> Woken {
         loop {
             let word = self.0.load(Ordering::Relaxed);

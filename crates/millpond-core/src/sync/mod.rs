@@ -1,6 +1,6 @@
 //! Synchronisation primitives in shared memory: lock, reentrant lock, mutex, semaphore, condition,
-//! event, barrier, event count and wait queue. A process that dies while it uses one leaves it usable.
-//! README.md beside this file is the protocol.
+//! event, barrier, event count and wait queue. A process that dies while it uses one leaves it
+//! usable. README.md beside this file is the protocol.
 
 pub mod atomic;
 pub mod barrier;

@@ -11,12 +11,12 @@
 //! Fields change under a guard, and each operation changes one of them by one atomic store or
 //! addition, so a death under the guard leaves either the state before or the state after.
 //!
-//! **Fast path.** One process is the biased owner: its count lies in one word together with the number of
-//! free permits (`permits.rs`), so that it acquires and releases by one exchange each, without the
-//! guard. A process that enters the guard first bars that word (clears FAST), and before it leaves
-//! writes the number of free permits there. If the biased owner holds no permit, a process that
-//! acquires under the guard becomes the biased owner itself: many semaphores are used by one process
-//! only, or by one after the other.
+//! **Fast path.** One process is the biased owner: its count lies in one word together with the
+//! number of free permits (`permits.rs`), so that it acquires and releases by one exchange each,
+//! without the guard. A process that enters the guard first bars that word (clears FAST), and
+//! before it leaves writes the number of free permits there. If the biased owner holds no permit, a
+//! process that acquires under the guard becomes the biased owner itself: many semaphores are used
+//! by one process only, or by one after the other.
 //!
 //! **Waiters.** A fast release skips the wake-up, so a waiter must clear FAST before it sleeps:
 //! it looks under the guard, and leaves the word barred. Only a release under the guard sets FAST
@@ -35,8 +35,8 @@
 //!
 //! **Stopped processes.** While a process is stopped in the guard, no other acquires or releases. A
 //! call with a deadline waits for the guard until then, and a call that only tries, for 200 ms
-//! (`GUARD_TIMEOUT`); `try_at_once` and `release_at_once` do not wait for it at all, and so are for callers
-//! that hold what other threads need.
+//! (`GUARD_TIMEOUT`); `try_at_once` and `release_at_once` do not wait for it at all, and so are for
+//! callers that hold what other threads need.
 
 use std::io;
 use std::mem::offset_of;
@@ -188,8 +188,8 @@ impl Guard<'_> {
         self.semaphore.biased_owner.load(Ordering::Relaxed) == self.me.raw()
     }
 
-    /// Writes the word anew, by one store: `held` permits of the biased owner, and the number of free
-    /// ones after all changes.
+    /// Writes the word anew, by one store: `held` permits of the biased owner, and the number of
+    /// free ones after all changes.
     fn settle(&self, held: u32, fast: bool) {
         let of = self.semaphore;
         let biased_owner = ProcessId::from_raw(of.biased_owner.load(Ordering::Relaxed));
@@ -222,7 +222,8 @@ impl Semaphore {
         self.entered(me)
     }
 
-    /// Enters the guard for optional work: `None` if its holder does not leave within [`GUARD_TIMEOUT`].
+    /// Enters the guard for optional work: `None` if its holder does not leave within
+    /// [`GUARD_TIMEOUT`].
     fn enter_in_time(&self, me: ProcessId) -> Option<Guard<'_>> {
         let end = Some(Instant::now() + GUARD_TIMEOUT);
         loop {
@@ -241,8 +242,9 @@ impl Semaphore {
     }
 
     /// Whether a fast word of this pid is for the process. Of two processes of the same pid one has
-    /// died before the other came; and it is a process itself that makes itself the biased owner. So if
-    /// it was that once, a fast word of its pid is its own, however often that changed in between.
+    /// died before the other came; and it is a process itself that makes itself the biased owner.
+    /// So if it was that once, a fast word of its pid is its own, however often that changed in
+    /// between.
     #[inline]
     fn is_for(&self, me: ProcessId, pid: u32) -> bool {
         pid == 0 || (pid == me.pid() && self.biased_owner.load(Ordering::Relaxed) == me.raw())
@@ -526,7 +528,8 @@ impl Semaphore {
             add(&self.total, 1);
         }
         crash_point!("semaphore: uncounted");
-        // Fast path although others may sleep: the waiter admitted below bars the word again for them.
+        // Fast path although others may sleep: the waiter admitted below bars the word again for
+        // them.
         guard.settle(held, true);
         crash_point!("semaphore: released, before wake");
         let nobody_waits = guard.was_fast;

@@ -1,4 +1,4 @@
-//! The wait queue: an event count that admits a given number of waiters, for waits in which each
+//! `WaitQueue`, an event count that admits a given number of waiters, for waits in which each
 //! waiter takes one of several equal things, such as permits.
 //!
 //! ```text
@@ -14,12 +14,12 @@
 //!   and look again
 //! ```
 //!
-//! As with an [event count](crate::sync::event_count), what is published after `listen` changes the count, so no
-//! waiter falls asleep over it. Unlike an event count, it does not wake all waiters. So one that has slept
-//! sets SLEEPERS again, as others may still sleep, before it looks (what is published after its
-//! look wakes one of them), and lets the next through if there was more than it took (the caller
-//! knows). A waiter that is woken and dies takes that knowledge with it: then the others find what
-//! there is when their recheck interval ends.
+//! As with an [event count](crate::sync::event_count), what is published after `listen` changes the
+//! count, so no waiter falls asleep over it. Unlike an event count, it does not wake all waiters.
+//! So one that has slept sets SLEEPERS again, as others may still sleep, before it looks (what is
+//! published after its look wakes one of them), and lets the next through if there was more than it
+//! took (the caller knows). A waiter that is woken and dies takes that knowledge with it: then the
+//! others find what there is when their recheck interval ends.
 
 use crate::crash::crash_point;
 use crate::sync::atomic::{AtomicU32, Ordering, wake};

@@ -26,7 +26,8 @@ const SENDER: [(&str, usize); 4] = [
 /// Where the receiver dies, and how many messages of those that it could take are gone with it:
 /// the first one, or both.
 const RECEIVER: [(&str, usize); 2] = [("pipe: received", 1), ("pipe: mapped", 2)];
-/// The same for senders that have rings. A committed message is received, also without a notification.
+/// The same for senders that have rings. A committed message is received, also without a
+/// notification.
 const SENDER_WITH_RINGS: [(&str, usize); 8] = [
     ("pipe: about to send", 0),
     ("pipe: sent", 1),

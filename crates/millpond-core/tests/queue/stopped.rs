@@ -72,7 +72,8 @@ fn tasks(point: &'static str) {
     assert_eq!(queue.task_done(now()), Err(DoneError::TooMany));
 }
 
-/// Others put and take all the same, and the one that was stopped sees to the readiness descriptor in the end.
+/// Others put and take all the same, and the one that was stopped sees to the readiness descriptor
+/// in the end.
 fn readiness_fd(point: &'static str) {
     let queue = watched();
     let stopped = Child::stops_at(point, || put_batch(&queue, Kind::Small, 0));

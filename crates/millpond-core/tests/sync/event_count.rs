@@ -1,4 +1,5 @@
-//! Deaths at the steps of event counts. Whose notifier may die waits in rechecks (or notices the death).
+//! Deaths at the steps of event counts. Whose notifier may die waits in rechecks (or notices the
+//! death).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,7 +23,8 @@ struct News {
     waits: AtomicU32,
 }
 
-// SAFETY: three atomic words, zero is an event count that was not notified, and any bits are some state.
+// SAFETY: three atomic words, zero is an event count that was not notified, and any bits are some
+// state.
 unsafe impl SharedObject for News {
     const KIND: u32 = u32::from_le_bytes(*b"news");
 }

@@ -1,4 +1,5 @@
-//! Heads of frames, messages of zygotes, packets of pipes, payloads, wire handles, notes of attachments.
+//! Heads of frames, messages of zygotes, packets of pipes, payloads, wire handles, notes of
+//! attachments.
 
 use std::hint::black_box;
 

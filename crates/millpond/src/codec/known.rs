@@ -2,7 +2,7 @@
 //!
 //! The language does not let a generic function ask that of its type parameter, but it tells the
 //! parameter's name. A name that is not on the lists here, be it that a later compiler writes it
-//! differently, only costs time: such a type is [dry-run](super::dry_run).
+//! differently, only costs time: such a type makes a [dry run](super::dry_run).
 
 use std::any::{TypeId, type_name};
 use std::cell::Cell;

@@ -122,8 +122,8 @@ impl Unfinished for GetError {
 }
 
 /// Waits in turns, and calls `meanwhile` after each. A process that holds the queue's guard is
-/// given [`GUARD_TIMEOUT`] to release it, should the deadline come sooner. A wait without a deadline that
-/// ends without a result is a deadlock.
+/// given [`GUARD_TIMEOUT`] to release it, should the deadline come sooner. A wait without a
+/// deadline that ends without a result is a deadlock.
 pub(super) fn in_turns<T, E: Unfinished>(
     queue: &Queue,
     wait: Wait,

@@ -3,9 +3,9 @@
 //! A handle in a message keeps its object alive until the receiver has opened it. If the receivers
 //! of a channel go and leave messages behind, that never happens: the memory would stay with its
 //! sender, and if the handle is an end of another channel, a process that waits at the other end
-//! would wait for ever. So a message with handles ends with their wire handles once more, as many as its
-//! tag says: a process that empties the channel does not know the type of its values, and finds
-//! them there.
+//! would wait for ever. So a message with handles ends with their wire handles once more, as many
+//! as its tag says: a process that empties the channel does not know the type of its values, and
+//! finds them there.
 //!
 //! A channel whose receivers are gone is emptied by
 //!
@@ -65,8 +65,8 @@ pub(crate) fn recall_of_kind(found: u32, slot: Slot) {
     }
 }
 
-/// What tells the ends from each other and from queues in a wire handle: the high byte, the others being
-/// those of queues.
+/// What tells the ends from each other and from queues in a wire handle: the high byte, the others
+/// being those of queues.
 pub(crate) fn kind(end: End) -> u32 {
     match end {
         End::Producers => u32::from_le_bytes(*b"ques"),

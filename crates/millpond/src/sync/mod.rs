@@ -61,15 +61,15 @@
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
 //! as one of the standard library's would, until a process [releases](Lock::release) it; permits
-//! that it has [forgotten](Permit::forget) are gone, as sold wire handles are. A process that ends by
-//! `libc::_exit` counts as one that failed, whatever its status.
+//! that it has [forgotten](Permit::forget) are gone, as sold wire handles are. A process that ends
+//! by `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers
 //!
 //! A wait goes on when a signal handler has run. A `fork` has all handles and none of the guards
 //! and permits: those of the parent stay the parent's. A handle that is encoded leads to its object
-//! in any process of the same user; the sender keeps the object until the wire handle was used once, or
-//! until it ends. When it arrives later than that, decoding fails with
+//! in any process of the same user; the sender keeps the object until the wire handle was used
+//! once, or until it ends. When it arrives later than that, decoding fails with
 //! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so. So a
 //! [`Process`](crate::Process) cannot return what it alone has: it has ended by then. What a task of
 //! a [`Pool`](crate::Pool) returns is the pool's as soon as the task has ended.

@@ -129,7 +129,7 @@ impl Direction<'_> {
         if ring.is_damaged() { Err(Corrupt) } else { Ok(is_done) }
     }
 
-    /// The tail, as the readiness knows it.
+    /// The tail, as [`Readiness`] knows it.
     #[inline]
     pub(super) fn tail(self) -> u32 {
         self.words.send.0.position.load(Ordering::Relaxed) as u32
@@ -161,12 +161,12 @@ impl<'a> Direction<'a> {
     /// Whether there is no frame.
     pub(super) fn is_empty(self) -> bool {
         // Acquire: a receiver that sees the tail sees what the sender stored before, for instance
-        // the readiness's words.
+        // the words of the readiness.
         let tail = self.words.send.0.position.load(Ordering::Acquire);
         tail == self.words.receive.0.position.load(Ordering::Relaxed)
     }
 
-    /// The head, as the readiness knows it.
+    /// The head, as [`Readiness`] knows it.
     pub(super) fn head(self) -> u32 {
         self.words.receive.0.position.load(Ordering::Relaxed) as u32
     }

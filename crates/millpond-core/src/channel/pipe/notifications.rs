@@ -1,5 +1,5 @@
-//! The receivers' part of the readiness protocol: taking notifications out of the socket, and the repair
-//! after a sender or a receiver died between two steps of it.
+//! The receivers' part of the readiness protocol: taking notifications out of the socket, and the
+//! repair after a sender or a receiver died between two steps of it.
 
 use super::direction::packet_number;
 use super::end::End;
@@ -34,7 +34,8 @@ impl End {
                     }
                     self.drop_notification();
                 }
-                // The notification is on its way, unless a sender died or an end without rings took it.
+                // The notification is on its way, unless a sender died or an end without rings took
+                // it.
                 Ok(NextPacket::Nothing) if !is_settled => {
                     is_settled = readiness.settle(direction.senders(), me, is_empty);
                     if !is_settled {
@@ -79,8 +80,8 @@ impl End {
         self.take_notifications(attached, me);
     }
 
-    /// As [`settle`](Self::settle), and takes away notifications whose receiver died after it noted them as
-    /// acknowledged.
+    /// As [`settle`](Self::settle), and takes away notifications whose receiver died after it noted
+    /// them as acknowledged.
     pub(super) fn take_notifications(&self, attached: &Attached, me: ProcessId) {
         self.settle(attached, me);
         // While the ring has a message they may be all that tells of it.
@@ -104,8 +105,8 @@ impl End {
         })
     }
 
-    /// Whether there is something to receive, or the end of it. False for notifications of messages that
-    /// are gone, which it takes away.
+    /// Whether there is something to receive, or the end of it. False for notifications of messages
+    /// that are gone, which it takes away.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         let Some(attached) = self.attached.get() else { return self.is_socket_readable() };

@@ -11,8 +11,8 @@
 //! Numbers are little-endian. *Kind* belongs to the binding that sends; *parts* is how many the
 //! payload has, one at least; *note* is 1 if the last of those is the note of a [bundle], else 0.
 //! The padding of a block's packet has no meaning but its size: it makes the kernel count a large
-//! message as such. Notifications and numbered packets come from ends that have rings beside the socket;
-//! *side* is which of the two ends that is. See README.md.
+//! message as such. Notifications and numbered packets come from ends that have rings beside the
+//! socket; *side* is which of the two ends that is. See README.md.
 //!
 //! [bundle]: crate::channel::attachments
 

@@ -1,26 +1,28 @@
-//! The readiness: the handshake by which the two sides of a ring keep the pipe's socket readable
+//! `Readiness`, the handshake by which the two sides of a ring keep the pipe's socket readable
 //! exactly while the ring has a message that no receiver was told of.
 //!
 //! ```text
-//! spinning  1: a receiver spins, and will look at the ring before it does anything else
-//! sent       the number of the last notification or numbered packet that a sender sent
-//! packet     the number of the last numbered packet
-//! acknowledged      notifications and numbered packets up to here are done with
-//! notified  where the ring's tail was when a sender last was done with all but sending its notification
+//! spinning      1: a receiver spins, and will look at the ring before it does anything else
+//! sent          the number of the last notification or numbered packet that a sender sent
+//! packet        the number of the last numbered packet
+//! acknowledged  notifications and numbered packets up to here are done with
+//! notified      where the tail was when a sender last was done with all but sending its notification
 //! ```
 //!
-//! While the ring has a message, a packet with a number above `acknowledged` is in the socket, or about to
-//! be. The one exception is a message that a spinning receiver was told of: a sender that takes
-//! `spinning` from 1 to 0 after its commit leaves that message to the receiver without a notification.
+//! While the ring has a message, a packet with a number above `acknowledged` is in the socket, or
+//! about to be. The one exception is a message that a spinning receiver was told of: a sender that
+//! takes `spinning` from 1 to 0 after its commit leaves that message to the receiver without a
+//! notification.
 //!
 //! ```text
 //! sender, in its guard               receiver, in its guard
 //!   commit                             spinning = 1
 //!   ── fence ──                        ── fence ──
-//!   spinning 1 → 0? done              look at the ring; spin while spinning is 1
-//!   sent after acknowledged? done: it notifies   spinning = 0; look at the ring
+//!   spinning 1 → 0? done               look at the ring; spin while spinning is 1
+//!   sent after acknowledged? done:     spinning = 0; look at the ring
+//!     a notification is out
 //!   sent += 1
-//!   notified = tail; send the notification
+//!   notified = tail; notify
 //!                                    when it took the last message
 //!                                      wait until all is notified
 //!                                      for each notification that is first in the socket:
@@ -31,22 +33,23 @@
 //! ```
 //!
 //! Of the first pair of fences one comes first: the receiver sees the commit, or the sender sees
-//! that it spins. Of the second: the receiver sees the commit and leaves the notification where it is, or
-//! the sender sees that the notification is gone and notifies anew. A receiver waits for the claim, not for
-//! the message, since a sender whose message vanished before its notification would notify for
-//! nothing; for the same reason one that was not claimed waits until what it took is notified, and
-//! if the notification is not there yet, until the sender has left its guard. It does not wait for the guard
-//! otherwise: the notification may have it preempt the very sender. A number whose notification or packet is not in
-//! the socket is treated as lost only by a receiver that holds the senders' guard; without it, the
-//! sender may still be between storing the number and sending the packet.
+//! that it spins. Of the second: the receiver sees the commit and leaves the notification where it
+//! is, or the sender sees that the notification is gone and notifies anew. A receiver waits for the
+//! claim, not for the message, since a sender whose message vanished before its notification would
+//! notify for nothing; for the same reason one that was not claimed waits until what it took is
+//! notified, and if the notification is not there yet, until the sender has left its guard. It does
+//! not wait for the guard otherwise: the notification may have it preempt the very sender. A number
+//! whose notification or packet is not in the socket is treated as lost only by a receiver that
+//! holds the senders' guard; without it, the sender may still be between storing the number and
+//! sending the packet.
 //!
 //! **Deaths.** A sender that dies before its commit leaves nothing. One that dies after it leaves a
-//! message without a notification, or a number without a packet: the next sender learns of that by the
-//! guard and notifies whatever these words hold; and receivers look at the ring when they notice a
-//! death, and at each recheck of their sleep. When a receiver dies while it spins, the
+//! message without a notification, or a number without a packet: the next sender learns of that by
+//! the guard and notifies whatever these words hold; and receivers look at the ring when they
+//! notice a death, and at each recheck of their sleep. When a receiver dies while it spins, the
 //! socket does not tell of the claimed message; other receivers find it in the ring. A receiver
-//! that dies between `acknowledged` and taking the notification away leaves a notification whose number is not above
-//! `acknowledged`, by which every receiver knows that it is out of date.
+//! that dies between `acknowledged` and taking the notification away leaves one whose number is not
+//! above `acknowledged`, by which every receiver knows that it is out of date.
 
 use crate::crash::crash_point;
 use crate::os::clock::Instant;
@@ -84,9 +87,9 @@ impl Readiness {
             && self.spinning.swap(0, Ordering::Release) == 1
     }
 
-    /// Tells receivers of a commit, which brought the tail here. Returns the number of the notification that
-    /// the caller must send, if it must; `anew` if what is said here cannot be trusted, because a
-    /// sender died.
+    /// Tells receivers of a commit, which brought the tail here. Returns the number of the
+    /// notification that the caller must send, if it must; `anew` if what is said here cannot be
+    /// trusted, because a sender died.
     #[inline]
     pub(crate) fn notify(&self, tail: u32, anew: bool) -> Option<u32> {
         let number = self.notification_for_commit(anew);
@@ -257,8 +260,9 @@ impl Readiness {
         senders.release(me);
     }
 
-    /// Takes note of all up to the notification of this number, which is first in the socket. Returns
-    /// whether the ring is still empty; otherwise nothing is noted, and the notification must stay.
+    /// Takes note of all up to the notification of this number, which is first in the socket.
+    /// Returns whether the ring is still empty; otherwise nothing is noted, and the notification
+    /// must stay.
     pub(crate) fn acknowledge_if_empty(
         &self,
         notification: u32,
@@ -271,7 +275,8 @@ impl Readiness {
         fence(Ordering::SeqCst);
         let is_empty = is_empty();
         if !is_empty {
-            // That message's sender may have found the notification outstanding. If not, it notified anew.
+            // That message's sender may have found the notification outstanding. If not, it
+            // notified anew.
             self.acknowledged.store(before, Ordering::Relaxed);
         }
         is_empty

@@ -1,5 +1,5 @@
-//! Receiving at an end that has only its socket, until a notification or a numbered packet brings the
-//! descriptor of the rings.
+//! Receiving at an end that has only its socket, until a notification or a numbered packet brings
+//! the descriptor of the rings.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -46,9 +46,9 @@ impl End {
         }
     }
 
-    /// Finds the rings by a notification or a numbered packet, which stays in the socket: a notification tells all
-    /// processes that share the end of the ring's messages, also after this end is closed, and a
-    /// numbered packet has to be taken with its frame.
+    /// Finds the rings by a notification or a numbered packet, which stays in the socket: a
+    /// notification tells all processes that share the end of the ring's messages, also after this
+    /// end is closed, and a numbered packet has to be taken with its frame.
     fn find_rings(&self) -> Result<(), ReceiveError> {
         let next = self.peek_rings().map_err(ReceiveError::System)?;
         let SocketRead::Packet(_, Some(prefix), rings) = next else {

@@ -45,7 +45,7 @@ impl Batching {
     }
 
     /// Whether `available` items are so few that the caller had better let more
-    /// [gather](Self::wait_for_batch).
+    /// [come](Self::wait_for_batch).
     #[inline]
     pub(super) fn wants_batch(&self, available: u64) -> bool {
         if available >= PLENTY / 4 {

@@ -53,7 +53,7 @@ impl EndpointRefs {
 
     fn enter(&self) -> Guard<'_> {
         let me = ProcessId::current();
-        // A process that died here left a consistent per-process counts.
+        // A process that died here left consistent counts.
         let _ = self.guard.enter(me);
         Guard(self, me)
     }

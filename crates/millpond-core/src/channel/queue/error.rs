@@ -10,7 +10,8 @@ pub enum PutError {
     /// The queue was full until the deadline.
     Full,
     /// There was room at the deadline, but another producer held the guard. A running process
-    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a stopped one does not.
+    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a
+    /// stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,
@@ -31,7 +32,8 @@ pub enum GetError {
     /// The queue was empty until the deadline.
     Empty,
     /// There were items at the deadline, but another consumer held the guard. A running process
-    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a stopped one does not.
+    /// releases it after a few instructions (see [`GUARD_TIMEOUT`](super::GUARD_TIMEOUT)), a
+    /// stopped one does not.
     Busy,
     /// A signal handler ran in this thread. The caller may go on waiting.
     Interrupted,

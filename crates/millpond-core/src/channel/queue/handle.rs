@@ -15,8 +15,8 @@ use crate::shm::wire_handle::{self, WireHandle, WireHandleError};
 
 /// A first-in first-out queue in shared memory, for any number of processes that put and take.
 ///
-/// Forked children inherit it; other processes [open](Self::open) a [wire handle](Self::send). Clones
-/// are the same queue. README.md beside this module is the protocol.
+/// Forked children inherit it; other processes [open](Self::open) a [wire handle](Self::send).
+/// Clones are the same queue. README.md beside this module is the protocol.
 ///
 /// ```
 /// use millpond_core::channel::payload::Parts;
@@ -75,8 +75,8 @@ impl Queue {
         WireHandle::send(self.memory.slot(), Self::KIND).encode()
     }
 
-    /// A wire handle that will be opened together with the descriptors of the [memory](Self::as_fd) and,
-    /// if there is one, of the [readiness descriptor](Self::readiness_fd).
+    /// A wire handle that will be opened together with the descriptors of the [memory](Self::as_fd)
+    /// and, if there is one, of the [readiness descriptor](Self::readiness_fd).
     #[must_use]
     pub fn wire_handle(&self) -> [u8; wire_handle::LENGTH] {
         WireHandle::new(self.memory.slot(), Self::KIND).encode()
@@ -117,7 +117,8 @@ impl Queue {
         Ok(Self { memory: Arc::new(memory), has_readiness_fd })
     }
 
-    /// The memory of a queue without a readiness descriptor, for a wire handle of a kind that the caller chooses.
+    /// The memory of a queue without a readiness descriptor, for a wire handle of a kind that the
+    /// caller chooses.
     #[must_use]
     pub fn slot(&self) -> &Slot {
         self.memory.slot()
@@ -172,8 +173,8 @@ impl Queue {
     }
 
     /// A descriptor that is readable while the queue has items, if it was created with
-    /// [`Options::readiness_fd`](crate::channel::queue::Options::readiness_fd). Only wait for it, as with `poll`:
-    /// what can be read from it is none of the caller's business.
+    /// [`Options::readiness_fd`](crate::channel::queue::Options::readiness_fd). Only wait for it,
+    /// as with `poll`: what can be read from it is none of the caller's business.
     #[must_use]
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
         let (readiness_fd, control) = (self.readiness_fd()?, self.memory.control());

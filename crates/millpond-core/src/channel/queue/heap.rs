@@ -81,7 +81,8 @@ impl<'a> Heap<'a> {
         self.entered(me, self.state.guard.take(me, deadline))
     }
 
-    /// Enters the heap for optional work: `None` if its holder does not leave within `GUARD_TIMEOUT`.
+    /// Enters the heap for optional work: `None` if its holder does not leave within
+    /// `GUARD_TIMEOUT`.
     pub(super) fn enter_in_time(&self) -> Option<HeapGuard<'a>> {
         let me = ProcessId::current();
         self.entered(me, self.state.guard.take_in_time(me)).ok()

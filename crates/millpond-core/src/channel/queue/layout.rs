@@ -27,9 +27,9 @@ pub(super) const MAP_START: usize = 8 << 10;
 pub(super) const COUNTS_START: usize = MAP_START + UNITS * size_of::<Unit>();
 /// How many bytes every process maps.
 pub(super) const MAPPED: usize = COUNTS_START + 3 * PLACES_LENGTH;
-/// How many processes per-process counts can tell apart.
+/// How many processes the counts can tell apart.
 pub(super) const PLACES: usize = 1 << 16;
-/// How many bytes the places of per-process counts have.
+/// How many bytes the places of counts have.
 pub(super) const PLACES_LENGTH: usize = PLACES * 16;
 /// Where the heap begins in the file.
 pub(super) const HEAP_START: u64 = 64 << 20;

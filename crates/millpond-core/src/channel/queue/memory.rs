@@ -106,7 +106,7 @@ impl Memory {
         }
     }
 
-    /// per-process counts, of whose places its own words say how many have pages.
+    /// Per-process counts, of whose places their own words say how many have pages.
     pub(super) fn counts(&self, kept: Counted) -> ProcessCounts<'_> {
         let control = self.control();
         let state = match kept {
@@ -115,8 +115,8 @@ impl Memory {
             Counted::Tasks => &control.tasks.counts,
         };
         let start = COUNTS_START + kept as usize * PLACES_LENGTH;
-        // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each per-process counts from
-        // COUNTS_START on. Holders are atomics, of which any bits are valid.
+        // SAFETY: MAPPED bytes of the region are mapped, and hold PLACES for each per-process
+        // counts from COUNTS_START on. Holders are atomics, of which any bits are valid.
         let places = unsafe {
             let first = self.region().start().add(start).cast::<ProcessCount>();
             std::slice::from_raw_parts(first.as_ptr(), PLACES)

@@ -1,4 +1,4 @@
-//! per-process counts: a count for each process, of the handles or the tasks that it has.
+//! `ProcessCounts`, a count for each process, of the handles or the tasks that it has.
 //!
 //! It changes under a guard that is not its own, one store at a time. Its places lie behind the unit
 //! map and get pages as they are used, so that there are more of them than a machine has processes.
@@ -38,7 +38,7 @@ pub(super) enum Counted {
     Tasks,
 }
 
-/// per-process counts with its places.
+/// Per-process counts with their places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProcessCounts<'a> {
     pub(super) state: &'a ProcessCountsState,
@@ -125,7 +125,8 @@ impl<'a> ProcessCounts<'a> {
 }
 
 impl ProcessCount {
-    /// Adds to what a process has, whose [place](ProcessCounts::place) this is. The guard was not left since.
+    /// Adds to what a process has, whose [place](ProcessCounts::place) this is. The guard was not
+    /// left since.
     pub(super) fn add(&self, process: ProcessId, n: u32) {
         // The name first: with a count of 0 it says nothing.
         self.process.store(process.raw(), Ordering::Relaxed);

@@ -16,9 +16,9 @@
 //!
 //! **Stopped processes.** A committer has done its work already, and must not wait for a process
 //! that is stopped in the guard. So a process that gives the guard back fences and compares once
-//! more, and one that has waited for 200 ms (the [guard timeout](super::timed_guard)) leaves the byte to the
-//! holder. The byte stays wrong only if the holder is killed while it is stopped, and no process
-//! puts, takes or watches afterwards.
+//! more, and one that has waited for 200 ms (the [guard timeout](super::timed_guard)) leaves the
+//! byte to the holder. The byte stays wrong only if the holder is killed while it is stopped, and
+//! no process puts, takes or watches afterwards.
 
 use std::os::fd::BorrowedFd;
 

@@ -1,9 +1,11 @@
-//! A guard for optional work, whose acquisition gives up after [`GUARD_TIMEOUT`] if the holder is stopped.
+//! A guard for optional work, whose acquisition gives up after [`GUARD_TIMEOUT`] if the holder is
+//! stopped.
 //!
 //! A process holds such a guard for a few instructions, unless it is stopped (or waits for a core,
 //! for its turn or for the next period of a CPU quota). The work under it can be left undone, or to
-//! another process. A process that has waited for [`GUARD_TIMEOUT`] in vain notes the holder as stuck;
-//! after that no process waits for this holder any more, but each still checks whether it lives.
+//! another process. A process that has waited for [`GUARD_TIMEOUT`] in vain notes the holder as
+//! stuck; after that no process waits for this holder any more, but each still checks whether it
+//! lives.
 
 use std::time::Duration;
 

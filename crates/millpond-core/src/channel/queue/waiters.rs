@@ -21,8 +21,8 @@
 //! changed by the waker.
 //!
 //! **Deaths.** A waiter that dies leaves SLEEPERS, which costs one futile wake. A waker that dies
-//! before it woke, or a woken one that dies before it took, leaves others asleep until they notice its
-//! death.
+//! before it woke, or a woken one that dies before it took, leaves others asleep until they notice
+//! its death.
 
 use crate::channel::queue::side::SideGuard;
 use crate::crash::crash_point;

@@ -1,4 +1,4 @@
-//! The readiness of the engine's pipe, and a pipe of mere messages made with it in the way of the
+//! `Readiness`, the engine's handshake for the socket of a pipe, and a pipe of mere messages made with it in the way of the
 //! engine's `send.rs` and `receive.rs`.
 
 pub mod messages;
