@@ -81,7 +81,8 @@ impl Error {
         self.0.subject.as_ref().and_then(Subject::function)
     }
 
-    /// Which task it happened to, counted from 0 in the order of submission.
+    /// Which item of a [`map`](crate::Pool::map) or the like it happened to, counted from 0; `None`
+    /// for a task of its own.
     #[must_use]
     pub fn task_index(&self) -> Option<u64> {
         self.0.subject.as_ref().and_then(Subject::task_index)

@@ -156,7 +156,7 @@ pub(crate) const fn must_capture_nothing<F>() {
 }
 
 /// Makes a value of a zero-sized type of functions or closures, which has no bytes to send.
-fn materialise<F: Copy + Send + 'static>() -> F {
+pub(crate) fn materialise<F: Copy + Send + 'static>() -> F {
     assert!(size_of::<F>() == 0, "the public functions refuse all others");
     // SAFETY: a value without bytes can be read from any aligned address. The type has values:
     // the process that sent the id had one in its hands, and it is `Copy`, so that making another

@@ -95,6 +95,9 @@
 //! nothing, and is made anew in the child. A type whose mere existence vouches for something in
 //! *this* process, such as "the library is initialised", must not be captured.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("millpond runs on Linux alone: it is made of memfds, futexes and pidfds");
+
 mod bytes;
 mod channel;
 mod codec;
@@ -131,9 +134,30 @@ pub use function::Function;
 pub use init::init;
 #[doc(hidden)]
 pub use init::init_early as __init_early;
-pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder};
+pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder, par};
 pub use process::{
     Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
     parent_process, spawn,
 };
 pub use queue::{Iter, Message, Queue, SendError, SendManyError, TryIter};
+
+/// The programs of the README and of the book, to be compiled and run.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/rust/quick-start.md")]
+    struct QuickStart;
+    #[doc = include_str!("../../../docs/rust/functions.md")]
+    struct Functions;
+    #[doc = include_str!("../../../docs/rust/crashes.md")]
+    struct Crashes;
+    #[doc = include_str!("../../../docs/rust/channels.md")]
+    struct Channels;
+    #[doc = include_str!("../../../docs/rust/shared-memory.md")]
+    struct SharedMemory;
+    #[doc = include_str!("../../../docs/rust/async.md")]
+    struct Async;
+    #[doc = include_str!("../../../docs/rust/tests-and-libraries.md")]
+    struct TestsAndLibraries;
+}

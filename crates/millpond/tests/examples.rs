@@ -178,7 +178,7 @@ fn pool_async() {
         [
             "144".to_owned(),
             format!("{squares:?}"),
-            "task 0 (function `pool_async::sleep`) did not end within 1s".to_owned(),
+            "the task (function `pool_async::sleep`) did not end within 1s".to_owned(),
         ]
     );
 }

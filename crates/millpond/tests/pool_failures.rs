@@ -83,13 +83,19 @@ fn still_works(pool: &Pool) {
     assert_eq!(pool.map(square, 0..100).unwrap(), squares);
 }
 
-fn is_crash_of(error: &Error, index: u64, end: &str) {
+/// The beginning of a message about the task of this place, or about one of its own.
+fn named(index: Option<u64>) -> String {
+    index.map_or_else(|| "the task".to_owned(), |index| format!("task {index}"))
+}
+
+fn is_crash_of(error: &Error, index: impl Into<Option<u64>>, end: &str) {
+    let index = index.into();
     assert_eq!(error.kind(), ErrorKind::Crashed, "{error}");
-    assert_eq!(error.task_index(), Some(index));
+    assert_eq!(error.task_index(), index);
     assert!(error.function().unwrap().ends_with("::meet"), "{error}");
     let pid = error.pid().unwrap();
-    let start =
-        format!("task {index} (function `{}`, in worker {pid}) ", error.function().unwrap());
+    let task = named(index);
+    let start = format!("{task} (function `{}`, in worker {pid}) ", error.function().unwrap());
     assert_eq!(error.to_string(), format!("{start}{end} before the function returned"));
 }
 
@@ -110,22 +116,21 @@ fn a_panic_arrives_with_message_place_and_stack() {
     let pool = Pool::new(2).unwrap();
     let workers = workers(&pool);
     let errors = [
-        (0, pool.spawn(outer, 5).join().unwrap_err()),
-        (0, pool.spawn(outer, 5).join().unwrap_err()),
-        (5, pool.map(outer, 0..100).unwrap_err()),
-        (5, pool.chunk_size(1).map(outer, 0..100).unwrap_err()),
-        (5, pool.spawn_map(outer, 0..100).join().unwrap_err()),
-        (5, pool.chunk_size(10).map_iter(outer, 0..100).nth(5).unwrap().unwrap_err()),
+        (None, pool.spawn(outer, 5).join().unwrap_err()),
+        (Some(5), pool.map(outer, 0..100).unwrap_err()),
+        (Some(5), pool.chunk_size(1).map(outer, 0..100).unwrap_err()),
+        (Some(5), pool.spawn_map(outer, 0..100).join().unwrap_err()),
+        (Some(5), pool.chunk_size(10).map_iter(outer, 0..100).nth(5).unwrap().unwrap_err()),
     ];
     for (index, error) in errors {
         assert_eq!(error.kind(), ErrorKind::Panicked);
         assert_eq!(error.panic_message(), Some("no 5 today"));
         assert!(error.panic_location().unwrap().starts_with(file!()), "{error}");
         assert!(workers.contains(&error.pid().unwrap()), "no worker ended");
-        assert_eq!(error.task_index(), Some(index));
+        assert_eq!(error.task_index(), index);
         assert!(error.function().unwrap().ends_with("outer"), "{error}");
         let message = error.to_string();
-        assert!(message.starts_with(&format!("task {index} (function `")), "{message}");
+        assert!(message.starts_with(&format!("{} (function `", named(index))), "{message}");
         assert!(message.ends_with(": no 5 today"), "{message}");
         if let Some(stack) = error.backtrace() {
             assert!(stack.lines().next().unwrap().contains("inner"), "machinery on top:\n{stack}");
@@ -181,7 +186,7 @@ fn a_dead_worker_costs_its_task_alone() {
         let asked: Vec<_> = fates.iter().map(|&fate| pool.spawn(meet, fate)).collect();
         for (at, result) in asked.into_iter().enumerate() {
             match result.join() {
-                Err(error) if at == 40 => is_crash_of(&error, 0, end),
+                Err(error) if at == 40 => is_crash_of(&error, None, end),
                 result => assert_eq!(result.unwrap(), at as u64),
             }
         }
@@ -195,7 +200,7 @@ fn a_dead_worker_costs_its_task_alone() {
                 result => assert_eq!(result.unwrap(), at as u64),
             }
         }
-        is_crash_of(&pool.spawn(meet, fate).join().unwrap_err(), 0, end);
+        is_crash_of(&pool.spawn(meet, fate).join().unwrap_err(), None, end);
         still_works(&pool);
     }
 }
@@ -292,16 +297,17 @@ fn what_would_not_arrive_fails_alone() {
     fn produce(value: u8) -> Delicate {
         Delicate(value)
     }
-    fn check(error: &Error, index: u64, what: &str) {
-        assert_eq!((error.kind(), error.task_index()), (ErrorKind::Codec, Some(index)), "{error}");
+    fn check(error: &Error, index: impl Into<Option<u64>>, what: &str) {
+        let index = index.into();
+        assert_eq!((error.kind(), error.task_index()), (ErrorKind::Codec, index), "{error}");
         assert!(error.to_string().contains(what) && error.to_string().contains("Delicate"));
     }
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
     for (bad, what) in [(1, "its `Serialize` refused it"), (2, "would refuse it")] {
-        check(&pool.spawn(consume, Delicate(bad)).join().unwrap_err(), 0, what);
-        check(&pool.spawn(produce, bad).join().unwrap_err(), 0, what);
+        check(&pool.spawn(consume, Delicate(bad)).join().unwrap_err(), None, what);
+        check(&pool.spawn(produce, bad).join().unwrap_err(), None, what);
         let values = || (0..50).map(|at| if at == 20 { bad } else { 7 });
         let delicate = || values().map(Delicate);
         for chunk in [1, 8, 100] {

@@ -57,7 +57,7 @@ pub(crate) struct Role {
 
 impl Role {
     fn start(&mut self) {
-        let process = millpond::spawn(play, (self.part.clone(), self.slot.clone()));
+        let process = millpond::spawn(run_role, (self.part.clone(), self.slot.clone()));
         self.process = Some(process.expect("a process"));
         self.seen = (self.slot.beats(), Instant::now());
     }

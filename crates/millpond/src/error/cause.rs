@@ -201,8 +201,8 @@ impl fmt::Display for Lost {
 pub(crate) enum Subject {
     /// A process that was started, or was to be.
     Process { name: String, pid: Option<u32>, function: &'static str },
-    /// A task of a pool, and the worker that ran it.
-    Task { index: u64, pid: Option<u32>, function: &'static str },
+    /// A task of a pool, and the worker that ran it; `index` if it is one of many.
+    Task { index: Option<u64>, pid: Option<u32>, function: &'static str },
     /// All tasks of one call of a pool.
     Map { tasks: u64, function: &'static str },
     /// A pool.
@@ -235,7 +235,7 @@ impl Subject {
 
     pub(super) fn task_index(&self) -> Option<u64> {
         match self {
-            Self::Task { index, .. } => Some(*index),
+            Self::Task { index, .. } => *index,
             _ => None,
         }
     }
@@ -250,11 +250,14 @@ impl fmt::Display for Subject {
             Self::Process { name, pid: None, function } => {
                 write!(f, "process '{name}' (function `{function}`)")
             }
-            Self::Task { index, pid: Some(pid), function } => {
-                write!(f, "task {index} (function `{function}`, in worker {pid})")
-            }
-            Self::Task { index, pid: None, function } => {
-                write!(f, "task {index} (function `{function}`)")
+            Self::Task { index, pid, function } => {
+                match index {
+                    Some(index) => write!(f, "task {index}")?,
+                    None => f.write_str("the task")?,
+                }
+                write!(f, " (function `{function}`")?;
+                pid.iter().try_for_each(|pid| write!(f, ", in worker {pid}"))?;
+                f.write_str(")")
             }
             Self::Map { tasks, function } => {
                 write!(f, "the map over {tasks} items (function `{function}`)")
@@ -272,7 +275,7 @@ mod tests {
     #[test]
     fn messages_say_what_happened_and_to_whom() {
         let process = |pid| Subject::Process { name: "x".into(), pid, function: "app::work" };
-        let task = Subject::Task { index: 5, pid: Some(8), function: "app::work" };
+        let task = Subject::Task { index: Some(5), pid: Some(8), function: "app::work" };
         let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
         for (cause, subject, message) in [
             (

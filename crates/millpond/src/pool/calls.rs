@@ -66,6 +66,7 @@ impl Pool {
         let send = || {
             let function = Shipped::of::<F, Form, Input>(function)?;
             let mut sent = Submission::new(Arc::clone(&self.shared), function, 1, false);
+            sent.single = true;
             sent.push(input)?;
             sent.send(true)?;
             Ok(sent)

@@ -144,7 +144,7 @@ impl<'pool> Chunked<'pool> {
     }
 
     fn even(&self, items: usize) -> usize {
-        items.div_ceil(CHUNKS_EACH * self.pool.workers()).max(1)
+        self.pool.chunk_for(items)
     }
 
     fn job<F, Form, A>(&self, function: F, automatic: usize, fail_fast: bool) -> Result<Submission>
@@ -162,6 +162,13 @@ impl<'pool> Chunked<'pool> {
         let function = Shipped::of::<F, Form, A>(function)?;
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         Ok(Submission::new(Arc::clone(&self.pool.shared), function, size, fail_fast))
+    }
+}
+
+impl Pool {
+    /// The size of chunks by which so many items are sent, unless it is given.
+    pub(super) fn chunk_for(&self, items: usize) -> usize {
+        items.div_ceil(CHUNKS_EACH * self.workers()).max(1)
     }
 }
 

@@ -10,6 +10,7 @@ mod initializer;
 mod job;
 mod last_words;
 mod map_iter;
+pub mod par;
 mod reply;
 mod shared;
 mod shipped;

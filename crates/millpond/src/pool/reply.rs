@@ -97,6 +97,8 @@ pub(super) struct Calls<'a> {
     pub(super) count: u32,
     /// Whether they were sent as a chunk, even if of one.
     pub(super) framed: bool,
+    /// Whether there is no other call in the job.
+    pub(super) single: bool,
 }
 
 impl Calls<'_> {
@@ -187,7 +189,7 @@ impl Calls<'_> {
     }
 
     fn error(&self, at: u32, pid: Option<u32>, cause: Cause) -> Error {
-        let index = self.first + u64::from(at);
+        let index = (!self.single).then_some(self.first + u64::from(at));
         Error::from(cause).about(Subject::Task { index, pid, function: self.function })
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Submission {
     /// The engine's number, once there is one.
     id: Option<JobId>,
     fail_fast: bool,
+    /// Whether this is one call, and not one for each of many items.
+    pub(super) single: bool,
     /// Chunks that have not been sent; the last one may be open.
     chunks: Vec<Chunk>,
     open: bool,
@@ -57,6 +59,7 @@ impl Submission {
             chunk,
             id: None,
             fail_fast,
+            single: false,
             chunks: Vec::new(),
             open: false,
             unsent: 0,
@@ -200,7 +203,14 @@ impl Submission {
     /// The calls of a chunk, for what came of it.
     pub(super) fn calls(&self, first: u64, count: u32) -> Calls<'_> {
         let last_words = &self.shared.last_words;
-        Calls { last_words, function: self.function.path, first, count, framed: self.framed() }
+        Calls {
+            last_words,
+            function: self.function.path,
+            first,
+            count,
+            framed: self.framed(),
+            single: self.single,
+        }
     }
 
     /// An error of the call as a whole.
@@ -212,7 +222,10 @@ impl Submission {
     pub(super) fn error(&self, index: Option<u64>, cause: Cause) -> Error {
         let function = self.function.path;
         Error::from(cause).about(match index {
-            Some(index) => Subject::Task { index, pid: None, function },
+            Some(index) => {
+                let index = (!self.single).then_some(index);
+                Subject::Task { index, pid: None, function }
+            }
             None => Subject::Map { tasks: self.calls, function },
         })
     }
