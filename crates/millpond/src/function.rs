@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
+use crate::queue::Message;
 use crate::wire_handle;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
@@ -87,7 +88,7 @@ impl FunctionId {
     pub(crate) fn of<F, Form, Input>(_: F) -> Result<Self, Error>
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         Input: DeserializeOwned + 'static,
     {
         let entry: EntryPoint = millpond_entry_point::<F, Form, Input>;
@@ -135,7 +136,7 @@ fn millpond_entry_point<F, Form, Input>(
 ) -> Result<(), CodecError>
 where
     F: Function<Input, Form>,
-    F::Output: Serialize + DeserializeOwned + 'static,
+    F::Output: Message,
     Input: DeserializeOwned + 'static,
 {
     let input = wire_handle::in_arguments(|| codec::decode(arguments))?;
@@ -175,8 +176,8 @@ mod tests {
     fn call<F, Form, Input>(function: F, input: Input) -> F::Output
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Input: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
+        Input: Message,
     {
         let id = FunctionId::of(function).unwrap();
         let entry = id.find(Image::of_this_program().build_id()).unwrap();

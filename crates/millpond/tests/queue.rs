@@ -84,7 +84,7 @@ fn an_empty_queue_says_so() {
     assert_eq!(queue.try_pop().unwrap(), None);
     let error = queue.pop_timeout(Duration::from_millis(5)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert_eq!(error.to_string(), "nothing came within 5ms");
+    assert_eq!(error.to_string(), "nothing came in time");
 }
 
 #[test]

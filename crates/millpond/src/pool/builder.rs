@@ -7,8 +7,6 @@ use millpond_core::cpu::cpu_count;
 use millpond_core::os::fork;
 use millpond_core::pool::{Config, Pool as Engine, PoolError};
 use rustix::process::{Resource, getrlimit};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::bootstrap::Bootstrap;
 use super::handle::Pool;
@@ -22,6 +20,7 @@ use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
 use crate::process::identity::Identity;
+use crate::queue::Message;
 use crate::wire_handle::{self, Kept};
 
 /// Descriptors that this process has for each worker: its memory, its pidfd, a socket.
@@ -140,7 +139,7 @@ impl PoolBuilder {
     where
         F: Function<Input, Form>,
         F::Output: Initialized,
-        Input: Serialize + DeserializeOwned + 'static,
+        Input: Message,
     {
         const { must_capture_nothing::<F>() }
         self.prepare(initializer, input)
@@ -150,7 +149,7 @@ impl PoolBuilder {
     where
         F: Function<Input, Form>,
         F::Output: Initialized,
-        Input: Serialize + DeserializeOwned + 'static,
+        Input: Message,
     {
         // As empty as what it captures.
         let call = move |input: Input| initializer.call(input).into_result();

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::chunked::Chunked;
 use super::handle::Pool;
 use super::job::Job;
@@ -13,6 +10,7 @@ use super::shipped::Shipped;
 use super::submission::Submission;
 use crate::error::{Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
+use crate::queue::Message;
 
 impl Pool {
     /// Has a worker call a function. [`Job::join`] waits for what it returns.
@@ -59,8 +57,8 @@ impl Pool {
     pub fn spawn<F, Form, Input>(&self, function: F, input: Input) -> Job<F::Output>
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Input: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
+        Input: Message,
     {
         const { must_capture_nothing::<F>() }
         let send = || {
@@ -85,11 +83,12 @@ impl Pool {
     pub fn map<F, Form, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, TaskError>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).map(function, items)
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).mapped(function, items)
     }
 
     /// As [`map`](Pool::map), but each item has a result of its own, and all are called, whatever
@@ -111,11 +110,12 @@ impl Pool {
     pub fn try_map<F, Form, I>(&self, function: F, items: I) -> Vec<Result<F::Output, TaskError>>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).try_map(function, items)
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).tried(function, items)
     }
 
     /// Calls a function for each item, for what it does.
@@ -126,9 +126,10 @@ impl Pool {
     where
         F: Function<I::Item, Form, Output = ()>,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).for_each(function, items)
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).mapped(function, items).map(drop)
     }
 
     /// As [`map`](Pool::map), but does not wait for the results. All errors are errors of
@@ -137,11 +138,12 @@ impl Pool {
     pub fn spawn_map<F, Form, I>(&self, function: F, items: I) -> Job<Vec<F::Output>>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).spawn_map(function, items)
+        const { must_capture_nothing::<F>() }
+        Job::of_map(Chunked::new(self, None).send_all(function, items))
     }
 
     /// Calls a function for each item, while the results are iterated over in the order of the
@@ -168,11 +170,13 @@ impl Pool {
     pub fn map_iter<F, Form, I>(&self, function: F, items: I) -> MapIter<I::IntoIter, F::Output>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).map_iter(function, items)
+        const { must_capture_nothing::<F>() }
+        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        MapIter::new(job, items.into_iter())
     }
 
     /// As [`map_iter`](Pool::map_iter), but with the results in the order in which they come.
@@ -184,11 +188,13 @@ impl Pool {
     ) -> MapUnordered<I::IntoIter, F::Output>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).map_unordered(function, items)
+        const { must_capture_nothing::<F>() }
+        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        MapUnordered::new(job, items.into_iter())
     }
 
     /// This pool with a chunk size: how many items are sent to a worker at once.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::Pool;
@@ -12,6 +11,7 @@ use super::shipped::Shipped;
 use super::submission::Submission;
 use crate::error::{Cause, Error, Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
+use crate::queue::Message;
 use millpond_core::pool::job::Target;
 
 /// Chunks for each worker, where their size is not given: enough to even out items that take
@@ -37,9 +37,93 @@ impl<'pool> Chunked<'pool> {
     pub fn map<F, Form, I>(self, function: F, items: I) -> Result<Vec<F::Output>, TaskError>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        self.mapped(function, items)
+    }
+
+    /// As [`Pool::spawn_map`].
+    pub fn spawn_map<F, Form, I>(self, function: F, items: I) -> Job<Vec<F::Output>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        Job::of_map(self.send_all(function, items))
+    }
+
+    /// As [`Pool::try_map`]. A chunk size of 0 is an error of each item.
+    pub fn try_map<F, Form, I>(self, function: F, items: I) -> Vec<Result<F::Output, TaskError>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        self.tried(function, items)
+    }
+
+    /// As [`Pool::for_each`].
+    ///
+    /// # Errors
+    /// As there, and [`InvalidInput`](crate::ErrorKind::InvalidInput) if the chunk size is 0.
+    pub fn for_each<F, Form, I>(self, function: F, items: I) -> Result<(), TaskError>
+    where
+        F: Function<I::Item, Form, Output = ()>,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        self.mapped(function, items).map(drop)
+    }
+
+    /// As [`Pool::map_iter`]. A chunk size of 0 is the iterator's only item, an error.
+    pub fn map_iter<F, Form, I>(self, function: F, items: I) -> MapIter<I::IntoIter, F::Output>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        MapIter::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
+    }
+
+    /// As [`Pool::map_unordered`]. A chunk size of 0 is the iterator's only item, an error.
+    pub fn map_unordered<F, Form, I>(
+        self,
+        function: F,
+        items: I,
+    ) -> MapUnordered<I::IntoIter, F::Output>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        MapUnordered::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
+    }
+
+    // The public methods see to it that functions capture nothing. If one of them called another,
+    // the compiler would say so twice.
+
+    pub(super) fn mapped<F, Form, I>(
+        self,
+        function: F,
+        items: I,
+    ) -> Result<Vec<F::Output>, TaskError>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
     {
         let sent = self.send_all(function, items)?;
         if let Some(id) = sent.id() {
@@ -48,24 +132,16 @@ impl<'pool> Chunked<'pool> {
         Ok(all(&sent, &sent.outcomes()?)?)
     }
 
-    /// As [`Pool::spawn_map`].
-    pub fn spawn_map<F, Form, I>(self, function: F, items: I) -> Job<Vec<F::Output>>
+    pub(super) fn tried<F, Form, I>(
+        self,
+        function: F,
+        items: I,
+    ) -> Vec<Result<F::Output, TaskError>>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
-    {
-        Job::of_map(self.send_all(function, items))
-    }
-
-    /// As [`Pool::try_map`]. A chunk size of 0 is an error of each item.
-    pub fn try_map<F, Form, I>(self, function: F, items: I) -> Vec<Result<F::Output, TaskError>>
-    where
-        F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
         let items: Vec<_> = items.into_iter().collect();
         let count = items.len();
@@ -79,52 +155,13 @@ impl<'pool> Chunked<'pool> {
         results
     }
 
-    /// As [`Pool::for_each`].
-    ///
-    /// # Errors
-    /// As there, and [`InvalidInput`](crate::ErrorKind::InvalidInput) if the chunk size is 0.
-    pub fn for_each<F, Form, I>(self, function: F, items: I) -> Result<(), TaskError>
-    where
-        F: Function<I::Item, Form, Output = ()>,
-        I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
-    {
-        self.map(function, items).map(drop)
-    }
-
-    /// As [`Pool::map_iter`]. A chunk size of 0 is the iterator's only item, an error.
-    pub fn map_iter<F, Form, I>(self, function: F, items: I) -> MapIter<I::IntoIter, F::Output>
-    where
-        F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
-    {
-        MapIter::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
-    }
-
-    /// As [`Pool::map_unordered`]. A chunk size of 0 is the iterator's only item, an error.
-    pub fn map_unordered<F, Form, I>(
-        self,
-        function: F,
-        items: I,
-    ) -> MapUnordered<I::IntoIter, F::Output>
-    where
-        F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
-    {
-        MapUnordered::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
-    }
-
     /// A job that has all items.
-    fn send_all<F, Form, I>(self, function: F, items: I) -> Result<Submission>
+    pub(super) fn send_all<F, Form, I>(self, function: F, items: I) -> Result<Submission>
     where
         F: Function<I::Item, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
         let items = items.into_iter();
         match (items.size_hint(), self.size) {
@@ -147,13 +184,17 @@ impl<'pool> Chunked<'pool> {
         self.pool.chunk_for(items)
     }
 
-    fn job<F, Form, A>(&self, function: F, automatic: usize, fail_fast: bool) -> Result<Submission>
+    pub(super) fn job<F, Form, A>(
+        &self,
+        function: F,
+        automatic: usize,
+        fail_fast: bool,
+    ) -> Result<Submission>
     where
         F: Function<A, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         A: DeserializeOwned + 'static,
     {
-        const { must_capture_nothing::<F>() }
         let size = self.size.unwrap_or(automatic);
         if size == 0 {
             let message = "a chunk has at least one item: give `chunk_size` a number from 1 on";
@@ -174,7 +215,7 @@ impl Pool {
 
 fn fill<A>(mut job: Submission, items: impl IntoIterator<Item = A>) -> Result<Submission>
 where
-    A: Serialize + DeserializeOwned + 'static,
+    A: Message,
 {
     for item in items {
         if job.push(item)? && job.is_worth_sending() {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use millpond_core::pool::job::Target;
 use millpond_core::pool::task::{JobId, Outcome};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::submission::Submission;
 use crate::error::{Error, Result, TaskError};
+use crate::queue::Message;
 
 /// Input is taken ahead by this many items at least, so that fast functions do not wait.
 const AHEAD: u64 = 256;
@@ -98,7 +98,7 @@ impl<I: Iterator, R> Stream<I, R> {
 impl<I, R> Stream<I, R>
 where
     I: Iterator,
-    I::Item: Serialize + DeserializeOwned + 'static,
+    I::Item: Message,
     R: DeserializeOwned + 'static,
 {
     fn next(&mut self) -> Option<Result<R>> {
@@ -271,7 +271,7 @@ macro_rules! iterator {
         impl<I, R> Iterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + DeserializeOwned + 'static,
+            I::Item: Message,
             R: DeserializeOwned + 'static,
         {
             type Item = Result<R, TaskError>;
@@ -284,7 +284,7 @@ macro_rules! iterator {
         impl<I, R> FusedIterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + DeserializeOwned + 'static,
+            I::Item: Message,
             R: DeserializeOwned + 'static,
         {
         }

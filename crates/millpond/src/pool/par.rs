@@ -3,12 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::handle::Pool;
 use crate::error::{Result, TaskError};
 use crate::function::{materialise, must_capture_nothing};
+use crate::queue::Message;
 
 /// Items on their way through the workers of a pool, from [`Pool::par`].
 ///
@@ -127,7 +125,7 @@ impl<'pool, S: Stage> Par<'pool, S> {
 impl<S> Par<'_, S>
 where
     S: Stage,
-    S::Input: Serialize + DeserializeOwned + 'static,
+    S::Input: Message,
 {
     /// What comes out, in the order of the items.
     ///
@@ -135,7 +133,7 @@ where
     /// Those of [`Pool::map`].
     pub fn collect(self) -> Result<Vec<S::Output>, TaskError>
     where
-        S::Output: Serialize + DeserializeOwned + 'static,
+        S::Output: Message,
     {
         let passed = self.pool.map(S::pass, self.items)?;
         Ok(passed.into_iter().flatten().collect())
@@ -160,7 +158,12 @@ where
     {
         const { must_capture_nothing::<F>() }
         let _ = function;
-        self.pool.for_each(|item: S::Input| drop(Map::<S, F>::pass(item)), self.items)
+        self.pool.for_each(
+            |item: S::Input| {
+                let _: Option<()> = Map::<S, F>::pass(item);
+            },
+            self.items,
+        )
     }
 
     /// All that comes out, made one by a function of two; `None` if nothing comes out.
@@ -174,7 +177,7 @@ where
     pub fn reduce<F>(self, function: F) -> Result<Option<S::Output>, TaskError>
     where
         F: Fn(S::Output, S::Output) -> S::Output + Copy + Send + 'static,
-        S::Output: Serialize + DeserializeOwned + 'static,
+        S::Output: Message,
     {
         const { must_capture_nothing::<F>() }
         let size = self.pool.chunk_for(self.items.len());

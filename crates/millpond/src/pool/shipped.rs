@@ -2,11 +2,11 @@
 
 use std::any::type_name;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::function::{Function, FunctionId};
+use crate::queue::Message;
 
 /// A function of this program, for the workers of a pool.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl Shipped {
     pub(super) fn of<F, Form, Input>(function: F) -> Result<Self>
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
         Input: DeserializeOwned + 'static,
     {
         let id = FunctionId::of::<F, Form, Input>(function)?;

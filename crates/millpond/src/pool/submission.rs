@@ -5,8 +5,6 @@ use std::sync::Arc;
 use millpond_core::pool::job::{JobSpec, Target};
 use millpond_core::pool::payload::{Part, Parts};
 use millpond_core::pool::task::{JobId, NewTask, Outcome};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::frame;
 use super::reply::Calls;
@@ -15,6 +13,7 @@ use super::shipped::Shipped;
 use super::worker::Op;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
+use crate::queue::Message;
 use crate::wire_handle::{self, SentItems};
 
 /// The bytes of arguments at which they are handed to the engine.
@@ -81,7 +80,7 @@ impl Submission {
     /// Adds a call. `true` if that completes a chunk.
     pub(super) fn push<A>(&mut self, input: A) -> Result<bool>
     where
-        A: Serialize + DeserializeOwned + 'static,
+        A: Message,
     {
         if !self.open {
             let bytes = self.spare.pop().unwrap_or_default();
@@ -197,7 +196,14 @@ impl Submission {
     /// What came of all of it, when that is over.
     pub(super) fn outcomes(&self) -> Result<Vec<Option<Outcome>>> {
         let Some(id) = self.id else { return Ok(Vec::new()) };
-        self.shared.engine.take_all(id).map_err(|error| self.shared.error(error))
+        let engine = &self.shared.engine;
+        let outcomes = if self.single {
+            // The common case, which is as fast as can be.
+            engine.take(id, 0).map(|outcome| vec![outcome])
+        } else {
+            engine.take_all(id)
+        };
+        outcomes.map_err(|error| self.shared.error(error))
     }
 
     /// The calls of a chunk, for what came of it.

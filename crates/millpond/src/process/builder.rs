@@ -3,8 +3,6 @@
 use std::any::type_name;
 
 use millpond_core::os::fork;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::child::Child;
 use super::handle::JoinHandle;
@@ -17,6 +15,7 @@ use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
+use crate::queue::Message;
 use crate::wire_handle;
 
 /// Calls a function in a process of its own.
@@ -97,8 +96,8 @@ use crate::wire_handle;
 pub fn spawn<F, Form, Input>(function: F, input: Input) -> Result<JoinHandle<F::Output>>
 where
     F: Function<Input, Form>,
-    F::Output: Serialize + DeserializeOwned + 'static,
-    Input: Serialize + DeserializeOwned + 'static,
+    F::Output: Message,
+    Input: Message,
 {
     const { must_capture_nothing::<F>() }
     Builder::new().start(function, input)
@@ -155,8 +154,8 @@ impl Builder {
     pub fn spawn<F, Form, Input>(self, function: F, input: Input) -> Result<JoinHandle<F::Output>>
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Input: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
+        Input: Message,
     {
         const { must_capture_nothing::<F>() }
         self.start(function, input)
@@ -165,8 +164,8 @@ impl Builder {
     fn start<F, Form, Input>(self, called: F, input: Input) -> Result<JoinHandle<F::Output>>
     where
         F: Function<Input, Form>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Input: Serialize + DeserializeOwned + 'static,
+        F::Output: Message,
+        Input: Message,
     {
         init::required()?;
         let registry = Registry::current();
