@@ -124,7 +124,9 @@ pub use millpond_core::trace::{self, Timeline};
 pub use millpond_macros::{main, test};
 
 pub use bytes::Bytes;
-pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
+pub use channel::{
+    AsyncReceiver, Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe,
+};
 pub use deadlock::set_deadlock_errors;
 pub use error::{
     Error, ErrorKind, Failure, JoinError, RecvError, RecvTimeoutError, Result, TaskError,

@@ -131,3 +131,55 @@ async fn another_waker_takes_the_place_of_the_first() {
     process.unwrap();
     job.unwrap();
 }
+
+#[millpond::test]
+fn values_are_awaited() {
+    let _watchdog = Watchdog::start();
+    let (sender, receiver) = millpond::channel().unwrap();
+    let (asked, may_ask) = millpond::channel().unwrap();
+    let mut receiver = receiver.into_async().unwrap();
+    let child = millpond::spawn(
+        |asked: millpond::Receiver<()>, sender: millpond::Sender<u64>| {
+            let mut number = 0;
+            while asked.recv().unwrap().is_some() {
+                sender.send(number).unwrap();
+                sender.send(number + 1).unwrap();
+                number += 2;
+            }
+        },
+        (may_ask, sender),
+    )
+    .unwrap();
+    for number in (0..100).step_by(2) {
+        // One that is dropped takes nothing, whether it has waited or not.
+        let polled = {
+            let mut dropped = pin!(receiver.recv());
+            dropped.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        assert!(polled.is_pending());
+        asked.send(()).unwrap();
+        assert_eq!(block_on(receiver.recv()).unwrap(), Some(number));
+        assert_eq!(block_on(receiver.recv()).unwrap(), Some(number + 1));
+    }
+    drop(asked);
+    assert_eq!(block_on(receiver.recv()).unwrap(), None);
+    assert_eq!(block_on(receiver.recv()).unwrap(), None);
+    child.join().unwrap();
+}
+
+#[millpond::test]
+fn a_sender_learns_that_an_async_receiver_is_gone() {
+    let _watchdog = Watchdog::start();
+    let (sender, receiver) = millpond::channel().unwrap();
+    let mut receiver = receiver.into_async().unwrap();
+    {
+        let mut waiting = pin!(receiver.recv());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+    }
+    drop(receiver);
+    while sender.send(1_u64).is_ok() {
+        thread::yield_now();
+    }
+    assert_eq!(sender.send(2).unwrap_err().kind(), ErrorKind::Disconnected);
+}
