@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millpond::Builder;
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
 use serde::{Deserialize, Serialize};
 
 const ROUNDS: usize = 7;
@@ -119,11 +120,12 @@ impl Report {
 
 fn uncontended(report: &mut Report) -> millpond::Result<()> {
     let (std, mutex) = (std_sync::Mutex::new(0_u64), Mutex::new(0_u64)?);
-    let (lock, reentrant, semaphore) = (Lock::new()?, RLock::new()?, Semaphore::bounded(1)?);
+    let (lock, reentrant, semaphore) =
+        (Lock::new()?, ReentrantLock::new()?, Semaphore::bounded(1)?);
     report.add("pair, std Mutex, ns", each(PAIRS, || *std.lock().unwrap() += 1));
     report.add("pair, Mutex, ns", each(PAIRS, || *mutex.lock().unwrap() += 1));
     report.add("pair, Lock, ns", each(PAIRS, || drop(lock.lock().unwrap())));
-    report.add("pair, RLock, ns", each(PAIRS, || drop(reentrant.lock().unwrap())));
+    report.add("pair, ReentrantLock, ns", each(PAIRS, || drop(reentrant.lock().unwrap())));
     report.add("pair, Semaphore, ns", each(PAIRS, || drop(semaphore.acquire().unwrap())));
     Ok(())
 }

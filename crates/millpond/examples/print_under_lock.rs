@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use millpond::sync::Lock;
+use millpond::sync::raw::Lock;
 
 fn report(lock: Lock, name: String) {
     for step in 1..=3 {

@@ -3,7 +3,8 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice};
 use millpond::{ErrorKind, Pool, Queue, Receiver, Sender};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
@@ -18,7 +19,7 @@ struct Everything {
     slice: SharedSlice<f32>,
     large: SharedSlice<u64>,
     locks: (Lock, Lock),
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     semaphore: Semaphore,
     changed: Condvar,
     event: Event,
@@ -41,7 +42,7 @@ fn make(number: u64) -> Everything {
         slice: SharedSlice::from_slice(&[0.5; 30]).unwrap(),
         large: SharedSlice::from_slice(&vec![number; 20_000]).unwrap(),
         locks: (Lock::new().unwrap(), Lock::new().unwrap()),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         semaphore: Semaphore::new(1).unwrap(),
         changed: Condvar::new().unwrap(),
         event: Event::new().unwrap(),

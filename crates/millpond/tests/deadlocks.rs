@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
-use millpond::sync::{Barrier, Lock};
+use millpond::sync::Barrier;
+use millpond::sync::raw::Lock;
 use millpond::{ErrorKind, Pool, Queue, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 

@@ -12,9 +12,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use millpond::sync::{
-    Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice, TryLockError,
-};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice, TryLockError};
 use millpond::{Connection, Result};
 use millpond::{ErrorKind, Queue, Receiver, Sender, channel, pipe};
 use seeded::{SeededNumbers, seeds};
@@ -33,7 +32,7 @@ const LARGE: usize = 100_000;
 enum Thing {
     Mutex(Mutex<u64>),
     Lock(Lock),
-    RLock(RLock),
+    ReentrantLock(ReentrantLock),
     Semaphore(Semaphore),
     Condvar(Condvar, Mutex<u64>),
     Event(Event),
@@ -61,7 +60,7 @@ fn use_it(thing: &Thing) {
             free(lock.try_lock());
             let _ = lock.release();
         }
-        Thing::RLock(lock) => {
+        Thing::ReentrantLock(lock) => {
             free(lock.lock_timeout(SHORT));
             free(lock.try_lock());
             let _ = lock.release();
@@ -213,7 +212,7 @@ fn damages(make: usize) {
 const MAKERS: [fn() -> Result<Thing>; 12] = [
     || Ok(Thing::Mutex(Mutex::new(5)?)),
     || Ok(Thing::Lock(Lock::new()?)),
-    || Ok(Thing::RLock(RLock::new()?)),
+    || Ok(Thing::ReentrantLock(ReentrantLock::new()?)),
     || Ok(Thing::Semaphore(Semaphore::new(3)?)),
     || Ok(Thing::Semaphore(Semaphore::bounded(3)?)),
     || Ok(Thing::Condvar(Condvar::new()?, Mutex::new(5)?)),

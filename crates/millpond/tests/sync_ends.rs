@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use millpond::Pool;
-use millpond::sync::{Event, Lock, LockResult, Mutex, RLock, Semaphore, TryLockError};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Event, LockResult, Mutex, Semaphore, TryLockError};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -24,7 +25,7 @@ struct Things {
     slice: Mutex<[u8]>,
     lock: Lock,
     raw: Lock,
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     permits: Semaphore,
     bounded: Semaphore,
 }
@@ -35,7 +36,7 @@ fn things() -> Things {
         slice: Mutex::zeroed(100_000).unwrap(),
         lock: Lock::new().unwrap(),
         raw: Lock::new().unwrap(),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         permits: Semaphore::new(3).unwrap(),
         bounded: Semaphore::bounded(3).unwrap(),
     }

@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::sync::{Event, Lock, Mutex, RLock, TryLockError};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Event, Mutex, TryLockError};
 use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
@@ -74,7 +75,7 @@ fn the_death_of_the_owner_of_a_mutex_reaches_the_next_one_once() {
 
 #[test]
 fn the_death_of_the_owner_reaches_one_who_only_tries() {
-    fn hold(number: Mutex<u8>, lock: Lock, reentrant: RLock) {
+    fn hold(number: Mutex<u8>, lock: Lock, reentrant: ReentrantLock) {
         let _guards = (number.lock(), lock.lock(), reentrant.lock());
         std::process::abort();
     }
@@ -91,7 +92,7 @@ fn the_death_of_the_owner_reaches_one_who_only_tries() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let arguments = (number.clone(), lock.clone(), reentrant.clone());
     let owner = millpond::spawn(hold, arguments).unwrap();
     let pid = owner.pid();
@@ -104,7 +105,7 @@ fn the_death_of_the_owner_reaches_one_who_only_tries() {
 
 #[test]
 fn a_panic_of_the_owner_reaches_the_next_one_once() {
-    fn panicking((number, lock, reentrant): (Mutex<u64>, Lock, RLock)) {
+    fn panicking((number, lock, reentrant): (Mutex<u64>, Lock, ReentrantLock)) {
         let _guards = (lock.lock().unwrap(), reentrant.lock().unwrap());
         *number.lock().unwrap() = 3;
         let _guard = number.lock().unwrap();
@@ -113,7 +114,7 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let handles = || (number.clone(), lock.clone(), reentrant.clone());
     // In a worker, which goes on; in a process, which ends; and in a thread of this one.
     let pool = Pool::new(1).unwrap();
@@ -148,7 +149,7 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
 
 #[test]
 fn the_death_of_one_who_waits_harms_nobody() {
-    fn wait(number: Mutex<u64>, lock: Lock, reentrant: RLock, which: u8, near: Event) {
+    fn wait(number: Mutex<u64>, lock: Lock, reentrant: ReentrantLock, which: u8, near: Event) {
         near.set();
         match which {
             0 => drop(number.lock()),
@@ -159,7 +160,7 @@ fn the_death_of_one_who_waits_harms_nobody() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0_u64).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0_u64).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let guards = (number.lock().unwrap(), lock.lock().unwrap(), reentrant.lock().unwrap());
     let waiters: Vec<_> = (0..3)
         .map(|which| {
@@ -210,13 +211,13 @@ fn nobody_starves() {
 
 #[test]
 fn a_lock_may_be_released_by_others_and_a_reentrant_one_may_not() {
-    fn release(lock: Lock, reentrant: RLock) -> [String; 2] {
+    fn release(lock: Lock, reentrant: ReentrantLock) -> [String; 2] {
         let told = |result: millpond::Result<()>| format!("{:?}", result.map_err(|e| e.kind()));
         [told(lock.release()), told(reentrant.release())]
     }
 
     let _watchdog = Watchdog::start();
-    let (lock, reentrant) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let (lock, reentrant) = (Lock::new().unwrap(), ReentrantLock::new().unwrap());
     assert_eq!(release(lock.clone(), reentrant.clone()), ["Err(NotHeld)"; 2]);
     lock.acquire().unwrap();
     reentrant.acquire().unwrap();

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fork::in_a_fork;
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice};
 use millpond::{ErrorKind, Pool};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
@@ -23,7 +24,7 @@ struct Everything {
     numbers: Mutex<[u32]>,
     slice: SharedSlice<f32>,
     lock: Lock,
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     semaphore: Semaphore,
     changed: Condvar,
     event: Event,
@@ -36,7 +37,7 @@ fn everything() -> Everything {
         numbers: Mutex::from_slice(&[3, 1, 2]).unwrap(),
         slice: SharedSlice::from_slice(&[0.5; 3000]).unwrap(),
         lock: Lock::new().unwrap(),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         semaphore: Semaphore::new(0).unwrap(),
         changed: Condvar::new().unwrap(),
         event: Event::new().unwrap(),

@@ -18,7 +18,7 @@ use crate::wire_handle;
 /// A first-in first-out queue of values, for any number of processes and threads that put and take.
 ///
 /// A clone is the same queue, and so is what another process makes of it: a queue is a value that
-/// can be an argument of a [`Process`](crate::Process) or of a task of a [`Pool`](crate::Pool), and
+/// can be an argument of a [process](crate::spawn()) or of a task of a [`Pool`](crate::Pool), and
 /// can be sent through other queues and channels.
 ///
 /// When [`push`](Self::push) returns, the value is in shared memory, whatever becomes of the process

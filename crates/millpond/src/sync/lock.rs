@@ -30,7 +30,7 @@ pub(super) const ALONE: &str =
 /// [released](Lock::release) by another thread or process.
 ///
 /// ```
-/// use millpond::sync::Lock;
+/// use millpond::sync::raw::Lock;
 ///
 /// fn report(lock: Lock, name: String) {
 ///     let _guard = lock.lock().unwrap();
@@ -124,7 +124,7 @@ impl Lock {
     ///
     /// ```
     /// # fn main() -> Result<(), millpond::Error> {
-    /// let lock = millpond::sync::Lock::new()?;
+    /// let lock = millpond::sync::raw::Lock::new()?;
     /// lock.acquire()?;
     /// std::thread::scope(|scope| scope.spawn(|| lock.release()).join().unwrap())?;
     /// assert!(lock.try_lock().is_ok());

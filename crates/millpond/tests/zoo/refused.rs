@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use millpond::fuzzing::{decode, encode};
-use millpond::sync::Lock;
+use millpond::sync::raw::Lock;
 use millpond::{Error, ErrorKind, Message, Pool, Queue, Sender};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
