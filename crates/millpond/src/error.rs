@@ -156,6 +156,12 @@ impl Error {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Cause::Failed(failure::Link::of(failure)).into()
+    }
+}
+
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
         Self(Box::new(Report { subject: None, cause }))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
-use crate::queue::Message;
+use crate::message::Message;
 use crate::wire_handle;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures

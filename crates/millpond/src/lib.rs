@@ -108,6 +108,7 @@ mod function;
 pub mod fuzzing;
 mod image;
 mod init;
+mod message;
 mod panic;
 mod pool;
 mod process;
@@ -136,12 +137,13 @@ pub use function::Function;
 pub use init::init;
 #[doc(hidden)]
 pub use init::init_early as __init_early;
+pub use message::Message;
 pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder, par};
 pub use process::{
     Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
     parent_process, spawn,
 };
-pub use queue::{Iter, Message, Queue, SendError, SendManyError, TryIter};
+pub use queue::{Iter, Queue, SendError, SendManyError, TryIter};
 
 /// The programs of the README and of the book, to be compiled and run.
 #[cfg(doctest)]

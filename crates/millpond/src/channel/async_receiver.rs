@@ -11,7 +11,7 @@ use millpond_core::os::signals;
 
 use super::receiver::Receiver;
 use crate::error::{Cause, Error, RecvError, RecvTimeoutError, Result, TryRecvError};
-use crate::queue::Message;
+use crate::message::Message;
 
 /// How often the thread that receives looks whether its values are still wanted.
 const LOOK: Duration = Duration::from_millis(100);

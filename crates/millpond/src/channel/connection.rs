@@ -9,7 +9,8 @@ use super::create::channel;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::error::{RecvError, RecvTimeoutError, Result, TryRecvError};
-use crate::queue::{Message, SendError};
+use crate::message::Message;
+use crate::queue::SendError;
 
 /// One end of a [`pipe`]: it sends values of type `S` and receives those of type `R`.
 #[derive(Serialize, Deserialize)]

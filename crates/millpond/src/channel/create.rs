@@ -6,7 +6,8 @@ use super::endpoint_ref::EndpointRef;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::error::{Cause, Result};
-use crate::queue::{Message, checked};
+use crate::message::Message;
+use crate::queue::checked;
 
 /// A new channel that holds any number of values, as far as there is memory.
 ///

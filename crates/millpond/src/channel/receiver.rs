@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::endpoint_ref::EndpointRef;
 use crate::error::{RecvError, RecvTimeoutError, Result, TryRecvError, until_end};
+use crate::message::Message;
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
-use crate::queue::{Iter, Message, TryIter};
+use crate::queue::{Iter, TryIter};
 
 /// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.
 pub struct Receiver<T> {

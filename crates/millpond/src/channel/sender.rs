@@ -8,9 +8,10 @@ use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::endpoint_ref::EndpointRef;
+use crate::message::Message;
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
-use crate::queue::{Message, SendError, SendManyError};
+use crate::queue::{SendError, SendManyError};
 
 /// The end of a [`channel`](crate::channel()) that sends.
 pub struct Sender<T> {

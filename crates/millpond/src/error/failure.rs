@@ -108,7 +108,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn of(failure: Failure) -> Self {
+    pub(crate) fn of(failure: Failure) -> Self {
         let wrap = |source, message| Some(Box::new(Self { message, source }));
         let source = failure.causes.into_iter().rev().fold(None, wrap);
         Self { message: failure.message, source }
@@ -143,11 +143,5 @@ impl From<Failure> for Box<dyn StdError + Send + Sync> {
 impl From<Failure> for Box<dyn StdError> {
     fn from(failure: Failure) -> Self {
         Box::new(Link::of(failure))
-    }
-}
-
-impl From<Failure> for crate::Error {
-    fn from(failure: Failure) -> Self {
-        super::Cause::Failed(Link::of(failure)).into()
     }
 }

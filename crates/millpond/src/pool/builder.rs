@@ -19,8 +19,8 @@ use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
+use crate::message::Message;
 use crate::process::identity::Identity;
-use crate::queue::Message;
 use crate::wire_handle::{self, Kept};
 
 /// Descriptors that this process has for each worker: its memory, its pidfd, a socket.

@@ -10,7 +10,7 @@ use super::shipped::Shipped;
 use super::submission::Submission;
 use crate::error::{Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
-use crate::queue::Message;
+use crate::message::Message;
 
 impl Pool {
     /// Has a worker call a function. [`Job::join`] waits for what it returns.

@@ -11,7 +11,7 @@ use super::shipped::Shipped;
 use super::submission::Submission;
 use crate::error::{Cause, Error, Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
-use crate::queue::Message;
+use crate::message::Message;
 use millpond_core::pool::job::Target;
 
 /// Chunks for each worker, where their size is not given: enough to even out items that take

@@ -63,6 +63,8 @@ pub struct Job<T> {
     /// Makes the value of what came.
     collect: fn(&Submission, &[Option<Outcome>]) -> Result<T>,
     cancel_on_drop: bool,
+    /// Whether a waker was left for it.
+    is_awaited: bool,
 }
 
 enum State {
@@ -76,14 +78,14 @@ enum State {
 impl<R: DeserializeOwned + 'static> Job<R> {
     /// Of a single call.
     pub(super) fn of_call(sent: Result<Submission>) -> Self {
-        Self { state: State::new(sent), collect: single, cancel_on_drop: false }
+        Self { state: State::new(sent), collect: single, cancel_on_drop: false, is_awaited: false }
     }
 }
 
 impl<R: DeserializeOwned + 'static> Job<Vec<R>> {
     /// Of a call for each of many items.
     pub(super) fn of_map(sent: Result<Submission>) -> Self {
-        Self { state: State::new(sent), collect: all, cancel_on_drop: false }
+        Self { state: State::new(sent), collect: all, cancel_on_drop: false, is_awaited: false }
     }
 }
 
@@ -183,8 +185,17 @@ impl<T> Job<T> {
         sent.shared.wait(id, Target::All, deadline)
     }
 
+    fn forget_waker(&self) {
+        if let State::Sent(sent) = &self.state
+            && let Some(id) = sent.id().filter(|_| self.is_awaited)
+        {
+            sent.shared.wakers.forget(id);
+        }
+    }
+
     /// What came of it, when that is there.
     fn take(&mut self) -> Result<T, TaskError> {
+        self.forget_waker();
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Sent(sent) => Ok(sent.outcomes().and_then(|all| (self.collect)(&sent, &all))?),
             State::Failed(error) => Err(error),
@@ -203,7 +214,9 @@ impl<T> Future for Job<T> {
             && let Some(id) = sent.id()
             && !sent.is_over()
         {
-            return match Wakers::wake_when_over(&sent.shared, id, context.waker()) {
+            let asked = Wakers::wake_when_over(&sent.shared, id, context.waker());
+            self.is_awaited = true;
+            return match asked {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error.into())),
             };
@@ -217,11 +230,7 @@ impl<T> Drop for Job<T> {
         if self.cancel_on_drop {
             self.cancel();
         }
-        if let State::Sent(sent) = &self.state
-            && let Some(id) = sent.id()
-        {
-            sent.shared.wakers.forget(id);
-        }
+        self.forget_waker();
     }
 }
 

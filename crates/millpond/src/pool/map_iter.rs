@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::submission::Submission;
 use crate::error::{Error, Result, TaskError};
-use crate::queue::Message;
+use crate::message::Message;
 
 /// Input is taken ahead by this many items at least, so that fast functions do not wait.
 const AHEAD: u64 = 256;

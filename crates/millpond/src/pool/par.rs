@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::handle::Pool;
 use crate::error::{Result, TaskError};
 use crate::function::{materialise, must_capture_nothing};
-use crate::queue::Message;
+use crate::message::Message;
 
 /// Items on their way through the workers of a pool, from [`Pool::par`].
 ///

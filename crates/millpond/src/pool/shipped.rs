@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::function::{Function, FunctionId};
-use crate::queue::Message;
+use crate::message::Message;
 
 /// A function of this program, for the workers of a pool.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use super::shipped::Shipped;
 use super::worker::Op;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};
-use crate::queue::Message;
+use crate::message::Message;
 use crate::wire_handle::{self, SentItems};
 
 /// The bytes of arguments at which they are handed to the engine.

@@ -15,7 +15,7 @@ use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
-use crate::queue::Message;
+use crate::message::Message;
 use crate::wire_handle;
 
 /// Calls a function in a process of its own.

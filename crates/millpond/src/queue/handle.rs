@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{SendError, SendManyError};
 use super::iter::{Iter, TryIter};
-use super::message::Message;
 use super::transfer;
 use super::turns::Wait;
 use crate::error::{Cause, RecvError, RecvTimeoutError, Result};
+use crate::message::Message;
 use crate::wire_handle;
 
 /// A first-in first-out queue of values, for any number of processes and threads that put and take.

@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 
 use millpond_core::channel::queue::Queue as Engine;
 
-use super::message::Message;
 use super::transfer;
 use super::turns::Wait;
 use crate::error::{RecvError, Result, TryRecvError, until_end};
+use crate::message::Message;
 
 /// Takes values and waits for each; ends when the channel is disconnected, which a queue never is.
 #[derive(Debug)]

@@ -13,4 +13,3 @@ pub use error::{SendError, SendManyError};
 pub use handle::Queue;
 pub(crate) use handle::checked;
 pub use iter::{Iter, TryIter};
-pub use message::Message;

@@ -6,12 +6,13 @@ use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
 use millpond_core::channel::queue::{OutgoingItems, PutError as NotPut, Queue, ReceivedItem};
 
 use super::error::SendManyError;
-use super::message::{Message, decode};
+use super::message::decode;
 use super::scratch::{SHORT, Scratch, with_buffer};
 use super::turns::{Wait, bytes_of, in_turns, take};
 use super::unread::{self, message_length};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Result};
+use crate::message::Message;
 use crate::wire_handle::Listing;
 
 #[inline]
