@@ -2,6 +2,11 @@
 //!
 //! The bindings (the crate `millpond` and the Python package of that name) turn typed calls into the
 //! terms of this crate and back. Nothing here knows serde or Python.
+//!
+//! This crate is internal: its interface changes with every release. Use the crate `millpond`.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("millpond runs on Linux alone: it is made of memfds, futexes and pidfds");
 
 #[cfg(not(feature = "crash-points"))]
 mod crash;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millpond::{Process, active_children};
+use millpond::{Builder, active_children};
 
 fn wait_for_the_end() {
     std::thread::sleep(Duration::from_secs(600));
@@ -17,8 +17,8 @@ fn show() {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     show();
-    let left = Process::new(wait_for_the_end).name("left").start()?;
-    let right = Process::new(wait_for_the_end).name("right").start()?;
+    let left = Builder::new().name("left").spawn(wait_for_the_end, ())?;
+    let right = Builder::new().name("right").spawn(wait_for_the_end, ())?;
     show();
     left.terminate()?;
     println!("{}", left.join().unwrap_err().signal_name().unwrap_or("no signal"));

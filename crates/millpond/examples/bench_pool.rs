@@ -82,7 +82,7 @@ fn one_by_one(mut call: impl FnMut(u64)) -> (f64, f64) {
 
 fn measure_ours(table: &mut Table, pool: &Pool) -> millpond::Result<()> {
     let (p50, rate) = one_by_one(|number| {
-        assert_eq!(pool.apply(increment, number).expect("a result"), number + 1);
+        assert_eq!(pool.spawn(increment, number).join().expect("a result"), number + 1);
     });
     table.note("rust apply p50", p50, "µs");
     table.note("rust apply one by one", rate, "calls/s");
@@ -93,7 +93,7 @@ fn measure_ours(table: &mut Table, pool: &Pool) -> millpond::Result<()> {
     let took = seconds(|| drop(black_box(single.map(increment, 0..SINGLE).expect("results"))));
     table.note("rust map 20,000, chunk size 1", SINGLE as f64 / took, "calls/s");
     let took =
-        seconds(|| assert_eq!(pool.imap_unordered(increment, 0..SINGLE).count() as u64, SINGLE));
+        seconds(|| assert_eq!(pool.map_unordered(increment, 0..SINGLE).count() as u64, SINGLE));
     table.note("rust imap_unordered 20,000", SINGLE as f64 / took, "calls/s");
 
     let gigabytes = LARGE as f64 * f64::from(LARGE_CALLS) / 1e9;
@@ -101,20 +101,20 @@ fn measure_ours(table: &mut Table, pool: &Pool) -> millpond::Result<()> {
     for _ in 0..LARGE_CALLS {
         let argument = bytes(LARGE);
         let start = Instant::now();
-        assert_eq!(pool.apply(length, argument)?, LARGE);
+        assert_eq!(pool.spawn(length, argument).join()?, LARGE);
         took += start.elapsed();
     }
     table.note("rust 8 MB in", gigabytes / took.as_secs_f64(), "GB/s");
     let took = seconds(|| {
         for _ in 0..LARGE_CALLS {
-            assert_eq!(pool.apply(bytes, LARGE).expect("bytes").len(), LARGE);
+            assert_eq!(pool.spawn(bytes, LARGE).join().expect("bytes").len(), LARGE);
         }
     });
     table.note("rust 8 MB out", gigabytes / took, "GB/s");
 
     let start = Instant::now();
     let fresh = Pool::new(PROCESSES)?;
-    assert_eq!(fresh.apply(increment, 1)?, 2);
+    assert_eq!(fresh.spawn(increment, 1).join()?, 2);
     fresh.close();
     fresh.join()?;
     table.note("rust start, first result, shutdown", start.elapsed().as_secs_f64() * 1e3, "ms");

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
-use millpond::{Bytes, Connection, Process};
+use millpond::{Bytes, Connection};
 
 const ROUNDS: usize = 5;
 const ROUND_TRIPS: u64 = 4_000;
@@ -70,7 +70,7 @@ impl Link for Millpond {
     }
 
     fn receive(&mut self) -> u64 {
-        self.numbers.recv().expect("the peer lives")
+        self.numbers.recv().expect("a number").expect("the peer lives")
     }
 
     fn send_bytes(&mut self, bytes: &Bytes) {
@@ -79,7 +79,7 @@ impl Link for Millpond {
     }
 
     fn receive_bytes(&mut self) -> Vec<u8> {
-        self.bytes.recv().expect("the peer lives").into_vec()
+        self.bytes.recv().expect("bytes").expect("the peer lives").into_vec()
     }
 }
 
@@ -160,7 +160,7 @@ fn answer_ipc_channel(server: String) {
 
 fn ask_ipc_channel(share: u64) -> Result<(), Box<dyn std::error::Error>> {
     let (server, name) = IpcOneShotServer::<Ends>::new()?;
-    let other = Process::new(answer_ipc_channel).arg(name).start()?;
+    let other = millpond::spawn(answer_ipc_channel, name)?;
     let (_, ends) = server.accept()?;
     ask("ipc-channel", &mut IpcChannel::from(ends), 200_000, share);
     other.join()?;
@@ -174,7 +174,7 @@ fn answer_millpond(numbers: Connection<u64, u64>, bytes: Connection<Bytes, Bytes
 fn ask_millpond(share: u64) -> Result<(), Box<dyn std::error::Error>> {
     let (numbers, their_numbers) = millpond::pipe()?;
     let (bytes, their_bytes) = millpond::pipe()?;
-    let other = Process::new(answer_millpond).args((their_numbers, their_bytes)).start()?;
+    let other = millpond::spawn(answer_millpond, (their_numbers, their_bytes))?;
     ask("rust", &mut Millpond { numbers, bytes }, 5_000_000, share);
     other.join()?;
     Ok(())

@@ -10,8 +10,9 @@ use std::sync as std_sync;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::Process;
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore};
+use millpond::Builder;
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
 use serde::{Deserialize, Serialize};
 
 const ROUNDS: usize = 7;
@@ -119,11 +120,12 @@ impl Report {
 
 fn uncontended(report: &mut Report) -> millpond::Result<()> {
     let (std, mutex) = (std_sync::Mutex::new(0_u64), Mutex::new(0_u64)?);
-    let (lock, reentrant, semaphore) = (Lock::new()?, RLock::new()?, Semaphore::bounded(1)?);
+    let (lock, reentrant, semaphore) =
+        (Lock::new()?, ReentrantLock::new()?, Semaphore::bounded(1)?);
     report.add("pair, std Mutex, ns", each(PAIRS, || *std.lock().unwrap() += 1));
     report.add("pair, Mutex, ns", each(PAIRS, || *mutex.lock().unwrap() += 1));
     report.add("pair, Lock, ns", each(PAIRS, || drop(lock.lock().unwrap())));
-    report.add("pair, RLock, ns", each(PAIRS, || drop(reentrant.lock().unwrap())));
+    report.add("pair, ReentrantLock, ns", each(PAIRS, || drop(reentrant.lock().unwrap())));
     report.add("pair, Semaphore, ns", each(PAIRS, || drop(semaphore.acquire().unwrap())));
     Ok(())
 }
@@ -148,14 +150,14 @@ fn contended(report: &mut Report) -> millpond::Result<()> {
     Ok(())
 }
 
-type Other = millpond::ProcessHandle<u64>;
+type Other = millpond::JoinHandle<u64>;
 
 fn start<F>(function: F) -> millpond::Result<(Other, Shared)>
 where
-    F: millpond::Function<(Shared,), Output = u64>,
+    F: millpond::Function<Shared, fn(Shared), Output = u64>,
 {
     let shared = Shared::new()?;
-    let other = Process::new(function).arg(shared.clone()).start()?;
+    let other = millpond::spawn(function, shared.clone())?;
     // Time to be there, in a machine with nothing to do and in a full one.
     thread::sleep(Duration::from_millis(20));
     shared.start.set();
@@ -216,7 +218,7 @@ fn main() -> millpond::Result<()> {
     let mut busy = Vec::new();
     if std::env::args().any(|argument| argument == "--busy") {
         for _ in 0..millpond::cpu_count() {
-            busy.push(Process::new(spin).daemon(true).start()?);
+            busy.push(Builder::new().end_with_parent(true).spawn(spin, ())?);
         }
     }
     let mut report = Report::default();

@@ -1,6 +1,6 @@
 //! A process that prints its name and its pid.
 
-use millpond::{Process, current_process};
+use millpond::current_process;
 
 fn introduce() {
     let me = current_process();
@@ -10,8 +10,9 @@ fn introduce() {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     introduce();
-    let process = Process::new(introduce).start()?;
+    let process = millpond::spawn(introduce, ())?;
+    let pid = process.pid();
     process.join()?;
-    println!("the parent says {}", process.pid());
+    println!("the parent says {pid}");
     Ok(())
 }

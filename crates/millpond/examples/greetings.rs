@@ -1,7 +1,5 @@
 //! Three processes, started and then joined, each with a name to greet.
 
-use millpond::Process;
-
 fn greet(name: String) {
     println!("hello, {name}!");
 }
@@ -10,9 +8,9 @@ fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let mut processes = Vec::new();
     for name in ["Ada", "Grace", "Edsger"] {
-        processes.push(Process::new(greet).arg(name.to_owned()).start()?);
+        processes.push(millpond::spawn(greet, name.to_owned())?);
     }
-    for process in &processes {
+    for process in processes {
         process.join()?;
     }
     println!("all have been greeted");

@@ -1,6 +1,6 @@
 //! Processes with names that people have given them.
 
-use millpond::{Process, current_process, parent_process};
+use millpond::{Builder, current_process, parent_process};
 
 fn introduce() {
     let parent = parent_process().map_or("nobody".to_owned(), |parent| parent.name().to_owned());
@@ -9,11 +9,12 @@ fn introduce() {
 
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
-    let first = Process::new(introduce).name("Child 1").start()?;
-    let second = Process::new(introduce).name("Child 2").start()?;
+    let first = Builder::new().name("Child 1").spawn(introduce, ())?;
+    let second = Builder::new().name("Child 2").spawn(introduce, ())?;
     for process in [first, second] {
+        let name = process.name().to_owned();
         process.join()?;
-        println!("{} has ended", process.name());
+        println!("{name} has ended");
     }
     Ok(())
 }

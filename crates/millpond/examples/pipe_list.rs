@@ -1,6 +1,6 @@
 //! A child sends a list through its end of a pipe.
 
-use millpond::{Connection, Process};
+use millpond::Connection;
 
 type List = (i32, Option<String>, String);
 
@@ -11,7 +11,7 @@ fn send_list(parent: Connection<List, ()>) {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let (ours, theirs) = millpond::pipe()?;
-    let child = Process::new(send_list).arg(theirs).start()?;
-    println!("{:?}", ours.recv()?);
-    child.join()
+    let child = millpond::spawn(send_list, theirs)?;
+    println!("{:?}", ours.recv()?.expect("the child sends one"));
+    Ok(child.join()?)
 }

@@ -16,18 +16,18 @@ fn sleep(seconds: u64) {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let pool = Pool::new(4)?;
-    let result = pool.apply_async(square, 12)?;
+    let mut result = pool.spawn(square, 12);
     // Long enough for a machine with much else to do.
-    println!("{}", result.get_timeout(Duration::from_secs(60))?);
+    println!("{}", result.join_timeout(Duration::from_secs(60))?);
 
     let mut results = Vec::new();
     for number in 0..25 {
-        results.push(pool.apply_async(square, number)?);
+        results.push(pool.spawn(square, number));
     }
-    let squares = results.iter().map(|result| result.get()).collect::<Result<Vec<_>, _>>()?;
+    let squares = results.into_iter().map(|result| result.join()).collect::<Result<Vec<_>, _>>()?;
     println!("{squares:?}");
 
-    let error = pool.apply_async(sleep, 3600)?.get_timeout(Duration::from_secs(1)).unwrap_err();
+    let error = pool.spawn(sleep, 3600).join_timeout(Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     println!("{error}");
     // What sleeps on is ended with the pool.

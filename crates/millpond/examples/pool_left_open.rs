@@ -12,6 +12,6 @@ fn main() -> Result<(), millpond::Error> {
     let pool = Pool::new(4)?;
     let pool = POOL.get_or_init(|| pool);
     println!("{:?}", pool.map(|number: u64| number + 1, 0..5)?);
-    let _unused = pool.apply_async(|()| std::thread::sleep(std::time::Duration::MAX), ())?;
+    let _unused = pool.spawn(|()| std::thread::sleep(std::time::Duration::MAX), ());
     Ok(())
 }

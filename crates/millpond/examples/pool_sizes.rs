@@ -9,7 +9,7 @@ fn length(word: String) -> usize {
 fn main() -> Result<(), millpond::Error> {
     millpond::init();
     let pool = Pool::builder().build()?;
-    println!("one for each CPU: {}", pool.processes() == cpu_count());
+    println!("one for each CPU: {}", pool.workers() == cpu_count());
     let words = ["a", "few", "words"].map(str::to_owned);
     println!("{:?}", pool.map(length, words)?);
 

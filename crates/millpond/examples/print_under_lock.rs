@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use millpond::Process;
-use millpond::sync::Lock;
+use millpond::sync::raw::Lock;
 
 fn report(lock: Lock, name: String) {
     for step in 1..=3 {
@@ -21,9 +20,9 @@ fn main() -> Result<(), millpond::Error> {
     let lock = Lock::new()?;
     let mut processes = Vec::new();
     for name in ["first", "second", "third"] {
-        processes.push(Process::new(report).args((lock.clone(), name.to_owned())).start()?);
+        processes.push(millpond::spawn(report, (lock.clone(), name.to_owned()))?);
     }
-    for process in &processes {
+    for process in processes {
         process.join()?;
     }
     println!("held by {:?}", lock.holder());

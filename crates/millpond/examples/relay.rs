@@ -1,7 +1,6 @@
 //! A race between processes: an event is the starting gun, a condition hands the baton on, and a
 //! barrier has all cross the finish together.
 
-use millpond::Process;
 use millpond::sync::{Barrier, Condvar, Event, Mutex};
 use serde::{Deserialize, Serialize};
 
@@ -39,11 +38,11 @@ fn main() -> Result<(), millpond::Error> {
     };
     let mut runners = Vec::new();
     for number in 0..RUNNERS {
-        runners.push(Process::new(run).args((track.clone(), number)).start()?);
+        runners.push(millpond::spawn(run, (track.clone(), number))?);
     }
     println!("go");
     track.start.set();
-    for runner in &runners {
+    for runner in runners {
         runner.join()?;
     }
     Ok(())

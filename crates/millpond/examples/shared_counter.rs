@@ -4,7 +4,6 @@
 use std::thread;
 use std::time::Duration;
 
-use millpond::Process;
 use millpond::sync::{Event, Mutex};
 
 fn add(counter: Mutex<u64>, times: u64) {
@@ -24,15 +23,15 @@ fn main() -> Result<(), millpond::Error> {
     let counter = Mutex::new(0)?;
     let mut adders = Vec::new();
     for _ in 0..4 {
-        adders.push(Process::new(add).args((counter.clone(), 10_000)).start()?);
+        adders.push(millpond::spawn(add, (counter.clone(), 10_000))?);
     }
-    for adder in &adders {
+    for adder in adders {
         adder.join()?;
     }
     println!("4 processes counted to {}", *counter.lock()?);
 
     let held = Event::new()?;
-    let holder = Process::new(hold).args((counter.clone(), held.clone())).start()?;
+    let holder = millpond::spawn(hold, (counter.clone(), held.clone()))?;
     held.wait();
     holder.kill()?;
     let mut guard = counter.lock().unwrap_or_else(|poisoned| {

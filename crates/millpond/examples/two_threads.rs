@@ -4,8 +4,6 @@
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
-use millpond::Process;
-
 const ITEMS: u64 = 1000;
 
 fn sum(numbers: Vec<u64>) -> u64 {
@@ -35,6 +33,6 @@ fn main() -> Result<(), millpond::Error> {
         remover.join().unwrap()
     });
     println!("{} numbers removed, {} left", removed.len(), list.lock().unwrap().len());
-    println!("sum {}", Process::new(sum).arg(removed).start()?.join()?);
+    println!("sum {}", millpond::spawn(sum, removed)?.join()?);
     Ok(())
 }

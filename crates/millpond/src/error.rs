@@ -1,14 +1,21 @@
 //! The one error of this crate.
 
 mod cause;
+mod channel;
+mod failure;
 mod kind;
+mod outcome;
 
 use std::{fmt, io};
 
 use millpond_core::os::exit_status::{ExitStatus, signal_name};
 
 pub(crate) use cause::{Cause, Loss, Poisoned, Subject};
+pub(crate) use channel::until_end;
+pub use channel::{RecvError, RecvTimeoutError, TryRecvError};
+pub use failure::Failure;
 pub use kind::ErrorKind;
+pub use outcome::{JoinError, TaskError};
 
 use crate::panic::PanicReport;
 
@@ -20,7 +27,7 @@ use crate::panic::PanicReport;
 /// of the process that panicked.
 ///
 /// ```
-/// use millpond::{ErrorKind, Process};
+/// use millpond::{Builder, ErrorKind};
 ///
 /// fn divide(a: u32, b: u32) -> u32 {
 ///     a / b
@@ -28,7 +35,7 @@ use crate::panic::PanicReport;
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     let error = Process::new(divide).args((1, 0)).name("divider").start()?.join().unwrap_err();
+///     let error = Builder::new().name("divider").spawn(divide, (1, 0))?.join().unwrap_err();
 ///     assert_eq!(error.kind(), ErrorKind::Panicked);
 ///     assert_eq!(error.panic_message(), Some("attempt to divide by zero"));
 ///     assert!(error.to_string().starts_with("process 'divider' (pid "));
@@ -43,7 +50,7 @@ struct Report {
 }
 
 /// A `Result` with this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// The sort of error.
@@ -74,7 +81,8 @@ impl Error {
         self.0.subject.as_ref().and_then(Subject::function)
     }
 
-    /// Which task it happened to, counted from 0 in the order of submission.
+    /// Which item of a [`map`](crate::Pool::map) or the like it happened to, counted from 0; `None`
+    /// for a task of its own.
     #[must_use]
     pub fn task_index(&self) -> Option<u64> {
         self.0.subject.as_ref().and_then(Subject::task_index)
@@ -121,7 +129,8 @@ impl Error {
 
     /// The stack of the panic, from the place of the panic to the function that was called.
     ///
-    /// It is there unless `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` is `0`.
+    /// It is there if `RUST_LIB_BACKTRACE` or else `RUST_BACKTRACE` asks for it, as in
+    /// [`std::backtrace`]: without them a panic costs no more than elsewhere.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         self.panic_report()?.backtrace()
@@ -144,6 +153,12 @@ impl Error {
     pub(crate) fn about(mut self, subject: Subject) -> Self {
         self.0.subject = Some(subject);
         self
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Cause::Failed(failure::Link::of(failure)).into()
     }
 }
 
@@ -185,7 +200,9 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error.0.cause {
             Cause::Io { source, .. } => source.kind(),
-            Cause::TimedOut(_) | Cause::NotInTime { .. } => io::ErrorKind::TimedOut,
+            Cause::TimedOut(_) | Cause::NotInTime { .. } | Cause::NothingInTime => {
+                io::ErrorKind::TimedOut
+            }
             Cause::WouldBlock => io::ErrorKind::WouldBlock,
             Cause::InvalidInput(_) => io::ErrorKind::InvalidInput,
             Cause::Codec(_) => io::ErrorKind::InvalidData,

@@ -15,30 +15,45 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error};
 use crate::image::{BuildId, Image};
+use crate::message::Message;
 use crate::wire_handle;
 
 /// A function that can run in another process: a plain `fn` item, or a closure that captures
 /// nothing.
 ///
-/// `Args` is the tuple of its arguments. The trait is implemented for every function of up to six
-/// arguments; there is no need to implement it elsewhere. A closure that captures a value, and a
-/// function pointer, are refused when the program is built.
+/// `Input` is what is sent to it. A function of one argument takes it as it is; one of several, up
+/// to six, takes them as a tuple; one of none takes `()`. `Form` tells these apart, and is found
+/// by the compiler. The trait is implemented for all such functions; there is no need to implement
+/// it elsewhere. A closure that captures a value, and a function pointer, are refused when the
+/// program is built.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot run in another process with arguments `{Args}`",
+    message = "`{Self}` cannot run in another process with the input `{Input}`",
     note = "a plain `fn`, or a closure that captures nothing, is needed",
+    note = "one argument is passed as it is, several as a tuple, none as `()`",
     note = "write down the types of a closure's arguments: `|number: u64| …`"
 )]
-pub trait Function<Args>: Copy + Send + 'static {
+pub trait Function<Input, Form>: Copy + Send + 'static {
     /// What it returns.
     type Output;
 
     /// Calls it, here and now.
-    fn call(self, args: Args) -> Self::Output;
+    fn call(self, input: Input) -> Self::Output;
+}
+
+impl<Func, R, A> Function<A, fn(A)> for Func
+where
+    Func: Fn(A) -> R + Copy + Send + 'static,
+{
+    type Output = R;
+
+    fn call(self, input: A) -> R {
+        self(input)
+    }
 }
 
 macro_rules! functions_of {
     ($($value:ident: $type:ident),*) => {
-        impl<Func, R, $($type),*> Function<($($type,)*)> for Func
+        impl<Func, R, $($type),*> Function<($($type,)*), fn($($type),*)> for Func
         where
             Func: Fn($($type),*) -> R + Copy + Send + 'static,
         {
@@ -52,7 +67,6 @@ macro_rules! functions_of {
 }
 
 functions_of!();
-functions_of!(a: A);
 functions_of!(a: A, b: B);
 functions_of!(a: A, b: B, c: C);
 functions_of!(a: A, b: B, c: C, d: D);
@@ -71,13 +85,13 @@ pub(crate) struct FunctionId {
 
 impl FunctionId {
     /// The place of a function, with how to call it.
-    pub(crate) fn of<F, Args>(_: F) -> Result<Self, Error>
+    pub(crate) fn of<F, Form, Input>(_: F) -> Result<Self, Error>
     where
-        F: Function<Args>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Args: DeserializeOwned + 'static,
+        F: Function<Input, Form>,
+        F::Output: Message,
+        Input: DeserializeOwned + 'static,
     {
-        let entry: EntryPoint = millpond_entry_point::<F, Args>;
+        let entry: EntryPoint = millpond_entry_point::<F, Form, Input>;
         let offset = Image::of_this_program().offset(entry as usize).ok_or_else(|| {
             Error::from(Cause::InvalidInput(format!(
                 "function `{}` is not part of the program itself but of a library that it has \
@@ -115,24 +129,25 @@ impl FunctionId {
 ///
 /// The reports of panics are cut off at its name, which is therefore an unusual one.
 #[inline(never)]
-fn millpond_entry_point<F, Args>(
+fn millpond_entry_point<F, Form, Input>(
     arguments: Cow<'_, [u8]>,
     arrived: &dyn Fn(),
     result: &mut Vec<u8>,
 ) -> Result<(), CodecError>
 where
-    F: Function<Args>,
-    F::Output: Serialize + DeserializeOwned + 'static,
-    Args: DeserializeOwned + 'static,
+    F: Function<Input, Form>,
+    F::Output: Message,
+    Input: DeserializeOwned + 'static,
 {
-    let arguments = wire_handle::in_arguments(|| codec::decode(arguments))?;
+    let input = wire_handle::in_arguments(|| codec::decode(arguments))?;
     arrived();
-    let value = materialise::<F>().call(arguments);
+    let value = materialise::<F>().call(input);
     wire_handle::in_result(|| codec::append(value, result))
 }
 
 /// Stops the compiler at a function that is more than its code. To be called in a `const` block of
-/// every public function that takes one, so that its caller is shown the line.
+/// every public function that takes one, so that its caller is shown the line. Only there: each
+/// further one would be a further message.
 pub(crate) const fn must_capture_nothing<F>() {
     assert!(
         size_of::<F>() == 0,
@@ -142,8 +157,8 @@ pub(crate) const fn must_capture_nothing<F>() {
 }
 
 /// Makes a value of a zero-sized type of functions or closures, which has no bytes to send.
-fn materialise<F: Copy + Send + 'static>() -> F {
-    const { must_capture_nothing::<F>() }
+pub(crate) fn materialise<F: Copy + Send + 'static>() -> F {
+    assert!(size_of::<F>() == 0, "the public functions refuse all others");
     // SAFETY: a value without bytes can be read from any aligned address. The type has values:
     // the process that sent the id had one in its hands, and it is `Copy`, so that making another
     // takes nothing from anybody.
@@ -158,16 +173,16 @@ mod tests {
         a + b
     }
 
-    fn call<F, Args>(function: F, args: Args) -> F::Output
+    fn call<F, Form, Input>(function: F, input: Input) -> F::Output
     where
-        F: Function<Args>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Args: Serialize + DeserializeOwned + 'static,
+        F: Function<Input, Form>,
+        F::Output: Message,
+        Input: Message,
     {
         let id = FunctionId::of(function).unwrap();
         let entry = id.find(Image::of_this_program().build_id()).unwrap();
         let mut result = Vec::new();
-        entry(Cow::Owned(codec::encode(args).unwrap()), &|| {}, &mut result).unwrap();
+        entry(Cow::Owned(codec::encode(input).unwrap()), &|| {}, &mut result).unwrap();
         codec::decode(Cow::Owned(result)).unwrap()
     }
 
@@ -175,12 +190,12 @@ mod tests {
     fn functions_and_closures_are_found_again() {
         assert_eq!(call(add, (2, 3)), 5);
         assert_eq!(call(|| "nothing".to_owned(), ()), "nothing");
-        assert_eq!(call(|bytes: Vec<u8>| bytes.len(), (vec![0; 10],)), 10);
+        assert_eq!(call(|bytes: Vec<u8>| bytes.len(), vec![0; 10]), 10);
     }
 
     #[test]
     fn another_build_is_not_believed() {
-        let id = FunctionId::of(add).unwrap();
+        let id = FunctionId::of::<_, _, (u64, u64)>(add).unwrap();
         assert!(id.find(&BuildId::Note(b"another".to_vec())).is_none());
         assert!(id.find(&BuildId::Unknown).is_none());
         assert!(
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn arguments_that_do_not_decode_are_an_error() {
-        let id = FunctionId::of(add).unwrap();
+        let id = FunctionId::of::<_, _, (u64, u64)>(add).unwrap();
         let entry = id.find(Image::of_this_program().build_id()).unwrap();
         assert!(entry(Cow::Borrowed(&[1]), &|| {}, &mut Vec::new()).is_err());
     }

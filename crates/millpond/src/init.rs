@@ -19,8 +19,9 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 /// Without it, starting a process fails with
 /// [`ErrorKind::NotInitialized`](crate::ErrorKind::NotInitialized); nothing is started then.
 ///
-/// In tests, where the test harness owns `main`, use
-/// [`init_in_tests!`](crate::init_in_tests) instead.
+/// [`#[millpond::main]`](macro@crate::main) is the same as an attribute. In tests, where the test
+/// harness owns `main`, and in libraries, there is
+/// [`init_before_main!`](crate::init_before_main).
 ///
 /// ```
 /// fn answer() -> u32 {
@@ -29,7 +30,7 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     assert_eq!(millpond::Process::new(answer).start()?.join()?, 42);
+///     assert_eq!(millpond::spawn(answer, ())?.join()?, 42);
 ///     Ok(())
 /// }
 /// ```
@@ -75,32 +76,51 @@ fn forget_role() {
     }
 }
 
-/// Does what [`init()`](crate::init) does, before `main`: for tests, where the test harness owns
-/// `main`.
+/// What [`init_before_main!`](crate::init_before_main) puts before `main`.
+#[doc(hidden)]
+pub fn init_early() {
+    if env::var_os(role::VARIABLE).is_some() {
+        // The start of Rust's runtime, which comes later, does so in all other programs.
+        // SAFETY: to ignore a signal runs no code of this program.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    }
+    init();
+}
+
+/// Does what [`init()`](crate::init) does, before `main`: for libraries and for tests.
 ///
-/// Put it once into the test crate, at the top of a file in `tests/`, or into the library for its
-/// unit tests, behind `#[cfg(test)]`. Two in one crate are harmless.
+/// - A library that uses this crate inside has it once, anywhere. Programs that use the library
+///   need no call, and need not know.
+/// - In tests the harness owns `main`. [`#[millpond::test]`](macro@crate::test) contains it;
+///   otherwise put it at the top of a file in `tests/`, or into the library for its unit tests,
+///   behind `#[cfg(test)]`.
+///
+/// Several in one program are harmless.
 ///
 /// ```
-/// // tests/answers.rs
-/// millpond::init_in_tests!();
+/// millpond::init_before_main!();
 ///
 /// fn answer() -> u32 {
 ///     42
 /// }
 ///
-/// // … and in a `#[test]` function:
-/// # fn main() {
-/// assert_eq!(millpond::Process::new(answer).start().unwrap().join().unwrap(), 42);
-/// # }
+/// fn main() {
+///     assert_eq!(millpond::spawn(answer, ()).unwrap().join().unwrap(), 42);
+/// }
 /// ```
 ///
 /// # What to know
 ///
-/// Children run before `main`, as constructors of libraries do, so these parts of Rust's runtime
-/// are not there: the message that a stack overflow is one (it is a plain `SIGSEGV`), and the name
-/// of the main thread in the message of a panic. What a child prints goes to the standard output
-/// of the test program, not into the captured output of the test.
+/// Children run before `main`, as constructors of libraries do. So these parts are not there, and a
+/// program that can call [`init()`](crate::init) should:
+///
+/// - of Rust's runtime, the message that a stack overflow is one (it is a plain `SIGSEGV`), and the
+///   name of the main thread in the message of a panic;
+/// - constructors that the linker has put behind this one, for instance those of static objects of
+///   C++ that are linked in.
+///
+/// What a child of a test prints goes to the standard output of the test program, not into the
+/// captured output of the test.
 ///
 /// # Why it is sound
 ///
@@ -110,12 +130,13 @@ fn forget_role() {
 /// The function has the type that the section asks for, is safe to call, and cannot unwind, as it
 /// is `extern "C"`. The standard library is documented to be usable before `main` by best effort
 /// and without undefined behaviour; the tests of this crate run that way.
+#[doc(alias = "init_in_tests")]
 #[macro_export]
-macro_rules! init_in_tests {
+macro_rules! init_before_main {
     () => {
         const _: () = {
             extern "C" fn before_main() {
-                $crate::init();
+                $crate::__init_early();
             }
 
             #[used]

@@ -8,7 +8,7 @@
 //! # In one minute
 //!
 //! ```
-//! use millpond::{ErrorKind, Pool, Process};
+//! use millpond::{ErrorKind, Pool};
 //!
 //! fn count(text: String) -> usize {
 //!     text.split_whitespace().count()
@@ -25,10 +25,10 @@
 //!     let lines = ["so many words", "", "and more"].map(str::to_owned);
 //!     assert_eq!(pool.map(count, lines)?, [3, 0, 2]);
 //!
-//!     let process = Process::new(count).arg("so many words".to_owned()).start()?;
+//!     let process = millpond::spawn(count, "so many words".to_owned())?;
 //!     assert_eq!(process.join()?, 3);
 //!
-//!     let error = Process::new(crash).start()?.join().unwrap_err();
+//!     let error = millpond::spawn(crash, ())?.join().unwrap_err();
 //!     assert_eq!(error.kind(), ErrorKind::Crashed);
 //!     assert_eq!(error.signal_name(), Some("SIGABRT"));
 //!     Ok(())
@@ -67,7 +67,7 @@
 //!
 //! ```
 //! use millpond::sync::Mutex;
-//! use millpond::{Pool, Process};
+//! use millpond::Pool;
 //!
 //! fn count((total, text): (Mutex<u64>, String)) {
 //!     let words = text.split_whitespace().count();
@@ -80,7 +80,7 @@
 //!     let pool = Pool::new(2)?;
 //!     let lines = ["so many words", "", "and more"].map(str::to_owned);
 //!     pool.map(count, lines.map(|line| (total.clone(), line)))?;
-//!     Process::new(count).arg((total.clone(), "the last".to_owned())).start()?.join()?;
+//!     millpond::spawn(count, (total.clone(), "the last".to_owned()))?.join()?;
 //!     assert_eq!(*total.lock()?, 7);
 //!     Ok(())
 //! }
@@ -95,6 +95,9 @@
 //! nothing, and is made anew in the child. A type whose mere existence vouches for something in
 //! *this* process, such as "the library is initialised", must not be captured.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("millpond runs on Linux alone: it is made of memfds, futexes and pidfds");
+
 mod bytes;
 mod channel;
 mod codec;
@@ -105,6 +108,7 @@ mod function;
 pub mod fuzzing;
 mod image;
 mod init;
+mod message;
 mod panic;
 mod pool;
 mod process;
@@ -119,16 +123,46 @@ pub use millpond_core::os::exit_status::ExitStatus;
 pub use millpond_core::pool::size::{Bounds, SizeInfo};
 pub use millpond_core::pool::stats::Stats;
 pub use millpond_core::trace::{self, Timeline};
+pub use millpond_macros::{main, test};
 
 pub use bytes::Bytes;
-pub use channel::{Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe};
+pub use channel::{
+    AsyncReceiver, Connection, IntoIter, Receiver, Sender, bounded_channel, channel, pipe,
+};
 pub use deadlock::set_deadlock_errors;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{
+    Error, ErrorKind, Failure, JoinError, RecvError, RecvTimeoutError, Result, TaskError,
+    TryRecvError,
+};
 pub use function::Function;
 pub use init::init;
-pub use pool::{AsyncResult, Chunked, Imap, ImapUnordered, Initialized, Pool, PoolBuilder};
+#[doc(hidden)]
+pub use init::init_early as __init_early;
+pub use message::Message;
+pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder, par};
 pub use process::{
-    Child, CurrentProcess, Given, Missing, ParentProcess, Process, ProcessHandle, Ready,
-    active_children, current_process, parent_process,
+    Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
+    parent_process, spawn,
 };
-pub use queue::{Iter, Message, PutError, PutManyError, Queue, TryIter};
+pub use queue::{Iter, Queue, SendError, SendManyError, TryIter};
+
+/// The programs of the README and of the book, to be compiled and run.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/rust/quick-start.md")]
+    struct QuickStart;
+    #[doc = include_str!("../../../docs/rust/functions.md")]
+    struct Functions;
+    #[doc = include_str!("../../../docs/rust/crashes.md")]
+    struct Crashes;
+    #[doc = include_str!("../../../docs/rust/channels.md")]
+    struct Channels;
+    #[doc = include_str!("../../../docs/rust/shared-memory.md")]
+    struct SharedMemory;
+    #[doc = include_str!("../../../docs/rust/async.md")]
+    struct Async;
+    #[doc = include_str!("../../../docs/rust/tests-and-libraries.md")]
+    struct TestsAndLibraries;
+}

@@ -7,7 +7,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, UnwindSafe};
 use std::sync::{Once, OnceLock};
-use std::{env, fmt, mem};
+use std::{fmt, mem};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,8 @@ fn note(info: &PanicHookInfo<'_>) {
     let seen = Seen {
         message: text(info.payload()),
         location: info.location().map(ToString::to_string),
-        backtrace: if wanted() { Backtrace::force_capture() } else { Backtrace::disabled() },
+        // As in any program: only if `RUST_BACKTRACE` asks for it, since it takes long.
+        backtrace: Backtrace::capture(),
     };
     if cfg!(panic = "abort") {
         if let Some(tell) = LAST_WORDS.get() {
@@ -125,13 +126,6 @@ fn text(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Whether stacks are wanted: the variables of the standard library, but with "yes" for a default,
-/// since the reader of the report cannot repeat the run.
-fn wanted() -> bool {
-    let choice = env::var_os("RUST_LIB_BACKTRACE").or_else(|| env::var_os("RUST_BACKTRACE"));
-    choice.is_none_or(|choice| choice != "0")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +137,8 @@ mod tests {
         assert_eq!(report.message(), "no way");
         assert!(report.location().unwrap().starts_with(file!()), "{report:?}");
         let stack = report.backtrace().map(|s| s.contains("tells_message_place_and_stack"));
-        assert_eq!(stack, wanted().then_some(true));
+        let is_wanted = Backtrace::capture().status() == BacktraceStatus::Captured;
+        assert_eq!(stack, is_wanted.then_some(true));
         assert!(report.to_string().starts_with("panicked at "));
     }
 

@@ -3,12 +3,13 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
-use millpond::{ErrorKind, Pool, Process, Queue, Receiver, Sender};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice};
+use millpond::{ErrorKind, Pool, Queue, Receiver, Sender};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// One of each kind, and those of small ones that share memory twice.
 #[derive(Serialize, Deserialize)]
@@ -18,7 +19,7 @@ struct Everything {
     slice: SharedSlice<f32>,
     large: SharedSlice<u64>,
     locks: (Lock, Lock),
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     semaphore: Semaphore,
     changed: Condvar,
     event: Event,
@@ -41,7 +42,7 @@ fn make(number: u64) -> Everything {
         slice: SharedSlice::from_slice(&[0.5; 30]).unwrap(),
         large: SharedSlice::from_slice(&vec![number; 20_000]).unwrap(),
         locks: (Lock::new().unwrap(), Lock::new().unwrap()),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         semaphore: Semaphore::new(1).unwrap(),
         changed: Condvar::new().unwrap(),
         event: Event::new().unwrap(),
@@ -68,16 +69,16 @@ fn check(all: &Everything, number: u64) {
     all.event.set();
     all.event.wait();
     all.barrier.wait().unwrap();
-    all.queue.put(7).unwrap();
-    assert_eq!(all.queue.get().unwrap(), 7);
+    all.queue.push(7).unwrap();
+    assert_eq!(all.queue.pop().unwrap(), 7);
     all.sender.send("a message".to_owned()).unwrap();
-    assert_eq!(all.receiver.recv().unwrap(), "a message");
+    assert_eq!(all.receiver.recv().unwrap().unwrap(), "a message");
 }
 
 /// Also what is in the channel that was sent: its sender has to live for that.
 fn check_rest(all: &Everything, number: u64) {
-    assert_eq!(*all.rest.recv().unwrap().lock().unwrap(), number);
-    assert_eq!(all.rest.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    assert_eq!(*all.rest.recv().unwrap().unwrap().lock().unwrap(), number);
+    assert!(all.rest.recv().unwrap().is_none());
 }
 
 fn make_or_die(number: Option<u64>) -> Everything {
@@ -88,18 +89,17 @@ fn make_or_die(number: Option<u64>) -> Everything {
 fn results_outlive_their_workers() {
     let _watchdog = Watchdog::start();
     for tasks in [1, 3] {
-        let builder = Pool::builder().processes(2).max_tasks_per_child(tasks);
+        let builder = Pool::builder().workers(2).max_tasks_per_worker(tasks);
         let pool = builder.build().unwrap();
-        let one = pool.apply_async(make, 1).unwrap();
-        let refused = pool.apply_async(|number| Err::<(), _>(Box::new(make(number))), 2).unwrap();
-        let chunks = pool.map_async(make, 3..12_u64);
+        let one = pool.spawn(make, 1);
+        let refused = pool.spawn(|number| Err::<(), _>(Box::new(make(number))), 2);
+        let chunks = pool.spawn_map(make, 3..12_u64);
         pool.close();
-        let lazily = chunks.unwrap();
         pool.join().unwrap();
         // All workers have ended by now.
-        check(&one.get().unwrap(), 1);
-        check(refused.get().unwrap().as_ref().unwrap_err(), 2);
-        for (number, all) in (3..).zip(lazily.get().unwrap()) {
+        check(&one.join().unwrap(), 1);
+        check(refused.join().unwrap().as_ref().unwrap_err(), 2);
+        for (number, all) in (3..).zip(chunks.join().unwrap()) {
             check(&all, number);
         }
     }
@@ -110,27 +110,27 @@ fn results_outlive_workers_that_crash_next() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
     for number in 0..10 {
-        let made = pool.apply_async(make_or_die, Some(number)).unwrap();
-        let killed = pool.apply_async(make_or_die, None).unwrap();
-        assert_eq!(killed.get().map(drop).unwrap_err().kind(), ErrorKind::Crashed);
-        check(&made.get().unwrap(), number);
+        let made = pool.spawn(make_or_die, Some(number));
+        let killed = pool.spawn(make_or_die, None);
+        assert_eq!(killed.join().map(drop).unwrap_err().kind(), ErrorKind::Crashed);
+        check(&made.join().unwrap(), number);
     }
 }
 
 #[test]
 fn arguments_are_there_though_nobody_else_has_them() {
     let _watchdog = Watchdog::start();
-    let pool = Pool::builder().processes(2).max_tasks_per_child(1).build().unwrap();
+    let pool = Pool::builder().workers(2).max_tasks_per_worker(1).build().unwrap();
     let use_it = |(all, number): (Everything, u64)| {
         check(&all, number);
         check_rest(&all, number);
     };
-    let used: Vec<_> =
-        (0..6).map(|number| pool.apply_async(use_it, (make(number), number)).unwrap()).collect();
-    used.into_iter().for_each(|used| used.get().unwrap());
-    pool.imap(use_it, (0..6).map(|number| (make(number), number))).for_each(|used| used.unwrap());
+    let used: Vec<_> = (0..6).map(|number| pool.spawn(use_it, (make(number), number))).collect();
+    used.into_iter().for_each(|used| used.join().unwrap());
+    pool.map_iter(use_it, (0..6).map(|number| (make(number), number)))
+        .for_each(|used| used.unwrap());
     let use_it = |all: Everything, number: u64| check(&all, number);
-    Process::new(use_it).args((make(5), 5)).start().unwrap().join().unwrap();
+    millpond::spawn(use_it, (make(5), 5)).unwrap().join().unwrap();
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn items_are_there_when_their_sender_has_them() {
         (0..5).for_each(|number| sender.send(make(number)).map_err(drop).unwrap());
         wait.recv().unwrap();
     };
-    let process = Process::new(send).args((sender, wait)).start().unwrap();
+    let process = millpond::spawn(send, (sender, wait)).unwrap();
     for number in 0..5 {
-        let all = receiver.recv().unwrap();
+        let all = receiver.recv().unwrap().unwrap();
         check(&all, number);
         check_rest(&all, number);
     }

@@ -7,25 +7,27 @@ use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
-use millpond::sync::{Barrier, Lock};
-use millpond::{ErrorKind, Pool, Process, Queue, Sender, bounded_channel, channel, pipe};
+use millpond::sync::Barrier;
+use millpond::sync::raw::Lock;
+use millpond::{ErrorKind, Pool, Queue, Sender, bounded_channel, channel, pipe};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Longer than it takes to find a deadlock.
 const LATE: Duration = Duration::from_millis(1500);
 
-fn is_deadlock<T: std::fmt::Debug>(result: Result<T, millpond::Error>) {
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadlock);
+fn is_deadlock<T: std::fmt::Debug, E: Into<millpond::Error>>(result: Result<T, E>) {
+    let error: millpond::Error = result.map_err(Into::into).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
 }
 
 fn nobody_else() {
     let queue = Queue::<u32>::bounded(1).unwrap();
-    is_deadlock(queue.get());
-    queue.put(1).unwrap();
-    assert_eq!(queue.put(2).unwrap_err().kind(), ErrorKind::Deadlock);
-    assert_eq!(queue.get().unwrap(), 1);
+    is_deadlock(queue.pop());
+    queue.push(1).unwrap();
+    assert_eq!(queue.push(2).unwrap_err().kind(), ErrorKind::Deadlock);
+    assert_eq!(queue.pop().unwrap(), 1);
     let (_sender, receiver) = channel::<u32>().unwrap();
     is_deadlock(receiver.recv());
     let (sender, _receiver) = bounded_channel::<u32>(1).unwrap();
@@ -44,11 +46,10 @@ fn the_others_are_dead() {
     }
 
     let (sender, receiver) = channel::<u32>().unwrap();
-    let other = Process::new(|sender: Sender<u32>| sender.send(1).unwrap());
-    other.arg(sender.clone()).start().unwrap().join().unwrap();
-    let killed = Process::new(crash).arg(sender.clone());
-    killed.start().unwrap().join().unwrap_err();
-    assert_eq!(receiver.recv().unwrap(), 1);
+    let send = |sender: Sender<u32>| sender.send(1).unwrap();
+    millpond::spawn(send, sender.clone()).unwrap().join().unwrap();
+    millpond::spawn(crash, sender.clone()).unwrap().join().unwrap_err();
+    assert_eq!(receiver.recv().unwrap().unwrap(), 1);
     is_deadlock(receiver.recv());
 }
 
@@ -59,8 +60,8 @@ fn parties_are_dead() {
     }
 
     let barrier = Barrier::new(3).unwrap();
-    Process::new(drop::<Barrier>).arg(barrier.clone()).start().unwrap().join().unwrap();
-    let other = Process::new(wait).arg(barrier.clone()).start().unwrap();
+    millpond::spawn(drop::<Barrier>, barrier.clone()).unwrap().join().unwrap();
+    let other = millpond::spawn(wait, barrier.clone()).unwrap();
     wait(barrier);
     other.join().unwrap();
 }
@@ -68,16 +69,16 @@ fn parties_are_dead() {
 fn somebody_lives() {
     fn late(queue: Queue<u32>) {
         thread::sleep(LATE);
-        queue.put(1).unwrap();
+        queue.push(1).unwrap();
     }
 
     let queue = Queue::new().unwrap();
-    let process = Process::new(late).arg(queue.clone()).start().unwrap();
-    assert_eq!(queue.get().unwrap(), 1);
+    let process = millpond::spawn(late, queue.clone()).unwrap();
+    assert_eq!(queue.pop().unwrap(), 1);
     process.join().unwrap();
     let other = queue.clone();
     let thread = thread::spawn(move || late(other));
-    assert_eq!(queue.get().unwrap(), 1);
+    assert_eq!(queue.pop().unwrap(), 1);
     thread.join().unwrap();
 }
 
@@ -85,15 +86,15 @@ fn on_its_way() {
     let queue = Queue::<u32>::new().unwrap();
     // In a message that this process alone can read: but its bytes could be anywhere.
     let messages = Queue::new().unwrap();
-    messages.put(queue.clone()).unwrap();
+    messages.push(queue.clone()).unwrap();
     alarm();
-    let _ = queue.get();
+    let _ = queue.pop();
 }
 
 fn switched_off() {
     millpond::set_deadlock_errors(false);
     alarm();
-    let _ = Queue::<u32>::new().unwrap().get();
+    let _ = Queue::<u32>::new().unwrap().pop();
 }
 
 /// Ends the process by a signal that it does not handle.
@@ -115,7 +116,7 @@ macro_rules! end_well {
         #[test]
         fn $test() {
             let _watchdog = Watchdog::start();
-            Process::new($check).start().unwrap().join().unwrap();
+            millpond::spawn($check, ()).unwrap().join().unwrap();
         }
     )*};
 }
@@ -132,7 +133,7 @@ end_well! {
 fn waits_that_are_not_certain_go_on() {
     let _watchdog = Watchdog::start();
     let processes =
-        [Process::new(on_its_way).start().unwrap(), Process::new(switched_off).start().unwrap()];
+        [millpond::spawn(on_its_way, ()).unwrap(), millpond::spawn(switched_off, ()).unwrap()];
     for process in processes {
         assert_eq!(process.join().unwrap_err().signal(), Some(libc::SIGALRM));
     }
@@ -151,15 +152,15 @@ fn what_is_in_a_result_that_nobody_has_read() {
     }
 
     fn wait((): ()) -> u32 {
-        GIVEN.take().unwrap().get().unwrap()
+        GIVEN.take().unwrap().pop().unwrap()
     }
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let given = pool.apply_async(give, ()).unwrap();
-    let answer = pool.apply_async(wait, ()).unwrap();
+    let given = pool.spawn(give, ());
+    let answer = pool.spawn(wait, ());
     // The worker waits, and looks several times.
     thread::sleep(LATE);
-    given.get().unwrap().put(1).unwrap();
-    assert_eq!(answer.get().unwrap(), 1);
+    given.join().unwrap().push(1).unwrap();
+    assert_eq!(answer.join().unwrap(), 1);
 }

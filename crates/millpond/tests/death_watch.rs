@@ -7,11 +7,11 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use millpond::channel;
 use millpond::sync::{Event, Mutex, Semaphore};
-use millpond::{Process, channel};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn sleep_for_ever() -> ! {
     loop {
@@ -48,9 +48,9 @@ fn of_the_owner_of_a_mutex() {
 
     let _watchdog = Watchdog::start();
     let (mutex, held) = (Mutex::new(0).unwrap(), Event::new().unwrap());
-    let owner = Process::new(hold).args((mutex.clone(), held.clone())).start().unwrap();
+    let owner = millpond::spawn(hold, (mutex.clone(), held.clone())).unwrap();
     held.wait();
-    let waiter = Process::new(wait).args((mutex.clone(),)).start().unwrap();
+    let waiter = millpond::spawn(wait, mutex.clone()).unwrap();
     until_it_hears(waiter.pid());
     owner.kill().unwrap();
     assert!(waiter.join().unwrap(), "the mutex is poisoned");
@@ -69,9 +69,9 @@ fn of_the_holder_of_a_permit() {
 
     let _watchdog = Watchdog::start();
     let (semaphore, held) = (Semaphore::new(1).unwrap(), Event::new().unwrap());
-    let holder = Process::new(hold).args((semaphore.clone(), held.clone())).start().unwrap();
+    let holder = millpond::spawn(hold, (semaphore.clone(), held.clone())).unwrap();
     held.wait();
-    let waiter = Process::new(wait).args((semaphore.clone(),)).start().unwrap();
+    let waiter = millpond::spawn(wait, semaphore.clone()).unwrap();
     until_it_hears(waiter.pid());
     holder.kill().unwrap();
     waiter.join().unwrap();
@@ -88,11 +88,11 @@ fn of_the_last_sender() {
         sleep_for_ever();
     }
     fn wait(receiver: millpond::Receiver<u64>) -> bool {
-        receiver.recv().is_err()
+        receiver.recv().unwrap().is_none()
     }
-    let holder = Process::new(hold).args((sender, started.clone())).start().unwrap();
+    let holder = millpond::spawn(hold, (sender, started.clone())).unwrap();
     started.wait();
-    let waiter = Process::new(wait).args((receiver,)).start().unwrap();
+    let waiter = millpond::spawn(wait, receiver).unwrap();
     until_it_hears(waiter.pid());
     holder.kill().unwrap();
     assert!(waiter.join().unwrap(), "nobody can send");

@@ -67,10 +67,41 @@ fn numbers() {
 }
 
 #[test]
-fn is_alive() {
+fn attribute() {
     let _watchdog = Watchdog::start();
-    let expected = ["before join: is_alive = true", "after join: is_alive = false"];
-    assert_eq!(lines("is_alive"), expected);
+    assert_eq!(lines("attribute"), ["[0, 1, 4, 9]"]);
+}
+
+#[test]
+fn unaware() {
+    let _watchdog = Watchdog::start();
+    assert_eq!(lines("unaware"), ["[4, 9, 16, 9]"]);
+}
+
+#[test]
+fn server() {
+    let _watchdog = Watchdog::start();
+    let output = example("server").env("RUST_BACKTRACE", "0").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(),
+        [
+            "/square/12: 200 144",
+            "/fly/1: 400 nobody can fly",
+            "/panic/3: 500 3 is too much",
+            "/crash/0: 502 SIGABRT",
+            "/sleep/3600: 504 it takes too long",
+            "/square/13: 200 169",
+            "100 of 100 at once",
+        ]
+    );
+}
+
+#[test]
+fn is_finished() {
+    let _watchdog = Watchdog::start();
+    let expected = ["at first: is_finished = false", "at last: is_finished = true"];
+    assert_eq!(lines("is_finished"), expected);
 }
 
 #[test]
@@ -131,9 +162,9 @@ fn pool_sizes() {
         [
             "one for each CPU: true",
             "[1, 3, 5]",
-            "Pool { state: Running, processes: 60 }",
+            "Pool { state: Running, workers: 60 }",
             "180300",
-            "Pool { state: Closed, processes: 60 }",
+            "Pool { state: Closed, workers: 60 }",
         ]
     );
 }
@@ -147,7 +178,7 @@ fn pool_async() {
         [
             "144".to_owned(),
             format!("{squares:?}"),
-            "task 0 (function `pool_async::sleep`) did not end within 1s".to_owned(),
+            "the task (function `pool_async::sleep`) did not end within 1s".to_owned(),
         ]
     );
 }

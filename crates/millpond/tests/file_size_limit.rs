@@ -8,7 +8,7 @@ use millpond::{Bytes, ErrorKind, Pool, Queue};
 use rustix::process::{Resource, Rlimit};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const LIMIT: usize = 256 << 20;
 
@@ -29,17 +29,17 @@ fn what_is_too_large_is_an_error_and_all_else_works() {
 
     let queue = Queue::new().unwrap();
     for size in [10, 1 << 20] {
-        queue.put(make(size)).unwrap();
-        assert_eq!(queue.get().unwrap().len(), size);
+        queue.push(make(size)).unwrap();
+        assert_eq!(queue.pop().unwrap().len(), size);
     }
-    assert_eq!(queue.put(make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
-    queue.put(make(10)).unwrap();
-    assert_eq!(queue.get().unwrap().len(), 10);
+    assert_eq!(queue.push(make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
+    queue.push(make(10)).unwrap();
+    assert_eq!(queue.pop().unwrap().len(), 10);
 
-    let pool = Pool::builder().processes(1).build().unwrap();
-    assert_eq!(pool.apply(length, make(1 << 20)).unwrap(), 1 << 20);
-    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
-    assert_eq!(pool.apply(length, make(LIMIT)).unwrap_err().kind(), ErrorKind::Io);
-    assert_eq!(pool.apply(make, LIMIT).unwrap_err().kind(), ErrorKind::Io);
-    assert_eq!(pool.apply(make, 1 << 20).unwrap().len(), 1 << 20);
+    let pool = Pool::builder().workers(1).build().unwrap();
+    assert_eq!(pool.spawn(length, make(1 << 20)).join().unwrap(), 1 << 20);
+    assert_eq!(pool.spawn(make, 1 << 20).join().unwrap().len(), 1 << 20);
+    assert_eq!(pool.spawn(length, make(LIMIT)).join().unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.spawn(make, LIMIT).join().unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(pool.spawn(make, 1 << 20).join().unwrap().len(), 1 << 20);
 }

@@ -2,13 +2,14 @@
 
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use millpond::sync::{Barrier, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Event, Mutex, Semaphore, SharedSlice};
 use millpond::{Pool, Queue};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// The words of a wire handle: identity, process, kind and descriptor, descriptor of a companion,
 /// offset, length, mapped length.
@@ -61,7 +62,7 @@ impl TicketWords {
 /// Whether any kind of handle can be made of these words.
 fn opens_as_anything(words: &TicketWords) -> bool {
     words.decode::<Lock>().is_some()
-        || words.decode::<RLock>().is_some()
+        || words.decode::<ReentrantLock>().is_some()
         || words.decode::<Semaphore>().is_some()
         || words.decode::<Event>().is_some()
         || words.decode::<Barrier>().is_some()
@@ -78,7 +79,7 @@ fn memory_is_what_it_was_made_for() {
     let large = Mutex::zeroed(50_000).unwrap() as Mutex<[u64]>;
     let slice = SharedSlice::<u64>::zeroed(24).unwrap();
     let (lock, rlock, semaphore) =
-        (Lock::new().unwrap(), RLock::new().unwrap(), Semaphore::new(1).unwrap());
+        (Lock::new().unwrap(), ReentrantLock::new().unwrap(), Semaphore::new(1).unwrap());
     let (event, barrier) = (Event::new().unwrap(), Barrier::new(2).unwrap());
     let queue = Queue::<u64>::new().unwrap();
     let handles = [
@@ -151,7 +152,7 @@ fn unsealed(size: u64) -> OwnedFd {
 #[test]
 fn memory_that_can_be_taken_away_is_refused() {
     let pool = Pool::new(1).unwrap();
-    let wire_handle = pool.apply(loose_memory, 1).unwrap();
+    let wire_handle = pool.spawn(loose_memory, 1).join().unwrap();
     let encoded = postcard::to_stdvec(serde_bytes::Bytes::new(&wire_handle)).unwrap();
     assert!(postcard::from_bytes::<Mutex<[u64]>>(&encoded).is_err());
     pool.close();

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use fork::in_a_fork;
-use millpond::{ErrorKind, Process, active_children, current_process};
+use millpond::{Builder, ErrorKind, active_children, current_process};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn forever() {
     loop {
@@ -23,23 +23,24 @@ fn forever() {
 #[test]
 fn a_fork_has_no_children_but_may_start_some() {
     let _watchdog = Watchdog::start();
-    let process = Process::new(forever).daemon(true).start().unwrap();
+    let mut process = Builder::new().end_with_parent(true).spawn(forever, ()).unwrap();
     let main = std::process::id();
     assert!(in_a_fork(|| {
-        let error = process.join().unwrap_err();
+        let error = process.child().join().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ForkedChild);
         assert!(error.to_string().contains(&format!("started by process {main}")), "{error}");
         let error = process.join_timeout(Duration::from_secs(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ForkedChild);
-        assert!(process.is_alive());
+        assert!(!process.is_finished());
         assert_eq!(process.exit_status(), None);
         assert!(active_children().is_empty());
         assert_ne!(current_process().pid(), main);
         for daemon in [true, false] {
-            let own = Process::new(|n: u64| n + 1).arg(1).daemon(daemon).start().unwrap();
+            let own = Builder::new().end_with_parent(daemon).spawn(|n: u64| n + 1, 1).unwrap();
             assert_eq!(own.join().unwrap(), 2);
         }
-        drop(process);
+        let error = process.join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForkedChild);
         true
     }));
 }
@@ -52,15 +53,16 @@ fn a_fork_may_happen_while_threads_start_processes() {
             .map(|_| {
                 scope.spawn(|| {
                     for number in 0..20 {
-                        let process = Process::new(|n: u64| n).arg(number).daemon(number % 2 == 0);
-                        assert_eq!(process.start().unwrap().join().unwrap(), number);
+                        let builder = Builder::new().end_with_parent(number % 2 == 0);
+                        let process = builder.spawn(|n: u64| n, number).unwrap();
+                        assert_eq!(process.join().unwrap(), number);
                     }
                 })
             })
             .collect();
         while !starters.iter().all(|starter| starter.is_finished()) {
             assert!(in_a_fork(|| {
-                let process = Process::new(|n: u64| n).arg(7).start().unwrap();
+                let process = millpond::spawn(|n: u64| n, 7).unwrap();
                 active_children().len() <= 1 && process.join().unwrap() == 7
             }));
         }
@@ -77,7 +79,8 @@ fn a_fork_inside_of_a_process_does_not_answer_for_it() {
 
     let _watchdog = Watchdog::start();
     for _ in 0..20 {
-        let process = Process::new(forks).start().unwrap();
-        assert_eq!(process.join().unwrap(), process.pid());
+        let process = millpond::spawn(forks, ()).unwrap();
+        let pid = process.pid();
+        assert_eq!(process.join().unwrap(), pid);
     }
 }

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::{fs, thread};
 
-use millpond::{Process, active_children};
+use millpond::{Builder, active_children};
 use rustix::io::FdFlags;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// The open descriptors of this process, and what they are.
 fn descriptors() -> BTreeMap<String, String> {
@@ -41,16 +41,16 @@ fn echo(number: u32) -> u32 {
 }
 
 fn one_of_each_fate() {
-    let returns = Process::new(echo).arg(1).start().unwrap();
-    let daemon = Process::new(echo).arg(2).daemon(true).start().unwrap();
-    let panics = Process::new(panics_quietly).start().unwrap();
-    let killed = Process::new(loop_for_ever).start().unwrap();
+    let returns = millpond::spawn(echo, 1).unwrap();
+    let daemon = Builder::new().end_with_parent(true).spawn(echo, 2).unwrap();
+    let panics = millpond::spawn(panics_quietly, ()).unwrap();
+    let killed = millpond::spawn(loop_for_ever, ()).unwrap();
     killed.kill().unwrap();
     assert_eq!((returns.join().unwrap(), daemon.join().unwrap()), (1, 2));
     panics.join().unwrap_err();
     killed.join().unwrap_err();
     // And one that nobody joins.
-    drop(Process::new(echo).arg(3).start().unwrap());
+    drop(millpond::spawn(echo, 3).unwrap());
 }
 
 /// Without a word on standard error.
@@ -95,8 +95,9 @@ fn a_child_has_only_what_is_meant_for_it() {
     let stray = OwnedFd::from(fs::File::open("/dev/zero").unwrap());
     rustix::io::fcntl_setfd(&stray, FdFlags::empty()).unwrap();
     assert!(descriptors().contains_key(&stray.as_raw_fd().to_string()));
-    let children: Vec<_> =
-        (0..8).map(|at| Process::new(descriptors).daemon(at % 2 == 0).start().unwrap()).collect();
+    let children: Vec<_> = (0..8)
+        .map(|at| Builder::new().end_with_parent(at % 2 == 0).spawn(descriptors, ()).unwrap())
+        .collect();
     for child in children {
         let mut open = child.join().unwrap();
         assert_eq!(open.remove("0").unwrap(), "/dev/null");
@@ -108,10 +109,14 @@ fn a_child_has_only_what_is_meant_for_it() {
         assert_eq!(kinds.iter().filter(|kind| kind.contains("pidfd")).count(), 1, "{open:?}");
         assert_eq!(kinds.len(), 2, "{open:?}");
     }
-    let programs = Process::new(|| {
+    let programs = || {
         let list = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
         String::from_utf8(list.stdout).unwrap().lines().count()
-    });
+    };
     // The standard streams, and that of the listing.
-    assert_eq!(programs.start().unwrap().join().unwrap(), 4, "a program inherits from a child");
+    assert_eq!(
+        millpond::spawn(programs, ()).unwrap().join().unwrap(),
+        4,
+        "a program inherits from a child"
+    );
 }

@@ -12,11 +12,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, thread};
 
-use millpond::{Process, ProcessHandle};
+use millpond::{Builder, JoinHandle};
 use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// A socket in a directory of its own, which goes away with it.
 struct Meeting {
@@ -82,8 +82,8 @@ fn answer(place: PathBuf) {
     }
 }
 
-fn start_lower(place: &Path, daemon: bool) -> ProcessHandle<()> {
-    Process::new(answer).arg(place.to_owned()).daemon(daemon).start().unwrap()
+fn start_lower(place: &Path, daemon: bool) -> JoinHandle<()> {
+    Builder::new().end_with_parent(daemon).spawn(answer, place.to_owned()).unwrap()
 }
 
 /// The middle process, which waits for its end.
@@ -106,7 +106,7 @@ fn middle_returns(place: PathBuf, daemon: bool) {
 fn a_daemon_dies_with_a_parent_that_is_killed() {
     let _watchdog = Watchdog::start();
     let meeting = Meeting::new("killed");
-    let middle = Process::new(middle_waits).args((meeting.place(), true)).start().unwrap();
+    let middle = millpond::spawn(middle_waits, (meeting.place(), true)).unwrap();
     let mut lower = meeting.lower();
     assert!(lower.answers());
     middle.kill().unwrap();
@@ -118,7 +118,7 @@ fn a_daemon_dies_with_a_parent_that_is_killed() {
 fn a_daemon_dies_with_a_parent_that_returns() {
     let _watchdog = Watchdog::start();
     let meeting = Meeting::new("returns");
-    let middle = Process::new(middle_returns).args((meeting.place(), true)).start().unwrap();
+    let middle = millpond::spawn(middle_returns, (meeting.place(), true)).unwrap();
     let middle_asked = meeting.lower();
     let mut lower = meeting.lower();
     assert!(lower.answers());
@@ -131,7 +131,7 @@ fn a_daemon_dies_with_a_parent_that_returns() {
 fn another_process_goes_on_without_its_parent() {
     let _watchdog = Watchdog::start();
     let meeting = Meeting::new("goes-on");
-    let middle = Process::new(middle_returns).args((meeting.place(), false)).start().unwrap();
+    let middle = millpond::spawn(middle_returns, (meeting.place(), false)).unwrap();
     let middle_asked = meeting.lower();
     let mut lower = meeting.lower();
     drop(middle_asked);
@@ -165,13 +165,14 @@ fn a_daemon_does_not_die_with_the_thread_that_started_it() {
 #[test]
 fn a_whole_tree_of_daemons_dies_with_its_root() {
     fn root(place: PathBuf) {
-        let branch = Process::new(middle_waits).args((place, true)).daemon(true).start().unwrap();
+        let branch =
+            Builder::new().end_with_parent(true).spawn(middle_waits, (place, true)).unwrap();
         let _ = branch.join();
     }
 
     let _watchdog = Watchdog::start();
     let meeting = Meeting::new("tree");
-    let root = Process::new(root).arg(meeting.place()).start().unwrap();
+    let root = millpond::spawn(root, meeting.place()).unwrap();
     let mut leaf = meeting.lower();
     assert!(leaf.answers());
     root.kill().unwrap();
@@ -182,7 +183,7 @@ fn a_whole_tree_of_daemons_dies_with_its_root() {
 #[test]
 fn a_child_sees_that_its_parent_has_ended() {
     fn middle(place: PathBuf) {
-        Process::new(watch).arg(place).start().unwrap();
+        millpond::spawn(watch, place).unwrap();
         loop {
             thread::park();
         }
@@ -206,7 +207,7 @@ fn a_child_sees_that_its_parent_has_ended() {
 
     let _watchdog = Watchdog::start();
     let meeting = Meeting::new("sees");
-    let middle = Process::new(middle).arg(meeting.place()).start().unwrap();
+    let middle = millpond::spawn(middle, meeting.place()).unwrap();
     let mut lower = meeting.lower();
     assert_eq!(ask(&mut lower), "true");
     middle.kill().unwrap();

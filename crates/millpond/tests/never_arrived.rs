@@ -6,7 +6,6 @@ mod watchdog;
 use std::fs;
 
 use millpond::sync::SharedSlice;
-use millpond::{ErrorKind, Process};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -20,13 +19,13 @@ const _: () = {
         }
     }
 
-    // Those with a number come before those without, as `init_in_tests` has.
+    // Those with a number come before those without, as `init_before_main` has.
     #[used]
     #[unsafe(link_section = ".init_array.65500")]
     static BEFORE_ALL: extern "C" fn() = before_all;
 };
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Stubborn;
@@ -61,25 +60,24 @@ fn memory_is_not_kept_for_who_never_came() {
     let before = memories();
 
     let slice = large();
-    let arrived = Process::new(sum).arg(slice.clone()).start().unwrap();
+    let arrived = millpond::spawn(sum, slice.clone()).unwrap();
     assert_eq!(arrived.join().unwrap(), 0);
-    drop((arrived, slice));
+    drop(slice);
     assert_eq!(memories(), before);
 
     let refused = Refused { slice: large(), stubborn: Stubborn };
-    Process::new(|_: Refused| ()).arg(refused).start().unwrap_err();
+    millpond::spawn(|_: Refused| (), refused).unwrap_err();
     assert_eq!(memories(), before);
 
     // SAFETY: the watchdog's thread, the only other one, does not touch the environment.
     unsafe { std::env::set_var(VARIABLE, "1") };
-    let never = Process::new(sum).arg(large()).start().unwrap();
+    let never = millpond::spawn(sum, large()).unwrap();
     assert_eq!(never.join().unwrap_err().exit_code(), Some(3));
-    drop(never);
     assert_eq!(memories(), before);
 
     // A channel's end that never arrived does not keep the other one waiting.
     let (sender, receiver) = millpond::channel::<u64>().unwrap();
-    let never = Process::new(|_: millpond::Sender<u64>| ()).arg(sender).start().unwrap();
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    let never = millpond::spawn(|_: millpond::Sender<u64>| (), sender).unwrap();
+    assert!(receiver.recv().unwrap().is_none());
     assert_eq!(never.join().unwrap_err().exit_code(), Some(3));
 }

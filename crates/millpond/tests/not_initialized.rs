@@ -4,23 +4,23 @@
 mod watchdog;
 
 use millpond::sync::{Event, Mutex};
-use millpond::{ErrorKind, Pool, Process};
+use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
 #[test]
 fn nothing_is_started_without_init() {
     let _watchdog = Watchdog::start();
-    for error in [Process::new(|| ()).start().unwrap_err(), Pool::new(2).unwrap_err()] {
+    for error in [millpond::spawn(|| (), ()).unwrap_err(), Pool::new(2).unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::NotInitialized);
         assert!(error.to_string().contains("call `millpond::init()` first in `main`"), "{error}");
-        assert!(error.to_string().contains("init_in_tests!"), "{error}");
+        assert!(error.to_string().contains("init_before_main!"), "{error}");
     }
     assert!(millpond::active_children().is_empty());
 
     // Threads share what processes would, and what was to be passed on is as it was.
     let (number, event) = (Mutex::new(1_u64).unwrap(), Event::new().unwrap());
-    let process = Process::new(|number: Mutex<u64>| drop(number.lock())).arg(number.clone());
-    assert_eq!(process.start().unwrap_err().kind(), ErrorKind::NotInitialized);
+    let refused = millpond::spawn(|number: Mutex<u64>| drop(number.lock()), number.clone());
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotInitialized);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             *number.lock().unwrap() += 1;

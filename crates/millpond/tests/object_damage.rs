@@ -12,16 +12,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use millpond::sync::{
-    Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice, TryLockError,
-};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice, TryLockError};
 use millpond::{Connection, Result};
-use millpond::{ErrorKind, Process, Queue, Receiver, Sender, channel, pipe};
+use millpond::{ErrorKind, Queue, Receiver, Sender, channel, pipe};
 use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const SHORT: Duration = Duration::from_millis(30);
 /// How much of a mapping is searched for words that are in use.
@@ -33,7 +32,7 @@ const LARGE: usize = 100_000;
 enum Thing {
     Mutex(Mutex<u64>),
     Lock(Lock),
-    RLock(RLock),
+    ReentrantLock(ReentrantLock),
     Semaphore(Semaphore),
     Condvar(Condvar, Mutex<u64>),
     Event(Event),
@@ -61,7 +60,7 @@ fn use_it(thing: &Thing) {
             free(lock.try_lock());
             let _ = lock.release();
         }
-        Thing::RLock(lock) => {
+        Thing::ReentrantLock(lock) => {
             free(lock.lock_timeout(SHORT));
             free(lock.try_lock());
             let _ = lock.release();
@@ -95,12 +94,12 @@ fn use_it(thing: &Thing) {
         }
         Thing::Queue(queue) => {
             for length in [20, LARGE] {
-                let _ = queue.put_timeout(vec![7; length], SHORT);
+                let _ = queue.push_timeout(vec![7; length], SHORT);
             }
             for _ in 0..3 {
-                let _ = queue.get_timeout(SHORT);
+                let _ = queue.pop_timeout(SHORT);
             }
-            let _ = (queue.len(), queue.is_full(), queue.try_get());
+            let _ = (queue.len(), queue.is_full(), queue.try_pop());
         }
         Thing::Channel(sender, receiver) => {
             for length in [20, LARGE] {
@@ -186,13 +185,13 @@ fn damage(numbers: &mut SeededNumbers) {
 /// In a process of its own, as small objects lie together in memory that is damaged, too.
 fn one_damage((make, seed): (usize, u64)) {
     let thing = MAKERS[make]().unwrap();
-    let culprit = Process::new(spoil).arg((thing.clone(), seed)).start().unwrap();
+    let culprit = millpond::spawn(spoil, (thing.clone(), seed)).unwrap();
     // It may die by the signal that it sends to itself.
     if let Err(error) = culprit.join() {
         assert_eq!((error.kind(), error.signal()), (ErrorKind::Crashed, Some(9)), "{error}");
     }
     // Its handle may lead to what is no such object any more: then it is refused.
-    let other = Process::new(used).arg(thing.clone()).start();
+    let other = millpond::spawn(used, thing.clone());
     use_it(&thing);
     if let Ok(other) = other
         && let Err(error) = other.join()
@@ -204,7 +203,7 @@ fn one_damage((make, seed): (usize, u64)) {
 fn damages(make: usize) {
     for seed in 0..seeds(8) {
         let _watchdog = Watchdog::start();
-        let case = Process::new(one_damage).arg((make, seed)).start().unwrap();
+        let case = millpond::spawn(one_damage, (make, seed)).unwrap();
         let ended = case.join();
         assert!(ended.is_ok(), "seed {seed}: {}", ended.unwrap_err());
     }
@@ -213,7 +212,7 @@ fn damages(make: usize) {
 const MAKERS: [fn() -> Result<Thing>; 12] = [
     || Ok(Thing::Mutex(Mutex::new(5)?)),
     || Ok(Thing::Lock(Lock::new()?)),
-    || Ok(Thing::RLock(RLock::new()?)),
+    || Ok(Thing::ReentrantLock(ReentrantLock::new()?)),
     || Ok(Thing::Semaphore(Semaphore::new(3)?)),
     || Ok(Thing::Semaphore(Semaphore::bounded(3)?)),
     || Ok(Thing::Condvar(Condvar::new()?, Mutex::new(5)?)),

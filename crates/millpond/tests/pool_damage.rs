@@ -15,13 +15,13 @@ use std::thread;
 use std::time::Duration;
 
 use millpond::sync::SharedSlice;
-use millpond::{ErrorKind, Pool, Result};
+use millpond::{ErrorKind, Pool, TaskError};
 use rustix::fs::{FallocateFlags, fallocate, fstat};
 use seeded::{SeededNumbers, seeds};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const HEADER_PAGE: u64 = 4096;
 /// Where the heap of a link and of the control block begins.
@@ -147,7 +147,11 @@ fn large(number: usize) -> Vec<u8> {
 
 /// Whether the pool lost the task. What a worker returns that damaged its memory may be anything; what
 /// others return is right.
-fn is_lost<T>(result: Result<(u32, T)>, culprit: u32, right: impl FnOnce(&T) -> bool) -> bool {
+fn is_lost<T>(
+    result: Result<(u32, T), TaskError>,
+    culprit: u32,
+    right: impl FnOnce(&T) -> bool,
+) -> bool {
     match result {
         Ok((pid, value)) => assert!(pid == culprit || right(&value), "wrong, from worker {pid}"),
         Err(error) if error.kind() == ErrorKind::Crashed => return true,
@@ -164,28 +168,28 @@ fn one_damage(order: Damage) {
     let culprit = SharedSlice::zeroed(1).unwrap();
     assert_eq!(pool.map(square, 0..20).unwrap().len(), 20);
     let before = pool.stats().workers_started;
-    let spoilt = pool.apply_async(spoil, (order, culprit.clone())).unwrap();
+    let spoilt = pool.spawn(spoil, (order, culprit.clone()));
     let begun = SharedSlice::zeroed(40).unwrap();
-    let ask = |n| pool.apply_async(square_once, (n, begun.clone())).unwrap();
+    let ask = |n| pool.spawn(square_once, (n, begun.clone()));
     let small: Vec<_> = (0..40).map(ask).collect();
-    let blocks: Vec<_> = (0..4).map(|n| pool.apply_async(reverse, large(n)).unwrap()).collect();
-    if let Err(error) = spoilt.get() {
+    let blocks: Vec<_> = (0..4).map(|n| pool.spawn(reverse, large(n))).collect();
+    if let Err(error) = spoilt.join() {
         assert!([ErrorKind::Crashed, ErrorKind::Codec].contains(&error.kind()), "{error}");
     }
     let mut lost = 0;
-    for (n, result) in (0..).zip(&small) {
-        let result = result.get().map(|(pid, of, square)| (pid, (of, square)));
+    for (n, result) in (0..).zip(small) {
+        let result = result.join().map(|(pid, of, square)| (pid, (of, square)));
         let is_lost = is_lost(result, culprit.load(0), |value| *value == (n, n * n));
         let times = begun.load(usize::try_from(n).unwrap());
         assert!(times <= 1, "task {n} was begun {times} times");
         lost += usize::from(is_lost && times == 0);
     }
     // Arguments in blocks are in reach of every worker.
-    for (n, result) in blocks.iter().enumerate() {
+    for (n, result) in blocks.into_iter().enumerate() {
         let expected = || large(n).into_iter().rev();
         let is_equal = |bytes: &Vec<u8>| bytes.iter().copied().eq(expected());
         let is_damaged = order.place == DamagedPlace::CommonsHeap;
-        is_lost(result.get(), culprit.load(0), |bytes| is_damaged || is_equal(bytes));
+        is_lost(result.join(), culprit.load(0), |bytes| is_damaged || is_equal(bytes));
     }
     assert!(lost <= 1, "{lost} tasks that had not begun were lost");
     // Damage that had no effect so far may have one now, once.

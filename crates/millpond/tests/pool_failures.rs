@@ -14,11 +14,11 @@ use std::time::Duration;
 use children::children;
 use kill::kill;
 use millpond::sync::Semaphore;
-use millpond::{Error, ErrorKind, Pool, Process};
+use millpond::{Builder, Error, ErrorKind, Pool};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number
@@ -64,7 +64,7 @@ fn stay(begun: Semaphore) {
 fn workers(pool: &Pool) -> Vec<u32> {
     loop {
         let pids = pool.worker_pids();
-        if pids.len() == pool.processes() {
+        if pids.len() == pool.workers() {
             return pids;
         }
         thread::sleep(Duration::from_millis(1));
@@ -83,13 +83,19 @@ fn still_works(pool: &Pool) {
     assert_eq!(pool.map(square, 0..100).unwrap(), squares);
 }
 
-fn is_crash_of(error: &Error, index: u64, end: &str) {
+/// The beginning of a message about the task of this place, or about one of its own.
+fn named(index: Option<u64>) -> String {
+    index.map_or_else(|| "the task".to_owned(), |index| format!("task {index}"))
+}
+
+fn is_crash_of(error: &Error, index: impl Into<Option<u64>>, end: &str) {
+    let index = index.into();
     assert_eq!(error.kind(), ErrorKind::Crashed, "{error}");
-    assert_eq!(error.task_index(), Some(index));
+    assert_eq!(error.task_index(), index);
     assert!(error.function().unwrap().ends_with("::meet"), "{error}");
     let pid = error.pid().unwrap();
-    let start =
-        format!("task {index} (function `{}`, in worker {pid}) ", error.function().unwrap());
+    let task = named(index);
+    let start = format!("{task} (function `{}`, in worker {pid}) ", error.function().unwrap());
     assert_eq!(error.to_string(), format!("{start}{end} before the function returned"));
 }
 
@@ -110,22 +116,21 @@ fn a_panic_arrives_with_message_place_and_stack() {
     let pool = Pool::new(2).unwrap();
     let workers = workers(&pool);
     let errors = [
-        (0, pool.apply(outer, 5).unwrap_err()),
-        (0, pool.apply_async(outer, 5).unwrap().get().unwrap_err()),
-        (5, pool.map(outer, 0..100).unwrap_err()),
-        (5, pool.chunk_size(1).map(outer, 0..100).unwrap_err()),
-        (5, pool.map_async(outer, 0..100).unwrap().get().unwrap_err()),
-        (5, pool.chunk_size(10).imap(outer, 0..100).nth(5).unwrap().unwrap_err()),
+        (None, pool.spawn(outer, 5).join().unwrap_err()),
+        (Some(5), pool.map(outer, 0..100).unwrap_err()),
+        (Some(5), pool.chunk_size(1).map(outer, 0..100).unwrap_err()),
+        (Some(5), pool.spawn_map(outer, 0..100).join().unwrap_err()),
+        (Some(5), pool.chunk_size(10).map_iter(outer, 0..100).nth(5).unwrap().unwrap_err()),
     ];
     for (index, error) in errors {
         assert_eq!(error.kind(), ErrorKind::Panicked);
         assert_eq!(error.panic_message(), Some("no 5 today"));
         assert!(error.panic_location().unwrap().starts_with(file!()), "{error}");
         assert!(workers.contains(&error.pid().unwrap()), "no worker ended");
-        assert_eq!(error.task_index(), Some(index));
+        assert_eq!(error.task_index(), index);
         assert!(error.function().unwrap().ends_with("outer"), "{error}");
         let message = error.to_string();
-        assert!(message.starts_with(&format!("task {index} (function `")), "{message}");
+        assert!(message.starts_with(&format!("{} (function `", named(index))), "{message}");
         assert!(message.ends_with(": no 5 today"), "{message}");
         if let Some(stack) = error.backtrace() {
             assert!(stack.lines().next().unwrap().contains("inner"), "machinery on top:\n{stack}");
@@ -142,7 +147,7 @@ fn every_item_of_a_chunk_has_its_own_result() {
     let pool = Pool::new(2).unwrap();
     let mut fates: Vec<Fate> = (0..20).map(Fate::Return).collect();
     fates[7] = Fate::Panic;
-    let results: Vec<_> = pool.chunk_size(10).imap(meet, fates.clone()).collect();
+    let results: Vec<_> = pool.chunk_size(10).map_iter(meet, fates.clone()).collect();
     for (at, result) in results.iter().enumerate() {
         match (at, result) {
             (7, Err(error)) => assert_eq!(error.kind(), ErrorKind::Panicked),
@@ -150,7 +155,7 @@ fn every_item_of_a_chunk_has_its_own_result() {
         }
     }
     fates[7] = Fate::Kill;
-    let results: Vec<_> = pool.chunk_size(10).imap(meet, fates).collect();
+    let results: Vec<_> = pool.chunk_size(10).map_iter(meet, fates).collect();
     for (at, result) in results.iter().enumerate() {
         match (at, result) {
             (7, Err(error)) => is_crash_of(error, 7, "was killed by SIGKILL"),
@@ -178,11 +183,10 @@ fn a_dead_worker_costs_its_task_alone() {
     ] {
         let mut fates: Vec<Fate> = (0..60).map(Fate::Return).collect();
         fates[40] = fate;
-        let asked: Vec<_> =
-            fates.iter().map(|&fate| pool.apply_async(meet, fate).unwrap()).collect();
-        for (at, result) in asked.iter().enumerate() {
-            match result.get() {
-                Err(error) if at == 40 => is_crash_of(&error, 0, end),
+        let asked: Vec<_> = fates.iter().map(|&fate| pool.spawn(meet, fate)).collect();
+        for (at, result) in asked.into_iter().enumerate() {
+            match result.join() {
+                Err(error) if at == 40 => is_crash_of(&error, None, end),
                 result => assert_eq!(result.unwrap(), at as u64),
             }
         }
@@ -190,13 +194,13 @@ fn a_dead_worker_costs_its_task_alone() {
         is_crash_of(&error, 40, end);
         let error = pool.map(meet, fates.clone()).unwrap_err();
         is_crash_of(&error, 40, end);
-        for (at, result) in pool.imap(meet, fates).enumerate() {
+        for (at, result) in pool.map_iter(meet, fates).enumerate() {
             match result {
                 Err(error) if at == 40 => is_crash_of(&error, 40, end),
                 result => assert_eq!(result.unwrap(), at as u64),
             }
         }
-        is_crash_of(&pool.apply(meet, fate).unwrap_err(), 0, end);
+        is_crash_of(&pool.spawn(meet, fate).join().unwrap_err(), None, end);
         still_works(&pool);
     }
 }
@@ -205,17 +209,17 @@ fn a_dead_worker_costs_its_task_alone() {
 fn a_busy_worker_that_is_killed_from_outside_is_replaced() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
-    let victim = pool.apply(pid, ()).unwrap();
+    let victim = pool.spawn(pid, ()).join().unwrap();
     let begun = Semaphore::new(0).unwrap();
-    let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
-    let after: Vec<_> = (0..10).map(|n| pool.apply_async(square, n).unwrap()).collect();
+    let stays = pool.chunk_size(1).spawn_map(stay, [begun.clone(), begun.clone()]);
+    let after: Vec<_> = (0..10).map(|n| pool.spawn(square, n)).collect();
     (0..2).for_each(|_| begun.acquire().unwrap().forget());
     kill(victim);
-    let error = stays.get().unwrap_err();
+    let error = stays.join().unwrap_err();
     assert_eq!((error.kind(), error.pid()), (ErrorKind::Crashed, Some(victim)));
     assert_eq!(error.signal_name(), Some("SIGKILL"));
     for (number, result) in (0..).zip(after) {
-        assert_eq!(result.get().unwrap(), square(number));
+        assert_eq!(result.join().unwrap(), square(number));
     }
     assert!(!workers(&pool).contains(&victim));
 }
@@ -251,10 +255,10 @@ fn the_zygote_is_replaced() {
     for _ in 0..3 {
         let first = zygote(&pool);
         let begun = Semaphore::new(0).unwrap();
-        let stays = pool.chunk_size(1).map_async(stay, [begun.clone(), begun.clone()]).unwrap();
+        let stays = pool.chunk_size(1).spawn_map(stay, [begun.clone(), begun.clone()]);
         (0..2).for_each(|_| begun.acquire().unwrap().forget());
         kill(first);
-        let error = stays.get().unwrap_err();
+        let error = stays.join().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Crashed);
         let message = error.to_string();
         assert!(message.ends_with("ended with the process that starts the workers"), "{message}");
@@ -293,35 +297,36 @@ fn what_would_not_arrive_fails_alone() {
     fn produce(value: u8) -> Delicate {
         Delicate(value)
     }
-    fn check(error: &Error, index: u64, what: &str) {
-        assert_eq!((error.kind(), error.task_index()), (ErrorKind::Codec, Some(index)), "{error}");
+    fn check(error: &Error, index: impl Into<Option<u64>>, what: &str) {
+        let index = index.into();
+        assert_eq!((error.kind(), error.task_index()), (ErrorKind::Codec, index), "{error}");
         assert!(error.to_string().contains(what) && error.to_string().contains("Delicate"));
     }
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(2).unwrap();
     for (bad, what) in [(1, "its `Serialize` refused it"), (2, "would refuse it")] {
-        check(&pool.apply(consume, Delicate(bad)).unwrap_err(), 0, what);
-        check(&pool.apply(produce, bad).unwrap_err(), 0, what);
+        check(&pool.spawn(consume, Delicate(bad)).join().unwrap_err(), None, what);
+        check(&pool.spawn(produce, bad).join().unwrap_err(), None, what);
         let values = || (0..50).map(|at| if at == 20 { bad } else { 7 });
         let delicate = || values().map(Delicate);
         for chunk in [1, 8, 100] {
             let chunked = pool.chunk_size(chunk);
             check(&chunked.map(consume, delicate()).unwrap_err(), 20, what);
             check(&chunked.map(produce, values()).unwrap_err(), 20, what);
-            for (at, result) in chunked.imap(consume, delicate()).enumerate() {
+            for (at, result) in chunked.map_iter(consume, delicate()).enumerate() {
                 match (at, result) {
                     (20, result) => check(&result.unwrap_err(), 20, what),
                     (_, result) => assert_eq!(result.unwrap(), 7),
                 }
             }
-            for (at, result) in chunked.imap(produce, values()).enumerate() {
+            for (at, result) in chunked.map_iter(produce, values()).enumerate() {
                 match (at, result) {
                     (20, result) => check(&result.unwrap_err(), 20, what),
                     (_, result) => assert_eq!(result.unwrap().0, 7),
                 }
             }
-            let unordered: Vec<_> = chunked.imap_unordered(consume, delicate()).collect();
+            let unordered: Vec<_> = chunked.map_unordered(consume, delicate()).collect();
             let failed: Vec<_> = unordered.iter().filter_map(|r| r.as_ref().err()).collect();
             assert_eq!((unordered.len(), failed.len()), (50, 1));
             check(failed[0], 20, what);
@@ -347,7 +352,7 @@ fn a_panic_while_encoding_is_a_panic() {
 
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let error = pool.apply(|()| Bomb, ()).map(drop).unwrap_err();
+    let error = pool.spawn(|()| Bomb, ()).join().map(drop).unwrap_err();
     assert_eq!((error.kind(), error.panic_message()), (ErrorKind::Panicked, Some("boom")));
     still_works(&pool);
 }
@@ -363,20 +368,20 @@ fn an_initializer_that_fails_breaks_the_pool() {
 
     let _watchdog = Watchdog::start();
     for builder in [Pool::builder().initializer(panics), Pool::builder().initializer(refuses)] {
-        let pool = builder.processes(2).build().unwrap();
+        let pool = builder.workers(2).build().unwrap();
         // Before it is known to be broken, or afterwards.
         let errors = [
-            pool.apply_async(square, 1).and_then(|result| result.get()).unwrap_err(),
+            pool.spawn(square, 1).join().unwrap_err(),
             pool.map(square, 0..100).unwrap_err(),
-            pool.imap(square, 0..).last().unwrap().unwrap_err(),
-            pool.apply(square, 1).unwrap_err(),
+            pool.map_iter(square, 0..).last().unwrap().unwrap_err(),
+            pool.spawn(square, 1).join().unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
             assert!(error.to_string().contains("the pool is broken: its initializer "), "{error}");
             assert!(error.to_string().ends_with(": no model here"), "{error}");
         }
-        assert_eq!(format!("{pool:?}"), "Pool { state: Broken, processes: 2 }");
+        assert_eq!(format!("{pool:?}"), "Pool { state: Broken, workers: 2 }");
         pool.join().unwrap();
     }
 }
@@ -390,7 +395,7 @@ fn an_initializer_runs_in_every_worker() {
     }
 
     let _watchdog = Watchdog::start();
-    let builder = Pool::builder().processes(2).initializer(prepare).max_tasks_per_child(1);
+    let builder = Pool::builder().workers(2).initializer(prepare).max_tasks_per_worker(1);
     let pool = builder.build().unwrap();
     assert_eq!(
         pool.chunk_size(1).map(|_: u32| READY.load(Ordering::Relaxed), 0..10).unwrap(),
@@ -406,8 +411,8 @@ fn workers_that_end_before_they_are_ready_break_the_pool() {
     }
 
     let _watchdog = Watchdog::start();
-    let pool = Pool::builder().processes(2).initializer(leaves).build().unwrap();
-    let error = pool.apply_async(square, 1).and_then(|result| result.get()).unwrap_err();
+    let pool = Pool::builder().workers(2).initializer(leaves).build().unwrap();
+    let error = pool.spawn(square, 1).join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broken);
     assert!(error.to_string().contains("exited with code 5"), "{error}");
 }
@@ -430,6 +435,7 @@ fn a_fork_inside_of_a_task_does_not_answer_for_it() {
 fn a_worker_may_start_processes_of_its_own() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let nested = |n: u64| Process::new(square).arg(n).daemon(true).start().unwrap().join().unwrap();
+    let nested =
+        |n: u64| Builder::new().end_with_parent(true).spawn(square, n).unwrap().join().unwrap();
     assert_eq!(pool.map(nested, [3, 4]).unwrap(), [9, 16]);
 }

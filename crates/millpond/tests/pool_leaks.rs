@@ -15,7 +15,7 @@ use kill::kill;
 use millpond::Pool;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn square(number: u64) -> u64 {
     number * number
@@ -36,11 +36,11 @@ fn entries(directory: &str) -> usize {
 /// Uses a pool in every way.
 fn use_up(pool: &Pool) {
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
-    assert_eq!(pool.imap_unordered(square, 0..).take(50).count(), 50);
-    assert_eq!(pool.apply(bytes, 3_000_000).unwrap().len(), 3_000_000);
-    kill(pool.apply(|()| std::process::id(), ()).unwrap());
-    assert_eq!(pool.apply(square, 3).unwrap(), 9);
-    drop(pool.apply_async(square, 1).unwrap());
+    assert_eq!(pool.map_unordered(square, 0..).take(50).count(), 50);
+    assert_eq!(pool.spawn(bytes, 3_000_000).join().unwrap().len(), 3_000_000);
+    kill(pool.spawn(|()| std::process::id(), ()).join().unwrap());
+    assert_eq!(pool.spawn(square, 3).join().unwrap(), 9);
+    drop(pool.spawn(square, 1));
 }
 
 fn close_and_join(pool: Pool) {
@@ -52,7 +52,7 @@ fn close_and_join(pool: Pool) {
 
 fn terminate_and_join(pool: Pool) {
     use_up(&pool);
-    let _ = pool.map_async(nap, 0..100).unwrap();
+    drop(pool.spawn_map(nap, 0..100));
     pool.terminate();
     pool.join().unwrap();
     assert!(children(std::process::id()).is_empty(), "before it is dropped");
@@ -63,13 +63,13 @@ fn drop_idle(pool: Pool) {
 }
 
 fn drop_busy(pool: Pool) {
-    let _ = pool.map_async(nap, 0..100).unwrap();
+    drop(pool.spawn_map(nap, 0..100));
 }
 
 fn drop_at_once(_: Pool) {}
 
 fn drop_closed(pool: Pool) {
-    let _ = pool.map_async(nap, 0..100).unwrap();
+    drop(pool.spawn_map(nap, 0..100));
     pool.close();
 }
 
@@ -99,8 +99,8 @@ fn nothing_is_left() {
         fn fails() {
             std::panic::resume_unwind(Box::new("as it should"))
         }
-        let broken = Pool::builder().processes(2).initializer(fails).build().unwrap();
-        broken.apply(square, 1).unwrap_err();
+        let broken = Pool::builder().workers(2).initializer(fails).build().unwrap();
+        broken.spawn(square, 1).join().unwrap_err();
         drop(broken);
         assert!(children(std::process::id()).is_empty(), "in round {round}");
         // The engine lets go of its own an instant after the pool has ended.
@@ -124,7 +124,7 @@ fn a_worker_has_only_what_is_meant_for_it() {
     rustix::io::fcntl_setfd(&stray, rustix::io::FdFlags::empty()).unwrap();
     let pool = Pool::new(2).unwrap();
     for _ in 0..2 {
-        let open = pool.apply(descriptors, ()).unwrap();
+        let open = pool.spawn(descriptors, ()).join().unwrap();
         assert!(open.iter().all(|target| target != "/dev/zero"), "{open:?}");
         let count = |kind: &str| open.iter().filter(|target| target.contains(kind)).count();
         assert_eq!(count("pidfd"), 1, "the owner, and no other worker: {open:?}");
@@ -138,5 +138,5 @@ fn a_worker_has_only_what_is_meant_for_it() {
         String::from_utf8(list.stdout).unwrap().lines().count()
     };
     // The standard streams, and that of the listing.
-    assert_eq!(pool.apply(programs, ()).unwrap(), 4, "a program inherits from a worker");
+    assert_eq!(pool.spawn(programs, ()).join().unwrap(), 4, "a program inherits from a worker");
 }

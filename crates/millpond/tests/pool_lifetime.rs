@@ -9,11 +9,11 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use children::children;
-use millpond::{Pool, Process};
+use millpond::Pool;
 use millpond_core::os::pidfd::PidFd;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// What a process is to do with its pool.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -42,10 +42,10 @@ fn is_busy(pid: u32) -> bool {
 fn own(habit: Habit) {
     let pool = Box::leak(Box::new(Pool::new(2).unwrap()));
     match habit {
-        Habit::Idle => assert_eq!(pool.apply(|n: u32| n + 1, 1).unwrap(), 2),
+        Habit::Idle => assert_eq!(pool.spawn(|n: u32| n + 1, 1).join().unwrap(), 2),
         Habit::Busy => pool.chunk_size(1).map(work, 0..2).map(drop).unwrap(),
         Habit::Leak => {
-            let results = pool.chunk_size(1).map_async(work, 0..2).unwrap();
+            let results = pool.chunk_size(1).spawn_map(work, 0..2);
             let me = std::process::id();
             while descendants(me).into_iter().filter(|&pid| is_busy(pid)).count() < 2 {
                 thread::sleep(Duration::from_millis(1));
@@ -82,7 +82,7 @@ fn processes_of(owner: u32, busy: bool) -> Vec<PidFd> {
 fn workers_die_with_a_parent_that_is_killed() {
     let _watchdog = Watchdog::start();
     for habit in [Habit::Idle, Habit::Busy] {
-        let owner = Process::new(own).arg(habit).start().unwrap();
+        let owner = millpond::spawn(own, habit).unwrap();
         let processes = processes_of(owner.pid(), habit == Habit::Busy);
         owner.kill().unwrap();
         for process in processes {
@@ -95,7 +95,7 @@ fn workers_die_with_a_parent_that_is_killed() {
 #[test]
 fn workers_die_with_a_parent_whose_zygote_is_stopped() {
     let _watchdog = Watchdog::start();
-    let owner = Process::new(own).arg(Habit::Busy).start().unwrap();
+    let owner = millpond::spawn(own, Habit::Busy).unwrap();
     let processes = processes_of(owner.pid(), true);
     let zygote = PidFd::open(children(owner.pid())[0]).unwrap();
     zygote.send_signal(libc::SIGSTOP).unwrap();
@@ -110,10 +110,10 @@ fn workers_die_with_a_parent_whose_zygote_is_stopped() {
 #[test]
 fn a_parent_that_returns_is_not_held_up_by_its_pool() {
     let _watchdog = Watchdog::start();
-    let owner = Process::new(own).arg(Habit::Leak).start().unwrap();
+    let owner = millpond::spawn(own, Habit::Leak).unwrap();
     // Its processes can be looked at until it returns, which they do not keep it from.
     let mut seen = Vec::new();
-    while owner.is_alive() {
+    while !owner.is_finished() {
         seen.extend(descendants(owner.pid()).into_iter().filter_map(|p| PidFd::open(p).ok()));
         thread::sleep(Duration::from_millis(1));
     }
@@ -127,12 +127,12 @@ fn a_parent_that_returns_is_not_held_up_by_its_pool() {
 fn workers_do_not_end_with_the_thread_that_made_their_pool() {
     let _watchdog = Watchdog::start();
     let pool = thread::spawn(|| Pool::new(2).unwrap()).join().unwrap();
-    let before = pool.apply(|_: u32| std::process::id(), 0).unwrap();
+    let before = pool.spawn(|_: u32| std::process::id(), 0).join().unwrap();
     // It was started by a thread that has ended: if it ended with that, another one has its place.
     thread::sleep(Duration::from_millis(50));
     while pool.worker_pids().len() < 2 {
         thread::yield_now();
     }
     assert!(pool.worker_pids().contains(&before));
-    assert_eq!(pool.apply(|n: u32| n + 1, 1).unwrap(), 2);
+    assert_eq!(pool.spawn(|n: u32| n + 1, 1).join().unwrap(), 2);
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stubborn::Stubborn;
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Another process that decodes it ends at once, if it is to.
 struct Deadly(bool);
@@ -62,15 +62,15 @@ fn nothing_is_kept_for_who_died_before_it_came() {
 
     // The worker dies before it opens the handle.
     let behind = |(_, slice): (Deadly, SharedSlice<u64>)| sum(&slice);
-    let error = pool.apply(behind, (Deadly(true), large())).unwrap_err();
+    let error = pool.spawn(behind, (Deadly(true), large())).join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Crashed);
     until_memories_are(before);
 
     // The same with a channel's end: the other one is told.
     let (sender, receiver) = millpond::channel::<u64>().unwrap();
     let lost = |(_, sender): (Deadly, Sender<u64>)| sender.send(1).unwrap();
-    pool.apply(lost, (Deadly(true), sender)).unwrap_err();
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    pool.spawn(lost, (Deadly(true), sender)).join().unwrap_err();
+    assert!(receiver.recv().unwrap().is_none());
     drop(receiver);
     until_memories_are(before);
 
@@ -81,7 +81,7 @@ fn nothing_is_kept_for_who_died_before_it_came() {
         sum(&first) + sum(&second)
     };
     let items = (0..8).map(|n| (slice.clone(), Deadly(n == 3), slice.clone()));
-    let sums: Vec<_> = pool.imap(between, items).collect();
+    let sums: Vec<_> = pool.map_iter(between, items).collect();
     drop(slice);
     for (n, sum) in sums.into_iter().enumerate() {
         match sum {
@@ -103,16 +103,16 @@ fn nothing_is_kept_for_who_died_before_it_came() {
 
     // What a worker has not begun when the pool ends.
     let nap = |_: SharedSlice<u64>| thread::sleep(Duration::from_secs(3600));
-    let naps = pool.map_async(nap, (0..20).map(|_| large())).unwrap();
+    let naps = pool.spawn_map(nap, (0..20).map(|_| large()));
     let (sender, receiver) = millpond::channel::<u64>().unwrap();
-    let unheard = pool.apply_async(|sender: Sender<u64>| sender.send(1).unwrap(), sender).unwrap();
+    let unheard = pool.spawn(|sender: Sender<u64>| sender.send(1).unwrap(), sender);
     pool.terminate();
     pool.join().unwrap();
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    assert!(receiver.recv().unwrap().is_none());
     drop((naps, unheard, receiver));
     until_memories_are(before);
 
     // A pool that takes nothing.
-    pool.apply(nap, large()).unwrap_err();
+    pool.spawn(nap, large()).join().unwrap_err();
     until_memories_are(before);
 }

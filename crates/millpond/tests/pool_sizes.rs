@@ -9,7 +9,7 @@ use millpond::sync::Barrier;
 use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn meet(barrier: Barrier) -> u32 {
     barrier.wait().unwrap();
@@ -18,9 +18,8 @@ fn meet(barrier: Barrier) -> u32 {
 
 fn meet_all(pool: &Pool, count: usize) {
     let barrier = Barrier::new(u32::try_from(count).unwrap()).unwrap();
-    let results: Vec<_> =
-        (0..count).map(|_| pool.apply_async(meet, barrier.clone()).unwrap()).collect();
-    let mut pids: Vec<_> = results.iter().map(|result| result.get().unwrap()).collect();
+    let results: Vec<_> = (0..count).map(|_| pool.spawn(meet, barrier.clone())).collect();
+    let mut pids: Vec<_> = results.into_iter().map(|job| job.join().unwrap()).collect();
     pids.sort_unstable();
     pids.dedup();
     assert_eq!(pids.len(), count);
@@ -38,7 +37,7 @@ fn a_pool_grows_from_nothing_and_shrinks_to_nothing() {
     let timeout = Duration::from_millis(20);
     let pool = Pool::builder().workers_between(0, 4).idle_timeout(timeout).build().unwrap();
     assert!(pool.worker_pids().is_empty());
-    assert_eq!(pool.processes(), 4);
+    assert_eq!(pool.workers(), 4);
     for _ in 0..2 {
         meet_all(&pool, 4);
         await_workers(&pool, 0);
@@ -50,30 +49,30 @@ fn a_pool_grows_from_nothing_and_shrinks_to_nothing() {
 fn a_pool_is_resized_and_nothing_is_lost() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
-    let result = pool.map_async(|n: u64| n + 1, 0..20_000).unwrap();
+    let result = pool.spawn_map(|n: u64| n + 1, 0..20_000);
     for count in [8, 1, 0, 3] {
         pool.resize(count).unwrap();
-        assert_eq!(pool.processes(), count);
+        assert_eq!(pool.workers(), count);
     }
-    assert_eq!(result.get().unwrap(), (1..=20_000).collect::<Vec<u64>>());
+    assert_eq!(result.join().unwrap(), (1..=20_000).collect::<Vec<u64>>());
     await_workers(&pool, 3);
     pool.resize(0).unwrap();
-    let waiting = pool.map_async(|n: u64| n, 0..3).unwrap();
+    let waiting = pool.spawn_map(|n: u64| n, 0..3);
     pool.close();
     pool.join().unwrap();
-    assert_eq!(waiting.get().unwrap(), [0, 1, 2]);
+    assert_eq!(waiting.join().unwrap(), [0, 1, 2]);
     assert_eq!(pool.resize(1).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
 fn calls_wait_for_room() {
     let _watchdog = Watchdog::start();
-    let pool = Pool::builder().processes(2).max_pending(3).build().unwrap();
+    let pool = Pool::builder().workers(2).max_pending(3).build().unwrap();
     assert_eq!(pool.map(|n: u64| n, 0..5000).unwrap().len(), 5000);
     assert_eq!(pool.chunk_size(1).map(|n: u64| n, 0..500).unwrap().len(), 500);
-    assert_eq!(pool.imap(|n: u64| n, 0..500).count(), 500);
-    let results: Vec<_> = (0..200).map(|n: u64| pool.apply_async(|n| n, n).unwrap()).collect();
-    assert_eq!(results.iter().map(|result| result.get().unwrap()).sum::<u64>(), 19_900);
+    assert_eq!(pool.map_iter(|n: u64| n, 0..500).count(), 500);
+    let results: Vec<_> = (0..200).map(|n: u64| pool.spawn(|n: u64| n, n)).collect();
+    assert_eq!(results.into_iter().map(|job| job.join().unwrap()).sum::<u64>(), 19_900);
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use millpond::{ErrorKind, ExitStatus, Process, active_children, current_process, parent_process};
+use millpond::{Builder, ErrorKind, ExitStatus, active_children, current_process, parent_process};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 fn wait_for_the_end() {
     thread::sleep(Duration::from_secs(3600));
@@ -34,30 +34,28 @@ fn functions_of_any_shape_return() {
     let _watchdog = Watchdog::start();
     let point = Point { x: 1.0, label: Some("a".into()) };
     let expected = Point { x: 3.5, label: Some("a".into()) };
-    let process = Process::new(moved).args((point, 2.5)).start().unwrap();
+    let process = millpond::spawn(moved, (point, 2.5)).unwrap();
     assert_eq!(process.join().unwrap(), Ok(expected));
-    assert_eq!(Process::new(|| 7_u8).start().unwrap().join().unwrap(), 7);
-    assert_eq!(Process::new(generic::<u64>).start().unwrap().join().unwrap(), 0);
-    assert_eq!(Process::new(generic::<String>).start().unwrap().join().unwrap(), "");
+    assert_eq!(millpond::spawn(|| 7_u8, ()).unwrap().join().unwrap(), 7);
+    assert_eq!(millpond::spawn(generic::<u64>, ()).unwrap().join().unwrap(), 0);
+    assert_eq!(millpond::spawn(generic::<String>, ()).unwrap().join().unwrap(), "");
     let six = |a: u8, b: u8, c: u8, d: u8, e: u8, f: u8| [a, b, c, d, e, f];
-    let process = Process::new(six).args((1, 2, 3, 4, 5, 6)).start().unwrap();
+    let process = millpond::spawn(six, (1, 2, 3, 4, 5, 6)).unwrap();
     assert_eq!(process.join().unwrap(), [1, 2, 3, 4, 5, 6]);
-    Process::new(|(): ()| ()).arg(()).start().unwrap().join().unwrap();
+    millpond::spawn(|(): ()| (), ()).unwrap().join().unwrap();
 }
 
 #[test]
-fn joining_again_and_from_several_threads_gives_the_same() {
+fn a_result_is_given_once_and_a_child_may_be_waited_for_by_several_threads() {
     let _watchdog = Watchdog::start();
-    let process = Process::new(|word: String| word + "!").arg("hey".to_owned()).start().unwrap();
+    let mut process = millpond::spawn(|word: String| word + "!", "hey".to_owned()).unwrap();
     thread::scope(|scope| {
-        let joiners: Vec<_> = (0..4).map(|_| scope.spawn(|| process.join().unwrap())).collect();
-        for joiner in joiners {
-            assert_eq!(joiner.join().unwrap(), "hey!");
-        }
+        (0..4).for_each(|_| drop(scope.spawn(|| process.child().join().unwrap())));
     });
-    assert_eq!(process.join().unwrap(), "hey!");
+    assert!(process.is_finished());
     assert_eq!(process.join_timeout(Duration::ZERO).unwrap(), "hey!");
     assert_eq!(process.exit_status(), Some(ExitStatus::Exited(0)));
+    assert_eq!(process.join().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -69,32 +67,32 @@ fn large_arguments_and_results_need_no_reader() {
 
     let _watchdog = Watchdog::start();
     let bytes: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
-    let process = Process::new(reversed).arg(bytes.clone()).start().unwrap();
+    let process = millpond::spawn(reversed, bytes.clone()).unwrap();
     // It ends although nobody has taken the result yet.
-    while process.is_alive() {
+    while !process.is_finished() {
         thread::sleep(Duration::from_millis(1));
     }
     let mut result = process.join().unwrap();
     result.reverse();
     assert!(result == bytes, "64 MiB came back changed");
 
-    let numbers = Process::new(|count: u64| (0..count).collect::<Vec<u64>>());
-    let numbers = numbers.arg(1_000_000).start().unwrap().join().unwrap();
+    let numbers = |count: u64| (0..count).collect::<Vec<u64>>();
+    let numbers = millpond::spawn(numbers, 1_000_000).unwrap().join().unwrap();
     assert_eq!(numbers.iter().sum::<u64>(), 499_999_500_000);
 }
 
 #[test]
 fn kill_and_terminate_end_it() {
     let _watchdog = Watchdog::start();
-    let killed = Process::new(wait_for_the_end).start().unwrap();
-    let terminated = Process::new(wait_for_the_end).start().unwrap();
-    assert!(killed.is_alive() && terminated.is_alive());
+    let killed = millpond::spawn(wait_for_the_end, ()).unwrap();
+    let terminated = millpond::spawn(wait_for_the_end, ()).unwrap();
+    assert!(!killed.is_finished() && !terminated.is_finished());
     assert_eq!(killed.exit_status(), None);
     killed.kill().unwrap();
     terminated.terminate().unwrap();
-    assert_eq!(killed.join().unwrap_err().signal_name(), Some("SIGKILL"));
-    assert_eq!(terminated.join().unwrap_err().signal_name(), Some("SIGTERM"));
-    assert!(!killed.is_alive() && !terminated.is_alive());
+    assert_eq!(killed.child().join().unwrap_err().signal_name(), Some("SIGKILL"));
+    assert_eq!(terminated.child().join().unwrap_err().signal_name(), Some("SIGTERM"));
+    assert!(killed.is_finished() && terminated.is_finished());
     // To the dead it means nothing.
     killed.kill().unwrap();
     terminated.terminate().unwrap();
@@ -103,11 +101,11 @@ fn kill_and_terminate_end_it() {
 #[test]
 fn a_timeout_leaves_it_running() {
     let _watchdog = Watchdog::start();
-    let process = Process::new(wait_for_the_end).name("slow").start().unwrap();
+    let mut process = Builder::new().name("slow").spawn(wait_for_the_end, ()).unwrap();
     let error = process.join_timeout(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.to_string().ends_with("did not end within 20ms"), "{error}");
-    assert!(process.is_alive());
+    assert!(!process.is_finished());
     process.kill().unwrap();
     let error = process.join_timeout(Duration::MAX).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Crashed);
@@ -120,24 +118,25 @@ fn everyone_knows_who_they_are() {
         let parent = parent_process();
         let parent =
             parent.map(|parent| (parent.name().to_owned(), parent.pid(), parent.is_alive()));
-        (me.name().to_owned(), me.pid(), me.daemon(), parent)
+        (me.name().to_owned(), me.pid(), me.ends_with_parent(), parent)
     }
     fn nested() -> (String, String) {
-        let named = Process::new(who).name("inner").start().unwrap().join().unwrap();
+        let named = Builder::new().name("inner").spawn(who, ()).unwrap().join().unwrap();
         let (_, _, _, parent) = named;
-        let unnamed = Process::new(who).start().unwrap();
+        let unnamed = millpond::spawn(who, ()).unwrap();
         (parent.unwrap().0, unnamed.name().to_owned())
     }
 
     let _watchdog = Watchdog::start();
     let main = ("MainProcess".to_owned(), std::process::id(), true);
     assert_eq!(who(), (main.0.clone(), main.1, false, None));
-    let daemon = Process::new(who).name("Child 1").daemon(true).start().unwrap();
-    assert!(daemon.daemon());
+    let daemon = Builder::new().name("Child 1").end_with_parent(true).spawn(who, ()).unwrap();
+    assert!(daemon.ends_with_parent());
     assert_eq!(daemon.name(), "Child 1");
-    assert_eq!(daemon.join().unwrap(), ("Child 1".to_owned(), daemon.pid(), true, Some(main)));
+    let pid = daemon.pid();
+    assert_eq!(daemon.join().unwrap(), ("Child 1".to_owned(), pid, true, Some(main)));
 
-    let (outer, unnamed) = Process::new(nested).name("outer").start().unwrap().join().unwrap();
+    let (outer, unnamed) = Builder::new().name("outer").spawn(nested, ()).unwrap().join().unwrap();
     assert_eq!(outer, "outer");
     let numbers: Vec<&str> = unnamed.strip_prefix("Process-").unwrap().split(':').collect();
     assert_eq!((numbers.len(), numbers[1]), (2, "2"), "{unnamed}");
@@ -153,8 +152,7 @@ fn a_child_has_arguments_and_environment_but_no_input_and_no_role() {
     }
 
     let _watchdog = Watchdog::start();
-    let (arguments, path, role, input) =
-        Process::new(surroundings).start().unwrap().join().unwrap();
+    let (arguments, path, role, input) = millpond::spawn(surroundings, ()).unwrap().join().unwrap();
     assert_eq!(arguments, std::env::args().collect::<Vec<_>>());
     assert_eq!(path, std::env::var("PATH").ok());
     assert_eq!(role, None);
@@ -168,8 +166,8 @@ fn active_children_are_those_that_run() {
         let ours = active_children().into_iter().filter(|child| child.name().starts_with("active"));
         ours.map(|child| child.name().to_owned()).collect()
     };
-    let one = Process::new(wait_for_the_end).name("active 1").start().unwrap();
-    let two = Process::new(wait_for_the_end).name("active 2").start().unwrap();
+    let one = Builder::new().name("active 1").spawn(wait_for_the_end, ()).unwrap();
+    let two = Builder::new().name("active 2").spawn(wait_for_the_end, ()).unwrap();
     assert_eq!(names(), ["active 1", "active 2"]);
     let child = active_children().into_iter().find(|child| child.pid() == one.pid()).unwrap();
     child.kill().unwrap();
@@ -191,8 +189,9 @@ fn many_threads_may_start_processes_at_once() {
             scope.spawn(move || {
                 ready.wait();
                 for round in 0..5 {
-                    let process = Process::new(|a: u64, b: u64| a * 10 + b).args((thread, round));
-                    let process = process.daemon(round % 2 == 0).start().unwrap();
+                    let sum = |a: u64, b: u64| a * 10 + b;
+                    let builder = Builder::new().end_with_parent(round % 2 == 0);
+                    let process = builder.spawn(sum, (thread, round)).unwrap();
                     assert_eq!(process.join().unwrap(), thread * 10 + round);
                 }
             });
@@ -203,11 +202,11 @@ fn many_threads_may_start_processes_at_once() {
 #[test]
 fn handles_can_be_shown() {
     let _watchdog = Watchdog::start();
-    let process = Process::new(|n: u32| n).name("shown");
-    let unstarted = format!("{process:?}");
-    assert!(unstarted.contains("\"shown\"") && unstarted.contains("Missing"), "{unstarted}");
-    let process = process.arg(1).start().unwrap();
-    process.join().unwrap();
+    let builder = Builder::new().name("shown");
+    let unstarted = format!("{builder:?}");
+    assert!(unstarted.contains("\"shown\""), "{unstarted}");
+    let mut process = builder.spawn(|n: u32| n, 1).unwrap();
+    process.join_timeout(Duration::MAX).unwrap();
     let shown = format!("{process:?}");
     assert!(shown.contains("\"shown\"") && shown.contains("Exited(0)"), "{shown}");
     assert!(shown.contains(&process.pid().to_string()), "{shown}");
@@ -217,7 +216,7 @@ fn is_send_and_sync<T: Send + Sync>() {}
 
 #[test]
 fn handles_and_errors_cross_threads() {
-    is_send_and_sync::<millpond::ProcessHandle<std::rc::Rc<u8>>>();
+    is_send_and_sync::<millpond::JoinHandle<std::rc::Rc<u8>>>();
     is_send_and_sync::<millpond::Child>();
     is_send_and_sync::<millpond::Error>();
 }

@@ -5,11 +5,12 @@
 mod watchdog;
 
 use std::thread;
+use std::time::Duration;
 
-use millpond::{ErrorKind, ExitStatus, Process, active_children};
+use millpond::{ErrorKind, ExitStatus, active_children};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 #[test]
 fn results_come_without_a_status() {
@@ -17,9 +18,9 @@ fn results_come_without_a_status() {
     // SAFETY: to ignore a signal runs no code of this program.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     for _ in 0..20 {
-        let returns = Process::new(|n: u64| n + 1).arg(1).start().unwrap();
-        let killed = Process::new(thread::park).start().unwrap();
-        assert_eq!(returns.join().unwrap(), 2);
+        let mut returns = millpond::spawn(|n: u64| n + 1, 1).unwrap();
+        let killed = millpond::spawn(thread::park, ()).unwrap();
+        assert_eq!(returns.join_timeout(Duration::MAX).unwrap(), 2);
         assert_eq!(returns.exit_status(), Some(ExitStatus::Unknown));
         killed.kill().unwrap();
         let error = killed.join().unwrap_err();

@@ -8,12 +8,13 @@ use std::process::{Command, abort, exit};
 use std::thread;
 use std::time::Duration;
 
-use millpond::sync::{Event, Lock, LockResult, Mutex, RLock, Semaphore, TryLockError};
-use millpond::{Pool, Process};
+use millpond::Pool;
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Event, LockResult, Mutex, Semaphore, TryLockError};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// Enough to look whether a holder lives.
 const SOON: Duration = Duration::from_millis(120);
@@ -24,7 +25,7 @@ struct Things {
     slice: Mutex<[u8]>,
     lock: Lock,
     raw: Lock,
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     permits: Semaphore,
     bounded: Semaphore,
 }
@@ -35,7 +36,7 @@ fn things() -> Things {
         slice: Mutex::zeroed(100_000).unwrap(),
         lock: Lock::new().unwrap(),
         raw: Lock::new().unwrap(),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         permits: Semaphore::new(3).unwrap(),
         bounded: Semaphore::bounded(3).unwrap(),
     }
@@ -140,7 +141,7 @@ fn a_process_that_ends_normally_keeps() {
     let _watchdog = Watchdog::start();
     for how in NORMAL {
         let things = things();
-        let process = Process::new(take_and_end).args((things.clone(), how)).start().unwrap();
+        let process = millpond::spawn(take_and_end, (things.clone(), how)).unwrap();
         let _ = process.join();
         things.assert_kept();
     }
@@ -151,7 +152,7 @@ fn any_other_end_of_a_process_gives_back() {
     let _watchdog = Watchdog::start();
     for how in OTHER {
         let things = things();
-        let process = Process::new(take_and_end).args((things.clone(), how)).start().unwrap();
+        let process = millpond::spawn(take_and_end, (things.clone(), how)).unwrap();
         process.join().unwrap_err();
         things.assert_given_back();
     }
@@ -171,7 +172,7 @@ fn a_process_that_is_killed_gives_back_what_it_has_no_handle_of() {
     let _watchdog = Watchdog::start();
     let (things, taken) = (things(), Event::new().unwrap());
     let arguments = (things.clone(), taken.clone());
-    let process = Process::new(take_and_stay).args(arguments).start().unwrap();
+    let process = millpond::spawn(take_and_stay, arguments).unwrap();
     taken.wait();
     process.kill().unwrap();
     // The system frees what it had one after the other.
@@ -196,8 +197,8 @@ fn a_worker_keeps_unless_a_task_of_it_is_cut_off() {
     for end in [Pool::close, Pool::terminate] {
         let kept = things();
         let pool = Pool::new(1).unwrap();
-        pool.apply(take, kept.clone()).unwrap();
-        pool.apply(u64::count_ones, 3).unwrap();
+        pool.spawn(take, kept.clone()).join().unwrap();
+        pool.spawn(u64::count_ones, 3).join().unwrap();
         end(&pool);
         pool.join().unwrap();
         kept.assert_kept();
@@ -205,7 +206,7 @@ fn a_worker_keeps_unless_a_task_of_it_is_cut_off() {
 
     let (given_back, taken) = (things(), Event::new().unwrap());
     let pool = Pool::new(1).unwrap();
-    let _running = pool.apply_async(take_and_stay, (given_back.clone(), taken.clone())).unwrap();
+    let _running = pool.spawn(take_and_stay, (given_back.clone(), taken.clone()));
     taken.wait();
     pool.terminate();
     pool.join().unwrap();

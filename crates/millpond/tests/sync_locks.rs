@@ -7,11 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::sync::{Event, Lock, Mutex, RLock, TryLockError};
-use millpond::{ErrorKind, Pool, Process};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Event, Mutex, TryLockError};
+use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -32,12 +33,12 @@ fn processes_and_threads_add_up() {
     let _watchdog = Watchdog::start();
     let number = Mutex::new(0_u64).unwrap();
     let processes: Vec<_> =
-        (0..2).map(|_| Process::new(add).args((number.clone(), 5000)).start().unwrap()).collect();
+        (0..2).map(|_| millpond::spawn(add, (number.clone(), 5000)).unwrap()).collect();
     thread::scope(|scope| {
         scope.spawn(|| add(number.clone(), 5000));
         add(number.clone(), 5000);
     });
-    processes.iter().for_each(|process| process.join().unwrap());
+    processes.into_iter().for_each(|process| process.join().unwrap());
     assert_eq!(*number.lock().unwrap(), 20_000);
     assert_eq!(number.holder(), None);
 }
@@ -53,7 +54,7 @@ fn the_death_of_the_owner_of_a_mutex_reaches_the_next_one_once() {
 
     let _watchdog = Watchdog::start();
     let (pair, held) = (Mutex::new([0, 0]).unwrap(), Event::new().unwrap());
-    let owner = Process::new(hold).args((pair.clone(), held.clone())).start().unwrap();
+    let owner = millpond::spawn(hold, (pair.clone(), held.clone())).unwrap();
     held.wait();
     assert_eq!(pair.holder(), Some(owner.pid()));
     assert!(matches!(pair.try_lock(), Err(TryLockError::WouldBlock)));
@@ -74,7 +75,7 @@ fn the_death_of_the_owner_of_a_mutex_reaches_the_next_one_once() {
 
 #[test]
 fn the_death_of_the_owner_reaches_one_who_only_tries() {
-    fn hold(number: Mutex<u8>, lock: Lock, reentrant: RLock) {
+    fn hold(number: Mutex<u8>, lock: Lock, reentrant: ReentrantLock) {
         let _guards = (number.lock(), lock.lock(), reentrant.lock());
         std::process::abort();
     }
@@ -91,19 +92,20 @@ fn the_death_of_the_owner_reaches_one_who_only_tries() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let arguments = (number.clone(), lock.clone(), reentrant.clone());
-    let owner = Process::new(hold).args(arguments).start().unwrap();
+    let owner = millpond::spawn(hold, arguments).unwrap();
+    let pid = owner.pid();
     owner.join().unwrap_err();
-    assert_eq!(death(|| number.try_lock()), owner.pid());
-    assert_eq!(death(|| lock.try_lock()), owner.pid());
-    assert_eq!(death(|| reentrant.try_lock()), owner.pid());
+    assert_eq!(death(|| number.try_lock()), pid);
+    assert_eq!(death(|| lock.try_lock()), pid);
+    assert_eq!(death(|| reentrant.try_lock()), pid);
     assert!(number.try_lock().is_ok() && lock.try_lock().is_ok() && reentrant.try_lock().is_ok());
 }
 
 #[test]
 fn a_panic_of_the_owner_reaches_the_next_one_once() {
-    fn panicking((number, lock, reentrant): (Mutex<u64>, Lock, RLock)) {
+    fn panicking((number, lock, reentrant): (Mutex<u64>, Lock, ReentrantLock)) {
         let _guards = (lock.lock().unwrap(), reentrant.lock().unwrap());
         *number.lock().unwrap() = 3;
         let _guard = number.lock().unwrap();
@@ -112,11 +114,12 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let handles = || (number.clone(), lock.clone(), reentrant.clone());
     // In a worker, which goes on; in a process, which ends; and in a thread of this one.
     let pool = Pool::new(1).unwrap();
-    let process = Process::new(panicking).arg(handles()).start().unwrap();
+    let process = millpond::spawn(panicking, handles()).unwrap();
+    let process = process.child().clone();
     for round in 0..3 {
         let pid = match round {
             0 => {
@@ -124,7 +127,7 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
                 process.pid()
             }
             1 => {
-                let error = pool.apply(panicking, handles()).unwrap_err();
+                let error = pool.spawn(panicking, handles()).join().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Panicked);
                 error.pid().unwrap()
             }
@@ -146,7 +149,7 @@ fn a_panic_of_the_owner_reaches_the_next_one_once() {
 
 #[test]
 fn the_death_of_one_who_waits_harms_nobody() {
-    fn wait(number: Mutex<u64>, lock: Lock, reentrant: RLock, which: u8, near: Event) {
+    fn wait(number: Mutex<u64>, lock: Lock, reentrant: ReentrantLock, which: u8, near: Event) {
         near.set();
         match which {
             0 => drop(number.lock()),
@@ -157,20 +160,20 @@ fn the_death_of_one_who_waits_harms_nobody() {
 
     let _watchdog = Watchdog::start();
     let (number, lock, reentrant) =
-        (Mutex::new(0_u64).unwrap(), Lock::new().unwrap(), RLock::new().unwrap());
+        (Mutex::new(0_u64).unwrap(), Lock::new().unwrap(), ReentrantLock::new().unwrap());
     let guards = (number.lock().unwrap(), lock.lock().unwrap(), reentrant.lock().unwrap());
     let waiters: Vec<_> = (0..3)
         .map(|which| {
             let near = Event::new().unwrap();
             let handles = (number.clone(), lock.clone(), reentrant.clone(), which, near.clone());
-            let waiter = Process::new(wait).args(handles).start().unwrap();
+            let waiter = millpond::spawn(wait, handles).unwrap();
             near.wait();
             waiter
         })
         .collect();
     // Time to fall asleep, and to starve.
     thread::sleep(Duration::from_millis(80));
-    for waiter in &waiters {
+    for waiter in waiters {
         waiter.kill().unwrap();
         waiter.join().unwrap_err();
     }
@@ -199,7 +202,7 @@ fn nobody_starves() {
 
     let _watchdog = Watchdog::start();
     let counts = Mutex::new([0, 0]).unwrap();
-    let other = Process::new(greedy).args((counts.clone(), 0, 200)).start().unwrap();
+    let other = millpond::spawn(greedy, (counts.clone(), 0, 200)).unwrap();
     greedy(counts.clone(), 1, 200);
     other.join().unwrap();
     let [one, two] = *counts.lock().unwrap();
@@ -208,18 +211,18 @@ fn nobody_starves() {
 
 #[test]
 fn a_lock_may_be_released_by_others_and_a_reentrant_one_may_not() {
-    fn release(lock: Lock, reentrant: RLock) -> [String; 2] {
+    fn release(lock: Lock, reentrant: ReentrantLock) -> [String; 2] {
         let told = |result: millpond::Result<()>| format!("{:?}", result.map_err(|e| e.kind()));
         [told(lock.release()), told(reentrant.release())]
     }
 
     let _watchdog = Watchdog::start();
-    let (lock, reentrant) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let (lock, reentrant) = (Lock::new().unwrap(), ReentrantLock::new().unwrap());
     assert_eq!(release(lock.clone(), reentrant.clone()), ["Err(NotHeld)"; 2]);
     lock.acquire().unwrap();
     reentrant.acquire().unwrap();
     reentrant.acquire().unwrap();
-    let other = Process::new(release).args((lock.clone(), reentrant.clone())).start().unwrap();
+    let other = millpond::spawn(release, (lock.clone(), reentrant.clone())).unwrap();
     assert_eq!(other.join().unwrap(), ["Ok(())", "Err(NotHeld)"]);
     assert_eq!((lock.holder(), reentrant.holder()), (None, Some(std::process::id())));
     reentrant.release().unwrap();
@@ -270,10 +273,11 @@ fn a_poisoned_lock_is_an_error_of_this_crate_too() {
 
     let _watchdog = Watchdog::start();
     let number = Mutex::new(5).unwrap();
-    let owner = Process::new(hold).arg(number.clone()).start().unwrap();
+    let owner = millpond::spawn(hold, number.clone()).unwrap();
+    let pid = owner.pid();
     owner.join().unwrap_err();
     let error = read(&number).unwrap_err();
-    assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(owner.pid())));
+    assert_eq!((error.kind(), error.pid()), (ErrorKind::Poisoned, Some(pid)));
     assert_eq!(read(&number).unwrap(), 5);
 
     let guard = number.lock().unwrap();

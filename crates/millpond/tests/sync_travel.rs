@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fork::in_a_fork;
-use millpond::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
-use millpond::{ErrorKind, Pool, Process};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice};
+use millpond::{ErrorKind, Pool};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Everything {
@@ -23,7 +24,7 @@ struct Everything {
     numbers: Mutex<[u32]>,
     slice: SharedSlice<f32>,
     lock: Lock,
-    reentrant: RLock,
+    reentrant: ReentrantLock,
     semaphore: Semaphore,
     changed: Condvar,
     event: Event,
@@ -36,7 +37,7 @@ fn everything() -> Everything {
         numbers: Mutex::from_slice(&[3, 1, 2]).unwrap(),
         slice: SharedSlice::from_slice(&[0.5; 3000]).unwrap(),
         lock: Lock::new().unwrap(),
-        reentrant: RLock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
         semaphore: Semaphore::new(0).unwrap(),
         changed: Condvar::new().unwrap(),
         event: Event::new().unwrap(),
@@ -71,7 +72,7 @@ fn check(all: &Everything, times: u32) {
 fn handles_are_arguments_and_results_of_processes_and_tasks() {
     let _watchdog = Watchdog::start();
     let all = everything();
-    let came_back = Process::new(touch).arg(all.clone()).start().unwrap().join().unwrap();
+    let came_back = millpond::spawn(touch, all.clone()).unwrap().join().unwrap();
     check(&came_back, 1);
     let pool = Pool::new(2).unwrap();
     for times in 2..5 {
@@ -81,7 +82,7 @@ fn handles_are_arguments_and_results_of_processes_and_tasks() {
         check(&all, times);
     }
     // What a task makes and returns is kept by its worker until it has arrived.
-    let made = pool.apply(|n: u64| Mutex::new(n).unwrap(), 7).unwrap();
+    let made = pool.spawn(|n: u64| Mutex::new(n).unwrap(), 7).join().unwrap();
     assert_eq!(*made.lock().unwrap(), 7);
 }
 
@@ -89,21 +90,21 @@ fn handles_are_arguments_and_results_of_processes_and_tasks() {
 fn what_a_task_makes_outlives_its_worker() {
     fn make(number: u64) -> (Mutex<u64>, SharedSlice<u64>) {
         // What a task sends elsewhere is not part of its result.
-        let sum = Process::new(|slice: SharedSlice<u64>| slice.to_vec().iter().sum::<u64>());
+        let sum = |slice: SharedSlice<u64>| slice.to_vec().iter().sum::<u64>();
         let slice = SharedSlice::from_slice(&vec![number; 20_000]).unwrap();
-        let sum = sum.arg(slice.clone()).start().unwrap().join().unwrap();
+        let sum = millpond::spawn(sum, slice.clone()).unwrap().join().unwrap();
         (Mutex::new(sum).unwrap(), slice)
     }
 
     let _watchdog = Watchdog::start();
-    let pool = Pool::builder().processes(2).max_tasks_per_child(1).build().unwrap();
-    let one = pool.apply_async(make, 1).unwrap();
-    let all = pool.map_async(make, 2..8_u64);
+    let pool = Pool::builder().workers(2).max_tasks_per_worker(1).build().unwrap();
+    let one = pool.spawn(make, 1);
+    let all = pool.spawn_map(make, 2..8_u64);
     pool.close();
     pool.join().unwrap();
     // All workers have ended by now.
-    assert_eq!(*one.get().unwrap().0.lock().unwrap(), 20_000);
-    for (number, (sum, slice)) in (2..).zip(all.unwrap().get().unwrap()) {
+    assert_eq!(*one.join().unwrap().0.lock().unwrap(), 20_000);
+    for (number, (sum, slice)) in (2..).zip(all.join().unwrap()) {
         assert_eq!(*sum.lock().unwrap(), number * 20_000);
         assert_eq!(slice.load(19_999), number);
     }
@@ -125,26 +126,26 @@ fn every_worker_gets_what_the_initializer_is_given() {
     let _watchdog = Watchdog::start();
     let total = Mutex::new(0).unwrap();
     let events = vec![Event::new().unwrap(), Event::new().unwrap()];
-    let builder = Pool::builder().processes(2).max_tasks_per_child(1);
+    let builder = Pool::builder().workers(2).max_tasks_per_worker(1);
     // This process has no handle to the events any more; the pool has.
     let pool = builder.initializer_with(prepare, (total.clone(), events)).build().unwrap();
-    pool.imap(add, 1..=20_u64).for_each(|result| result.unwrap());
+    pool.map_iter(add, 1..=20_u64).for_each(|result| result.unwrap());
     assert_eq!(*total.lock().unwrap(), 210);
 }
 
 #[test]
 fn what_is_gone_when_its_handle_arrives_says_so() {
     let _watchdog = Watchdog::start();
-    let process = Process::new(|| Mutex::new(5_u64).unwrap()).start().unwrap();
+    let process = millpond::spawn(|| Mutex::new(5_u64).unwrap(), ()).unwrap();
+    let pid = process.pid();
     let error = process.join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
     let expected = format!(
-        "the shared object is gone: process {}, which sent it, ended or dropped it before it \
-         arrived",
-        process.pid()
+        "the shared object is gone: process {pid}, which sent it, ended or dropped it before it \
+         arrived"
     );
     assert!(error.to_string().ends_with(&expected), "{error}");
-    let error = Process::new(|_: (Lock, u8)| ()).arg((Lock::new().unwrap(), 1)).start();
+    let error = millpond::spawn(|_: (Lock, u8)| (), (Lock::new().unwrap(), 1));
     error.unwrap().join().unwrap();
 }
 
@@ -163,8 +164,7 @@ fn a_stranger_opens_a_handle_from_its_bytes_as_long_as_the_sender_lives() {
     // A wire handle has 56 bytes, and postcard puts their number before them.
     let bytes = SharedSlice::<u8>::zeroed(57).unwrap();
     let (sent, opened) = (Event::new().unwrap(), Event::new().unwrap());
-    let owner = Process::new(own).args((bytes.clone(), sent.clone(), opened.clone()));
-    let owner = owner.start().unwrap();
+    let owner = millpond::spawn(own, (bytes.clone(), sent.clone(), opened.clone())).unwrap();
     sent.wait();
     let number: Mutex<u64> = postcard::from_bytes(&bytes.to_vec()).unwrap();
     opened.set();
@@ -176,8 +176,8 @@ fn a_stranger_opens_a_handle_from_its_bytes_as_long_as_the_sender_lives() {
     // A process that has it keeps it; no other can open it any more.
     assert_eq!(*number.lock().unwrap(), 42);
     drop(number);
-    let gone = Process::new(|bytes: Vec<u8>| postcard::from_bytes::<Mutex<u64>>(&bytes).is_err());
-    assert!(gone.arg(bytes.to_vec()).start().unwrap().join().unwrap());
+    let gone = |bytes: Vec<u8>| postcard::from_bytes::<Mutex<u64>>(&bytes).is_err();
+    assert!(millpond::spawn(gone, bytes.to_vec()).unwrap().join().unwrap());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn slices_are_shared_and_bounded() {
 
     let _watchdog = Watchdog::start();
     let counts = SharedSlice::<u32>::zeroed(2).unwrap();
-    let other = Process::new(count).args((counts.clone(), 10_000)).start().unwrap();
+    let other = millpond::spawn(count, (counts.clone(), 10_000)).unwrap();
     count(counts.clone(), 10_000);
     other.join().unwrap();
     assert_eq!(counts.to_vec(), [10_000, 10_000]);

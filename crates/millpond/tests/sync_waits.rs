@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use millpond::ErrorKind;
 use millpond::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
-use millpond::{ErrorKind, Process};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(5);
@@ -45,11 +45,10 @@ fn no_more_than_so_many_have_a_permit() {
 
     let _watchdog = Watchdog::start();
     let (doors, inside) = (Semaphore::bounded(2).unwrap(), Mutex::new([0, 0]).unwrap());
-    let processes: Vec<_> = (0..3)
-        .map(|_| Process::new(enter).args((doors.clone(), inside.clone())).start().unwrap())
-        .collect();
+    let processes: Vec<_> =
+        (0..3).map(|_| millpond::spawn(enter, (doors.clone(), inside.clone())).unwrap()).collect();
     enter(doors.clone(), inside.clone());
-    processes.iter().for_each(|process| process.join().unwrap());
+    processes.into_iter().for_each(|process| process.join().unwrap());
     let [now, most] = *inside.lock().unwrap();
     assert!(now == 0 && most <= 2, "{most} at once");
     assert_eq!(doors.available_permits(), 2);
@@ -69,7 +68,7 @@ fn permits_of_killed_and_panicking_processes_are_given_back() {
     let _watchdog = Watchdog::start();
     for panics in [false, true] {
         let doors = Semaphore::new(2).unwrap();
-        let holder = Process::new(hold).args((doors.clone(), panics)).start().unwrap();
+        let holder = millpond::spawn(hold, (doors.clone(), panics)).unwrap();
         if panics {
             assert_eq!(holder.join().unwrap_err().kind(), ErrorKind::Panicked);
         } else {
@@ -95,7 +94,7 @@ fn a_semaphore_that_began_with_nothing_counts_messages() {
 
     let _watchdog = Watchdog::start();
     let messages = Semaphore::new(0).unwrap();
-    let producer = Process::new(produce).arg(messages.clone()).start().unwrap();
+    let producer = millpond::spawn(produce, messages.clone()).unwrap();
     (0..100).for_each(|_| messages.acquire().unwrap().forget());
     producer.join().unwrap();
     assert!(messages.try_acquire().unwrap().is_none());
@@ -112,17 +111,16 @@ fn a_condition_lets_through_as_many_as_it_is_told_to() {
 
     let _watchdog = Watchdog::start();
     let (items, added) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
-    let takers: Vec<_> = (0..3)
-        .map(|_| Process::new(take).args((items.clone(), added.clone())).start().unwrap())
-        .collect();
+    let takers: Vec<_> =
+        (0..3).map(|_| millpond::spawn(take, (items.clone(), added.clone())).unwrap()).collect();
     until(|| format!("{added:?}").contains("waiting: 3"));
     *items.lock().unwrap() = 1;
     added.notify_one();
-    until(|| takers.iter().filter(|taker| !taker.is_alive()).count() == 1);
+    until(|| takers.iter().filter(|taker| taker.is_finished()).count() == 1);
     assert!(format!("{added:?}").contains("waiting: 2"), "{added:?}");
     *items.lock().unwrap() = 2;
     added.notify_n(2);
-    takers.iter().for_each(|taker| taker.join().unwrap());
+    takers.into_iter().for_each(|taker| taker.join().unwrap());
     assert_eq!(*items.lock().unwrap(), 0);
 }
 
@@ -134,8 +132,7 @@ fn wait_until_ready(ready: Mutex<u32>, changed: Condvar) {
 fn a_killed_waiter_of_a_condition_takes_no_notification_along() {
     let _watchdog = Watchdog::start();
     let (ready, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
-    let start =
-        || Process::new(wait_until_ready).args((ready.clone(), changed.clone())).start().unwrap();
+    let start = || millpond::spawn(wait_until_ready, (ready.clone(), changed.clone())).unwrap();
     let killed = start();
     until(|| format!("{changed:?}").contains("waiting: 1"));
     let second = start();
@@ -153,8 +150,7 @@ fn a_killed_waiter_of_a_condition_takes_no_notification_along() {
 fn a_waiter_that_is_killed_on_its_way_to_the_mutex_takes_no_notification_along() {
     let _watchdog = Watchdog::start();
     let (ready, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
-    let start =
-        || Process::new(wait_until_ready).args((ready.clone(), changed.clone())).start().unwrap();
+    let start = || millpond::spawn(wait_until_ready, (ready.clone(), changed.clone())).unwrap();
     let killed = start();
     until(|| format!("{changed:?}").contains("waiting: 1"));
     let second = start();
@@ -182,7 +178,7 @@ fn a_wait_for_a_condition_ends_with_the_news_of_the_owners_death() {
     let _watchdog = Watchdog::start();
     let (number, changed) = (Mutex::new(0).unwrap(), Condvar::new().unwrap());
     let guard = number.lock().unwrap();
-    let other = Process::new(die_with_it).args((number.clone(), changed.clone())).start().unwrap();
+    let other = millpond::spawn(die_with_it, (number.clone(), changed.clone())).unwrap();
     let error = changed.wait(guard).unwrap_err();
     assert_eq!((error.pid(), error.owner_died()), (other.pid(), true));
     assert_eq!(*error.into_inner(), 1);
@@ -214,13 +210,13 @@ fn a_process_that_is_told_of_a_death_hands_its_notification_on() {
     let args = || (number.clone(), changed.clone());
     // The one that has waited longest: the process waits once the mutex is given back here.
     let guard = number.lock().unwrap();
-    let second = Process::new(wait_too).args(args()).start().unwrap();
+    let second = millpond::spawn(wait_too, args()).unwrap();
     let third = thread::scope(|scope| {
         let starter = scope.spawn(|| {
             while *number.lock().unwrap() == 0 {
                 thread::sleep(Duration::from_millis(1));
             }
-            Process::new(notify_one_and_die).args(args()).start().unwrap()
+            millpond::spawn(notify_one_and_die, args()).unwrap()
         });
         let error = changed.wait(guard).unwrap_err();
         assert!(error.owner_died());
@@ -240,7 +236,7 @@ fn an_event_lets_all_through_also_after_a_waiter_was_killed() {
 
     let _watchdog = Watchdog::start();
     let (near, event) = (Semaphore::new(0).unwrap(), Event::new().unwrap());
-    let start = || Process::new(wait).args((near.clone(), event.clone())).start().unwrap();
+    let start = || millpond::spawn(wait, (near.clone(), event.clone())).unwrap();
     let (killed, one, two) = (start(), start(), start());
     (0..3).for_each(|_| near.acquire().unwrap().forget());
     killed.kill().unwrap();
@@ -271,10 +267,10 @@ fn parties_cross_a_barrier_together_and_one_leads() {
     let (barrier, counts) = (Barrier::new(3).unwrap(), Mutex::new([0, 0]).unwrap());
     assert_eq!(barrier.parties(), 3);
     let others: Vec<_> = (0..2)
-        .map(|_| Process::new(cross).args((barrier.clone(), counts.clone())).start().unwrap())
+        .map(|_| millpond::spawn(cross, (barrier.clone(), counts.clone())).unwrap())
         .collect();
     let mut indices = vec![cross(barrier.clone(), counts.clone())];
-    indices.extend(others.iter().map(|other| other.join().unwrap()));
+    indices.extend(others.into_iter().map(|other| other.join().unwrap()));
     for round in 0..50 {
         let mut of_round: Vec<u32> = indices.iter().map(|indices| indices[round]).collect();
         of_round.sort_unstable();
@@ -291,19 +287,18 @@ fn a_barrier_breaks_when_a_party_is_killed() {
 
     let _watchdog = Watchdog::start();
     let barrier = Barrier::new(3).unwrap();
-    let killed = Process::new(wait).arg(barrier.clone()).start().unwrap();
+    let killed = millpond::spawn(wait, barrier.clone()).unwrap();
     until(|| barrier.waiting() == 1);
-    let other = Process::new(wait).arg(barrier.clone()).start().unwrap();
+    let other = millpond::spawn(wait, barrier.clone()).unwrap();
     until(|| barrier.waiting() == 2);
     killed.kill().unwrap();
     assert_eq!(other.join().unwrap().as_deref(), Some("BrokenBarrier"));
     assert!(barrier.is_broken());
     assert_eq!(barrier.wait().unwrap_err().kind(), ErrorKind::BrokenBarrier);
     barrier.reset();
-    let others: Vec<_> =
-        (0..2).map(|_| Process::new(wait).arg(barrier.clone()).start().unwrap()).collect();
+    let others: Vec<_> = (0..2).map(|_| millpond::spawn(wait, barrier.clone()).unwrap()).collect();
     barrier.wait().unwrap();
-    others.iter().for_each(|other| assert_eq!(other.join().unwrap(), None));
+    others.into_iter().for_each(|other| assert_eq!(other.join().unwrap(), None));
 }
 
 #[test]

@@ -51,11 +51,11 @@ pub(crate) fn check(item: Item) -> Option<(u64, u64)> {
 impl ChannelPart {
     pub(crate) fn run(self, slot: &Slot) {
         match self {
-            Self::Put(queue) => produce(slot, |item| queue.put(item).expect("memory")),
+            Self::Put(queue) => produce(slot, |item| queue.push(item).expect("memory")),
             Self::Send(sender) => produce(slot, |item| sender.send(item).expect("receivers")),
-            Self::Get(queue, book) => consume(slot, &book, || queue.get().expect("memory")),
+            Self::Get(queue, book) => consume(slot, &book, || queue.pop().expect("memory")),
             Self::Receive(receiver, book) => {
-                consume(slot, &book, || receiver.recv().expect("senders"));
+                consume(slot, &book, || receiver.recv().expect("memory").expect("senders"));
             }
             Self::PutMany(queue) => {
                 while slot.phase() == 0 {
@@ -63,11 +63,11 @@ impl ChannelPart {
                     let first = put_begins(slot, count);
                     let items: Vec<_> =
                         (first..first + count).map(|number| item(slot, number)).collect();
-                    queue.put_many(&items).expect("memory");
+                    queue.push_many(&items).expect("memory");
                     put_returned(slot);
                 }
             }
-            Self::GetMany(queue, book) => get_many(slot, &queue, &book),
+            Self::GetMany(queue, book) => pop_many(slot, &queue, &book),
         }
     }
 }
@@ -89,17 +89,17 @@ fn consume(slot: &Slot, book: &str, get: impl Fn() -> Item) {
     }
 }
 
-fn get_many(slot: &Slot, queue: &Queue<Item>, book: &str) {
+fn pop_many(slot: &Slot, queue: &Queue<Item>, book: &str) {
     let mut book = Book::open(book);
     loop {
         slot.set_state(GETTING);
-        let got = queue.get_many(BATCH as usize).expect("memory");
+        let got = queue.pop_many(BATCH as usize).expect("memory");
         let ends = got.iter().filter(|item| item.is_none()).count();
         let arrived: Vec<_> = got.into_iter().filter_map(check).collect();
         // The ends may come with each other and with items; each consumer needs one.
         let own = usize::from(arrived.is_empty());
         for _ in own..ends {
-            queue.put(None).expect("memory");
+            queue.push(None).expect("memory");
         }
         if arrived.is_empty() {
             return;
@@ -132,7 +132,7 @@ fn queue_scenario(
         scenario.start_role("consumer", Part::Channel(get(queue.clone(), ledger.path())), 2);
     }
     scenario.wake = Box::new(move |_| {
-        (0..CONSUMERS).for_each(|_| queue.put(None).expect("memory"));
+        (0..CONSUMERS).for_each(|_| queue.push(None).expect("memory"));
     });
     keep_account(&mut scenario, ledger, producers, most);
     Ok(scenario)

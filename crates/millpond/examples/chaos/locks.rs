@@ -1,6 +1,7 @@
 //! Mutexes, locks and semaphores whose holders are killed.
 
-use millpond::sync::{Lock, Mutex, RLock, Semaphore, SharedSlice};
+use millpond::sync::raw::{Lock, ReentrantLock};
+use millpond::sync::{Mutex, Semaphore, SharedSlice};
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{Killed, Outcome, Part, Role, Scenario};
@@ -18,7 +19,7 @@ const TOLD: usize = 0;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum LockPart {
     Mutex(Mutex<[u64]>),
-    RLock { outer: RLock, counters: SharedSlice<u64> },
+    ReentrantLock { outer: ReentrantLock, counters: SharedSlice<u64> },
     Semaphore { semaphore: Semaphore, inside: Lock, count: SharedSlice<u64> },
 }
 
@@ -28,7 +29,7 @@ impl LockPart {
             slot.set_state(ACQUIRING);
             match &self {
                 Self::Mutex(counters) => use_mutex(counters, slot),
-                Self::RLock { outer, counters } => use_rlock(outer, counters, slot),
+                Self::ReentrantLock { outer, counters } => use_rlock(outer, counters, slot),
                 Self::Semaphore { semaphore, inside, count } => {
                     use_semaphore(semaphore, inside, count, slot);
                 }
@@ -56,7 +57,7 @@ fn use_mutex(counters: &Mutex<[u64]>, slot: &Slot) {
     slot.set_state(RELEASING);
 }
 
-fn use_rlock(lock: &RLock, counters: &SharedSlice<u64>, slot: &Slot) {
+fn use_rlock(lock: &ReentrantLock, counters: &SharedSlice<u64>, slot: &Slot) {
     let outer = lock.lock().unwrap_or_else(|poisoned| {
         counters.store(1, counters.load(0));
         slot.count(TOLD);
@@ -138,7 +139,8 @@ pub(crate) fn mutex() -> millpond::Result<Scenario> {
 
 pub(crate) fn rlock() -> millpond::Result<Scenario> {
     let mut scenario = Scenario::new("rlock")?;
-    let part = LockPart::RLock { outer: RLock::new()?, counters: SharedSlice::zeroed(2)? };
+    let part =
+        LockPart::ReentrantLock { outer: ReentrantLock::new()?, counters: SharedSlice::zeroed(2)? };
     cast_users(&mut scenario, USERS, part);
     scenario.check = Box::new(check_deaths);
     Ok(scenario)

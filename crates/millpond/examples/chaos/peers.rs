@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use millpond::{ErrorKind, Process, Receiver, Sender};
+use millpond::{ErrorKind, Receiver, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
@@ -47,27 +47,25 @@ impl Host {
 
 fn receive_from_one_that_is_killed(slot: &Slot, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
-    let peer = Process::new(send).arg(sender).start().expect("a process");
+    let peer = millpond::spawn(send, sender).expect("a process");
     slot.set_note(PEER, peer.pid().into());
     let mut number = 0;
-    let error = loop {
+    loop {
         if number == until {
             peer.kill().expect("it is ours");
         }
-        match receiver.recv() {
-            Ok(item) => assert_eq!(check(item), Some((0, number))),
-            Err(error) => break error,
-        }
+        let Some(item) = receiver.recv().expect("memory") else { break };
+        assert_eq!(check(item), Some((0, number)));
         number += 1;
-    };
-    assert!(error.kind() == ErrorKind::Disconnected && number >= until, "{number}: {error}");
+    }
+    assert!(number >= until, "{number}");
     assert_eq!(peer.join().unwrap_err().signal_name(), Some("SIGKILL"));
     slot.set_note(PEER, 0);
 }
 
 fn send_to_one_that_is_killed(slot: &Slot, until: u64) {
     let (sender, receiver) = millpond::bounded_channel(CAPACITY).expect("memory");
-    let peer = Process::new(receive).arg(receiver).start().expect("a process");
+    let peer = millpond::spawn(receive, receiver).expect("a process");
     slot.set_note(PEER, peer.pid().into());
     let mut number = 0;
     let error = loop {

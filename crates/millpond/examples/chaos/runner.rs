@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use millpond::{Process, ProcessHandle};
+use millpond::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::ChannelPart;
@@ -51,14 +51,14 @@ pub(crate) struct Role {
     pub(crate) slot: Slot,
     part: Part,
     exit: u64,
-    process: Option<ProcessHandle<()>>,
+    process: Option<JoinHandle<()>>,
     seen: (u64, Instant),
 }
 
 impl Role {
     fn start(&mut self) {
-        let process = Process::new(run_role).args((self.part.clone(), self.slot.clone()));
-        self.process = Some(process.start().expect("a process"));
+        let process = millpond::spawn(run_role, (self.part.clone(), self.slot.clone()));
+        self.process = Some(process.expect("a process"));
         self.seen = (self.slot.beats(), Instant::now());
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn perform(mut scenario: Scenario, kills: u64, seed: u64) -> Outcome 
         outcome.faults.push(fault);
     }
     outcome.operations = scenario.roles.iter().map(|role| role.slot.beats()).sum();
-    for process in scenario.roles.iter().filter_map(|role| role.process.as_ref()) {
+    for process in scenario.roles.iter_mut().filter_map(|role| role.process.take()) {
         let _ = process.kill();
         let _ = process.join();
     }
@@ -236,7 +236,7 @@ fn kill(scenario: &mut Scenario, index: usize, killed: &mut Killed) -> Result<()
     let process = role.process.take().expect("it was started");
     process.kill().map_err(|error| format!("{} was not killed: {error}", role.name))?;
     let ended = process.join();
-    match ended.as_ref().map_err(millpond::Error::signal_name) {
+    match ended.as_ref().map_err(|error| error.signal_name()) {
         Err(Some("SIGKILL")) => {}
         _ => return Err(format!("{} ended by itself: {ended:?}", role.name)),
     }
@@ -272,15 +272,16 @@ fn await_beats(scenario: &Scenario, count: u64, outcome: &mut Outcome) -> Result
     Ok(())
 }
 
-fn leave(scenario: &Scenario, phase: u64, outcome: &mut Outcome) -> Result<(), String> {
+fn leave(scenario: &mut Scenario, phase: u64, outcome: &mut Outcome) -> Result<(), String> {
     let start = Instant::now();
-    for role in scenario.roles.iter().filter(|role| role.exit == phase) {
-        let process = role.process.as_ref().expect("it was started");
+    for role in scenario.roles.iter_mut().filter(|role| role.exit == phase) {
+        let process = role.process.as_mut().expect("it was started");
         let left = BOUND.saturating_sub(start.elapsed());
         match process.join_timeout(left) {
             Ok(()) => {}
             Err(error) if error.kind() == millpond::ErrorKind::TimedOut => {
-                return Err(hang(scenario, &format!("{} does not end", role.name), outcome));
+                let what = format!("{} does not end", role.name);
+                return Err(hang(scenario, &what, outcome));
             }
             Err(error) => return Err(format!("{} failed: {error}", role.name)),
         }

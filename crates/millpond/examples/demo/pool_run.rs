@@ -37,7 +37,7 @@ pub(crate) fn analyse_in_pool(
     let mut reports = BTreeMap::new();
     let mut resubmitted = 0;
     let mut killer = kill.then(|| Killer::new(files.len() / 2));
-    let pool = Pool::builder().processes(workers).trace(true).build()?;
+    let pool = Pool::builder().workers(workers).trace(true).build()?;
     for attempt in 1.. {
         let missing: Vec<String> =
             files.iter().filter(|path| !reports.contains_key(*path)).cloned().collect();
@@ -47,13 +47,13 @@ pub(crate) fn analyse_in_pool(
         if attempt > 1 {
             resubmitted += missing.len();
         }
-        for result in pool.imap_unordered(analyse_file, missing) {
+        for result in pool.map_unordered(analyse_file, missing) {
             match result {
                 Ok(report) => drop(reports.insert(report.path.clone(), report)),
                 Err(error) if error.kind() == ErrorKind::Crashed && attempt < MAX_ATTEMPTS => {
                     progress.note(&format!("{error}; the pool goes on"));
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
             progress.advance(reports.len());
             if let Some(pid) = killer.as_mut().and_then(|k| k.strike(&pool, reports.len())) {

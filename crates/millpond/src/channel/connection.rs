@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::create::channel;
 use super::receiver::Receiver;
 use super::sender::Sender;
-use crate::error::Result;
-use crate::queue::{Message, PutError};
+use crate::error::{RecvError, RecvTimeoutError, Result, TryRecvError};
+use crate::message::Message;
+use crate::queue::SendError;
 
 /// One end of a [`pipe`]: it sends values of type `S` and receives those of type `R`.
 #[derive(Serialize, Deserialize)]
@@ -22,21 +23,21 @@ pub struct Connection<S, R> {
 /// A new pair of connected ends: what one sends the other receives.
 ///
 /// ```
-/// use millpond::{Connection, Process};
+/// use millpond::Connection;
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (ours, theirs) = millpond::pipe()?;
-///     let child = Process::new(|lengths: Connection<usize, String>| {
-///         while let Ok(text) = lengths.recv() {
+///     let measure = |lengths: Connection<usize, String>| {
+///         while let Some(text) = lengths.recv().unwrap() {
 ///             lengths.send(text.len()).unwrap();
 ///         }
-///     });
-///     let child = child.arg(theirs).start()?;
+///     };
+///     let child = millpond::spawn(measure, theirs)?;
 ///     ours.send("four".to_owned())?;
-///     assert_eq!(ours.recv()?, 4);
+///     assert_eq!(ours.recv()?, Some(4));
 ///     drop(ours);
-///     child.join()
+///     Ok(child.join()?)
 /// }
 /// ```
 ///
@@ -54,31 +55,32 @@ impl<S: Message, R: Message> Connection<S, R> {
     ///
     /// # Errors
     /// Those of [`Sender::send`].
-    pub fn send(&self, value: S) -> std::result::Result<(), PutError<S>> {
+    pub fn send(&self, value: S) -> Result<(), SendError<S>> {
         self.sender.send(value)
     }
 
-    /// Receives a value from the other end; waits until there is one.
+    /// Receives a value from the other end; waits until there is one. `None` when the other end is
+    /// gone.
     ///
     /// # Errors
     /// Those of [`Receiver::recv`].
-    pub fn recv(&self) -> Result<R> {
+    pub fn recv(&self) -> Result<Option<R>, RecvError> {
         self.receiver.recv()
     }
 
-    /// Receives a value if one comes within `timeout`.
+    /// Receives a value if one comes within `timeout`. `None` when the other end is gone.
     ///
     /// # Errors
     /// Those of [`Receiver::recv_timeout`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<R> {
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<R>, RecvTimeoutError> {
         self.receiver.recv_timeout(timeout)
     }
 
-    /// Receives a value if there is one now.
+    /// Receives a value if there is one now. `None` when the other end is gone.
     ///
     /// # Errors
     /// Those of [`Receiver::try_recv`].
-    pub fn try_recv(&self) -> Result<Option<R>> {
+    pub fn try_recv(&self) -> Result<Option<R>, TryRecvError> {
         self.receiver.try_recv()
     }
 }

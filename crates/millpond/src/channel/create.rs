@@ -6,7 +6,8 @@ use super::endpoint_ref::EndpointRef;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::error::{Cause, Result};
-use crate::queue::{Message, checked};
+use crate::message::Message;
+use crate::queue::checked;
 
 /// A new channel that holds any number of values, as far as there is memory.
 ///
@@ -16,19 +17,17 @@ use crate::queue::{Message, checked};
 /// when all receivers are gone, senders get their values back.
 ///
 /// ```
-/// use millpond::{ErrorKind, Process, Sender};
+/// use millpond::Sender;
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (sender, receiver) = millpond::channel()?;
-///     let child = Process::new(|sender: Sender<String>| {
-///         sender.send("from the child".to_owned()).unwrap();
-///     });
-///     let child = child.arg(sender).start()?;
-///     assert_eq!(receiver.recv()?, "from the child");
+///     let send = |sender: Sender<String>| sender.send("from the child".to_owned()).unwrap();
+///     let child = millpond::spawn(send, sender)?;
+///     assert_eq!(receiver.recv()?.as_deref(), Some("from the child"));
 ///     // The child had the only sender.
-///     assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
-///     child.join()
+///     assert_eq!(receiver.recv()?, None);
+///     Ok(child.join()?)
 /// }
 /// ```
 ///

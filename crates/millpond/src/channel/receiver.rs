@@ -8,10 +8,11 @@ use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::endpoint_ref::EndpointRef;
-use crate::error::{ErrorKind, Result};
+use crate::error::{RecvError, RecvTimeoutError, Result, TryRecvError, until_end};
+use crate::message::Message;
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
-use crate::queue::{Iter, Message, TryIter};
+use crate::queue::{Iter, TryIter};
 
 /// The end of a [`channel`](crate::channel()) that receives. Each value reaches one receiver.
 pub struct Receiver<T> {
@@ -44,41 +45,57 @@ impl<T> Receiver<T> {
 }
 
 impl<T: Message> Receiver<T> {
-    /// Receives a value; waits until there is one.
+    /// Receives a value; waits until there is one. `None` when all senders are gone and what they
+    /// sent was received.
+    ///
+    /// ```
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     let (sender, receiver) = millpond::channel()?;
+    ///     sender.send(5)?;
+    ///     drop(sender);
+    ///     let mut sum = 0;
+    ///     // A failure ends the function, and is not taken for the end of the channel.
+    ///     while let Some(number) = receiver.recv()? {
+    ///         sum += number;
+    ///     }
+    ///     assert_eq!(sum, 5);
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// - [`Disconnected`](crate::ErrorKind::Disconnected): all senders are gone, and what they
-    ///   sent was received.
-    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be decoded, and is lost.
-    /// - [`Io`](crate::ErrorKind::Io): it cannot be mapped here, and stays.
-    /// - [`Corrupt`](crate::ErrorKind::Corrupt).
-    pub fn recv(&self) -> Result<T> {
-        transfer::get(self.endpoint_ref.engine(), Wait::Ever)
+    /// - [`Decode`](RecvError::Decode): it cannot be decoded, and is lost.
+    /// - [`Deadlock`](RecvError::Deadlock): nobody is left who could send one.
+    /// - [`Failed`](RecvError::Failed): it cannot be mapped here, and stays, or the memory of the
+    ///   channel is damaged.
+    pub fn recv(&self) -> Result<Option<T>, RecvError> {
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::Ever))
     }
 
-    /// Receives a value if one comes within `timeout`.
+    /// Receives a value if one comes within `timeout`. `None` when all senders are gone.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`recv`](Self::recv).
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
-        transfer::get(self.endpoint_ref.engine(), Wait::UpTo(timeout))
+    /// [`Timeout`](RecvTimeoutError::Timeout), and those of [`recv`](Self::recv).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<T>, RecvTimeoutError> {
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::UpTo(timeout)))
     }
 
-    /// Receives a value if there is one now.
+    /// Receives a value if there is one now. `None` when all senders are gone.
     ///
     /// # Errors
-    /// Those of [`recv`](Self::recv).
-    pub fn try_recv(&self) -> Result<Option<T>> {
-        transfer::try_get(self.endpoint_ref.engine())
+    /// [`Empty`](TryRecvError::Empty), and those of [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<Option<T>, TryRecvError> {
+        until_end(transfer::get(self.endpoint_ref.engine(), Wait::Not))
     }
 
     /// Receives up to `most` values at once, at least one, for which it waits; see
-    /// [`Queue::get_many`](crate::Queue::get_many).
+    /// [`Queue::pop_many`](crate::Queue::pop_many). None when all senders are gone.
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
-    pub fn recv_many(&self, most: usize) -> Result<Vec<T>> {
-        transfer::get_many(self.endpoint_ref.engine(), most, Wait::Ever)
+    pub fn recv_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
+        let received = transfer::get_many(self.endpoint_ref.engine(), most, Wait::Ever);
+        Ok(until_end::<_, RecvError>(received)?.unwrap_or_default())
     }
 
     /// Receives values until all senders are gone.
@@ -93,7 +110,7 @@ impl<T: Message> Receiver<T> {
 }
 
 impl<'a, T: Message> IntoIterator for &'a Receiver<T> {
-    type Item = Result<T>;
+    type Item = Result<T, RecvError>;
     type IntoIter = Iter<'a, T>;
 
     fn into_iter(self) -> Iter<'a, T> {
@@ -106,18 +123,15 @@ impl<'a, T: Message> IntoIterator for &'a Receiver<T> {
 pub struct IntoIter<T>(Receiver<T>);
 
 impl<T: Message> Iterator for IntoIter<T> {
-    type Item = Result<T>;
+    type Item = Result<T, RecvError>;
 
-    fn next(&mut self) -> Option<Result<T>> {
-        match self.0.recv() {
-            Err(error) if error.kind() == ErrorKind::Disconnected => None,
-            received => Some(received),
-        }
+    fn next(&mut self) -> Option<Result<T, RecvError>> {
+        self.0.recv().transpose()
     }
 }
 
 impl<T: Message> IntoIterator for Receiver<T> {
-    type Item = Result<T>;
+    type Item = Result<T, RecvError>;
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
@@ -139,13 +153,13 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 impl<T> Serialize for Receiver<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.endpoint_ref.send(to)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Receiver<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         EndpointRef::receive(End::Consumers, from).map(Self::new)
     }
 }

@@ -8,9 +8,10 @@ use millpond_core::channel::queue::End;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::endpoint_ref::EndpointRef;
+use crate::message::Message;
 use crate::queue::transfer;
 use crate::queue::turns::Wait;
-use crate::queue::{Message, PutError, PutManyError};
+use crate::queue::{SendError, SendManyError};
 
 /// The end of a [`channel`](crate::channel()) that sends.
 pub struct Sender<T> {
@@ -51,7 +52,7 @@ impl<T: Message> Sender<T> {
     /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded, or would not arrive as it is.
     /// - [`Io`](crate::ErrorKind::Io): there is not enough memory.
     /// - [`Corrupt`](crate::ErrorKind::Corrupt).
-    pub fn send(&self, value: T) -> Result<(), PutError<T>> {
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.send_waiting(value, Wait::Ever)
     }
 
@@ -68,7 +69,7 @@ impl<T: Message> Sender<T> {
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`send`](Self::send).
-    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendError<T>> {
         self.send_waiting(value, Wait::UpTo(timeout))
     }
 
@@ -76,21 +77,21 @@ impl<T: Message> Sender<T> {
     ///
     /// # Errors
     /// [`Full`](crate::ErrorKind::Full), and those of [`send`](Self::send).
-    pub fn try_send(&self, value: T) -> Result<(), PutError<T>> {
+    pub fn try_send(&self, value: T) -> Result<(), SendError<T>> {
         self.send_waiting(value, Wait::Not)
     }
 
-    fn send_waiting(&self, value: T, wait: Wait) -> Result<(), PutError<T>> {
+    fn send_waiting(&self, value: T, wait: Wait) -> Result<(), SendError<T>> {
         transfer::put(self.endpoint_ref.engine(), &value, wait)
-            .map_err(|error| PutError::new(value, error))
+            .map_err(|error| SendError::new(value, error))
     }
 
     /// Sends values, as many at a time as there is room for; see
-    /// [`Queue::put_many`](crate::Queue::put_many).
+    /// [`Queue::push_many`](crate::Queue::push_many).
     ///
     /// # Errors
     /// Those of [`send`](Self::send), with the number of values that were sent before.
-    pub fn send_many(&self, values: &[T]) -> Result<(), PutManyError> {
+    pub fn send_many(&self, values: &[T]) -> Result<(), SendManyError> {
         transfer::put_many(self.endpoint_ref.engine(), values, Wait::Ever)
     }
 }

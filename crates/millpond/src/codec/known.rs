@@ -92,7 +92,7 @@ const WHATEVER_THEIR_PARAMETERS: &[&str] = &[
     "millpond::sync::event::Event",
     "millpond::sync::lock::Lock",
     "millpond::sync::mutex::Mutex",
-    "millpond::sync::rlock::RLock",
+    "millpond::sync::rlock::ReentrantLock",
     "millpond::sync::semaphore::Semaphore",
     "millpond::sync::slice::SharedSlice",
 ];
@@ -254,7 +254,8 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::sync::{Barrier, Condvar, Event, Lock, Mutex, RLock, Semaphore, SharedSlice};
+    use crate::sync::raw::{Lock, ReentrantLock};
+    use crate::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SharedSlice};
     use crate::{Bytes, Connection, Queue, Receiver, Sender};
 
     struct Own;
@@ -306,7 +307,7 @@ mod tests {
             Bytes,
             (Queue<Own>, Sender<Vec<Own>>, Receiver<fn(Own) -> Own>),
             Connection<Own, Own>,
-            (Lock, RLock, Semaphore, Event, Barrier, Condvar),
+            (Lock, ReentrantLock, Semaphore, Event, Barrier, Condvar),
             (Mutex<u64>, SharedSlice<u64>),
         );
     }

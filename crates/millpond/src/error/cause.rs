@@ -7,6 +7,7 @@ use std::{fmt, io};
 use millpond_core::os::exit_status::ExitStatus;
 use millpond_core::sync::poison;
 
+use super::failure::Link;
 use super::kind::ErrorKind;
 use crate::codec::CodecError;
 use crate::panic::PanicReport;
@@ -17,6 +18,9 @@ use crate::panic::PanicReport;
 pub(crate) enum Cause {
     #[error("{0}")]
     Panicked(PanicReport),
+    /// The function returned an error, which its caller made one of this crate's.
+    #[error("{0}")]
+    Failed(Link),
     #[error("{} before the function returned", Ended(*.0))]
     Crashed(ExitStatus),
     #[error("{}", Lost(*.status, *.loss))]
@@ -25,15 +29,19 @@ pub(crate) enum Cause {
     TimedOut(Duration),
     #[error("is closed and takes nothing more")]
     Closed,
+    #[error("has ended, or takes no such call: this item was not sent after an earlier one failed")]
+    NotSent,
     #[error("did not end: its pool was terminated")]
     Terminated,
+    #[error("was cancelled before it began")]
+    Cancelled,
     #[error("cannot run: the pool is broken: {message}")]
     Broken { message: String, report: Option<PanicReport> },
     #[error("failed: {0}")]
     Codec(#[source] CodecError),
     #[error(
-        "millpond is not initialized: call `millpond::init()` first in `main`, \
-         or put `millpond::init_in_tests!()` into the test crate"
+        "millpond is not initialized: call `millpond::init()` first in `main`, or put \
+         `#[millpond::main]` above it; a library or a test has `millpond::init_before_main!()`"
     )]
     NotInitialized,
     #[error("{0}")]
@@ -63,6 +71,8 @@ pub(crate) enum Cause {
     Full,
     #[error("the queue is empty")]
     Empty,
+    #[error("nothing came in time")]
+    NothingInTime,
     #[error("the channel is disconnected: {0}")]
     Disconnected(&'static str),
     #[error("the memory of the queue is damaged: some process wrote over it")]
@@ -75,13 +85,20 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// The result was given already.
+    pub(crate) fn taken() -> Self {
+        Self::InvalidInput("has given its result already".to_owned())
+    }
+
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Panicked(_) => ErrorKind::Panicked,
+            Self::Failed(_) => ErrorKind::Failed,
             Self::Crashed(_) | Self::Lost { .. } => ErrorKind::Crashed,
             Self::TimedOut(_) => ErrorKind::TimedOut,
-            Self::Closed => ErrorKind::Closed,
+            Self::Closed | Self::NotSent => ErrorKind::Closed,
             Self::Terminated => ErrorKind::Terminated,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::Broken { .. } => ErrorKind::Broken,
             Self::Codec(_) => ErrorKind::Codec,
             Self::NotInitialized => ErrorKind::NotInitialized,
@@ -89,7 +106,7 @@ impl Cause {
             Self::ForkedChild(_) => ErrorKind::ForkedChild,
             Self::BuildMismatch => ErrorKind::BuildMismatch,
             Self::Poisoned(_) => ErrorKind::Poisoned,
-            Self::NotInTime { .. } | Self::WouldBlock => ErrorKind::TimedOut,
+            Self::NotInTime { .. } | Self::NothingInTime | Self::WouldBlock => ErrorKind::TimedOut,
             Self::BrokenBarrier => ErrorKind::BrokenBarrier,
             Self::Deadlock(_) => ErrorKind::Deadlock,
             Self::NotHeld(_) => ErrorKind::NotHeld,
@@ -106,6 +123,7 @@ impl Cause {
     pub(super) fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Failed(failure) => failure.source(),
             Self::Codec(source) => Some(source),
             _ => None,
         }
@@ -183,8 +201,8 @@ impl fmt::Display for Lost {
 pub(crate) enum Subject {
     /// A process that was started, or was to be.
     Process { name: String, pid: Option<u32>, function: &'static str },
-    /// A task of a pool, and the worker that ran it.
-    Task { index: u64, pid: Option<u32>, function: &'static str },
+    /// A task of a pool, and the worker that ran it; `index` if it is one of many.
+    Task { index: Option<u64>, pid: Option<u32>, function: &'static str },
     /// All tasks of one call of a pool.
     Map { tasks: u64, function: &'static str },
     /// A pool.
@@ -217,7 +235,7 @@ impl Subject {
 
     pub(super) fn task_index(&self) -> Option<u64> {
         match self {
-            Self::Task { index, .. } => Some(*index),
+            Self::Task { index, .. } => *index,
             _ => None,
         }
     }
@@ -232,16 +250,19 @@ impl fmt::Display for Subject {
             Self::Process { name, pid: None, function } => {
                 write!(f, "process '{name}' (function `{function}`)")
             }
-            Self::Task { index, pid: Some(pid), function } => {
-                write!(f, "task {index} (function `{function}`, in worker {pid})")
-            }
-            Self::Task { index, pid: None, function } => {
-                write!(f, "task {index} (function `{function}`)")
+            Self::Task { index, pid, function } => {
+                match index {
+                    Some(index) => write!(f, "task {index}")?,
+                    None => f.write_str("the task")?,
+                }
+                write!(f, " (function `{function}`")?;
+                pid.iter().try_for_each(|pid| write!(f, ", in worker {pid}"))?;
+                f.write_str(")")
             }
             Self::Map { tasks, function } => {
                 write!(f, "the map over {tasks} items (function `{function}`)")
             }
-            Self::Pool { processes } => write!(f, "the pool (of {processes} processes)"),
+            Self::Pool { processes } => write!(f, "the pool (of {processes} workers)"),
         }
     }
 }
@@ -254,7 +275,7 @@ mod tests {
     #[test]
     fn messages_say_what_happened_and_to_whom() {
         let process = |pid| Subject::Process { name: "x".into(), pid, function: "app::work" };
-        let task = Subject::Task { index: 5, pid: Some(8), function: "app::work" };
+        let task = Subject::Task { index: Some(5), pid: Some(8), function: "app::work" };
         let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
         for (cause, subject, message) in [
             (

@@ -1,11 +1,15 @@
 //! The sorts of errors.
 
+use std::fmt;
+
 /// The sort of an [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The function panicked; see [`panic_message`](crate::Error::panic_message) and [`backtrace`](crate::Error::backtrace).
     Panicked,
+    /// The function returned an error; see [`Failure`](crate::Failure).
+    Failed,
     /// The process ended before the function returned: killed by a [signal](crate::Error::signal), or by
     /// calling [exit](crate::Error::exit_code).
     Crashed,
@@ -15,6 +19,8 @@ pub enum ErrorKind {
     Closed,
     /// The pool was terminated before the task ended.
     Terminated,
+    /// The job was [cancelled](crate::Job::cancel) before the task began.
+    Cancelled,
     /// No worker of the pool can be set up, for instance because its initializer panics.
     Broken,
     /// An argument or a result could not be encoded or decoded.
@@ -50,4 +56,34 @@ pub enum ErrorKind {
     Corrupt,
     /// The operating system refused; see [`source`](std::error::Error::source).
     Io,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panicked => "the function panicked",
+            Self::Failed => "the function returned an error",
+            Self::Crashed => "the process ended before the function returned",
+            Self::TimedOut => "it did not come in time",
+            Self::Closed => "it is closed",
+            Self::Terminated => "the pool was terminated",
+            Self::Cancelled => "it was cancelled",
+            Self::Broken => "the pool is broken",
+            Self::Codec => "a value could not be encoded or decoded",
+            Self::NotInitialized => "millpond is not initialized",
+            Self::InvalidInput => "an argument makes no sense",
+            Self::ForkedChild => "it belongs to another process",
+            Self::BuildMismatch => "the child runs another build",
+            Self::Poisoned => "the lock is poisoned",
+            Self::BrokenBarrier => "the barrier is broken",
+            Self::Deadlock => "the call would wait for ever",
+            Self::NotHeld => "it is not held",
+            Self::TooManyReleases => "it was released too often",
+            Self::Full => "the queue is full",
+            Self::Empty => "the queue is empty",
+            Self::Disconnected => "the channel is disconnected",
+            Self::Corrupt => "the memory is damaged",
+            Self::Io => "the operating system refused",
+        })
+    }
 }

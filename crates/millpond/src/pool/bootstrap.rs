@@ -35,8 +35,7 @@ impl Bootstrap {
     }
 
     /// Reads what [`to_file`](Self::to_file) wrote.
-    pub(super) fn from_file(file: OwnedFd) -> io::Result<Self> {
-        let file = File::from(file);
+    pub(super) fn from_file(file: &File) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, 0)?;

@@ -7,12 +7,11 @@ use millpond_core::cpu::cpu_count;
 use millpond_core::os::fork;
 use millpond_core::pool::{Config, Pool as Engine, PoolError};
 use rustix::process::{Resource, getrlimit};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::bootstrap::Bootstrap;
 use super::handle::Pool;
 use super::initializer::Initialized;
+use super::last_words::LastWords;
 use super::shared::Shared;
 use super::size::Limits;
 use super::zygote::Source;
@@ -21,6 +20,7 @@ use crate::error::{Cause, Error, Result, Subject};
 use crate::function::{Function, FunctionId, must_capture_nothing};
 use crate::image::Image;
 use crate::init;
+use crate::message::Message;
 use crate::process::identity::Identity;
 use crate::wire_handle::{self, Kept};
 
@@ -40,18 +40,18 @@ const MAX_PIDS: usize = 1 << 22;
 /// ```
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     let pool = millpond::Pool::builder().processes(2).max_tasks_per_child(100).build()?;
-///     assert_eq!(pool.processes(), 2);
+///     let pool = millpond::Pool::builder().workers(2).max_tasks_per_worker(100).build()?;
+///     assert_eq!(pool.workers(), 2);
 ///     Ok(())
 /// }
 /// ```
 #[must_use = "it makes a pool by `build`"]
 #[derive(Default)]
 pub struct PoolBuilder {
-    pub(super) processes: Option<usize>,
+    pub(super) workers: Option<usize>,
     pub(super) limits: Limits,
     initializer: Option<Result<Initializer>>,
-    max_tasks_per_child: Option<u64>,
+    max_tasks_per_worker: Option<u64>,
     trace: bool,
 }
 
@@ -65,8 +65,9 @@ struct Initializer {
 impl PoolBuilder {
     /// How many workers the pool keeps. Otherwise it is one for each CPU that this process may
     /// use, [`cpu_count`].
-    pub fn processes(mut self, count: usize) -> Self {
-        self.processes = Some(count);
+    #[doc(alias = "processes")]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
         self
     }
 
@@ -92,21 +93,21 @@ impl PoolBuilder {
     ///
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
-    ///     let pool = millpond::Pool::builder().processes(2).initializer(prepare).build()?;
+    ///     let pool = millpond::Pool::builder().workers(2).initializer(prepare).build()?;
     ///     assert_eq!(pool.map(look_up, [3, 5])?, [9, 25]);
     ///     Ok(())
     /// }
     /// ```
     pub fn initializer<F>(self, initializer: F) -> Self
     where
-        F: Function<()>,
+        F: Function<(), fn()>,
         F::Output: Initialized,
     {
         const { must_capture_nothing::<F>() }
-        self.initializer_with(initializer, ())
+        self.prepare(initializer, ())
     }
 
-    /// An [initializer](Self::initializer) and its arguments, as a tuple. Each worker gets a copy;
+    /// An [initializer](Self::initializer) and its input: one argument, or several as a tuple. Each worker gets a copy;
     /// of what a handle of [`sync`](crate::sync) stands for there is one.
     ///
     /// ```
@@ -128,24 +129,33 @@ impl PoolBuilder {
     ///     millpond::init();
     ///     let total = Mutex::new(0)?;
     ///     let pool = millpond::Pool::builder()
-    ///         .processes(2)
-    ///         .initializer_with(prepare, (total.clone(),))
+    ///         .workers(2)
+    ///         .initializer_with(prepare, total.clone())
     ///         .build()?;
     ///     pool.map(add, 1..=10)?;
     ///     assert_eq!(*total.lock()?, 55);
     ///     Ok(())
     /// }
     /// ```
-    pub fn initializer_with<F, Args>(mut self, initializer: F, arguments: Args) -> Self
+    pub fn initializer_with<F, Form, Input>(self, initializer: F, input: Input) -> Self
     where
-        F: Function<Args>,
+        F: Function<Input, Form>,
         F::Output: Initialized,
-        Args: Serialize + DeserializeOwned + 'static,
+        Input: Message,
     {
         const { must_capture_nothing::<F>() }
+        self.prepare(initializer, input)
+    }
+
+    fn prepare<F, Form, Input>(mut self, initializer: F, input: Input) -> Self
+    where
+        F: Function<Input, Form>,
+        F::Output: Initialized,
+        Input: Message,
+    {
         // As empty as what it captures.
-        let call = move |arguments: Args| initializer.call(arguments).into_result();
-        let (encoded, kept) = wire_handle::keeping(|| codec::encode((arguments,)));
+        let call = move |input: Input| initializer.call(input).into_result();
+        let (encoded, kept) = wire_handle::keeping(|| codec::encode(input));
         self.initializer = Some(FunctionId::of(call).and_then(|function| {
             let arguments = encoded.map_err(Cause::Codec)?;
             Ok(Initializer { function, arguments, kept })
@@ -155,8 +165,10 @@ impl PoolBuilder {
 
     /// After how many tasks a worker makes room for a fresh one, for functions that leak. A chunk
     /// of [`map`](Pool::map) is one task. Otherwise workers stay.
-    pub fn max_tasks_per_child(mut self, count: u64) -> Self {
-        self.max_tasks_per_child = Some(count);
+    #[doc(alias = "max_tasks_per_child")]
+    #[doc(alias = "maxtasksperchild")]
+    pub fn max_tasks_per_worker(mut self, count: u64) -> Self {
+        self.max_tasks_per_worker = Some(count);
         self
     }
 
@@ -178,8 +190,8 @@ impl PoolBuilder {
     /// - [`Io`](crate::ErrorKind::Io): processes, memory or file descriptors have run out.
     pub fn build(self) -> Result<Pool> {
         init::required()?;
-        let processes = self.processes.unwrap_or_else(cpu_count);
-        check(processes, self.max_tasks_per_child)?;
+        let processes = self.workers.unwrap_or_else(cpu_count);
+        check(processes, self.max_tasks_per_worker)?;
         let (initializer, initializer_arguments, kept) = match self.initializer.transpose()? {
             Some(given) => (Some(given.function), given.arguments, given.kept),
             None => (None, Vec::new(), Kept::default()),
@@ -196,24 +208,21 @@ impl PoolBuilder {
             processes: self.limits.bounds(processes),
             max_pending: self.limits.max_pending,
             ageing: self.limits.ageing,
-            tasks_per_worker: self.max_tasks_per_child,
+            tasks_per_worker: self.max_tasks_per_worker,
             traced: self.trace,
             ..Config::default()
         };
-        let engine =
-            Engine::start(config, Box::new(Source { bootstrap, kept })).map_err(|error| {
-                let source = match error {
-                    PoolError::Io(source) => source,
-                    other => std::io::Error::other(format!("{other:?}")),
-                };
-                Error::from(Cause::Io { what: "be started", source })
-                    .about(Subject::Pool { processes })
-            })?;
-        Ok(Pool::new_from(Arc::new(Shared::new(
-            engine,
-            processes,
-            self.limits.max_pending.is_some(),
-        ))))
+        let is_limited = self.limits.max_pending.is_some();
+        let last_words = Arc::new(LastWords::default());
+        let source = Source { bootstrap, kept, last_words: Arc::clone(&last_words) };
+        let engine = Engine::start(config, Box::new(source)).map_err(|error| {
+            let source = match error {
+                PoolError::Io(source) => source,
+                other => std::io::Error::other(format!("{other:?}")),
+            };
+            Error::from(Cause::Io { what: "be started", source }).about(Subject::Pool { processes })
+        })?;
+        Ok(Pool::new_from(Arc::new(Shared::new(engine, processes, is_limited, last_words))))
     }
 }
 
@@ -222,8 +231,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`PoolBuilder::build`].
-    pub fn new(processes: usize) -> Result<Self> {
-        Self::builder().processes(processes).build()
+    pub fn new(workers: usize) -> Result<Self> {
+        Self::builder().workers(workers).build()
     }
 
     /// Settings for a pool; without any it has one worker for each CPU.
@@ -232,16 +241,16 @@ impl Pool {
     }
 }
 
-pub(super) fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Result<()> {
+pub(super) fn check(processes: usize, max_tasks_per_worker: Option<u64>) -> Result<()> {
     let invalid = |message: String| Err(Cause::InvalidInput(message).into());
     if processes == 0 {
         return invalid(
-            "a pool needs at least one process; leave `processes` out for one per CPU".to_owned(),
+            "a pool needs at least one worker; leave `workers` out for one per CPU".to_owned(),
         );
     }
-    if max_tasks_per_child == Some(0) {
+    if max_tasks_per_worker == Some(0) {
         return invalid(
-            "`max_tasks_per_child` must be at least 1; leave it out for workers that stay"
+            "`max_tasks_per_worker` must be at least 1; leave it out for workers that stay"
                 .to_owned(),
         );
     }
@@ -250,7 +259,7 @@ pub(super) fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Resul
     let most = (limit.saturating_sub(DESCRIPTORS_ELSEWHERE) / DESCRIPTORS_EACH).min(MAX_PIDS);
     if processes > most {
         return invalid(format!(
-            "a pool of {processes} processes is too large: with three open files for each, the \
+            "a pool of {processes} workers is too large: with three open files for each, the \
              limit of {limit} open files allows {most}; ask for fewer, or raise the limit \
              (`ulimit -n`)"
         ));
@@ -261,10 +270,10 @@ pub(super) fn check(processes: usize, max_tasks_per_child: Option<u64>) -> Resul
 impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
-            .field("processes", &self.processes)
+            .field("workers", &self.workers)
             .field("limits", &self.limits)
             .field("initializer", &self.initializer.is_some())
-            .field("max_tasks_per_child", &self.max_tasks_per_child)
+            .field("max_tasks_per_worker", &self.max_tasks_per_worker)
             .field("trace", &self.trace)
             .finish()
     }

@@ -1,29 +1,49 @@
 //! What a pool can be asked for.
 
-use std::slice;
 use std::sync::Arc;
 
-use millpond_core::pool::job::Target;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::async_result::{AsyncResult, single};
 use super::chunked::Chunked;
 use super::handle::Pool;
-use super::imap::{Imap, ImapUnordered};
 use super::job::Job;
+use super::map_iter::{MapIter, MapUnordered};
 use super::shipped::Shipped;
-use crate::error::Result;
+use super::submission::Submission;
+use crate::error::{Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
+use crate::message::Message;
 
 impl Pool {
-    /// Calls a function in a worker and waits for what it returns.
+    /// Has a worker call a function. [`Job::join`] waits for what it returns.
+    ///
+    /// One argument is passed as it is, several are passed as a tuple, none as `()`.
+    ///
+    /// ```
+    /// fn area(width: u32, height: u32) -> u32 {
+    ///     width * height
+    /// }
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let pool = millpond::Pool::new(2)?;
+    ///     assert_eq!(pool.spawn(area, (3, 4)).join()?, 12);
+    ///
+    ///     let squares: Vec<_> = (0..25).map(|n: u64| pool.spawn(|n| n * n, n)).collect();
+    ///     let mut sum = 0;
+    ///     for square in squares {
+    ///         sum += square.join()?;
+    ///     }
+    ///     assert_eq!(sum, 4900);
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
+    /// All of them are errors of [`Job::join`], also if nothing could be sent.
     /// - [`Panicked`](crate::ErrorKind::Panicked): the function panicked.
     /// - [`Crashed`](crate::ErrorKind::Crashed): the worker was killed, or called `exit`.
-    /// - [`Codec`](crate::ErrorKind::Codec): the argument or the result could not be encoded or
+    /// - [`Codec`](crate::ErrorKind::Codec): the input or the result could not be encoded or
     ///   decoded.
+    /// - [`Cancelled`](crate::ErrorKind::Cancelled): the job was [cancelled](Job::cancel).
     /// - [`Closed`](crate::ErrorKind::Closed): the pool was closed or terminated before.
     /// - [`Terminated`](crate::ErrorKind::Terminated): the pool was terminated meanwhile.
     /// - [`Broken`](crate::ErrorKind::Broken): no worker can be set up.
@@ -31,92 +51,99 @@ impl Pool {
     ///   library.
     /// - [`ForkedChild`](crate::ErrorKind::ForkedChild): this process is a `fork` of the one whose
     ///   pool it is.
-    /// - [`Io`](crate::ErrorKind::Io): there is no memory for the argument or the result.
-    pub fn apply<F, A>(&self, function: F, argument: A) -> Result<F::Output>
+    /// - [`Io`](crate::ErrorKind::Io): there is no memory for the input or the result.
+    #[doc(alias = "apply")]
+    #[doc(alias = "apply_async")]
+    pub fn spawn<F, Form, Input>(&self, function: F, input: Input) -> Job<F::Output>
     where
-        F: Function<(A,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        A: Serialize + DeserializeOwned + 'static,
-    {
-        let job = self.call(function, argument)?;
-        let mut outcome = None;
-        if let Some(id) = job.id() {
-            job.shared.wait(id, Target::All, None)?;
-            outcome = job.shared.engine.take(id, 0).map_err(|error| job.shared.error(error))?;
-        }
-        single(&job, slice::from_ref(&outcome))
-    }
-
-    /// Has a worker call a function, and does not wait for it.
-    ///
-    /// ```
-    /// fn main() -> Result<(), millpond::Error> {
-    ///     millpond::init();
-    ///     let pool = millpond::Pool::new(2)?;
-    ///     let squares: Vec<_> =
-    ///         (0..25).map(|n: u64| pool.apply_async(|n| n * n, n)).collect::<Result<_, _>>()?;
-    ///     let sum = squares.iter().map(|square| square.get()).sum::<Result<u64, _>>()?;
-    ///     assert_eq!(sum, 4900);
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// Nothing is called, because the argument could not be encoded, or the pool takes nothing
-    /// more. What goes wrong later is an error of [`AsyncResult::get`].
-    pub fn apply_async<F, A>(&self, function: F, argument: A) -> Result<AsyncResult<F::Output>>
-    where
-        F: Function<(A,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        A: Serialize + DeserializeOwned + 'static,
-    {
-        self.call(function, argument).map(AsyncResult::of_call)
-    }
-
-    fn call<F, A>(&self, function: F, argument: A) -> Result<Job>
-    where
-        F: Function<(A,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        A: Serialize + DeserializeOwned + 'static,
+        F: Function<Input, Form>,
+        F::Output: Message,
+        Input: Message,
     {
         const { must_capture_nothing::<F>() }
-        let function = Shipped::of::<F, (A,)>(function)?;
-        let mut job = Job::new(Arc::clone(&self.shared), function, 1, false);
-        job.push(argument)?;
-        job.send(true)?;
-        Ok(job)
+        let send = || {
+            let function = Shipped::of::<F, Form, Input>(function)?;
+            let mut sent = Submission::new(Arc::clone(&self.shared), function, 1, false);
+            sent.single = true;
+            sent.push(input)?;
+            sent.send(true)?;
+            Ok(sent)
+        };
+        Job::of_call(send())
     }
 
     /// Calls a function for each item; gives what it returned, in the order of the items.
     ///
-    /// Items are sent by chunks, four for each worker; see [`chunk_size`](Pool::chunk_size).
+    /// Items are sent by chunks, four for each worker; see [`chunk_size`](Pool::chunk_size). A
+    /// function of several arguments takes items that are tuples.
     ///
     /// # Errors
-    /// As [`apply`](Pool::apply). It is that of the first item that has one; all others are called
+    /// As [`spawn`](Pool::spawn). It is that of the first item that has one; all others are called
     /// too. But if a worker dies, nothing that has not begun is begun any more.
-    pub fn map<F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>>
+    pub fn map<F, Form, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, TaskError>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).map(function, items)
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).mapped(function, items)
     }
 
-    /// As [`map`](Pool::map), but does not wait for the results.
+    /// As [`map`](Pool::map), but each item has a result of its own, and all are called, whatever
+    /// becomes of others.
+    ///
+    /// ```
+    /// use millpond::{ErrorKind, Pool};
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let halves = |n: u32| if n % 2 == 0 { n / 2 } else { panic!("{n} is odd") };
+    ///     let results = Pool::new(2)?.try_map(halves, [2, 3, 4]);
+    ///     assert_eq!(*results[0].as_ref().unwrap(), 1);
+    ///     assert_eq!(results[1].as_ref().unwrap_err().kind(), ErrorKind::Panicked);
+    ///     assert_eq!(*results[2].as_ref().unwrap(), 2);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn try_map<F, Form, I>(&self, function: F, items: I) -> Vec<Result<F::Output, TaskError>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).tried(function, items)
+    }
+
+    /// Calls a function for each item, for what it does.
     ///
     /// # Errors
-    /// Nothing comes of it, because an item could not be encoded, or the pool takes nothing more.
-    /// What goes wrong later is an error of [`AsyncResult::get`].
-    pub fn map_async<F, I>(&self, function: F, items: I) -> Result<AsyncResult<Vec<F::Output>>>
+    /// As [`map`](Pool::map).
+    pub fn for_each<F, Form, I>(&self, function: F, items: I) -> Result<(), TaskError>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form, Output = ()>,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).map_async(function, items)
+        const { must_capture_nothing::<F>() }
+        Chunked::new(self, None).mapped(function, items).map(drop)
+    }
+
+    /// As [`map`](Pool::map), but does not wait for the results. All errors are errors of
+    /// [`Job::join`].
+    #[doc(alias = "map_async")]
+    pub fn spawn_map<F, Form, I>(&self, function: F, items: I) -> Job<Vec<F::Output>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        Job::of_map(Chunked::new(self, None).send_all(function, items))
     }
 
     /// Calls a function for each item, while the results are iterated over in the order of the
@@ -134,34 +161,40 @@ impl Pool {
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
     ///     let pool = millpond::Pool::new(2)?;
-    ///     let squares: Vec<u64> = pool.imap(|n: u64| n * n, 1..).take(4).collect::<Result<_, _>>()?;
+    ///     let squares: Vec<u64> = pool.map_iter(|n: u64| n * n, 1..).take(4).collect::<Result<_, _>>()?;
     ///     assert_eq!(squares, [1, 4, 9, 16]);
     ///     Ok(())
     /// }
     /// ```
-    pub fn imap<F, I>(&self, function: F, items: I) -> Imap<I::IntoIter, F::Output>
+    #[doc(alias = "imap")]
+    pub fn map_iter<F, Form, I>(&self, function: F, items: I) -> MapIter<I::IntoIter, F::Output>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).imap(function, items)
+        const { must_capture_nothing::<F>() }
+        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        MapIter::new(job, items.into_iter())
     }
 
-    /// As [`imap`](Pool::imap), but with the results in the order in which they come.
-    pub fn imap_unordered<F, I>(
+    /// As [`map_iter`](Pool::map_iter), but with the results in the order in which they come.
+    #[doc(alias = "imap_unordered")]
+    pub fn map_unordered<F, Form, I>(
         &self,
         function: F,
         items: I,
-    ) -> ImapUnordered<I::IntoIter, F::Output>
+    ) -> MapUnordered<I::IntoIter, F::Output>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Chunked::new(self, None).imap_unordered(function, items)
+        const { must_capture_nothing::<F>() }
+        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        MapUnordered::new(job, items.into_iter())
     }
 
     /// This pool with a chunk size: how many items are sent to a worker at once.
@@ -174,7 +207,7 @@ impl Pool {
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
     ///     let pool = millpond::Pool::new(2)?;
-    ///     let lengths = pool.chunk_size(50).imap(|n: u32| n.to_string().len(), 0..1000);
+    ///     let lengths = pool.chunk_size(50).map_iter(|n: u32| n.to_string().len(), 0..1000);
     ///     assert_eq!(lengths.sum::<Result<usize, _>>()?, 10 + 2 * 90 + 3 * 900);
     ///     Ok(())
     /// }

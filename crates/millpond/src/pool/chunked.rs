@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::async_result::{AsyncResult, all};
 use super::handle::Pool;
-use super::imap::{Imap, ImapUnordered};
-use super::job::Job;
+use super::job::{Job, all};
+use super::map_iter::{MapIter, MapUnordered};
 use super::shipped::Shipped;
-use crate::error::{Cause, Result};
+use super::submission::Submission;
+use crate::error::{Cause, Error, Result, TaskError};
 use crate::function::{Function, must_capture_nothing};
+use crate::message::Message;
 use millpond_core::pool::job::Target;
 
 /// Chunks for each worker, where their size is not given: enough to even out items that take
@@ -34,108 +34,188 @@ impl<'pool> Chunked<'pool> {
     ///
     /// # Errors
     /// As there, and [`InvalidInput`](crate::ErrorKind::InvalidInput) if the chunk size is 0.
-    pub fn map<F, I>(self, function: F, items: I) -> Result<Vec<F::Output>>
+    pub fn map<F, Form, I>(self, function: F, items: I) -> Result<Vec<F::Output>, TaskError>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        let job = self.send_all(function, items)?;
-        let Some(id) = job.id() else { return Ok(Vec::new()) };
-        job.shared.wait(id, Target::All, None)?;
-        let outcomes = job.shared.engine.take_all(id).map_err(|error| job.shared.error(error))?;
-        all(&job, &outcomes)
+        const { must_capture_nothing::<F>() }
+        self.mapped(function, items)
     }
 
-    /// As [`Pool::map_async`].
+    /// As [`Pool::spawn_map`].
+    pub fn spawn_map<F, Form, I>(self, function: F, items: I) -> Job<Vec<F::Output>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        Job::of_map(self.send_all(function, items))
+    }
+
+    /// As [`Pool::try_map`]. A chunk size of 0 is an error of each item.
+    pub fn try_map<F, Form, I>(self, function: F, items: I) -> Vec<Result<F::Output, TaskError>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        const { must_capture_nothing::<F>() }
+        self.tried(function, items)
+    }
+
+    /// As [`Pool::for_each`].
     ///
     /// # Errors
     /// As there, and [`InvalidInput`](crate::ErrorKind::InvalidInput) if the chunk size is 0.
-    pub fn map_async<F, I>(self, function: F, items: I) -> Result<AsyncResult<Vec<F::Output>>>
+    pub fn for_each<F, Form, I>(self, function: F, items: I) -> Result<(), TaskError>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form, Output = ()>,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        self.send_all(function, items).map(AsyncResult::of_map)
+        const { must_capture_nothing::<F>() }
+        self.mapped(function, items).map(drop)
     }
 
-    /// As [`Pool::imap`]. A chunk size of 0 is the iterator's only item, an error.
-    pub fn imap<F, I>(self, function: F, items: I) -> Imap<I::IntoIter, F::Output>
+    /// As [`Pool::map_iter`]. A chunk size of 0 is the iterator's only item, an error.
+    pub fn map_iter<F, Form, I>(self, function: F, items: I) -> MapIter<I::IntoIter, F::Output>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        Imap::new(self.job::<F, I::Item>(function, 1, false), items.into_iter())
+        const { must_capture_nothing::<F>() }
+        MapIter::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
     }
 
-    /// As [`Pool::imap_unordered`]. A chunk size of 0 is the iterator's only item, an error.
-    pub fn imap_unordered<F, I>(
+    /// As [`Pool::map_unordered`]. A chunk size of 0 is the iterator's only item, an error.
+    pub fn map_unordered<F, Form, I>(
         self,
         function: F,
         items: I,
-    ) -> ImapUnordered<I::IntoIter, F::Output>
+    ) -> MapUnordered<I::IntoIter, F::Output>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
-        ImapUnordered::new(self.job::<F, I::Item>(function, 1, false), items.into_iter())
+        const { must_capture_nothing::<F>() }
+        MapUnordered::new(self.job::<F, Form, I::Item>(function, 1, false), items.into_iter())
+    }
+
+    // The public methods see to it that functions capture nothing. If one of them called another,
+    // the compiler would say so twice.
+
+    pub(super) fn mapped<F, Form, I>(
+        self,
+        function: F,
+        items: I,
+    ) -> Result<Vec<F::Output>, TaskError>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        let sent = self.send_all(function, items)?;
+        if let Some(id) = sent.id() {
+            sent.shared.wait(id, Target::All, None)?;
+        }
+        Ok(all(&sent, &sent.outcomes()?)?)
+    }
+
+    pub(super) fn tried<F, Form, I>(
+        self,
+        function: F,
+        items: I,
+    ) -> Vec<Result<F::Output, TaskError>>
+    where
+        F: Function<I::Item, Form>,
+        F::Output: Message,
+        I: IntoIterator,
+        I::Item: Message,
+    {
+        let items: Vec<_> = items.into_iter().collect();
+        let count = items.len();
+        let sent = self.job::<F, Form, I::Item>(function, self.even(count), false);
+        let mut results: Vec<_> = MapIter::new(sent, items.into_iter()).collect();
+        // Once the pool has ended nothing more is sent, so one error stands for all that is left.
+        while results.len() < count {
+            let error = Error::from(Cause::NotSent).about(self.pool.shared.subject());
+            results.push(Err(error.into()));
+        }
+        results
     }
 
     /// A job that has all items.
-    fn send_all<F, I>(self, function: F, items: I) -> Result<Job>
+    pub(super) fn send_all<F, Form, I>(self, function: F, items: I) -> Result<Submission>
     where
-        F: Function<(I::Item,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<I::Item, Form>,
+        F::Output: Message,
         I: IntoIterator,
-        I::Item: Serialize + DeserializeOwned + 'static,
+        I::Item: Message,
     {
         let items = items.into_iter();
         match (items.size_hint(), self.size) {
-            ((_, _), Some(size)) => fill(self.job::<F, I::Item>(function, size, true)?, items),
+            ((_, _), Some(size)) => {
+                fill(self.job::<F, Form, I::Item>(function, size, true)?, items)
+            }
             ((least, Some(most)), None) if least == most => {
-                fill(self.job::<F, I::Item>(function, self.even(least), true)?, items)
+                fill(self.job::<F, Form, I::Item>(function, self.even(least), true)?, items)
             }
             _ => {
                 // How many there are decides how they are cut.
                 let items: Vec<_> = items.collect();
                 let size = self.even(items.len());
-                fill(self.job::<F, I::Item>(function, size, true)?, items)
+                fill(self.job::<F, Form, I::Item>(function, size, true)?, items)
             }
         }
     }
 
     fn even(&self, items: usize) -> usize {
-        items.div_ceil(CHUNKS_EACH * self.pool.processes().max(1)).max(1)
+        self.pool.chunk_for(items)
     }
 
-    fn job<F, A>(&self, function: F, automatic: usize, fail_fast: bool) -> Result<Job>
+    pub(super) fn job<F, Form, A>(
+        &self,
+        function: F,
+        automatic: usize,
+        fail_fast: bool,
+    ) -> Result<Submission>
     where
-        F: Function<(A,)>,
-        F::Output: Serialize + DeserializeOwned + 'static,
+        F: Function<A, Form>,
+        F::Output: Message,
         A: DeserializeOwned + 'static,
     {
-        const { must_capture_nothing::<F>() }
         let size = self.size.unwrap_or(automatic);
         if size == 0 {
             let message = "a chunk has at least one item: give `chunk_size` a number from 1 on";
             return Err(Cause::InvalidInput(message.to_owned()).into());
         }
-        let function = Shipped::of::<F, (A,)>(function)?;
+        let function = Shipped::of::<F, Form, A>(function)?;
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        Ok(Job::new(Arc::clone(&self.pool.shared), function, size, fail_fast))
+        Ok(Submission::new(Arc::clone(&self.pool.shared), function, size, fail_fast))
     }
 }
 
-fn fill<A>(mut job: Job, items: impl IntoIterator<Item = A>) -> Result<Job>
+impl Pool {
+    /// The size of chunks by which so many items are sent, unless it is given.
+    pub(super) fn chunk_for(&self, items: usize) -> usize {
+        items.div_ceil(CHUNKS_EACH * self.workers()).max(1)
+    }
+}
+
+fn fill<A>(mut job: Submission, items: impl IntoIterator<Item = A>) -> Result<Submission>
 where
-    A: Serialize + DeserializeOwned + 'static,
+    A: Message,
 {
     for item in items {
         if job.push(item)? && job.is_worth_sending() {

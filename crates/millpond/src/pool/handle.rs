@@ -17,12 +17,22 @@ use crate::error::{Cause, Result};
 ///
 /// | to call a function | in order | as they come | later |
 /// |---|---|---|---|
-/// | once | [`apply`](Pool::apply) | | [`apply_async`](Pool::apply_async) |
-/// | for each item | [`map`](Pool::map) | | [`map_async`](Pool::map_async) |
-/// | for each item, lazily | [`imap`](Pool::imap) | [`imap_unordered`](Pool::imap_unordered) | |
+/// | once | | | [`spawn`](Pool::spawn) |
+/// | for each item | [`map`](Pool::map), [`try_map`](Pool::try_map), [`for_each`](Pool::for_each) | | [`spawn_map`](Pool::spawn_map) |
+/// | for each item, lazily | [`map_iter`](Pool::map_iter) | [`map_unordered`](Pool::map_unordered) | |
 ///
 /// All methods can be called from several threads at once. Several arguments are passed as a
-/// tuple: `|(width, height): (u32, u32)| …`.
+/// tuple.
+///
+/// # Signals
+///
+/// Each worker is a process group of its own. So Ctrl-C at a terminal reaches this program alone,
+/// which can let its workers finish or [end](Pool::terminate) them, and what code in a worker sends
+/// to its group (`kill(0, …)`) reaches that worker alone. If this program dies of the signal, its
+/// workers end with it, as ever. Processes of [`spawn`](crate::spawn()) stay in this program's
+/// group, like those of [`std::process::Command`].
+///
+/// # End
 ///
 /// Dropping a pool ends it, with what it is doing, and waits until its processes are gone.
 /// To let it finish instead, [`close`](Pool::close) and [`join`](Pool::join) it.
@@ -38,7 +48,7 @@ use crate::error::{Cause, Result};
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let pool = Pool::new(4)?;
-///     assert_eq!(pool.apply(square, 12)?, 144);
+///     assert_eq!(pool.spawn(square, 12).join()?, 144);
 ///     assert_eq!(pool.map(square, 1..=5)?, [1, 4, 9, 16, 25]);
 ///     assert_eq!(pool.map(|word: String| word.len(), ["a".to_owned(), "bc".to_owned()])?, [1, 2]);
 ///
@@ -73,7 +83,8 @@ impl Pool {
 
     /// How many workers it keeps; at most, if it [grows and shrinks](Pool::size).
     #[must_use]
-    pub fn processes(&self) -> usize {
+    #[doc(alias = "processes")]
+    pub fn workers(&self) -> usize {
         // A fork has none.
         self.shared.engine.size().map_or(self.shared.processes, |size| size.bounds.most)
     }
@@ -105,11 +116,11 @@ impl Pool {
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
     ///     let pool = millpond::Pool::new(2)?;
-    ///     let answer = pool.apply_async(|n: u32| n + 1, 41)?;
+    ///     let answer = pool.spawn(|n: u32| n + 1, 41);
     ///     assert!(pool.join().is_err());
     ///     pool.close();
     ///     pool.join()?;
-    ///     assert_eq!(answer.get()?, 42);
+    ///     assert_eq!(answer.join()?, 42);
     ///     Ok(())
     /// }
     /// ```
@@ -134,7 +145,7 @@ impl Pool {
     /// ```
     /// fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///     millpond::init();
-    ///     let pool = millpond::Pool::builder().processes(2).trace(true).build()?;
+    ///     let pool = millpond::Pool::builder().workers(2).trace(true).build()?;
     ///     pool.map(|n: u64| n * n, 0..100)?;
     ///     let timeline = pool.timeline().unwrap();
     ///     assert_eq!(timeline.spans.len() as u64, pool.stats().finished);
@@ -148,7 +159,7 @@ impl Pool {
     }
 
     /// The pids of the workers that are there now. Just after the start, and after the death of a
-    /// worker, they are fewer than [`processes`](Pool::processes).
+    /// worker, they are fewer than [`workers`](Pool::workers).
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         let workers = self.shared.engine.workers().unwrap_or_default();
@@ -168,7 +179,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("state", &self.shared.state())
-            .field("processes", &self.processes())
+            .field("workers", &self.workers())
             .finish()
     }
 }

@@ -1,211 +1,290 @@
-//! One call of a pool on its way to the workers: an `apply`, a `map`, an `imap`.
+//! A result that is still to come.
 
-use std::sync::Arc;
+use std::any::type_name;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use millpond_core::pool::job::{JobSpec, Target};
-use millpond_core::pool::options::TaskOptions;
-use millpond_core::pool::payload::{Part, Parts};
-use millpond_core::pool::task::{JobId, NewTask};
-use serde::Serialize;
+use millpond_core::pool::job::Target;
+use millpond_core::pool::task::{Outcome, Reason};
 use serde::de::DeserializeOwned;
 
-use super::frame;
-use super::reply::Calls;
-use super::shared::Shared;
-use super::shipped::Shipped;
-use super::worker::Op;
-use crate::codec;
-use crate::error::{Cause, Error, Result, Subject};
-use crate::wire_handle::{self, SentItems};
+use super::submission::Submission;
+use super::wakers::Wakers;
+use crate::error::{Cause, Error, Result, TaskError};
 
-/// The bytes of arguments at which they are handed to the engine.
-const WORTH_SENDING: usize = 256 << 10;
-/// The number of chunks at which they are.
-const MANY: usize = 1024;
-
-/// Gathers arguments into chunks and chunks into hand-overs. Dropped, it gives up the outcomes.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) shared: Arc<Shared>,
-    pub(super) function: Shipped,
-    /// How many calls a full chunk has.
-    pub(super) chunk: u32,
-    /// The engine's number, once there is one.
-    id: Option<JobId>,
-    fail_fast: bool,
-    /// Chunks that have not been sent; the last one may be open.
-    chunks: Vec<Chunk>,
-    open: bool,
-    unsent: usize,
-    /// Calls so far.
-    pub(super) calls: u64,
-    /// Buffers to be used again.
-    spare: Vec<Vec<u8>>,
+/// What a pool will have made of a [`spawn`](crate::Pool::spawn) or a
+/// [`spawn_map`](crate::Pool::spawn_map).
+///
+/// It outlives its pool. Dropping it gives up the result; the call is made all the same, unless it
+/// was [cancelled](Job::cancel).
+///
+/// ```
+/// use std::time::Duration;
+/// use millpond::{ErrorKind, Pool};
+///
+/// fn nap(milliseconds: u64) -> String {
+///     std::thread::sleep(Duration::from_millis(milliseconds));
+///     "rested".to_owned()
+/// }
+///
+/// fn main() -> Result<(), millpond::Error> {
+///     millpond::init();
+///     let pool = Pool::new(2)?;
+///     let mut long = pool.spawn(nap, 60_000);
+///     let short = pool.spawn(nap, 1);
+///     assert_eq!(short.join()?, "rested");
+///     let error = long.join_timeout(Duration::from_millis(10)).unwrap_err();
+///     assert_eq!(error.kind(), ErrorKind::TimedOut);
+///     assert!(!long.is_finished());
+///     Ok(())
+/// }
+/// ```
+/// # Async
+///
+/// A job is a [`Future`] for any executor: nothing blocks, and one thread a pool wakes the tasks
+/// whose jobs are over. [`Pool::spawn`](crate::Pool::spawn) itself waits for no task and no worker;
+/// it copies the input, and takes a lock that is held for microseconds.
+///
+/// ```
+/// # async fn handler(pool: &millpond::Pool) -> Result<u64, millpond::TaskError> {
+/// let square = pool.spawn(|number: u64| number * number, 12).await?;
+/// # Ok(square)
+/// # }
+/// ```
+///
+/// Dropping it, as `select!` and timeouts of executors do, gives up the result as elsewhere. With
+/// [`cancel_on_drop`](Job::cancel_on_drop) it also keeps what has not begun from running.
+#[doc(alias = "AsyncResult")]
+#[must_use = "what it holds is lost when it is dropped"]
+pub struct Job<T> {
+    state: State,
+    /// Makes the value of what came.
+    collect: fn(&Submission, &[Option<Outcome>]) -> Result<T>,
+    cancel_on_drop: bool,
+    /// Whether a waker was left for it.
+    is_awaited: bool,
 }
 
-#[derive(Debug)]
-struct Chunk {
-    bytes: Vec<u8>,
-    calls: u32,
-    sent: SentItems,
+enum State {
+    Sent(Submission),
+    /// Why nothing was sent.
+    Failed(TaskError),
+    /// The result was given.
+    Taken,
 }
 
-impl Job {
-    pub(super) fn new(shared: Arc<Shared>, function: Shipped, chunk: u32, fail_fast: bool) -> Self {
-        Self {
-            shared,
-            function,
-            chunk,
-            id: None,
-            fail_fast,
-            chunks: Vec::new(),
-            open: false,
-            unsent: 0,
-            calls: 0,
-            spare: Vec::new(),
-        }
-    }
-
-    /// The engine's number of the job, which it has when something was sent.
-    pub(super) fn id(&self) -> Option<JobId> {
-        self.id
-    }
-
-    /// Whether chunks of this job are framed; a single call needs no frame.
-    pub(super) fn framed(&self) -> bool {
-        self.chunk > 1
-    }
-
-    /// Adds a call. `true` if that completes a chunk.
-    pub(super) fn push<A>(&mut self, argument: A) -> Result<bool>
-    where
-        A: Serialize + DeserializeOwned + 'static,
-    {
-        if !self.open {
-            let bytes = self.spare.pop().unwrap_or_default();
-            self.chunks.push(Chunk { bytes, calls: 0, sent: SentItems::default() });
-            self.open = true;
-        }
-        let framed = self.framed();
-        let Some(chunk) = self.chunks.last_mut() else { return Ok(false) };
-        let before = chunk.bytes.len();
-        let start = framed.then(|| frame::begin(&mut chunk.bytes));
-        let (encoded, sent) = wire_handle::sending(|| codec::append((argument,), &mut chunk.bytes));
-        match (start, &encoded) {
-            (Some(start), Ok(())) => frame::end(&mut chunk.bytes, start, false),
-            (Some(start), Err(_)) => frame::take_back(&mut chunk.bytes, start),
-            (None, _) => {}
-        }
-        self.unsent += chunk.bytes.len() - before;
-        let index = self.calls;
-        self.calls += 1;
-        if let Err(error) = encoded {
-            return Err(self.error(Some(index), Cause::Codec(error)));
-        }
-        chunk.sent.add(chunk.calls, sent);
-        chunk.calls += 1;
-        let complete = chunk.calls >= self.chunk;
-        self.open = !complete;
-        Ok(complete)
-    }
-
-    /// Ends the open chunk; how many calls it has, if there is one with any.
-    pub(super) fn end_chunk(&mut self) -> Option<u32> {
-        if !std::mem::take(&mut self.open) {
-            return None;
-        }
-        let calls = self.chunks.last().map_or(0, |chunk| chunk.calls);
-        if calls == 0 {
-            self.chunks.pop();
-            return None;
-        }
-        Some(calls)
-    }
-
-    /// Whether so much is there that sending pays.
-    pub(super) fn is_worth_sending(&self) -> bool {
-        self.unsent >= WORTH_SENDING || self.chunks.len() >= MANY
-    }
-
-    /// How many chunks wait to be sent.
-    pub(super) fn unsent_chunks(&self) -> usize {
-        self.chunks.len()
-    }
-
-    /// Sends what is there. Nothing more may follow if it is `sealed`.
-    pub(super) fn send(&mut self, sealed: bool) -> Result<()> {
-        self.end_chunk();
-        let op = if self.framed() { Op::Chunk } else { Op::Call } as u8;
-        let mut chunks = std::mem::take(&mut self.chunks);
-        let sent = if let [only] = chunks.as_mut_slice() {
-            // The common case, without a list.
-            let captured_handles = std::mem::take(&mut only.sent).pack();
-            let payload = Parts(&[&only.bytes]);
-            self.hand_over(
-                &mut [NewTask { op, items: only.calls, payload, captured_handles }],
-                sealed,
-            )
-        } else {
-            let captured_handles: Vec<_> =
-                chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.sent).pack()).collect();
-            let parts: Vec<[&dyn Part; 1]> =
-                chunks.iter().map(|chunk| [&chunk.bytes as &dyn Part]).collect();
-            let chunks = chunks.iter().zip(&parts).zip(captured_handles);
-            let tasks = chunks.map(|((chunk, parts), captured_handles)| {
-                let payload = Parts(parts);
-                NewTask { op, items: chunk.calls, payload, captured_handles }
-            });
-            self.hand_over(&mut tasks.collect::<Vec<_>>(), sealed)
-        };
-        self.unsent = 0;
-        if sealed {
-            self.spare = Vec::new();
-        } else {
-            self.spare.extend(chunks.drain(..).map(|mut chunk| {
-                chunk.bytes.clear();
-                chunk.bytes
-            }));
-            self.chunks = chunks;
-        }
-        self.id = Some(sent?);
-        Ok(())
-    }
-
-    fn hand_over(&self, tasks: &mut [NewTask<'_>], sealed: bool) -> Result<JobId> {
-        let spec = JobSpec {
-            function: &self.function.id,
-            label: self.function.label(),
-            fail_fast: self.fail_fast,
-            options: TaskOptions::DEFAULT,
-        };
-        let handed = self.shared.add(self.id, &spec, tasks, sealed);
-        handed.map_err(|error| self.shared.error(error))
-    }
-
-    /// Whether all that was asked for has come.
-    pub(super) fn is_over(&self) -> bool {
-        self.id.is_some_and(|id| self.shared.engine.is_reached(id, Target::All).unwrap_or(false))
-    }
-
-    /// The calls of a chunk, for what came of it.
-    pub(super) fn calls(&self, first: u64, count: u32) -> Calls {
-        Calls { function: self.function.path, first, count, framed: self.framed() }
-    }
-
-    /// An error of one call, or of all.
-    pub(super) fn error(&self, index: Option<u64>, cause: Cause) -> Error {
-        let function = self.function.path;
-        Error::from(cause).about(match index {
-            Some(index) => Subject::Task { index, pid: None, function },
-            None => Subject::Map { tasks: self.calls, function },
-        })
+impl<R: DeserializeOwned + 'static> Job<R> {
+    /// Of a single call.
+    pub(super) fn of_call(sent: Result<Submission>) -> Self {
+        Self { state: State::new(sent), collect: single, cancel_on_drop: false, is_awaited: false }
     }
 }
 
-impl Drop for Job {
+impl<R: DeserializeOwned + 'static> Job<Vec<R>> {
+    /// Of a call for each of many items.
+    pub(super) fn of_map(sent: Result<Submission>) -> Self {
+        Self { state: State::new(sent), collect: all, cancel_on_drop: false, is_awaited: false }
+    }
+}
+
+impl State {
+    fn new(sent: Result<Submission>) -> Self {
+        sent.map_or_else(|error| Self::Failed(error.into()), Self::Sent)
+    }
+}
+
+impl<T> Job<T> {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// Those of [`Pool::spawn`](crate::Pool::spawn) and [`Pool::map`](crate::Pool::map).
+    #[doc(alias = "get")]
+    pub fn join(mut self) -> Result<T, TaskError> {
+        self.wait_until(None)?;
+        self.take()
+    }
+
+    /// As [`join`](Job::join), but waits for so long at most.
+    ///
+    /// # Errors
+    /// As [`join`](Job::join), and [`TimedOut`](crate::ErrorKind::TimedOut) if it is not there by
+    /// then. It may still come, and can be waited for again. Once the result was given, a further
+    /// call fails with [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<T, TaskError> {
+        // What is beyond the end of time is waited for without a limit.
+        if self.wait_until(Instant::now().checked_add(timeout))? {
+            return self.take();
+        }
+        match &self.state {
+            State::Sent(sent) => Err(sent.failed(Cause::TimedOut(timeout)).into()),
+            // There is nothing to wait for.
+            State::Failed(_) | State::Taken => self.take(),
+        }
+    }
+
+    /// Waits until the result is there, or known not to come.
+    pub fn wait(&self) {
+        // An error is there for `join`.
+        let _ = self.wait_until(None);
+    }
+
+    /// As [`wait`](Job::wait), but for so long at most. Whether it is there.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.wait_until(Instant::now().checked_add(timeout)).unwrap_or(true)
+    }
+
+    /// Whether [`join`](Job::join) would return at once.
+    #[doc(alias = "ready")]
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Sent(sent) => sent.is_over(),
+            State::Failed(_) | State::Taken => true,
+        }
+    }
+
+    /// Keeps what no worker has begun from running; whether there was any such task. Those fail
+    /// with [`Cancelled`](crate::ErrorKind::Cancelled). What has begun goes on.
+    ///
+    /// ```
+    /// use millpond::ErrorKind;
+    /// use millpond::sync::Event;
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let pool = millpond::Pool::new(1)?;
+    ///     let gate = Event::new()?;
+    ///     let first = pool.spawn(|gate: Event| gate.wait(), gate.clone());
+    ///     let second = pool.spawn(|n: u32| n + 1, 1);
+    ///     assert!(second.cancel());
+    ///     assert_eq!(second.join().unwrap_err().kind(), ErrorKind::Cancelled);
+    ///     gate.set();
+    ///     first.join()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        let State::Sent(sent) = &self.state else { return false };
+        let Some(id) = sent.id() else { return false };
+        // In a fork there is nothing to cancel.
+        sent.shared.engine.cancel(Some(&[id])).is_ok_and(|cancelled| cancelled > 0)
+    }
+
+    /// Whether dropping it [cancels](Job::cancel) it, which it does not otherwise.
+    pub fn cancel_on_drop(mut self, yes: bool) -> Self {
+        self.cancel_on_drop = yes;
+        self
+    }
+
+    /// Whether it is there before the deadline.
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<bool> {
+        let State::Sent(sent) = &self.state else { return Ok(true) };
+        let Some(id) = sent.id() else { return Ok(true) };
+        sent.shared.wait(id, Target::All, deadline)
+    }
+
+    fn forget_waker(&self) {
+        if let State::Sent(sent) = &self.state
+            && let Some(id) = sent.id().filter(|_| self.is_awaited)
+        {
+            sent.shared.wakers.forget(id);
+        }
+    }
+
+    /// What came of it, when that is there.
+    fn take(&mut self) -> Result<T, TaskError> {
+        self.forget_waker();
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Sent(sent) => Ok(sent.outcomes().and_then(|all| (self.collect)(&sent, &all))?),
+            State::Failed(error) => Err(error),
+            State::Taken => Err(Error::from(Cause::taken()).into()),
+        }
+    }
+}
+
+impl<T> Future for Job<T> {
+    type Output = Result<T, TaskError>;
+
+    /// Once it was ready, it is ready with an error of the kind
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Sent(sent) = &self.state
+            && let Some(id) = sent.id()
+            && !sent.is_over()
+        {
+            let asked = Wakers::wake_when_over(&sent.shared, id, context.waker());
+            self.is_awaited = true;
+            return match asked {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error.into())),
+            };
+        }
+        Poll::Ready(self.take())
+    }
+}
+
+impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.shared.engine.abandon(id);
+        if self.cancel_on_drop {
+            self.cancel();
         }
+        self.forget_waker();
+    }
+}
+
+/// The result of the only call.
+pub(super) fn single<R: DeserializeOwned + 'static>(
+    sent: &Submission,
+    outcomes: &[Option<Outcome>],
+) -> Result<R> {
+    let mut result = None;
+    if let Some(Some(outcome)) = outcomes.first() {
+        sent.calls(0, 1).results(outcome, |value| result = Some(value));
+    }
+    result.unwrap_or_else(|| Err(sent.error(Some(0), Cause::Terminated)))
+}
+
+/// The results of all calls, or the first error.
+pub(super) fn all<R: DeserializeOwned + 'static>(
+    sent: &Submission,
+    outcomes: &[Option<Outcome>],
+) -> Result<Vec<R>> {
+    let total = usize::try_from(sent.calls).unwrap_or_default();
+    let mut results = Vec::with_capacity(total);
+    let mut failure = None;
+    let mut first = 0;
+    for outcome in outcomes {
+        let left = u32::try_from(sent.calls - first).unwrap_or(u32::MAX);
+        let calls = sent.calls(first, left.min(sent.chunk));
+        first += u64::from(calls.count);
+        // What was given up for the sake of another chunk's failure is no failure itself.
+        if let Some(outcome) = outcome
+            && !matches!(outcome, Outcome::Cancelled(Reason::JobFailed))
+        {
+            calls.results(outcome, |result| match result {
+                Ok(value) => results.push(value),
+                Err(error) => failure = failure.take().or(Some(error)),
+            });
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+    }
+    if results.len() == total { Ok(results) } else { Err(sent.error(None, Cause::Terminated)) }
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = match &self.state {
+            State::Sent(sent) => Some(sent.function.path),
+            State::Failed(_) | State::Taken => None,
+        };
+        f.debug_struct("Job")
+            .field("function", &function)
+            .field("of", &type_name::<T>())
+            .field("finished", &self.is_finished())
+            .finish()
     }
 }

@@ -1,25 +1,28 @@
 //! Pools of worker processes.
 
-mod async_result;
 mod bootstrap;
 mod builder;
 mod calls;
 mod chunked;
 mod frame;
 mod handle;
-mod imap;
 mod initializer;
 mod job;
+mod last_words;
+mod map_iter;
+pub mod par;
 mod reply;
 mod shared;
 mod shipped;
 mod size;
+mod submission;
+mod wakers;
 mod worker;
 pub(crate) mod zygote;
 
-pub use async_result::AsyncResult;
 pub use builder::PoolBuilder;
 pub use chunked::Chunked;
 pub use handle::Pool;
-pub use imap::{Imap, ImapUnordered};
 pub use initializer::Initialized;
+pub use job::Job;
+pub use map_iter::{MapIter, MapUnordered};

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Frames;
+use super::last_words::LastWords;
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Error, Loss, Result, Subject};
 use crate::panic::PanicReport;
@@ -88,16 +89,19 @@ pub(super) fn broken(breakage: &Breakage) -> Cause {
 
 /// The calls that were sent to a worker together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Calls {
+pub(super) struct Calls<'a> {
+    pub(super) last_words: &'a LastWords,
     pub(super) function: &'static str,
     /// The first one's place among all of its job.
     pub(super) first: u64,
     pub(super) count: u32,
     /// Whether they were sent as a chunk, even if of one.
     pub(super) framed: bool,
+    /// Whether there is no other call in the job.
+    pub(super) single: bool,
 }
 
-impl Calls {
+impl Calls<'_> {
     /// Gives the result of each to `take`, in order.
     pub(super) fn results<R>(&self, outcome: &Outcome, mut take: impl FnMut(Result<R>))
     where
@@ -156,8 +160,12 @@ impl Calls {
             CrashCause::ZygoteDied => lost(Loss::WithZygote),
             CrashCause::Corrupt => lost(Loss::Corrupt),
             CrashCause::TimedOut => Cause::TimedOut(crash.timeout.unwrap_or_default()),
-            CrashCause::Cancelled => Cause::Terminated,
-            CrashCause::Died if at == crash.item => Cause::Crashed(status),
+            CrashCause::Cancelled => Cause::Cancelled,
+            CrashCause::Died if at == crash.item => {
+                let is_abort = status.signal() == Some(libc::SIGABRT);
+                let report = is_abort.then(|| self.last_words.of(crash.pid)).flatten();
+                report.map_or(Cause::Crashed(status), Cause::Panicked)
+            }
             CrashCause::Died => lost(Loss::WithTask(self.first + u64::from(crash.item))),
         };
         self.error(at, Some(crash.pid), cause)
@@ -166,7 +174,8 @@ impl Calls {
     fn cancelled(&self, at: u32, reason: &Reason) -> Error {
         let cause = match reason {
             Reason::Broken(breakage) => broken(breakage),
-            Reason::Terminated | Reason::Cancelled | Reason::JobFailed => Cause::Terminated,
+            Reason::Cancelled => Cause::Cancelled,
+            Reason::Terminated | Reason::JobFailed => Cause::Terminated,
         };
         self.error(at, None, cause)
     }
@@ -182,7 +191,7 @@ impl Calls {
     }
 
     fn error(&self, at: u32, pid: Option<u32>, cause: Cause) -> Error {
-        let index = self.first + u64::from(at);
+        let index = (!self.single).then_some(self.first + u64::from(at));
         Error::from(cause).about(Subject::Task { index, pid, function: self.function })
     }
 }

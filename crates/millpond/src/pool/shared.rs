@@ -1,5 +1,6 @@
 //! What a pool, its results and its iterators have in common.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
@@ -8,7 +9,9 @@ use millpond_core::pool::payload::when_settled;
 use millpond_core::pool::task::{JobId, NewTask};
 use millpond_core::pool::{PoolError, Waited};
 
+use super::last_words::LastWords;
 use super::reply;
+use super::wakers::Wakers;
 use crate::error::{Cause, Error, Result, Subject};
 use crate::queue::unread::recall_of_kind;
 
@@ -23,6 +26,8 @@ pub(super) struct Shared {
     /// Whether only so many tasks may wait.
     is_limited: bool,
     asked_for: AtomicU8,
+    pub(super) wakers: Wakers,
+    pub(super) last_words: Arc<LastWords>,
 }
 
 /// Where a pool stands, for [`Debug`](std::fmt::Debug).
@@ -41,9 +46,17 @@ impl Shared {
         engine: millpond_core::pool::Pool,
         processes: usize,
         is_limited: bool,
+        last_words: Arc<LastWords>,
     ) -> Self {
         when_settled(recall_of_kind);
-        Self { engine, processes, is_limited, asked_for: AtomicU8::new(RUNNING) }
+        Self {
+            engine,
+            processes,
+            is_limited,
+            asked_for: AtomicU8::new(RUNNING),
+            wakers: Wakers::default(),
+            last_words,
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -144,6 +157,11 @@ impl Shared {
             PoolError::ForeignProcess { owner } => Cause::ForkedChild(owner),
             PoolError::Io(source) => Cause::Io { what: "take the arguments of a task", source },
         };
-        Error::from(cause).about(Subject::Pool { processes: self.processes })
+        Error::from(cause).about(self.subject())
+    }
+
+    /// This pool, as errors name it.
+    pub(super) fn subject(&self) -> Subject {
+        Subject::Pool { processes: self.processes }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::any::type_name;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::function::{Function, FunctionId};
+use crate::message::Message;
 
 /// A function of this program, for the workers of a pool.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +18,13 @@ pub(super) struct Shipped {
 }
 
 impl Shipped {
-    pub(super) fn of<F, Args>(function: F) -> Result<Self>
+    pub(super) fn of<F, Form, Input>(function: F) -> Result<Self>
     where
-        F: Function<Args>,
-        F::Output: Serialize + DeserializeOwned + 'static,
-        Args: DeserializeOwned + 'static,
+        F: Function<Input, Form>,
+        F::Output: Message,
+        Input: DeserializeOwned + 'static,
     {
-        let id = FunctionId::of::<F, Args>(function)?;
+        let id = FunctionId::of::<F, Form, Input>(function)?;
         Ok(Self { id: id.to_bytes(), path: type_name::<F>() })
     }
 

@@ -50,7 +50,7 @@ impl PoolBuilder {
     /// }
     /// ```
     pub fn workers_between(mut self, least: usize, most: usize) -> Self {
-        self.processes = Some(most);
+        self.workers = Some(most);
         self.limits.least = Some(least);
         self
     }
@@ -69,7 +69,7 @@ impl PoolBuilder {
     /// ```
     /// fn main() -> Result<(), millpond::Error> {
     ///     millpond::init();
-    ///     let pool = millpond::Pool::builder().processes(2).max_pending(8).build()?;
+    ///     let pool = millpond::Pool::builder().workers(2).max_pending(8).build()?;
     ///     let squares = pool.map(|n: u64| n * n, 0..1000)?;
     ///     assert_eq!(squares[999], 998_001);
     ///     Ok(())

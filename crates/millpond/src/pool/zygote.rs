@@ -1,6 +1,8 @@
 //! The zygote of a pool: this program again, with one thread, forking workers.
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::{fs, io, process};
 
 use millpond_core::os::exec::Exec;
@@ -11,6 +13,7 @@ use millpond_core::pool::zygote::client::{NewZygote, ZygoteSource};
 use millpond_core::pool::zygote::server::{Zygote, ZygoteFds};
 
 use super::bootstrap::Bootstrap;
+use super::last_words::{self, LastWords};
 use super::worker;
 use crate::image::Image;
 use crate::panic;
@@ -25,11 +28,15 @@ pub(super) struct Source {
     /// What handles among the initializer's arguments lead to.
     #[expect(dead_code, reason = "it is held, not used")]
     pub(super) kept: Kept,
+    pub(super) last_words: Arc<LastWords>,
 }
 
 impl ZygoteSource for Source {
     fn start(&self, fds: ZygoteFds) -> io::Result<NewZygote> {
         let (bootstrap, owner) = (self.bootstrap.to_file()?, PidFd::current()?);
+        if cfg!(panic = "abort") {
+            self.last_words.listen(bootstrap.as_fd())?;
+        }
         let (socket, control_block) = (fds.socket.as_fd(), fds.control_block.as_fd());
         let (watcher, lifeline) = (fds.watcher.as_fd(), fds.lifeline.as_fd());
         let (bootstrap, owner) = (bootstrap.as_fd(), owner.as_fd());
@@ -64,11 +71,13 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     }
     let fds: [OwnedFd; 6] = adopted.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
     let [socket, control_block, watcher, lifeline, bootstrap, owner] = fds;
-    let bootstrap = Bootstrap::from_file(bootstrap)?;
+    let bootstrap_file = File::from(bootstrap);
+    let bootstrap = Bootstrap::from_file(&bootstrap_file)?;
     let owner = PidFd::from(owner);
     leave_stdin();
+    leave_group();
     // Here once, rather than in every worker.
-    panic::install_hook(|_| {});
+    panic::install_hook(move |report| last_words::say(&bootstrap_file, report));
     Image::of_this_program();
     let fds = ZygoteFds { socket, control_block, watcher, lifeline };
     let mut zygote = Zygote::new(fds, bootstrap.owner_pid)?;
@@ -80,10 +89,21 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     }
     // SAFETY: this process has one thread, as was looked at, and starts none.
     let new = unsafe { zygote.serve() }?;
+    leave_group();
     new.unblock_signals()?;
     let worker = Worker::attach(new.fds)?;
     identity(&bootstrap, new.number, owner).assume();
     worker::run(worker, &bootstrap);
+}
+
+/// Makes this process a process group of its own: Ctrl-C at a terminal is for the program, which
+/// decides what becomes of its workers, and what a task sends to its group reaches nobody else.
+fn leave_group() {
+    // It can only fail for the leader of a session, which alone is no other group's member.
+    let _ = rustix::process::setpgid(None, None);
+    // Else a terminal may stop a process that writes and is in no group of the foreground.
+    // SAFETY: to ignore a signal runs no code of this program.
+    unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
 }
 
 /// Whether it is safe to fork. What ran before `init` may have started threads.

@@ -12,13 +12,13 @@ use millpond_core::os::fork::Owner;
 use millpond_core::os::pidfd::PidFd;
 
 use super::result_slot::{Attempt, Failure, Reply, ResultSlot};
-use crate::error::{Cause, Error, Result, Subject};
+use crate::error::{Cause, Error, JoinError, Result, Subject};
 use crate::wire_handle::Sent;
 
 /// A child of this process, whatever its function returns. See [`active_children`](crate::active_children).
 ///
 /// Copies of it are the same child. What the function returned is only to be had from the
-/// [`ProcessHandle`](crate::ProcessHandle) that it was started with.
+/// [`JoinHandle`](crate::JoinHandle) that it was started with.
 #[derive(Clone)]
 pub struct Child(Arc<Shared>);
 
@@ -82,13 +82,19 @@ impl Child {
 
     /// Whether it ends with this process.
     #[must_use]
-    pub fn daemon(&self) -> bool {
+    #[doc(alias = "daemon")]
+    pub fn ends_with_parent(&self) -> bool {
         self.0.daemon
     }
 
-    /// Whether it still runs.
+    /// Whether it has ended.
     #[must_use]
-    pub fn is_alive(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
+        !self.is_alive()
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(&self) -> bool {
         if self.is_own() {
             // Only a kernel without pidfds could fail here, and that could not have started it.
             self.ended().is_ok_and(|ended| ended.is_none())
@@ -123,9 +129,9 @@ impl Child {
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// As [`ProcessHandle::join`](crate::ProcessHandle::join): if its function panicked, or it
+    /// As [`JoinHandle::join`](crate::JoinHandle::join): if its function panicked, or it
     /// ended without returning from it.
-    pub fn join(&self) -> Result<()> {
+    pub fn join(&self) -> Result<(), JoinError> {
         self.wait(None)?;
         match self.outcome()? {
             Outcome::Returned(_) | Outcome::Left => Ok(()),
@@ -252,7 +258,7 @@ impl fmt::Debug for Child {
         f.debug_struct("Child")
             .field("name", &self.0.name)
             .field("pid", &self.0.pid)
-            .field("daemon", &self.0.daemon)
+            .field("ends_with_parent", &self.0.daemon)
             .field("exit_status", &self.exit_status())
             .finish()
     }

@@ -63,7 +63,8 @@ impl CurrentProcess {
 
     /// Whether it ends with its parent.
     #[must_use]
-    pub fn daemon(&self) -> bool {
+    #[doc(alias = "daemon")]
+    pub fn ends_with_parent(&self) -> bool {
         self.daemon
     }
 }
@@ -103,8 +104,9 @@ impl ParentProcess {
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     assert_eq!(millpond::current_process().name(), "MainProcess");
-///     let child = millpond::Process::new(who).name("worker").start()?;
-///     assert_eq!(child.join()?, ("worker".to_owned(), child.pid()));
+///     let child = millpond::Builder::new().name("worker").spawn(who, ())?;
+///     let pid = child.pid();
+///     assert_eq!(child.join()?, ("worker".to_owned(), pid));
 ///     Ok(())
 /// }
 /// ```
@@ -127,7 +129,7 @@ pub fn current_process() -> CurrentProcess {
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     assert!(millpond::parent_process().is_none());
-///     assert_eq!(millpond::Process::new(parent).start()?.join()?, Some(std::process::id()));
+///     assert_eq!(millpond::spawn(parent, ())?.join()?, Some(std::process::id()));
 ///     Ok(())
 /// }
 /// ```

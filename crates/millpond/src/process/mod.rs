@@ -12,9 +12,9 @@ mod result_slot;
 
 use millpond_core::channel::queue::Queue;
 
-pub use builder::{Given, Missing, Process, Ready};
+pub use builder::{Builder, spawn};
 pub use child::Child;
-pub use handle::ProcessHandle;
+pub use handle::JoinHandle;
 pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use registry::active_children;
 

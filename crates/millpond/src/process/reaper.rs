@@ -1,12 +1,13 @@
 //! The one thread that lives as long as the process.
 //!
 //! It starts the daemons, because the kernel ends a daemon with the *thread* that started it; and
-//! it reaps children whose handle was dropped while they ran. It does not exist before one of the
-//! two is wanted.
+//! it reaps children whose handle was dropped while they ran; and it wakes async tasks that wait for
+//! a child. It does not exist before one of these is wanted.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::{io, thread};
 
 use millpond_core::os::eventfd::EventFd;
@@ -22,7 +23,11 @@ use super::launch::Launch;
 enum Order {
     Start(Launch, Sender<(Launch, io::Result<Started>)>),
     Reap(Child),
+    Wake(Child, WakerSlot),
 }
+
+/// Who is to be woken when a child has ended, as its handle was polled last.
+pub(super) type WakerSlot = Arc<Mutex<Option<Waker>>>;
 
 /// How to reach the thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -62,6 +67,15 @@ impl Reaper {
     }
 }
 
+impl Reaper {
+    /// Wakes whoever stands in the slot when a child has ended.
+    pub(super) fn wake(&self, child: Child, slot: WakerSlot) {
+        if self.orders.send(Order::Wake(child, slot)).is_ok() {
+            self.wake_up.signal();
+        }
+    }
+}
+
 impl Drop for Reaper {
     fn drop(&mut self) {
         // The thread notices it when it looks for orders.
@@ -71,7 +85,7 @@ impl Drop for Reaper {
 }
 
 fn keep(orders: &Receiver<Order>, wake_up: &EventFd) {
-    let mut children: Vec<Child> = Vec::new();
+    let mut children: Vec<(Child, Option<WakerSlot>)> = Vec::new();
     loop {
         wake_up.clear();
         loop {
@@ -81,15 +95,23 @@ fn keep(orders: &Receiver<Order>, wake_up: &EventFd) {
                     // The thread that sent the order waits for the answer.
                     let _ = answer.send((launch, started));
                 }
-                Ok(Order::Reap(child)) => children.push(child),
+                Ok(Order::Reap(child)) => children.push((child, None)),
+                Ok(Order::Wake(child, slot)) => children.push((child, Some(slot))),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }
         }
-        children.retain(Child::is_alive);
+        children.retain(|(child, slot)| {
+            let is_alive = child.is_alive();
+            if !is_alive && let Some(slot) = slot {
+                let waker = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+                waker.into_iter().for_each(Waker::wake);
+            }
+            is_alive
+        });
         let mut watched: Vec<PollFd<'_>> = [wake_up.as_fd()]
             .into_iter()
-            .chain(children.iter().map(AsFd::as_fd))
+            .chain(children.iter().map(|(child, _)| child.as_fd()))
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
         // Interrupted or not, all are looked at anew.

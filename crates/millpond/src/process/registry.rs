@@ -117,7 +117,7 @@ impl Registry {
 /// As a side effect it reaps those that have ended.
 ///
 /// ```
-/// use millpond::{Process, active_children};
+/// use millpond::{Builder, active_children};
 ///
 /// fn wait() {
 ///     std::thread::sleep(std::time::Duration::from_secs(60));
@@ -125,7 +125,7 @@ impl Registry {
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
-///     let child = Process::new(wait).name("patient").start()?;
+///     let child = Builder::new().name("patient").spawn(wait, ())?;
 ///     assert_eq!(active_children()[0].name(), "patient");
 ///     child.kill()?;
 ///     assert!(child.join().is_err());

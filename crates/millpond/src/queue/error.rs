@@ -1,19 +1,19 @@
-//! What was not put comes back.
+//! What was not sent comes back.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 
-/// A value that was not put or sent, and why.
+/// A value that was not sent, and why.
 ///
 /// With `?` it becomes an [`Error`], without the value.
-pub struct PutError<T> {
+pub struct SendError<T> {
     value: T,
     error: Error,
 }
 
-impl<T> PutError<T> {
+impl<T> SendError<T> {
     pub(crate) fn new(value: T, error: Error) -> Self {
         Self { value, error }
     }
@@ -24,7 +24,7 @@ impl<T> PutError<T> {
         self.value
     }
 
-    /// Why it was not put.
+    /// Why it was not sent.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
@@ -37,48 +37,48 @@ impl<T> PutError<T> {
     }
 }
 
-impl<T> fmt::Display for PutError<T> {
+impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl<T> fmt::Debug for PutError<T> {
+impl<T> fmt::Debug for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl<T> StdError for PutError<T> {
+impl<T> StdError for SendError<T> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source()
     }
 }
 
-impl<T> From<PutError<T>> for Error {
-    fn from(error: PutError<T>) -> Self {
+impl<T> From<SendError<T>> for Error {
+    fn from(error: SendError<T>) -> Self {
         error.error
     }
 }
 
-/// Some values were not put or sent, and why.
+/// Some values were not sent, and why.
 ///
 /// With `?` it becomes an [`Error`].
 #[derive(Debug)]
-pub struct PutManyError {
-    put: usize,
+pub struct SendManyError {
+    sent: usize,
     error: Error,
 }
 
-impl PutManyError {
-    pub(crate) fn new(put: usize, error: Error) -> Self {
-        Self { put, error }
+impl SendManyError {
+    pub(crate) fn new(sent: usize, error: Error) -> Self {
+        Self { sent, error }
     }
 
-    /// How many values, from the first on, were put.
+    /// How many values, from the first on, were sent.
     #[must_use]
-    pub fn put(&self) -> usize {
-        self.put
+    pub fn sent(&self) -> usize {
+        self.sent
     }
 
     /// Why the next one was not.
@@ -94,20 +94,20 @@ impl PutManyError {
     }
 }
 
-impl fmt::Display for PutManyError {
+impl fmt::Display for SendManyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (after {} values)", self.error, self.put)
+        write!(f, "{} (after {} values)", self.error, self.sent)
     }
 }
 
-impl StdError for PutManyError {
+impl StdError for SendManyError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source()
     }
 }
 
-impl From<PutManyError> for Error {
-    fn from(error: PutManyError) -> Self {
+impl From<SendManyError> for Error {
+    fn from(error: SendManyError) -> Self {
         error.error
     }
 }

@@ -7,39 +7,39 @@ use std::time::Duration;
 use millpond_core::channel::queue::{Options, Queue as Engine};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::error::{PutError, PutManyError};
+use super::error::{SendError, SendManyError};
 use super::iter::{Iter, TryIter};
-use super::message::Message;
 use super::transfer;
 use super::turns::Wait;
-use crate::error::{Cause, Result};
+use crate::error::{Cause, RecvError, RecvTimeoutError, Result};
+use crate::message::Message;
 use crate::wire_handle;
 
 /// A first-in first-out queue of values, for any number of processes and threads that put and take.
 ///
 /// A clone is the same queue, and so is what another process makes of it: a queue is a value that
-/// can be an argument of a [`Process`](crate::Process) or of a task of a [`Pool`](crate::Pool), and
+/// can be an argument of a [process](crate::spawn()) or of a task of a [`Pool`](crate::Pool), and
 /// can be sent through other queues and channels.
 ///
-/// When [`put`](Self::put) returns, the value is in shared memory, whatever becomes of the process
+/// When [`push`](Self::push) returns, the value is in shared memory, whatever becomes of the process
 /// that put it; so a child may be joined before its results are taken. A process that dies in the
-/// middle of a put has put nothing, and one that dies in the middle of a [`get`](Self::get) costs
+/// middle of a put has put nothing, and one that dies in the middle of a [`pop`](Self::pop) costs
 /// at most the value that it was taking. No other process is held up.
 ///
 /// ```
-/// use millpond::{Process, Queue};
+/// use millpond::Queue;
 ///
 /// fn squares(numbers: Vec<u64>, results: Queue<u64>) {
 ///     for number in numbers {
-///         results.put(number * number).unwrap();
+///         results.push(number * number).unwrap();
 ///     }
 /// }
 ///
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let results = Queue::new()?;
-///     Process::new(squares).args((vec![1, 2, 3], results.clone())).start()?.join()?;
-///     assert_eq!(results.get_many(10)?, [1, 4, 9]);
+///     millpond::spawn(squares, (vec![1, 2, 3], results.clone()))?.join()?;
+///     assert_eq!(results.pop_many(10)?, [1, 4, 9]);
 ///     Ok(())
 /// }
 /// ```
@@ -75,98 +75,101 @@ impl<T: Message> Queue<T> {
         Ok(Self { engine, values: PhantomData })
     }
 
-    /// Puts a value; waits for room if the queue is bounded.
+    /// Adds a value; waits for room if the queue is bounded.
     ///
     /// # Errors
     /// The value comes back in them.
     /// - [`Codec`](crate::ErrorKind::Codec): it cannot be encoded, or would not arrive as it is.
     /// - [`Io`](crate::ErrorKind::Io): there is not enough memory.
     /// - [`Corrupt`](crate::ErrorKind::Corrupt).
-    pub fn put(&self, value: T) -> std::result::Result<(), PutError<T>> {
-        self.put_waiting(value, Wait::Ever)
+    #[doc(alias = "put")]
+    pub fn push(&self, value: T) -> Result<(), SendError<T>> {
+        self.push_waiting(value, Wait::Ever)
     }
 
-    /// Puts a value that the caller keeps, as [`put`](Self::put) does. For large ones that are put
+    /// Adds a value that the caller keeps, as [`push`](Self::push) does. For large ones that are put
     /// more than once.
     ///
     /// # Errors
-    /// Those of [`put`](Self::put).
-    pub fn put_ref(&self, value: &T) -> Result<()> {
+    /// Those of [`push`](Self::push).
+    pub fn push_ref(&self, value: &T) -> Result<()> {
         transfer::put(&self.engine, value, Wait::Ever)
     }
 
-    /// Puts a value if room is made within `timeout`.
+    /// Adds a value if room is made within `timeout`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`put`](Self::put).
-    pub fn put_timeout(&self, value: T, timeout: Duration) -> std::result::Result<(), PutError<T>> {
-        self.put_waiting(value, Wait::UpTo(timeout))
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`push`](Self::push).
+    pub fn push_timeout(&self, value: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.push_waiting(value, Wait::UpTo(timeout))
     }
 
-    /// Puts a value if there is room now.
+    /// Adds a value if there is room now.
     ///
     /// # Errors
-    /// [`Full`](crate::ErrorKind::Full), and those of [`put`](Self::put).
-    pub fn try_put(&self, value: T) -> std::result::Result<(), PutError<T>> {
-        self.put_waiting(value, Wait::Not)
+    /// [`Full`](crate::ErrorKind::Full), and those of [`push`](Self::push).
+    pub fn try_push(&self, value: T) -> Result<(), SendError<T>> {
+        self.push_waiting(value, Wait::Not)
     }
 
-    fn put_waiting(&self, value: T, wait: Wait) -> std::result::Result<(), PutError<T>> {
-        transfer::put(&self.engine, &value, wait).map_err(|error| PutError::new(value, error))
+    fn push_waiting(&self, value: T, wait: Wait) -> Result<(), SendError<T>> {
+        transfer::put(&self.engine, &value, wait).map_err(|error| SendError::new(value, error))
     }
 
-    /// Puts values, as many at a time as there is room for: if there is room for all, they become
+    /// Adds values, as many at a time as there is room for: if there is room for all, they become
     /// visible at once, one behind the other. Much faster than one by one.
     ///
     /// ```
     /// # fn main() -> Result<(), millpond::Error> {
     /// let queue = millpond::Queue::new()?;
-    /// queue.put_many(&[1, 2, 3])?;
-    /// assert_eq!(queue.get_many(10)?, [1, 2, 3]);
+    /// queue.push_many(&[1, 2, 3])?;
+    /// assert_eq!(queue.pop_many(10)?, [1, 2, 3]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// Those of [`put`](Self::put), with the number of values that were put before.
-    pub fn put_many(&self, values: &[T]) -> std::result::Result<(), PutManyError> {
+    /// Those of [`push`](Self::push), with the number of values that were put before.
+    pub fn push_many(&self, values: &[T]) -> Result<(), SendManyError> {
         transfer::put_many(&self.engine, values, Wait::Ever)
     }
 
     /// Takes a value; waits until there is one.
     ///
     /// # Errors
-    /// - [`Codec`](crate::ErrorKind::Codec): it cannot be decoded, and is lost.
-    /// - [`Io`](crate::ErrorKind::Io): it cannot be mapped here, and stays.
-    /// - [`Corrupt`](crate::ErrorKind::Corrupt).
-    pub fn get(&self) -> Result<T> {
-        transfer::get(&self.engine, Wait::Ever)
+    /// - [`Decode`](RecvError::Decode): it cannot be decoded, and is lost.
+    /// - [`Deadlock`](RecvError::Deadlock): nobody is left who could add one.
+    /// - [`Failed`](RecvError::Failed): it cannot be mapped here, and stays, or the memory of the
+    ///   queue is damaged.
+    #[doc(alias = "get")]
+    pub fn pop(&self) -> Result<T, RecvError> {
+        Ok(transfer::get(&self.engine, Wait::Ever)?)
     }
 
     /// Takes a value if one comes within `timeout`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and those of [`get`](Self::get).
-    pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
-        transfer::get(&self.engine, Wait::UpTo(timeout))
+    /// [`Timeout`](RecvTimeoutError::Timeout), and those of [`pop`](Self::pop).
+    pub fn pop_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        Ok(transfer::get(&self.engine, Wait::UpTo(timeout))?)
     }
 
     /// Takes a value if there is one now.
     ///
     /// # Errors
-    /// Those of [`get`](Self::get).
-    pub fn try_get(&self) -> Result<Option<T>> {
-        transfer::try_get(&self.engine)
+    /// Those of [`pop`](Self::pop).
+    pub fn try_pop(&self) -> Result<Option<T>, RecvError> {
+        Ok(transfer::try_get(&self.engine)?)
     }
 
     /// Takes up to `most` values at once, at least one, for which it waits. It may take fewer than
     /// there are.
     ///
     /// # Errors
-    /// Those of [`get`](Self::get). If one of the values cannot be decoded, all that were taken
+    /// Those of [`pop`](Self::pop). If one of the values cannot be decoded, all that were taken
     /// with it are lost.
-    pub fn get_many(&self, most: usize) -> Result<Vec<T>> {
-        transfer::get_many(&self.engine, most, Wait::Ever)
+    pub fn pop_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
+        Ok(transfer::get_many(&self.engine, most, Wait::Ever)?)
     }
 
     /// Takes values for ever, and waits for each.
@@ -229,7 +232,7 @@ impl<T> fmt::Debug for Queue<T> {
 }
 
 impl<'a, T: Message> IntoIterator for &'a Queue<T> {
-    type Item = Result<T>;
+    type Item = Result<T, RecvError>;
     type IntoIter = Iter<'a, T>;
 
     fn into_iter(self) -> Iter<'a, T> {

@@ -9,8 +9,7 @@ pub(crate) mod transfer;
 pub(crate) mod turns;
 pub(crate) mod unread;
 
-pub use error::{PutError, PutManyError};
+pub use error::{SendError, SendManyError};
 pub use handle::Queue;
 pub(crate) use handle::checked;
 pub use iter::{Iter, TryIter};
-pub use message::Message;

@@ -5,13 +5,14 @@ use std::ops::Range;
 use millpond_core::channel::payload::{INLINE_LIMIT, Parts};
 use millpond_core::channel::queue::{OutgoingItems, PutError as NotPut, Queue, ReceivedItem};
 
-use super::error::PutManyError;
-use super::message::{Message, decode};
+use super::error::SendManyError;
+use super::message::decode;
 use super::scratch::{SHORT, Scratch, with_buffer};
 use super::turns::{Wait, bytes_of, in_turns, take};
 use super::unread::{self, message_length};
 use crate::codec::{self, CodecError};
 use crate::error::{Cause, Result};
+use crate::message::Message;
 use crate::wire_handle::Listing;
 
 #[inline]
@@ -136,7 +137,7 @@ pub(crate) fn put_many<T: Message>(
     queue: &Queue,
     values: &[T],
     wait: Wait,
-) -> std::result::Result<(), PutManyError> {
+) -> std::result::Result<(), SendManyError> {
     let deadline = wait.deadline();
     with_buffer(|bytes| {
         let mut items = Vec::new();
@@ -150,7 +151,7 @@ pub(crate) fn put_many<T: Message>(
                 if let Err(error) = appended {
                     unread::recall(&wire_handles);
                     recall_all(bytes, &items);
-                    return Err(PutManyError::new(0, Cause::Codec(error).into()));
+                    return Err(SendManyError::new(0, Cause::Codec(error).into()));
                 }
                 bytes.extend_from_slice(&wire_handles);
                 items.push(Item { range: start..bytes.len(), tag: unread::tag(&wire_handles) });
@@ -175,7 +176,7 @@ pub(crate) fn put_many<T: Message>(
                     if !matches!(error.reason, NotPut::Interrupted) {
                         recall_all(bytes, items.get(put..).unwrap_or_default());
                         closed = matches!(error.reason, NotPut::Closed);
-                        result = Err(PutManyError::new(put, wait.not_put(error.reason)));
+                        result = Err(SendManyError::new(put, wait.not_put(error.reason)));
                         break;
                     }
                 }

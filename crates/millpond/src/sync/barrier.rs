@@ -16,7 +16,6 @@ use crate::wire_handle;
 /// Where a number of parties, threads or processes, wait for each other before all go on.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::{Barrier, SharedSlice};
 ///
 /// /// Every party computes its half from all that was there before.
@@ -34,7 +33,7 @@ use crate::wire_handle;
 ///     millpond::init();
 ///     let (numbers, together) = (SharedSlice::from_slice(&[1, 1])?, Barrier::new(2)?);
 ///     let run = |numbers, together, mine| step(numbers, together, mine).unwrap();
-///     let other = Process::new(run).args((numbers.clone(), together.clone(), 0)).start()?;
+///     let other = millpond::spawn(run, (numbers.clone(), together.clone(), 0))?;
 ///     step(numbers.clone(), together, 1)?;
 ///     other.join()?;
 ///     assert_eq!(numbers.to_vec(), [1024, 1024]);

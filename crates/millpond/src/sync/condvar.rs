@@ -20,7 +20,6 @@ use crate::wire_handle;
 /// It is [`std::sync::Condvar`] for processes.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::{Condvar, Mutex};
 ///
 /// fn produce(items: Mutex<u64>, added: Condvar) {
@@ -33,14 +32,15 @@ use crate::wire_handle;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let (items, added) = (Mutex::new(0)?, Condvar::new()?);
-///     let producer = Process::new(produce).args((items.clone(), added.clone())).start()?;
+///     let producer = millpond::spawn(produce, (items.clone(), added.clone()))?;
 ///     let mut guard = items.lock()?;
 ///     for _ in 0..3 {
 ///         guard = added.wait_while(guard, |items| *items == 0)?;
 ///         *guard -= 1;
 ///     }
 ///     drop(guard);
-///     producer.join()
+///     producer.join()?;
+///     Ok(())
 /// }
 /// ```
 ///

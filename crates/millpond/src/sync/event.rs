@@ -16,7 +16,6 @@ use crate::wire_handle;
 /// was done before it was set.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::Event;
 ///
 /// fn wait(start: Event) -> bool {
@@ -27,8 +26,8 @@ use crate::wire_handle;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let start = Event::new()?;
-///     let one = Process::new(wait).arg(start.clone()).start()?;
-///     let two = Process::new(wait).arg(start.clone()).start()?;
+///     let one = millpond::spawn(wait, start.clone())?;
+///     let two = millpond::spawn(wait, start.clone())?;
 ///     start.set();
 ///     assert!(one.join()? && two.join()?);
 ///     Ok(())

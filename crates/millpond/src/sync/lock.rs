@@ -30,8 +30,7 @@ pub(super) const ALONE: &str =
 /// [released](Lock::release) by another thread or process.
 ///
 /// ```
-/// use millpond::Process;
-/// use millpond::sync::Lock;
+/// use millpond::sync::raw::Lock;
 ///
 /// fn report(lock: Lock, name: String) {
 ///     let _guard = lock.lock().unwrap();
@@ -42,10 +41,11 @@ pub(super) const ALONE: &str =
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let lock = Lock::new()?;
-///     let one = Process::new(report).args((lock.clone(), "one".to_owned())).start()?;
-///     let two = Process::new(report).args((lock.clone(), "two".to_owned())).start()?;
+///     let one = millpond::spawn(report, (lock.clone(), "one".to_owned()))?;
+///     let two = millpond::spawn(report, (lock.clone(), "two".to_owned()))?;
 ///     one.join()?;
-///     two.join()
+///     two.join()?;
+///     Ok(())
 /// }
 /// ```
 ///
@@ -124,7 +124,7 @@ impl Lock {
     ///
     /// ```
     /// # fn main() -> Result<(), millpond::Error> {
-    /// let lock = millpond::sync::Lock::new()?;
+    /// let lock = millpond::sync::raw::Lock::new()?;
     /// lock.acquire()?;
     /// std::thread::scope(|scope| scope.spawn(|| lock.release()).join().unwrap())?;
     /// assert!(lock.try_lock().is_ok());

@@ -3,11 +3,10 @@
 //! Everything here lives in anonymous shared memory and works between processes and between
 //! threads alike. A value is a *handle*: a clone is another handle to the same object, and so is
 //! what arrives when one is passed to another process: as an argument of a
-//! [`Process`](crate::Process) or of a task of a [`Pool`](crate::Pool), also within a larger value.
+//! [process](crate::spawn()) or of a task of a [`Pool`](crate::Pool), also within a larger value.
 //! The memory goes back when the last handle is gone.
 //!
 //! ```
-//! use millpond::Process;
 //! use millpond::sync::Mutex;
 //!
 //! fn deposit(account: Mutex<u64>, amount: u64) {
@@ -17,8 +16,8 @@
 //! fn main() -> Result<(), millpond::Error> {
 //!     millpond::init();
 //!     let account = Mutex::new(0)?;
-//!     let one = Process::new(deposit).args((account.clone(), 30)).start()?;
-//!     let two = Process::new(deposit).args((account.clone(), 12)).start()?;
+//!     let one = millpond::spawn(deposit, (account.clone(), 30))?;
+//!     let two = millpond::spawn(deposit, (account.clone(), 12))?;
 //!     one.join()?;
 //!     two.join()?;
 //!     assert_eq!(*account.lock()?, 42);
@@ -31,10 +30,10 @@
 //! | to … | take |
 //! |---|---|
 //! | share numbers or structs of numbers, and change them one at a time | [`Mutex`] |
-//! | share a whole array and work on it as on a recheck interval, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
+//! | share a whole array and work on it as on a slice, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
 //! | share an array that all read and write at once; count with atomics | [`SharedSlice`] |
-//! | keep others out of something that is not memory: a terminal, a file | [`Lock`] |
-//! | do that in functions that call each other | [`RLock`] |
+//! | keep others out of something that is not memory: a terminal, a file | [`raw::Lock`] |
+//! | do that in functions that call each other | [`raw::ReentrantLock`] |
 //! | let a given number in at once, or count things that are there | [`Semaphore`] |
 //! | wait until the data of a [`Mutex`] are as they should be | [`Condvar`] |
 //! | tell many that something has happened | [`Event`] |
@@ -61,8 +60,8 @@
 //!
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
-//! as one of the standard library's would, until a process [releases](Lock::release) it; permits
-//! that it has [forgotten](Permit::forget) are gone, as sold wire handles are. A process that ends
+//! as one of the standard library's would, until a process [releases](raw::Lock::release) it; permits
+//! that it has [forgotten](Permit::forget) are gone, as sold tickets are. A process that ends
 //! by `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers
@@ -72,7 +71,7 @@
 //! in any process of the same user; the sender keeps the object until the wire handle was used
 //! once, or until it ends. When it arrives later than that, decoding fails with
 //! [`ErrorKind::Codec`](crate::ErrorKind::Codec), and a message that says so. So a
-//! [`Process`](crate::Process) cannot return what it alone has: it has ended by then. What a task of
+//! [process](crate::spawn()) cannot return what it alone has: it has ended by then. What a task of
 //! a [`Pool`](crate::Pool) returns is the pool's as soon as the task has ended.
 
 mod barrier;
@@ -81,7 +80,7 @@ mod event;
 mod lock;
 mod mutex;
 mod poison;
-mod rlock;
+mod reentrant_lock;
 mod semaphore;
 mod slice;
 mod timeout;
@@ -89,11 +88,15 @@ mod timeout;
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
-pub use lock::{Lock, LockGuard};
 pub use millpond_core::shm::plain::{Payload, Plain};
 pub use millpond_core::shm::slice::Number;
 pub use mutex::{Mutex, MutexGuard};
 pub use poison::{LockResult, PoisonError, TryLockError, TryLockResult};
-pub use rlock::{RLock, RLockGuard};
 pub use semaphore::{Permit, Semaphore};
 pub use slice::SharedSlice;
+
+/// Locks that guard nothing but what the program makes of them; a [`Mutex`] guards its data.
+pub mod raw {
+    pub use super::lock::{Lock, LockGuard};
+    pub use super::reentrant_lock::{ReentrantLock, ReentrantLockGuard};
+}

@@ -22,7 +22,6 @@ use crate::wire_handle;
 /// derive `Pod`.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::bytemuck::{Pod, Zeroable};
 /// use millpond::sync::Mutex;
 ///
@@ -43,7 +42,7 @@ use crate::wire_handle;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let stock = Mutex::new(Stock { apples: 0, pears: 5 })?;
-///     Process::new(buy).arg(stock.clone()).start()?.join()?;
+///     millpond::spawn(buy, stock.clone())?.join()?;
 ///     let stock = stock.lock()?;
 ///     assert_eq!((stock.apples, stock.pears), (3, 7));
 ///     Ok(())

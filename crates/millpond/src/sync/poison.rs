@@ -18,7 +18,6 @@ use crate::error::{Cause, Error, Poisoned};
 /// [`Poisoned`](crate::ErrorKind::Poisoned) with `?`, which gives the lock back.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::Mutex;
 ///
 /// fn crash(pair: Mutex<[u64; 2]>) {
@@ -30,11 +29,12 @@ use crate::error::{Cause, Error, Poisoned};
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let pair = Mutex::new([0_u64, 0])?;
-///     let process = Process::new(crash).arg(pair.clone()).start()?;
+///     let process = millpond::spawn(crash, pair.clone())?;
+///     let pid = process.pid();
 ///     process.join().unwrap_err();
 ///     let mut guard = pair.lock().unwrap_or_else(|poisoned| {
 ///         assert!(poisoned.owner_died());
-///         assert_eq!(poisoned.pid(), process.pid());
+///         assert_eq!(poisoned.pid(), pid);
 ///         poisoned.into_inner()
 ///     });
 ///     assert_eq!(*guard, [1, 0]);

@@ -15,7 +15,6 @@ use crate::wire_handle;
 /// lock. Its length is fixed when it is made.
 ///
 /// ```
-/// use millpond::Process;
 /// use millpond::sync::SharedSlice;
 ///
 /// fn square(numbers: SharedSlice<f64>, from: usize, to: usize) {
@@ -27,8 +26,8 @@ use crate::wire_handle;
 /// fn main() -> Result<(), millpond::Error> {
 ///     millpond::init();
 ///     let numbers = SharedSlice::from_slice(&[1.0, 2.0, 3.0, 4.0])?;
-///     let left = Process::new(square).args((numbers.clone(), 0, 2)).start()?;
-///     let right = Process::new(square).args((numbers.clone(), 2, 4)).start()?;
+///     let left = millpond::spawn(square, (numbers.clone(), 0, 2))?;
+///     let right = millpond::spawn(square, (numbers.clone(), 2, 4))?;
 ///     left.join()?;
 ///     right.join()?;
 ///     assert_eq!(numbers.to_vec(), [1.0, 4.0, 9.0, 16.0]);

@@ -24,11 +24,11 @@ use std::time::{Duration, SystemTime};
 
 use make::{Make, Rng};
 use millpond::fuzzing::{decode, encode};
-use millpond::{Connection, Message, Pool, Process, Queue, Receiver, Sender};
+use millpond::{Connection, Message, Pool, Queue, Receiver, Sender};
 use standard::{Double, Single};
 use watchdog::Watchdog;
 
-millpond::init_in_tests!();
+millpond::init_before_main!();
 
 /// A type of the zoo.
 trait Animal: Message + Make + Clone + Debug + PartialEq {}
@@ -200,12 +200,12 @@ impl Keeper for Pools {
     fn visit<T: Animal>(&mut self) {
         for seed in 0..self.values {
             let value: T = made(seed);
-            assert_eq!(self.pool.apply(echo::<T>, value.clone()).unwrap(), value);
+            assert_eq!(self.pool.spawn(echo::<T>, value.clone()).join().unwrap(), value);
         }
         let values: Vec<T> = (0..self.values).map(made).collect();
         let arrived = self.pool.chunk_size(3).map(echo::<T>, values.clone()).unwrap();
         assert_eq!(arrived, values);
-        let arrived: Result<Vec<T>, _> = self.pool.imap(echo::<T>, values.clone()).collect();
+        let arrived: Result<Vec<T>, _> = self.pool.map_iter(echo::<T>, values.clone()).collect();
         assert_eq!(arrived.unwrap(), values);
     }
 }
@@ -226,18 +226,18 @@ impl Keeper for Channels {
     fn visit<T: Animal>(&mut self) {
         let values: Vec<T> = (0..self.values).map(made).collect();
         let queue = Queue::new().unwrap();
-        values.iter().for_each(|value| queue.put(value.clone()).unwrap());
-        queue.put_many(&values).unwrap();
+        values.iter().for_each(|value| queue.push(value.clone()).unwrap());
+        queue.push_many(&values).unwrap();
         let (sender, receiver): (Sender<T>, Receiver<T>) = millpond::channel().unwrap();
         values.iter().for_each(|value| sender.send_ref(value).unwrap());
         let (one, other): (Connection<T, T>, Connection<T, T>) = millpond::pipe().unwrap();
         values.iter().for_each(|value| one.send(value.clone()).unwrap());
         for value in &values {
-            assert_eq!(&queue.get().unwrap(), value);
-            assert_eq!(&receiver.recv().unwrap(), value);
-            assert_eq!(&other.recv().unwrap(), value);
+            assert_eq!(&queue.pop().unwrap(), value);
+            assert_eq!(&receiver.recv().unwrap().unwrap(), value);
+            assert_eq!(&other.recv().unwrap().unwrap(), value);
         }
-        assert_eq!(queue.get_many(values.len()).unwrap(), values);
+        assert_eq!(queue.pop_many(values.len()).unwrap(), values);
     }
 }
 
@@ -259,10 +259,10 @@ impl Keeper for Processes {
             answers.send(other).unwrap();
             one
         };
-        let child = Process::new(relay).args((values.0.clone(), values.1.clone(), answers));
-        let child = child.start().unwrap();
+        let input = (values.0.clone(), values.1.clone(), answers);
+        let child = millpond::spawn(relay, input).unwrap();
         assert_eq!(child.join().unwrap(), values.0);
-        assert_eq!(answer.recv().unwrap(), values.1);
+        assert_eq!(answer.recv().unwrap().unwrap(), values.1);
     }
 }
 

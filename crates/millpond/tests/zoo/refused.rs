@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use millpond::fuzzing::{decode, encode};
-use millpond::sync::Lock;
-use millpond::{Error, ErrorKind, Message, Pool, Process, Queue, Sender};
+use millpond::sync::raw::Lock;
+use millpond::{Error, ErrorKind, Message, Pool, Queue, Sender};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -222,41 +222,42 @@ fn each_way_says_what_serde_said() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
     for content in 1..=3 {
-        check(&pool.apply(work, parcel(content)).unwrap_err(), content);
+        check(&pool.spawn(work, parcel(content)).join().unwrap_err(), content);
         check(&pool.map(work, [parcel(7), parcel(content)]).unwrap_err(), content);
-        check(&pool.apply_async(work, parcel(content)).map(drop).unwrap_err(), content);
-        let mut results = pool.imap(work, [parcel(content), parcel(7)]);
+        check(&pool.spawn_map(work, [parcel(content)]).join().map(drop).unwrap_err(), content);
+        let mut results = pool.map_iter(work, [parcel(content), parcel(7)]);
         check(&results.next().unwrap().unwrap_err(), content);
         assert_eq!(results.next().unwrap().unwrap(), 7);
-        check(&pool.apply(parcel, content).unwrap_err(), content);
-        let mut results = pool.imap(parcel, [7, content, 8]);
+        check(&pool.spawn(parcel, content).join().unwrap_err(), content);
+        let mut results = pool.map_iter(parcel, [7, content, 8]);
         assert_eq!(results.next().unwrap().unwrap(), parcel(7));
         check(&results.next().unwrap().unwrap_err(), content);
         assert_eq!(results.next().unwrap().unwrap(), parcel(8));
 
-        let error = pool.apply(|content: u8| Err::<(), _>(parcel(content)), content).unwrap_err();
+        let error =
+            pool.spawn(|content: u8| Err::<(), _>(parcel(content)), content).join().unwrap_err();
         check(&error, content);
 
         let prepare = |_: Parcel| ();
-        let unprepared = Pool::builder().initializer_with(prepare, (parcel(content),)).build();
+        let unprepared = Pool::builder().initializer_with(prepare, parcel(content)).build();
         check(&unprepared.map(drop).unwrap_err(), content);
 
-        check(&Process::new(work).arg(parcel(content)).start().map(drop).unwrap_err(), content);
-        check(&Process::new(parcel).arg(content).start().unwrap().join().unwrap_err(), content);
+        check(&millpond::spawn(work, parcel(content)).map(drop).unwrap_err(), content);
+        check(&millpond::spawn(parcel, content).unwrap().join().unwrap_err(), content);
 
         let queue = Queue::new().unwrap();
-        let error = queue.put(parcel(content)).unwrap_err();
+        let error = queue.push(parcel(content)).unwrap_err();
         assert!(error.to_string().contains("Parcel"), "{error}");
         assert_eq!(error.into_value(), parcel(content));
-        let error = queue.put_many(&[parcel(7), parcel(content)]).unwrap_err();
+        let error = queue.push_many(&[parcel(7), parcel(content)]).unwrap_err();
         assert!(error.to_string().contains("could not encode"), "{error}");
-        assert_eq!(queue.try_get().unwrap(), None);
+        assert_eq!(queue.try_pop().unwrap(), None);
         let (sender, receiver) = millpond::channel().unwrap();
         check(&sender.send_ref(&parcel(content)).unwrap_err(), content);
         sender.send(parcel(7)).unwrap();
-        assert_eq!(receiver.recv().unwrap(), parcel(7));
+        assert_eq!(receiver.recv().unwrap().unwrap(), parcel(7));
     }
-    assert_eq!(pool.apply(work, parcel(7)).unwrap(), 7);
+    assert_eq!(pool.spawn(work, parcel(7)).join().unwrap(), 7);
     assert_eq!(pool.stats().crashes, 0);
 }
 
@@ -299,30 +300,30 @@ fn handles_are_rehearsed_too() {
         drop(handles.locks[0].lock().unwrap());
         drop(handles.locks[1].lock().unwrap());
         if let Either::Queue(queue) = &handles.either {
-            queue.put(8).unwrap();
+            queue.push(8).unwrap();
         }
         handles.either
     }
     for n in 0..20 {
         let (handles, receiver) = make();
         match n % 3 {
-            0 => drop(pool.apply(send, handles).unwrap()),
-            1 => drop(Process::new(send).arg(handles).start().unwrap().join().unwrap()),
+            0 => drop(pool.spawn(send, handles).join().unwrap()),
+            1 => drop(millpond::spawn(send, handles).unwrap().join().unwrap()),
             _ => {
                 let inside = Queue::new().unwrap();
-                inside.put(handles).unwrap();
-                drop(send(inside.get().unwrap()));
+                inside.push(handles).unwrap();
+                drop(send(inside.pop().unwrap()));
             }
         }
-        assert_eq!(receiver.recv().unwrap(), 7);
+        assert_eq!(receiver.recv().unwrap().unwrap(), 7);
         // The sender has gone with the handles, and no dry run has kept one.
-        assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
-        assert_eq!(queue.get().unwrap(), 8);
+        assert!(receiver.recv().unwrap().is_none());
+        assert_eq!(queue.pop().unwrap(), 8);
     }
     let (handles, receiver) = make();
-    let both = Process::new(|_: Handles, _: Parcel| ()).args((handles, parcel(2)));
-    check(&both.start().map(drop).unwrap_err(), 2);
-    assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+    let both = millpond::spawn(|_: Handles, _: Parcel| (), (handles, parcel(2)));
+    check(&both.map(drop).unwrap_err(), 2);
+    assert!(receiver.recv().unwrap().is_none());
 }
 
 /// An everyday attribute of serde.
@@ -340,13 +341,13 @@ fn what_is_left_out_does_not_shift_the_rest() {
     let sent = Sparse { a: None, b: 1, c: vec![7, 1, 9] };
     let same = |value: Sparse| value;
     let pool = Pool::new(1).unwrap();
-    assert_eq!(pool.apply(same, sent.clone()).unwrap(), sent);
+    assert_eq!(pool.spawn(same, sent.clone()).join().unwrap(), sent);
     assert_eq!(pool.map(same, vec![sent.clone(); 2]).unwrap(), vec![sent.clone(); 2]);
-    assert_eq!(Process::new(same).arg(sent.clone()).start().unwrap().join().unwrap(), sent);
+    assert_eq!(millpond::spawn(same, sent.clone()).unwrap().join().unwrap(), sent);
     let queue = Queue::new().unwrap();
-    queue.put(sent.clone()).unwrap();
-    assert_eq!(queue.get().unwrap(), sent);
+    queue.push(sent.clone()).unwrap();
+    assert_eq!(queue.pop().unwrap(), sent);
     let (sender, receiver) = millpond::channel().unwrap();
     sender.send(sent.clone()).unwrap();
-    assert_eq!(receiver.recv().unwrap(), sent);
+    assert_eq!(receiver.recv().unwrap().unwrap(), sent);
 }

@@ -7,38 +7,39 @@ use std::time::{Duration, Instant};
 
 use millpond_core::pool::job::Target;
 use millpond_core::pool::task::{JobId, Outcome};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::job::Job;
-use crate::error::{Error, Result};
+use super::submission::Submission;
+use crate::error::{Error, Result, TaskError};
+use crate::message::Message;
 
 /// Input is taken ahead by this many items at least, so that fast functions do not wait.
 const AHEAD: u64 = 256;
 /// Input that is slower than this is not waited for while results are there.
-const SLOW_AFTER: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_millis(1);
 
-/// The results of a function for each item of its input, in their order. From [`Pool::imap`].
+/// The results of a function for each item of its input, in their order. From [`Pool::map_iter`].
 ///
-/// [`Pool::imap`]: crate::Pool::imap
+/// [`Pool::map_iter`]: crate::Pool::map_iter
+#[doc(alias = "imap")]
 #[must_use = "iterators are lazy: without being asked they do nothing"]
-pub struct Imap<I: Iterator, R>(Stream<I, R>);
+pub struct MapIter<I: Iterator, R>(Stream<I, R>);
 
 /// The results of a function for each item of its input, as they come. From
-/// [`Pool::imap_unordered`].
+/// [`Pool::map_unordered`].
 ///
-/// [`Pool::imap_unordered`]: crate::Pool::imap_unordered
+/// [`Pool::map_unordered`]: crate::Pool::map_unordered
 #[must_use = "iterators are lazy: without being asked they do nothing"]
-pub struct ImapUnordered<I: Iterator, R>(Stream<I, R>);
+pub struct MapUnordered<I: Iterator, R>(Stream<I, R>);
 
-impl<I: Iterator, R> Imap<I, R> {
-    pub(super) fn new(job: Result<Job>, input: I) -> Self {
+impl<I: Iterator, R> MapIter<I, R> {
+    pub(super) fn new(job: Result<Submission>, input: I) -> Self {
         Self(Stream::new(job, input, true))
     }
 }
 
-impl<I: Iterator, R> ImapUnordered<I, R> {
-    pub(super) fn new(job: Result<Job>, input: I) -> Self {
+impl<I: Iterator, R> MapUnordered<I, R> {
+    pub(super) fn new(job: Result<Submission>, input: I) -> Self {
         Self(Stream::new(job, input, false))
     }
 }
@@ -51,7 +52,7 @@ enum Entry {
 }
 
 struct Stream<I: Iterator, R> {
-    job: Option<Job>,
+    job: Option<Submission>,
     input: Fuse<I>,
     ordered: bool,
     /// No more input is taken: it has ended, or there is no use.
@@ -69,7 +70,7 @@ struct Stream<I: Iterator, R> {
 }
 
 impl<I: Iterator, R> Stream<I, R> {
-    fn new(job: Result<Job>, input: I, ordered: bool) -> Self {
+    fn new(job: Result<Submission>, input: I, ordered: bool) -> Self {
         let (job, failed) = match job {
             Ok(job) => (Some(job), None),
             Err(error) => (None, Some(Entry::Failed(error))),
@@ -97,7 +98,7 @@ impl<I: Iterator, R> Stream<I, R> {
 impl<I, R> Stream<I, R>
 where
     I: Iterator,
-    I::Item: Serialize + DeserializeOwned + 'static,
+    I::Item: Message,
     R: DeserializeOwned + 'static,
 {
     fn next(&mut self) -> Option<Result<R>> {
@@ -149,7 +150,7 @@ where
                     self.entries.push_back(Entry::Failed(error));
                 }
             }
-            if since.elapsed() > SLOW_AFTER {
+            if since.elapsed() > PATIENCE {
                 self.send();
                 self.slow = self.has_results();
                 if self.slow {
@@ -174,7 +175,7 @@ where
 
     /// Completes a chunk before the item that was taken last, which is not in it.
     fn end_chunk(&mut self) {
-        if let Some(count) = self.job.as_mut().and_then(Job::end_chunk) {
+        if let Some(count) = self.job.as_mut().and_then(Submission::end_chunk) {
             self.note(count, self.taken - 1 - u64::from(count));
         }
     }
@@ -227,7 +228,7 @@ where
         took
     }
 
-    fn take_results(&mut self, job: &Job, id: JobId) -> Result<()> {
+    fn take_results(&mut self, job: &Submission, id: JobId) -> Result<()> {
         let failed = |error| job.shared.error(error);
         if self.ordered {
             while let Some(&Entry::Sent { task, first, count }) = self.entries.front() {
@@ -252,7 +253,7 @@ where
         Ok(())
     }
 
-    fn take_in(&mut self, job: &Job, first: u64, count: u32, outcome: &Outcome) {
+    fn take_in(&mut self, job: &Submission, first: u64, count: u32, outcome: &Outcome) {
         // The pool has ended: more input would only make more errors.
         self.done |= matches!(outcome, Outcome::Cancelled(_));
         job.calls(first, count).results(outcome, |result| self.ready.push_back(result));
@@ -270,20 +271,20 @@ macro_rules! iterator {
         impl<I, R> Iterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + DeserializeOwned + 'static,
+            I::Item: Message,
             R: DeserializeOwned + 'static,
         {
-            type Item = Result<R>;
+            type Item = Result<R, TaskError>;
 
-            fn next(&mut self) -> Option<Result<R>> {
-                self.0.next()
+            fn next(&mut self) -> Option<Result<R, TaskError>> {
+                Some(self.0.next()?.map_err(TaskError::from))
             }
         }
 
         impl<I, R> FusedIterator for $name<I, R>
         where
             I: Iterator,
-            I::Item: Serialize + DeserializeOwned + 'static,
+            I::Item: Message,
             R: DeserializeOwned + 'static,
         {
         }
@@ -300,5 +301,5 @@ macro_rules! iterator {
     };
 }
 
-iterator!(Imap);
-iterator!(ImapUnordered);
+iterator!(MapIter);
+iterator!(MapUnordered);

@@ -24,7 +24,7 @@ use crate::wire_handle;
 ///
 /// ```
 /// # fn main() -> Result<(), millpond::Error> {
-/// let lock = millpond::sync::RLock::new()?;
+/// let lock = millpond::sync::raw::ReentrantLock::new()?;
 /// let outer = lock.lock()?;
 /// let inner = lock.lock()?;
 /// drop(outer);
@@ -38,10 +38,11 @@ use crate::wire_handle;
 /// When the holder is killed or fails, or panics while it has a guard, the next one learns of it by
 /// a [`PoisonError`](super::PoisonError), and holds the lock all the same, once. A holder that ends
 /// [normally](super#deaths-and-panics) keeps it.
+#[doc(alias = "RLock")]
 #[derive(Clone)]
-pub struct RLock(Arc<Shared<engine::RLock>>);
+pub struct ReentrantLock(Arc<Shared<engine::RLock>>);
 
-impl RLock {
+impl ReentrantLock {
     /// A new lock, which is free.
     ///
     /// # Errors
@@ -62,8 +63,12 @@ impl RLock {
         Some(held.unwrap_or_else(|| panic!("{}", Cause::Deadlock(ALONE))))
     }
 
-    fn guard(&self) -> RLockGuard<'_> {
-        RLockGuard { lock: self, was_panicking: thread::panicking(), stays_in_thread: PhantomData }
+    fn guard(&self) -> ReentrantLockGuard<'_> {
+        ReentrantLockGuard {
+            lock: self,
+            was_panicking: thread::panicking(),
+            stays_in_thread: PhantomData,
+        }
     }
 
     /// Waits for the lock, unless the calling thread holds it; it is given back once when the guard
@@ -72,7 +77,7 @@ impl RLock {
     /// # Errors
     /// A [`PoisonError`](super::PoisonError) with the guard: the last holder died or panicked.
     #[inline]
-    pub fn lock(&self) -> LockResult<RLockGuard<'_>> {
+    pub fn lock(&self) -> LockResult<ReentrantLockGuard<'_>> {
         waited(tried(self.hold(), || self.guard()))
     }
 
@@ -81,7 +86,7 @@ impl RLock {
     /// # Errors
     /// [`WouldBlock`](super::TryLockError::WouldBlock) then;
     /// [`Poisoned`](super::TryLockError::Poisoned) as by [`lock`](Self::lock).
-    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<RLockGuard<'_>> {
+    pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<ReentrantLockGuard<'_>> {
         tried(self.0.hold(deadline(timeout)), || self.guard())
     }
 
@@ -92,7 +97,7 @@ impl RLock {
     /// [`WouldBlock`](super::TryLockError::WouldBlock) if it is not;
     /// [`Poisoned`](super::TryLockError::Poisoned) as by [`lock`](Self::lock).
     #[inline]
-    pub fn try_lock(&self) -> TryLockResult<RLockGuard<'_>> {
+    pub fn try_lock(&self) -> TryLockResult<ReentrantLockGuard<'_>> {
         tried(self.0.try_hold(), || self.guard())
     }
 
@@ -118,51 +123,51 @@ impl RLock {
     }
 }
 
-impl From<Shared<engine::RLock>> for RLock {
+impl From<Shared<engine::RLock>> for ReentrantLock {
     fn from(shared: Shared<engine::RLock>) -> Self {
         Self(Arc::new(shared))
     }
 }
 
-impl fmt::Debug for RLock {
+impl fmt::Debug for ReentrantLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RLock")
+        f.debug_struct("ReentrantLock")
             .field("holder", &self.holder())
             .field("count", &self.0.count())
             .finish_non_exhaustive()
     }
 }
 
-impl Serialize for RLock {
+impl Serialize for ReentrantLock {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         wire_handle::send(self.0.slot(), engine::RLock::KIND, to)
     }
 }
 
-impl<'de> Deserialize<'de> for RLock {
+impl<'de> Deserialize<'de> for ReentrantLock {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         wire_handle::receive_shared(from).map(Self::from)
     }
 }
 
-/// Holds an [`RLock`] until it is dropped.
+/// Holds an [`ReentrantLock`] until it is dropped.
 #[must_use = "the lock is given back when this is dropped"]
-pub struct RLockGuard<'a> {
-    lock: &'a RLock,
+pub struct ReentrantLockGuard<'a> {
+    lock: &'a ReentrantLock,
     was_panicking: bool,
     /// It is the thread's that took it.
     stays_in_thread: PhantomData<std::sync::MutexGuard<'a, ()>>,
 }
 
-impl Drop for RLockGuard<'_> {
+impl Drop for ReentrantLockGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         self.lock.0.let_go(!self.was_panicking && thread::panicking());
     }
 }
 
-impl fmt::Debug for RLockGuard<'_> {
+impl fmt::Debug for ReentrantLockGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RLockGuard").field(self.lock).finish()
+        f.debug_tuple("ReentrantLockGuard").field(self.lock).finish()
     }
 }
