@@ -47,8 +47,8 @@ A task is published once. A second `watch` would find the job gone, and must not
 of the table, where the thread will look for it.
 
 **Threads.** The first published task starts the thread of the pool; a pool without one has no
-thread. It ends when the pool has ended, no outcome is being decoded of which it is to be notified, and no
-task is left; a task that is published after that starts another one. The lock of
+thread. It ends when the pool has ended, no outcome is being decoded of which it is to be notified,
+and no task is left; a task that is published after that starts another one. The lock of
 `Completions` is held for some lines at a time, in none of which the program's code runs; inside,
 the engine's is taken. A task's condition is taken inside of neither.
 
@@ -57,8 +57,8 @@ executor that is collected closes its pool, and the thread ends with the last ca
 refers to its `Completions`, never the other way round.
 
 **Fork.** The child gets a new lock and no thread. Each task in the table becomes done there, with
-`WrongProcess`; a task leaves the table only when all waiters were notified, so a callback that forks
-leaves none behind. A direct task asks the engine first, which in a child raises `WrongProcess`
+`WrongProcess`; a task leaves the table only when all waiters were notified, so a callback that
+forks leaves none behind. A direct task asks the engine first, which in a child raises `WrongProcess`
 before any lock is taken.
 
 **Shutdown.** `Pool.terminate` ends the engine's pool: every job is over then, and the thread
