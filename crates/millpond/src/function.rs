@@ -146,7 +146,7 @@ fn materialise<F: Copy + Send + 'static>() -> F {
     const { must_capture_nothing::<F>() }
     // SAFETY: a value without bytes can be read from any aligned address. The type has values:
     // the process that sent the id had one in its hands, and it is `Copy`, so that making another
-    // takes nothing from anybody.
+    // takes nothing from any other code.
     unsafe { NonNull::<F>::dangling().read() }
 }
 

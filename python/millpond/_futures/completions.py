@@ -58,8 +58,8 @@ refers to its `Completions`, never the other way round.
 
 **Fork.** The child gets a new lock and no thread. Each task in the table becomes done there, with
 `WrongProcess`; a task leaves the table only when all waiters were notified, so a callback that
-forks leaves none behind. A direct task asks the engine first, which in a child raises `WrongProcess`
-before any lock is taken.
+forks leaves none behind. A direct task asks the engine first, which in a child raises
+`WrongProcess` before any lock is taken.
 
 **Shutdown.** `Pool.terminate` ends the engine's pool: every job is over then, and the thread
 settles what is published and ends. The interpreter waits at its end until kept pools have done all

@@ -26,7 +26,7 @@ pub enum Polled<T> {
 pub enum Interest {
     /// Something to read, or the end of it.
     Readable,
-    /// Room to write, or nobody left to read.
+    /// Room to write, or no reader left.
     Writable,
 }
 

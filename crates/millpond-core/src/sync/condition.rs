@@ -170,7 +170,7 @@ impl Condition {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
             if ProcessId::from_raw(word).is_some_and(|process| !lives(process, record)) {
-                // It fails if somebody takes the grant.
+                // It fails if another waiter takes the grant.
                 let _ = exchange(record, word, 0);
             }
         }

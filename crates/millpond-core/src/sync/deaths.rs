@@ -183,7 +183,7 @@ impl Watched {
         unsafe { self.handed.as_ref() }
     }
 
-    /// Whether nobody has died or joined since.
+    /// Whether no process has died or joined since.
     fn is_up_to_date<T>(&self, near: &T) -> bool {
         // Acquire, both: for what follows, a process that has joined holds its record lock, and one
         // that has died has lost it.

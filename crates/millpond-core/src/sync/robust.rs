@@ -74,7 +74,7 @@ impl RobustWord {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the word if it is free and nobody starves for it. It does not notice that the holder
+    /// Takes the word if it is free and no sleeper starves for it. It does not notice that the holder
     /// is dead: [`take`](Self::take) with a deadline that has passed does, and takes whatever is
     /// free.
     #[inline]

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The file ends behind the last unit that was ever reserved: reserving a unit makes it as long as
-//! that takes, so nobody needs to agree on growing it, and a limit on the size of files bounds what
+//! that takes, so growing it needs no agreement, and a limit on the size of files bounds what
 //! is used.
 
 use crate::shm::region::HEADER;
