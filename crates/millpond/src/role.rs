@@ -76,7 +76,7 @@ impl Role {
 /// programs that this one starts.
 pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is looked at, and taken after that only if it is open. The parent has told this
-    // number to this code alone, so no other code takes it for its own.
+    // number to this code alone, so nobody else takes it for his.
     unsafe {
         rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(fd), FdFlags::CLOEXEC)?;
         Ok(OwnedFd::from_raw_fd(fd))

@@ -133,7 +133,7 @@ pub(crate) fn around_forks(
 /// Which process a piece of engine state belongs to.
 ///
 /// A forked child inherits the memory of its parent but not its threads; state that carries this
-/// tag is recognised there as another process'.
+/// tag is recognised there as somebody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner(u32);
 

@@ -20,7 +20,7 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)
         .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // SAFETY: it is open, and by the contract above nothing else in this process owns it.
+    // SAFETY: it is open, and by the contract above nobody else in this process owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

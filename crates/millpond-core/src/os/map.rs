@@ -72,7 +72,7 @@ impl Mapping {
     /// The system's.
     ///
     /// # Safety
-    /// The range lies within the mapping, and what is there is not needed.
+    /// The range lies within the mapping, and nobody needs what is there.
     pub unsafe fn discard(&self, offset: usize, length: usize) -> io::Result<()> {
         debug_assert!(offset + length <= self.length);
         // SAFETY: the caller promises it.
@@ -119,7 +119,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new` and is unmapped here alone; users of the pointer
+        // SAFETY: the range was mapped by `new` and nobody else unmaps it; users of the pointer
         // hold the mapping alive.
         let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
     }
@@ -169,7 +169,7 @@ pub struct Spare {
     left: Vec<Range<usize>>,
 }
 
-// SAFETY: it is an address range, which is not accessed; as for `Mapping`.
+// SAFETY: it is an address range, which nobody accesses; as for `Mapping`.
 unsafe impl Send for Spare {}
 // SAFETY: as above.
 unsafe impl Sync for Spare {}
@@ -218,7 +218,7 @@ impl Spare {
 impl Drop for Spare {
     fn drop(&mut self) {
         for range in &self.left {
-            // SAFETY: it is mapped still, and not in use.
+            // SAFETY: it is mapped still, and nobody uses it.
             let _ = unsafe {
                 let start = self.start.add(range.start).as_ptr().cast();
                 rustix::mm::munmap(start, range.end - range.start)
@@ -307,7 +307,7 @@ unsafe fn write_to_each_page(start: NonNull<u8>, length: usize) {
 /// Forgets what was written to a range that is mapped as private.
 ///
 /// # Safety
-/// The range is such a mapping, and it is not read any more.
+/// The range is such a mapping, and nobody reads it any more.
 pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
     // SAFETY: the caller promises it. It fails for no range that is mapped.
     let _ = unsafe { rustix::mm::madvise(start.as_ptr().cast(), length, Advice::LinuxDontNeed) };
@@ -316,7 +316,7 @@ pub unsafe fn forget_pages(start: NonNull<u8>, length: usize) {
 /// Says whether children that are forked have a range too.
 ///
 /// # Safety
-/// The range is mapped; children do not count on what they do not have.
+/// The range is mapped; in children, nobody counts on what they do not have.
 pub unsafe fn inherit(start: NonNull<u8>, length: usize, inherited: bool) {
     let advice = if inherited { Advice::LinuxDoFork } else { Advice::LinuxDontFork };
     // SAFETY: nothing in this process changes.
@@ -372,7 +372,7 @@ mod tests {
             bytes(&there).fill(2);
             assert_eq!(bytes(&here), [1; LENGTH]);
             assert_eq!(bytes(&alias), [2; LENGTH]);
-            // SAFETY: they are not needed.
+            // SAFETY: nobody needs them.
             unsafe { alias.discard(4096, 4096) }.expect("pages go back");
             assert_eq!((bytes(&there)[4096], bytes(&there)[8192]), (0, 2));
         }

@@ -204,7 +204,7 @@ impl Heap {
         }
     }
 
-    /// Frees `block`, which no reader may hold any more.
+    /// Frees `block`, which nobody else may hold any more.
     pub fn free(&mut self, block: BlockRef) {
         if let Some(index) = self.find(block) {
             self.free_lent(index);

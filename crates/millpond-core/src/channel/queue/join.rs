@@ -32,7 +32,7 @@ impl fmt::Display for DoneError {
         f.write_str(match self {
             Self::TooMany => "task_done was called more often than items were put",
             Self::Busy => "a process that takes an item does not go on",
-            Self::Interrupted => "a signal interrupted the wait for the process that takes an item",
+            Self::Interrupted => "a signal interrupted the wait for who takes an item",
         })
     }
 }
@@ -110,7 +110,7 @@ impl Memory {
         // The liveness of processes is asked for outside of the guard.
         let counts = self.counts_of_tasks();
         let dead: Vec<_> = counts.holders().filter(|&holder| !lives(holder, tasks)).collect();
-        // One that died in the guard may have tasks that are not noted yet: entering settles that.
+        // One that died in the guard may have tasks that nobody has noted yet: entering settles that.
         if dead.is_empty() && !control.get.holder_is_dead() {
             return;
         }

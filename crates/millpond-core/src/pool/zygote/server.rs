@@ -286,7 +286,7 @@ impl Zygote {
         match self.socket.receive(&mut buffer, false) {
             Ok(Received::Message(length, fds)) => Some((Request::decode(&buffer[..length])?, fds)),
             Ok(Received::Nothing) => None,
-            // No request will come any more.
+            // Nobody will ask for anything any more.
             Ok(Received::Closed) | Err(_) => {
                 self.kill_all(Signal::KILL);
                 exit_now(0);
@@ -301,7 +301,7 @@ impl Zygote {
             ended => {
                 let status = ended.ok().flatten().map_or(-1, |(_, status)| status.as_raw());
                 let notice = Notice::Exited { worker: child.worker, status };
-                // The pool may be gone: then the notice is not needed.
+                // The pool may be gone: then nobody needs to know.
                 let _ = socket.send(&notice.encode(), &[]);
                 false
             }
