@@ -7,7 +7,7 @@
 //!
 //! pid    of the process that holds `held` permits; 0: of none, permits are messages
 //! free   while FAST: how many permits can be acquired, exactly
-//! FAST  the word says all there is to know: acquire is held + 1, free − 1; release the reverse
+//! FAST   the word says all there is to know: acquire is held + 1, free − 1; release the reverse
 //! ```
 //!
 //! FAST is taken away before anything else of the semaphore changes, and set again with what is
