@@ -1,8 +1,8 @@
 //! The layout of a queue's memory, and the words of its unit map.
 //!
 //! ```text
-//! 0          64         MAP_START      COUNTS_START  HEAP_START               at most LENGTH
-//! │ (Region) │ control  │ unit map     │ counts       │ heap: units of 64 KiB         │
+//! 0          64         MAP_START      COUNTS_START   HEAP_START          at most LENGTH
+//! │ (Region) │ control  │ unit map     │ counts       │ heap: units of 64 KiB          │
 //! └── real pages ───────┴── pages as they are used ───┴── pages as blocks are used ────┘
 //! └── mapped by every process ────────────────────────┴── mapped in windows, when used ┘
 //! ```

@@ -172,7 +172,7 @@ impl ZygoteClient {
         let _ = self.socket.send(&Request::Quit { timeout }.encode(), &[]);
     }
 
-    /// Readable when the zygote is dead, even while another process holds its end of the socket.
+    /// Readable when the zygote is dead, even while somebody else holds its end of the socket.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -215,7 +215,7 @@ impl ZygoteClient {
 
     /// Waits for the end of the process, which is near, and reaps it.
     pub(crate) fn reap(&self) {
-        // ECHILD: other code of this program reaped it, or its template does.
+        // ECHILD: somebody else in this program reaped it, or its template does.
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }
