@@ -31,7 +31,7 @@
 //! | to … | take |
 //! |---|---|
 //! | share numbers or structs of numbers, and change them one at a time | [`Mutex`] |
-//! | share a whole array and work on it as on a slice, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
+//! | share a whole array and work on it as on a recheck interval, one at a time | [`Mutex<[T]>`](Mutex::from_slice) |
 //! | share an array that all read and write at once; count with atomics | [`SharedSlice`] |
 //! | keep others out of something that is not memory: a terminal, a file | [`Lock`] |
 //! | do that in functions that call each other | [`RLock`] |
@@ -62,7 +62,7 @@
 //! A process that ends normally (its function returned, or its program ended with status 0) keeps
 //! what it has acquired and not released: a lock or a [`Mutex`] whose guard it leaked stays locked,
 //! as one of the standard library's would, until a process [releases](Lock::release) it; permits
-//! that it has [forgotten](Permit::forget) are gone for good. A process that ends
+//! that it has [forgotten](Permit::forget) are gone, as sold wire handles are. A process that ends
 //! by `libc::_exit` counts as one that failed, whatever its status.
 //!
 //! # Signals, forks, strangers
