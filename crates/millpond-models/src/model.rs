@@ -28,7 +28,7 @@ impl Model {
         Self { preemptions: (short, deep), time_passes: false }
     }
 
-    /// Sleeps time out although nobody is dead.
+    /// Sleeps time out although no process is dead.
     #[must_use]
     pub fn in_which_time_passes(self) -> Self {
         Self { time_passes: true, ..self }

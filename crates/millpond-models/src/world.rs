@@ -117,7 +117,7 @@ pub fn step() {
     WORLD.steps.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Sleeps while `holds` says so, until somebody wakes the place or time passes.
+/// Sleeps while `holds` says so, until a thread wakes the place or time passes.
 pub(crate) fn sleep(place: usize, timeout: Option<Duration>, holds: impl Fn() -> bool) -> Woken {
     if !lives() {
         return Woken::Changed;

@@ -142,7 +142,7 @@ fn dies_at(point: &'static str, parties: u32) {
             let barrier = Arc::clone(&barrier);
             Process::run(3, move || cross(&barrier))
         });
-        // It is over for everybody, in whatever way.
+        // It is over for all, in whatever way.
         let mine = cross(&barrier);
         let other = other.map(|other| other.join().expect("it lives"));
         let dead = dead.join();

@@ -29,7 +29,7 @@ fn a_process_that_waits_gets_through_and_sees_what_was_done_before() {
                 news.number.with(|number| unsafe { *number })
             })
         });
-        // SAFETY: nobody reads before the event is set.
+        // SAFETY: no thread reads before the event is set.
         news.number.with_mut(|number| unsafe { *number = 7 });
         news.event.set();
         waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join(), Some(7)));

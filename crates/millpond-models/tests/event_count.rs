@@ -78,7 +78,7 @@ fn a_ring_orders_what_came_before_it() {
         let notifier = {
             let house = Arc::clone(&house);
             Process::run(2, move || {
-                // SAFETY: nobody reads before the event count was notified.
+                // SAFETY: no thread reads before the event count was notified.
                 house.letter.with_mut(|letter| unsafe { *letter = 7 });
                 assert!(!house.event_count.notify(Notify::All));
             })

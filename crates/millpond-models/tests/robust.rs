@@ -122,10 +122,10 @@ fn dies_at(point: &'static str) {
     });
 }
 
-/// The holder ends; nobody has the word after it until it is released.
+/// The holder ends; no process has the word after it until it is released.
 #[test]
 fn a_word_that_was_kept_is_not_taken_from_the_dead() {
-    Model::of(2, 4).run(|| {
+    Model::of(2, 4).in_which_time_passes().run(|| {
         let guarded = Arc::new(Guarded::default());
         let holder = {
             let guarded = Arc::clone(&guarded);

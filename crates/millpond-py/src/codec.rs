@@ -116,7 +116,7 @@ const LARGE: usize = 1 << 20;
 
 /// A part as a thread sees it that does not hold the GIL.
 pub(crate) enum DetachedPart<'a> {
-    /// Nobody writes them.
+    /// They are not written.
     Bytes(&'a [u8]),
     /// Other threads may write there while they hold the GIL. The object and its buffer.
     Buffer(Py<PyAny>, &'a PyBuffer<u8>),
@@ -206,7 +206,7 @@ impl Codec {
         Outcome::Finished { status: UNSENT, payload }
     }
 
-    /// The reason that `keep_unsent` kept, and keeps until nobody will ask for it.
+    /// The reason that `keep_unsent` kept, and keeps until it is not asked for any more.
     pub(crate) fn unsent(&self, py: Python<'_>, payload: &Payload) -> PyErr {
         let number = payload.part(0).try_into().map_or(0, u64::from_le_bytes);
         let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +214,7 @@ impl Codec {
         error.unwrap_or_else(|| PyValueError::new_err("the arguments could not be sent"))
     }
 
-    /// Nobody will ask for this outcome any more.
+    /// This outcome will not be asked for any more.
     pub(crate) fn forget(&self, outcome: &Outcome) {
         if let Outcome::Finished { status: UNSENT, payload } = outcome {
             let number = payload.part(0).try_into().map_or(0, u64::from_le_bytes);
@@ -226,7 +226,7 @@ impl Codec {
         }
     }
 
-    /// Nobody will ask for the results of this job.
+    /// The results of this job will not be asked for.
     pub(crate) fn forget_unsent(&self, job: JobId) {
         let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten: Vec<_> = unsent.errors.extract_if(|_, (of, _)| *of == job).collect();

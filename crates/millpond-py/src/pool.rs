@@ -558,7 +558,7 @@ impl PyPool {
         stored.map(|()| true)
     }
 
-    /// Nobody will ask for the results of this job any more. Its tasks run all the same.
+    /// The results of this job will not be asked for any more. Its tasks run all the same.
     fn abandon(&self, job: JobId) {
         self.pool.abandon(job);
         self.put_down(job);

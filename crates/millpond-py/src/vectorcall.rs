@@ -27,7 +27,7 @@ pub(crate) trait VectorcallMethod {
     const NAME: &'static CStr;
 
     /// What the call comes to if it can be done here and now; `None` leaves it to PyO3's method, as
-    /// if nobody had called yet. It must not panic, wait, or run Python code.
+    /// if no call had come yet. It must not panic, wait, or run Python code.
     fn at_once(this: &Self::Class, arguments: Arguments<'_>) -> Option<Answer>;
 
     /// Where PyO3's method is kept.
@@ -159,7 +159,7 @@ const FAST: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
 /// PyO3's definition of a method of its class.
 fn method_of(class: &Bound<'_, PyType>, name: &CStr) -> Option<ffi::PyMethodDef> {
     // SAFETY: this slot of a class that PyO3 made is null or an array of definitions, the last of
-    // which has no name. They live as long as the class, and nobody changes them.
+    // which has no name. They live as long as the class, and are not changed.
     unsafe {
         let methods = ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_methods);
         let mut method = methods.cast::<ffi::PyMethodDef>();
@@ -186,7 +186,7 @@ unsafe extern "C" fn call<M: VectorcallMethod>(
 ) -> *mut ffi::PyObject {
     if names.is_null() {
         // SAFETY: the caller's promise. The method's descriptor has checked that it is an instance;
-        // a frozen class that is `Sync` may be referred to by anybody. Nothing here is dropped, and
+        // a frozen class that is `Sync` may be referred to by any thread. Nothing here is dropped, and
         // `at_once` calls nothing, for which PyO3 would have to know that it is attached. A panic
         // could not unwind from here: Rust would end the process.
         let answer = unsafe {

@@ -161,7 +161,7 @@ pub(crate) fn materialise<F: Copy + Send + 'static>() -> F {
     assert!(size_of::<F>() == 0, "the public functions refuse all others");
     // SAFETY: a value without bytes can be read from any aligned address. The type has values:
     // the process that sent the id had one in its hands, and it is `Copy`, so that making another
-    // takes nothing from anybody.
+    // takes nothing from any other code.
     unsafe { NonNull::<F>::dangling().read() }
 }
 

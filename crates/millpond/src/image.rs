@@ -89,7 +89,7 @@ impl Image {
 /// As `dl_iterate_phdr` calls it: `info` describes a loaded image, and `image` is the pointer to
 /// an [`Image`] that it was given.
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, image: *mut c_void) -> c_int {
-    // SAFETY: both pointers are valid for the call, and nobody else has the second.
+    // SAFETY: both pointers are valid for the call, and no other code has the second.
     let (info, image) = unsafe { (&*info, &mut *image.cast::<Image>()) };
     // SAFETY: the loader gives a table of that many headers.
     let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };

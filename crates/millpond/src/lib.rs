@@ -62,7 +62,7 @@
 //! stands for there is one, wherever the handle goes. There are locks, semaphores, conditions,
 //! events and barriers, as in [`std::sync`], and plain data: a [`Mutex`](sync::Mutex) around
 //! numbers, arrays and structs of them, and a [`SharedSlice`](sync::SharedSlice) that all read and
-//! write at once. The [module](sync) says which to take. Nobody waits for ever because somebody
+//! write at once. The [module](sync) says which to take. No process waits for ever because another
 //! was killed: that of a lock's holder reaches the next one as an error that has the guard in it.
 //!
 //! ```

@@ -19,7 +19,7 @@ pub(crate) struct PanicReport {
     backtrace: Option<String>,
 }
 
-/// The last panic of a thread; its stack is looked up only if somebody asks.
+/// The last panic of a thread; its stack is looked up only if it is asked for.
 struct Seen {
     message: String,
     location: Option<String>,

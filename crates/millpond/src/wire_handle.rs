@@ -192,7 +192,7 @@ impl Drop for Writing {
 }
 
 /// Has `recall` called if the handle that was [sent](send) last is known not to have arrived. Where
-/// nobody [writes down](sending) what is sent, that is never known.
+/// no thread [writes down](sending) what is sent, that is never known.
 pub(crate) fn on_recall(recall: impl FnOnce() + Send + Sync + 'static) {
     if matches!(IN_MESSAGE.get(), Message::Plain | Message::WithHandles) {
         // The sender of the message has its wire handles, which tell their kind.
@@ -240,7 +240,7 @@ pub(crate) fn is_copy() -> bool {
 }
 
 /// Calls `work` and gathers what handles in the [results](in_result) that it encodes lead to, which is
-/// to be the pool's: a worker may end before anybody reads its results.
+/// to be the pool's: a worker may end before its results are read.
 pub(crate) fn collecting<R>(work: impl FnOnce() -> R) -> (R, Attachments) {
     RESULTS.set(Some(Attachments::default()));
     let result = work();
@@ -256,7 +256,7 @@ pub(crate) fn in_result<R>(encode: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A message that is being encoded, with a list of the wire handles that it sends: if nobody comes
+/// A message that is being encoded, with a list of the wire handles that it sends: if none comes
 /// to read it, they are all that is known of it.
 ///
 /// Not a function around the encoding, which is to be part of its caller's code.

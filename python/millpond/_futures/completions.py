@@ -32,23 +32,23 @@ runs no code of the program's (plain values, deaths, cancellations) are taken by
 `cancel` and `cancelled` take cancellations alone, so they never wait. `Chosen` in the engine's
 `outcome.rs` names these three sets.
 
-**Who tells.** An outcome that comes into a direct task is final by that, and there is nobody to be
-told. In a published task it becomes final when somebody tells everybody, under the task's
+**Notifying.** An outcome that comes into a direct task is final by that, and no waiter needs to be
+notified. In a published task it becomes final when a thread notifies all waiters, under the task's
 condition, since `concurrent.futures` relies on that: the pool's thread, or, if it is a
 cancellation, the thread that cancels. A task may be published while another thread takes its
 outcome. So `watch` puts it into the table, asks the engine to have the pool's thread told
-(`notify`), which happens as soon as nobody is decoding, and gives the task its condition last:
+(`notify`), which happens as soon as no thread is decoding, and gives the task its condition last:
 
 - The outcome comes before the condition: it is final, and each waiter finds it so.
 - It comes after the condition, from whichever thread: the pool's thread has been asked for by then,
-  finds it taken, or takes it, and tells.
+  finds it taken, or takes it, and notifies.
 
 A task is published once. A second `watch` would find the job gone, and must not take the task out
 of the table, where the thread will look for it.
 
 **Threads.** The first published task starts the thread of the pool; a pool without one has no
-thread. It ends when the pool has ended, no outcome is being decoded that it is to hear of, and no
-task is left to be told of; a task that is published after that starts another one. The lock of
+thread. It ends when the pool has ended, no outcome is being decoded of which it is to be notified,
+and no task is left; a task that is published after that starts another one. The lock of
 `Completions` is held for some lines at a time, in none of which the program's code runs; inside,
 the engine's is taken. A task's condition is taken inside of neither.
 
@@ -57,9 +57,9 @@ executor that is collected closes its pool, and the thread ends with the last ca
 refers to its `Completions`, never the other way round.
 
 **Fork.** The child gets a new lock and no thread. Each task in the table becomes done there, with
-`WrongProcess`; a task leaves the table only when everybody was told, so a callback that forks
-leaves none behind. A direct task asks the engine first, which in a child raises `WrongProcess`
-before any lock is taken.
+`WrongProcess`; a task leaves the table only when all waiters were notified, so a callback that
+forks leaves none behind. A direct task asks the engine first, which in a child raises
+`WrongProcess` before any lock is taken.
 
 **Shutdown.** `Pool.terminate` ends the engine's pool: every job is over then, and the thread
 settles what is published and ends. The interpreter waits at its end until kept pools have done all
@@ -175,7 +175,7 @@ class Completions:
             task._add_condition()
 
     def forget(self, job: int) -> None:
-        """Take the task of a job that everybody was told of out of the table."""
+        """Take the task of a job of which all waiters were notified out of the table."""
         self._published.pop(job, None)
 
     def what_broke(self) -> str | None:

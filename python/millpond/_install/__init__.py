@@ -60,7 +60,7 @@ def install(*, subprocesses: bool = False) -> None:
     global _installed
     if subprocesses:
         os.environ[INSTALL] = "1"
-    # Whoever finds it installed finds all of it installed.
+    # A thread that finds it installed finds all of it installed.
     with _changing:
         if _installed:
             return

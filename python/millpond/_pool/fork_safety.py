@@ -125,7 +125,7 @@ def _files() -> dict[str, str]:
 
 
 def _is_log(number: int) -> bool:
-    """Return whether a descriptor can only append to a file, so that nobody moves its position."""
+    """Return whether a descriptor can only append to a file: its position cannot be moved."""
     flags = fcntl.fcntl(number, fcntl.F_GETFL)
     only_appends = flags & (os.O_APPEND | os.O_ACCMODE) == os.O_APPEND | os.O_WRONLY
     return only_appends and stat.S_ISREG(os.fstat(number).st_mode)

@@ -108,7 +108,7 @@ class Input:
         self._is_over = False
         # The pool ended before the input did.
         self._was_stopped = False
-        # `join` was called while nobody took results.
+        # `join` was called while no results were taken.
         self._was_left = False
         self._error: BaseException | None = None
         for other in [other for other in list(live) if other._is_gone()]:
@@ -170,7 +170,7 @@ class Input:
             )
 
     def drop(self) -> None:
-        """Nobody will take results any more."""
+        """Results will not be taken any more."""
         if os.getpid() != self._owner:
             return
         if self._is_over:
@@ -270,7 +270,7 @@ class Input:
                         return
                     self._submit(items, more)
         except BaseException as error:
-            # Nobody is to wait for what will never come.
+            # No thread is to wait for what will never come.
             with self._changed:
                 self._error = error
                 self._end()
@@ -346,7 +346,7 @@ class Input:
         try:
             self._submitted += self._engine.extend(self._job, self._op, items, self._chunksize)
         except BaseException as error:
-            # Nothing more will come, and nobody is to wait for it.
+            # Nothing more will come, and no thread is to wait for it.
             if self._error is None:
                 self._error = error
             more = False

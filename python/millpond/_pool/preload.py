@@ -48,7 +48,7 @@ class Preload(NamedTuple):
             try:
                 __import__(name)
             except ImportError as error:
-                # Unless it is told of, whoever needs the module will be.
+                # Unless this is reported here, the code that needs the module will report it.
                 if self.on_error == "fail":
                     return error
                 if self.on_error == "warn":

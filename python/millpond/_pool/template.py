@@ -130,7 +130,7 @@ class _Template:
         Args:
             fds: what the zygote works with.
             passed: descriptors that its workers get.
-            is_cancelled: whether nobody wants the zygote any more; asked while this waits.
+            is_cancelled: whether the zygote is not wanted any more; asked while this waits.
 
         Raises:
             TemplateDied: it is dead, or `is_cancelled()`.
@@ -185,7 +185,7 @@ class _Template:
                 os.kill(own, signal.SIGKILL)
                 pid, status = os.waitpid(own, 0)
         except ChildProcessError:
-            # Whoever else waits for the program's children has reaped it.
+            # Another part of the program that waits for its children has reaped it.
             return True
         if pid != 0:
             self._status = status

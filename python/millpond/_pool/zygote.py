@@ -151,7 +151,7 @@ def _end_when_hung_up(lifeline: int) -> None:
         lifeline: a pipe that the owner holds open.
     """
     try:
-        # The descriptor's flags are those of all who have it, so it is opened anew.
+        # The descriptor's flags are those of all processes that have it, so it is opened anew.
         own = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         # There is no procfs: this process looks when it has imported the program.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Writing a frame and storing `tail` with release are two steps: a producer that dies between
-//! them leaves bytes that nobody ever looks at. A frame that does not fit before the end of the
+//! them leaves bytes that are never looked at. A frame that does not fit before the end of the
 //! buffer is preceded by padding, a frame with the tag [`Tag::PADDING`].
 //!
 //! Each end keeps what it last saw of the other's cursor, and looks again only when that says
@@ -148,7 +148,7 @@ pub struct Consumer {
 unsafe impl Send for Producer {}
 // SAFETY: as above.
 unsafe impl Send for Consumer {}
-// SAFETY: shared references only load atomics and read frames that nobody may write.
+// SAFETY: shared references only load atomics and read frames that must not be written.
 unsafe impl Sync for Producer {}
 // SAFETY: shared references only load atomics.
 unsafe impl Sync for Consumer {}

@@ -127,7 +127,7 @@ impl<'fd> Exec<'fd> {
         if pid < 0 {
             return Err(clone_error);
         }
-        // SAFETY: CLONE_PIDFD stored a new descriptor, which nobody else knows.
+        // SAFETY: CLONE_PIDFD stored a new descriptor, which no other code knows.
         let pidfd = PidFd::from(unsafe { OwnedFd::from_raw_fd(pidfd) });
         match plan.errno.load(Ordering::Relaxed) {
             0 => Ok(Started { pid: pid.cast_unsigned(), pidfd }),
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn only_the_named_descriptor_is_inherited() {
         let (reader, writer) = io::pipe().unwrap();
-        // A descriptor that somebody has left open to be inherited by everyone.
+        // A descriptor that the program has left open for all children to inherit.
         rustix::io::fcntl_setfd(&writer, rustix::io::FdFlags::empty()).unwrap();
         let (mine, others) = (reader.as_raw_fd(), writer.as_raw_fd());
         let script = format!("test -e /proc/$$/fd/{mine} && ! test -e /proc/$$/fd/{others}");

@@ -14,7 +14,7 @@ pub enum ExitStatus {
         /// Whether the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// It is gone, but its status was taken by somebody else, for instance by a `waitpid(-1)`
+    /// It is gone, but its status was taken by other code, for instance by a `waitpid(-1)`
     /// elsewhere in the program or because `SIGCHLD` is ignored.
     Unknown,
 }

@@ -44,8 +44,8 @@ impl PidFd {
     /// Sends a signal. To a process that has ended it does nothing.
     ///
     /// # Errors
-    /// `InvalidInput` for a number that is no signal with a name, `PermissionDenied` for somebody
-    /// else's process.
+    /// `InvalidInput` for a number that is no signal with a name, `PermissionDenied` for another
+    /// user's process.
     pub fn send_signal(&self, signal: i32) -> io::Result<()> {
         let signal = Signal::from_named_raw(signal).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("there is no signal {signal}"))
@@ -87,7 +87,7 @@ impl PidFd {
     /// Reaps the process if it has ended and is a child of this one; `None` while it lives.
     ///
     /// [`ExitStatus::Unknown`] says that it has ended, and that the status is not to be had:
-    /// somebody else has reaped it, or it is no child of this process.
+    /// another thread or library has reaped it, or it is no child of this process.
     ///
     /// # Errors
     /// The system's.

@@ -27,7 +27,7 @@ pub enum Polled<T> {
 pub(crate) enum Interest {
     /// Something to read, or the end of it.
     Readable,
-    /// Room to write, or nobody left to read.
+    /// Room to write, or no reader left.
     Writable,
 }
 

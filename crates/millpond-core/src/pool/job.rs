@@ -188,7 +188,7 @@ impl Job {
         self.unfinished
     }
 
-    /// Whether nothing more will happen that somebody could wait for.
+    /// Whether nothing more will happen that a thread could wait for.
     pub(crate) fn is_over(&self) -> bool {
         self.sealed && (self.unfinished == 0 || self.failed || self.given_up)
     }

@@ -50,7 +50,7 @@ impl Pool {
     /// Decoding was interrupted: gives back the outcomes that are left, in their places, for the
     /// thread that asks next.
     pub fn end_decoding(&self, job: JobId, mut rest: Vec<Option<Outcome>>) {
-        // In a forked child the job was somebody else's.
+        // In a forked child the job is the parent's.
         let Ok(shared) = self.shared() else { return };
         let mut state = shared.state();
         state.jobs.change(job, |job| job.end_decoding(&mut rest));
@@ -77,7 +77,7 @@ impl Pool {
 
     /// The binding will not take the outcomes of this job any more. Its tasks run all the same.
     pub fn abandon(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
+        // In a forked child the job is the parent's.
         if let Ok(shared) = self.shared() {
             let mut state = shared.state();
             state.abandon(job);
@@ -90,7 +90,7 @@ impl Pool {
     /// The binding will not take the outcomes of this job any more; they are dropped as they come.
     /// Tasks may still be added to it.
     pub fn discard(&self, job: JobId) {
-        // In a forked child the job was somebody else's.
+        // In a forked child the job is the parent's.
         if let Ok(shared) = self.shared() {
             shared.state().discard(job);
         }

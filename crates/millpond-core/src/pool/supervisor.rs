@@ -142,7 +142,7 @@ fn current() -> &'static Supervisor {
         Ok(_) => unsafe { &*fresh },
         Err(_) => {
             // Another thread was faster.
-            // SAFETY: made above and known to nobody else.
+            // SAFETY: made above and not known elsewhere.
             drop(unsafe { Box::from_raw(fresh) });
             current()
         }
@@ -220,7 +220,7 @@ impl Supervisor {
         let error = io::Error::other(format!("a bug in millpond: {}", message_of(&*panic)));
         let _ = panic::catch_unwind(AssertUnwindSafe(|| shared.state().orphan(error)));
         let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end(key, &shared)));
-        // However far that came, nobody waits for this pool any more.
+        // However far that came, no thread waits for this pool any more.
         shared.state().ended = true;
     }
 
@@ -338,7 +338,7 @@ impl Supervisor {
         if was_newest {
             state.grants.clear();
         }
-        // The kernel kills the workers of a dead zygote. Nobody waits for that under the lock.
+        // The kernel kills the workers of a dead zygote. That is not waited for under the lock.
         let workers = state.workers.iter().filter(|m| m.generation == zygote.generation);
         let workers = workers.filter_map(|m| m.pidfd.as_ref());
         let workers: Vec<_> = workers.filter_map(|fd| fd.try_clone().ok()).collect();

@@ -88,7 +88,7 @@ pub enum Outcome {
     },
 }
 
-/// What nobody will ask for: the handles in it are settled as it is dropped.
+/// What no thread will ask for: the handles in it are settled as it is dropped.
 #[derive(Debug)]
 pub(crate) struct Unwanted(
     #[expect(dead_code, reason = "it is dropped, not used")] pub(crate) Outcome,

@@ -298,7 +298,7 @@ impl Workers {
             let worker = &self.workers[index];
             worker.is_away() && worker.load() > 0
         };
-        // Whether or not one is idle: nobody takes in results while no task waits behind another.
+        // Whether or not one is idle: no thread takes in results while no task waits behind another.
         let may_not_begin = has_others && self.working > self.stuck;
         let waits = has_others && (self.has_waiting() || self.busy.iter().any(is_away));
         let is_missed = self.away > 0 && (has_pending || waits);

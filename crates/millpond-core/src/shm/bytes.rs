@@ -113,7 +113,7 @@ mod tests {
         let bytes = Bytes::new(8 << 20).expect("memory");
         let blocks = || rustix::fs::fstat(&bytes).expect("a descriptor").st_blocks * 512;
         assert!(blocks() < 1 << 20, "{}", blocks());
-        // SAFETY: within the bytes, which nobody else knows.
+        // SAFETY: within the bytes, which no other code knows.
         unsafe { bytes.start().write_bytes(1, bytes.length()) };
         assert!(blocks() >= 8 << 20, "{}", blocks());
     }

@@ -55,7 +55,7 @@ impl Draft {
         }
         // A payload has been asked for by a `usize`.
         let length = usize::try_from(self.block.length).unwrap_or(0);
-        // SAFETY: the block is in no other hands, so nobody else reads or writes it; header and
+        // SAFETY: the block is in no other hands, so it is read and written here alone; header and
         // payload lie within the mapping.
         let payload = unsafe {
             std::slice::from_raw_parts_mut(self.start.as_ptr().add(BLOCK_HEADER), length)

@@ -41,7 +41,7 @@ impl Handed {
         self.opened.fetch_add(1, Ordering::Release);
     }
 
-    /// From now on anybody may open the memory, as far as can be told.
+    /// From now on any process may open the memory, as far as can be told.
     pub(crate) fn give_to_anybody(&self) {
         // Relaxed: a way that is given afterwards travels in a message, which orders this before
         // its use.

@@ -148,7 +148,7 @@ impl Deref for HeldSlot {
 
 impl Drop for HeldSlot {
     fn drop(&mut self) {
-        // SAFETY: the handle is dropped, so nobody uses its slot.
+        // SAFETY: the handle is dropped, so its slot is not in use.
         let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
         let Some((entry, object)) = self.entry else {
             return;
@@ -159,7 +159,7 @@ impl Drop for HeldSlot {
         let Some(held) = unsafe { object.get() }.filter(|object| object.is_held_by(me)) else {
             return;
         };
-        // What only this process knows nobody will miss.
+        // What only this process knows is not missed.
         if slot.is_private() {
             return;
         }

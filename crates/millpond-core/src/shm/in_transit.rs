@@ -32,7 +32,7 @@ pub(crate) fn let_go_of_arrived() -> bool {
 }
 
 /// Waits until all that this process made and sent has arrived, but not beyond `deadline`; returns
-/// whether it has. For a process that is about to end, with which all that nobody else has will go.
+/// whether it has. For a process that is about to end, with which all goes that no other process has.
 pub fn wait_for_arrivals(deadline: Instant) -> bool {
     let mut pause = Duration::from_micros(100);
     loop {

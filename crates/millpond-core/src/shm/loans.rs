@@ -22,8 +22,8 @@
 //!   writes meanwhile writes to the block before it and to private memory after it, and both are
 //!   found there. Step 2 lets the kernel copy, page by page, what has not been written yet.
 //! - **Only what can be read after the fork counts.** A loan is entered here when its address is
-//!   given away ([`begin`]). Payloads that nobody has looked at, such as results of a pool before
-//!   `get`, are no child's to read, and stay where they are.
+//!   given away ([`begin`]). A payload that no address was given of, such as a result of a pool before
+//!   `get`, cannot be read by a child, and stays where it is.
 //! - **The table is whole in the child.** Its lock is taken before the fork and released after it on
 //!   both sides, so a child knows what it has inherited: memory of its own.
 //! - **A fork that runs no handlers** (a bare system call) leaves the child with the shared mapping.
@@ -66,7 +66,7 @@ pub(crate) trait Lender: Send + Sync + fmt::Debug {
     /// Takes back what [`make_own`](Self::make_own) has made this process' own; false if it stays so.
     ///
     /// # Safety
-    /// Nobody reads the part any more.
+    /// No reader has the part any more.
     unsafe fn take_back(&self, part: Part) -> bool;
 }
 
@@ -179,7 +179,7 @@ impl Loan {
     /// the table.
     ///
     /// # Safety
-    /// Nobody reads the part any more.
+    /// No reader has the part any more.
     pub(crate) unsafe fn end(&self) -> State {
         let (state, removed) = LOANS.with(|loans| {
             let Some(entry) = self.entry(loans) else { return (State::Foreign, None) };
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// Ends a loan that nobody reads any more.
+    /// Ends a loan that no reader has any more.
     fn end(loan: &Loan) -> State {
         // SAFETY: so the tests see to it.
         unsafe { loan.end() }

@@ -70,7 +70,7 @@ impl Lender for MappedBlocks {
 
     unsafe fn take_back(&self, part: Part) -> bool {
         let pages = self.pages(part);
-        // SAFETY: the caller promises it; nobody gets these pages again.
+        // SAFETY: the caller promises it; these pages are not handed out again.
         unsafe { map::forget_pages(part.start, pages.end - pages.start) };
         true
     }
@@ -99,7 +99,7 @@ impl Lender for MappedBlocks {
             if !with_pages && let Some(alias) = &alias {
                 // The first page has the state.
                 let begin = offset.max(rustix::param::page_size());
-                // SAFETY: nobody but this process reads a block that is lent to it, and it has
+                // SAFETY: only this process reads a block that is lent to it, and it has
                 // copied these pages.
                 let _ = unsafe { alias.discard(begin, end.saturating_sub(begin)) };
             }

@@ -48,7 +48,7 @@ pub(crate) struct Claim {
 pub(crate) struct Present {
     start: usize,
     length: usize,
-    /// The owner's of the memory. Somebody may have closed it: it is compared before it is used.
+    /// The owner's of the memory. The program may have closed it: it is compared before it is used.
     pub(super) fd: RawFd,
     pub(super) inode: Inode,
     claim: Arc<Claim>,
@@ -75,7 +75,7 @@ impl Presence {
     ///
     /// # Safety
     /// `length` bytes are mapped at `start` until the result is dropped, and `handed` lies there,
-    /// which nobody accesses but as one.
+    /// which is accessed as one only.
     pub(crate) unsafe fn enter(
         fd: BorrowedFd<'_>,
         start: NonNull<u8>,
@@ -358,7 +358,7 @@ pub(crate) fn stands_unseen<T>(process: ProcessId, near: &T) -> bool {
     static MET: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
     let address = std::ptr::from_ref(near).addr();
-    // If this process has closed the memory's descriptor, it cannot see who is present.
+    // If this process has closed the memory's descriptor, it cannot see which processes are present.
     let is_present = || match look(process, address) {
         Some(is_present) => is_present,
         None => memory_around(address).is_some(),

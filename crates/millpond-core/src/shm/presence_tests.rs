@@ -22,7 +22,7 @@ fn soon() -> Option<Instant> {
 }
 
 fn close_all() {
-    // SAFETY: a forked child of a test, in which nobody else uses descriptors, closes them.
+    // SAFETY: a forked child of a test, in which no other code uses descriptors, closes them.
     assert_eq!(unsafe { libc::close_range(3, libc::c_uint::MAX, 0) }, 0);
 }
 

@@ -37,7 +37,7 @@ pub(crate) const HEADER: usize = 128;
 /// "millpond", and the version of the layouts of everything that lies in regions.
 const MAGIC: u64 = u64::from_le_bytes(*b"millpnd\x05");
 
-/// The first bytes of every region. All but the counters are written once, before anybody else
+/// The first bytes of every region. All but the counters are written once, before any other process
 /// knows the region.
 #[derive(Debug)]
 #[repr(C)]
@@ -146,7 +146,7 @@ impl Region {
         let maker = Some(Owner::current());
         let presence = enter(fd.as_fd(), &map)?;
         let region = Self { presence, fd, map, identity, maker, companion: AtomicI32::new(-1) };
-        // Relaxed: nobody else knows the region yet.
+        // Relaxed: no other process knows the region yet.
         region.header().identity.store(identity, Ordering::Relaxed);
         region.header().slot_size.store(slot as u64, Ordering::Relaxed);
         region.header().magic.store(MAGIC, Ordering::Relaxed);
@@ -264,7 +264,7 @@ impl Region {
     /// that, too. To be called before another process has the region.
     pub(crate) fn accompany(&self, fd: OwnedFd) -> io::Result<()> {
         let mark = mark_of(&rustix::fs::fstat(&fd)?);
-        // Relaxed: nobody else knows the region yet.
+        // Relaxed: no other process knows the region yet.
         self.header().companion.store(mark, Ordering::Relaxed);
         self.keep_companion(fd);
         Ok(())
@@ -290,7 +290,7 @@ impl Region {
         let kept = self.companion.compare_exchange(-1, raw, Ordering::Relaxed, Ordering::Relaxed);
         // Several wire handles of one region may have come with one descriptor: the first keeps it.
         if kept.is_err_and(|kept| kept != raw) {
-            // SAFETY: it was an owned descriptor a moment ago, and nobody else has its number.
+            // SAFETY: it was an owned descriptor a moment ago, and nothing else has its number.
             drop(unsafe { OwnedFd::from_raw_fd(raw) });
         }
     }
@@ -343,7 +343,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         let companion = *self.companion.get_mut();
         if companion >= 0 {
-            // SAFETY: see `keep_companion`; nobody borrows it any more.
+            // SAFETY: see `keep_companion`; it is not borrowed any more.
             drop(unsafe { OwnedFd::from_raw_fd(companion) });
         }
         let mut tables = tables::lock();

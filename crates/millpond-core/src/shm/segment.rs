@@ -1,7 +1,7 @@
 //! A segment: shared memory with a fixed part that is always mapped and a heap that grows.
 //!
 //! ```text
-//! 0            fixed part (cursors, rings, event counts)      HEAP_START          grows
+//! 0        fixed part (cursors, rings, event counts)   HEAP_START          grows
 //! ├───────────────────────────────────────────────────┼───────────┬───────┬────▶
 //! │ mapped by every process that attaches             │ block     │ block │
 //! └───────────────────────────────────────────────────┴───────────┴───────┴────

@@ -42,7 +42,7 @@ pub struct Shared<T> {
 /// # Safety
 /// A T lies there.
 pub(crate) unsafe fn view<T: SharedObject>(start: NonNull<u8>) -> Option<NonNull<dyn Holdable>> {
-    // SAFETY: the caller's promise; nobody has a reference to a shared object that is not shared.
+    // SAFETY: the caller's promise; all references to a shared object are shared ones.
     unsafe { start.cast::<T>().as_ref() }.as_holdable().map(NonNull::from)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A process allocates from slabs of its own, so allocation is private. A slot that never left the
 //! process is used again once it is dropped. One that may be known elsewhere (a wire handle was
-//! made, or the process has forked since) is not: nobody can tell when the others are done with it.
+//! made, or the process has forked since) is not: it cannot be known when the others are done with it.
 //! Its slab is no longer allocated from once it is full, and the kernel frees it when the last
 //! process that has one of its slots is gone.
 
@@ -275,7 +275,7 @@ mod tests {
             .collect();
         for slot in &slots {
             assert!(slot.start().as_ptr().addr().is_multiple_of(64));
-            // SAFETY: the slot is that long and nobody else's.
+            // SAFETY: the slot is that long and this handle's alone.
             let bytes =
                 unsafe { std::slice::from_raw_parts_mut(slot.start().as_ptr(), slot.length()) };
             assert!(bytes.iter().all(|&b| b == 0));

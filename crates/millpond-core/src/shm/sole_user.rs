@@ -72,7 +72,7 @@ fn is_nobody_else_present(fd: BorrowedFd<'_>, known: &[u64]) -> bool {
     are_free && is_free(fd, first, INHERITED)
 }
 
-/// Whether nobody holds a lock on a byte from `first` on, before `end`.
+/// Whether no process holds a lock on a byte from `first` on, before `end`.
 fn is_free(fd: BorrowedFd<'_>, first: u64, end: u64) -> bool {
     // An empty range would be one without an end.
     first == end || record_lock::is_any_locked(fd, first..end).is_ok_and(|locked| !locked)

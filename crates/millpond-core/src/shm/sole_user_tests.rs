@@ -78,7 +78,7 @@ fn children_that_close_their_descriptors_have_it() {
         for uses in [false, true] {
             closed.clear();
             let child = Child::run(|| {
-                // SAFETY: nobody else uses descriptors in this child.
+                // SAFETY: no other code uses descriptors in this child.
                 assert_eq!(unsafe { libc::close_range(3, libc::c_uint::MAX, 0) }, 0);
                 assert!(!uses || lock.try_acquire());
                 closed.set();

@@ -137,7 +137,7 @@ fn arrived(word: u64) -> u32 {
 }
 
 impl Barrier {
-    /// Sets a new barrier up, before anybody else knows it.
+    /// Sets a new barrier up, before another process knows it.
     ///
     /// # Errors
     /// `QuotaExceeded` for more parties than a barrier can tell apart, whose deaths it would not
@@ -247,7 +247,7 @@ impl Barrier {
             let (index, generation) = (arrived(word), generation(word));
             if index >= self.parties() {
                 if self.acting.load(Ordering::Relaxed) == 0 {
-                    // All are there, and nobody will open: that is damage.
+                    // All are there, and none will open: that is damage.
                     self.break_it();
                     return Arrival::Broken;
                 }
@@ -398,7 +398,7 @@ impl Barrier {
         if !is_own {
             return false;
         }
-        // One that is inert stays so until the generation ends, and dead ones are nobody.
+        // One that is inert stays so until the generation ends, and dead ones count for none.
         let inert = self.arrived_with(|raw| raw & INERT != 0);
         only_these_use(self, &inert) && is_waited_for()
     }

@@ -170,7 +170,7 @@ impl Condition {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);
             if ProcessId::from_raw(word).is_some_and(|process| !lives(process, record)) {
-                // It fails if somebody takes the grant.
+                // It fails if another waiter takes the grant.
                 let _ = exchange(record, word, 0);
             }
         }
@@ -289,7 +289,7 @@ impl Condition {
     }
 
     /// Frees the records of dead waiters that were not notified. If they were notified later, no
-    /// waiter would look for their grants until the next death or slice's end.
+    /// waiter would look for their grants until the next death or recheck.
     fn forget_the_dead(&self) {
         for record in self.used() {
             let word = record.word.load(Ordering::Relaxed);

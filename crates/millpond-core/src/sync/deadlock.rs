@@ -85,7 +85,7 @@ impl DeadlockWatch {
         if now < next {
             return false;
         }
-        // What costs least first: mostly somebody else lives.
+        // What costs least first: mostly another process lives.
         let nobody_else =
             is_enabled() && may_be() && is_alone() && !handles_signals() && are_all_waiting();
         if nobody_else && self.is_suspected {

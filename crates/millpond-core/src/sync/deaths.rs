@@ -27,8 +27,8 @@ static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 /// What one wait knows of deaths. All its sleeps are in the same memory.
 #[derive(Debug, Default)]
 pub(crate) struct Deaths {
-    /// How many slices it slept without hearing of any.
-    slices: u32,
+    /// How many recheck intervals it slept without watching them.
+    intervals: u32,
     watched: Option<Watched>,
 }
 
@@ -114,14 +114,14 @@ impl Deaths {
     }
 
     fn interval(&self, left: Option<Duration>) -> Duration {
-        at_most(if self.slices == 0 { WATCH_AFTER } else { RECHECK_INTERVAL }, left)
+        at_most(if self.intervals == 0 { WATCH_AFTER } else { RECHECK_INTERVAL }, left)
     }
 
     /// Subscribes once the wait has lasted for a while. What could not be had is asked for ever more
     /// rarely.
     fn after_interval<T>(&mut self, is_over: bool, near: &T) {
-        self.slices += u32::from(is_over);
-        if is_over && self.slices.is_power_of_two() {
+        self.intervals += u32::from(is_over);
+        if is_over && self.intervals.is_power_of_two() {
             self.subscribe(near);
         }
     }
@@ -151,7 +151,7 @@ impl Deaths {
     fn subscribe<T>(&mut self, near: &T) {
         self.watched = Watched::new(near);
         if self.watched.is_some() {
-            self.slices = 1;
+            self.intervals = 1;
         }
     }
 }
@@ -183,7 +183,7 @@ impl Watched {
         unsafe { self.handed.as_ref() }
     }
 
-    /// Whether nobody has died or joined since.
+    /// Whether no process has died or joined since.
     fn is_up_to_date<T>(&self, near: &T) -> bool {
         // Acquire, both: for what follows, a process that has joined holds its record lock, and one
         // that has died has lost it.

@@ -125,7 +125,7 @@ fn of_one_that_joined_while_others_slept() {
         let holder = Child::run(|| {
             assert_eq!(lock.acquire(None), Taken::Clean);
             first.set();
-            // Wakes nobody: the one that sleeps is not the next.
+            // Wakes none: the one that sleeps is not the next.
             assert_eq!(second.wait(None), Ok(true));
             sleep_for_ever();
         });

@@ -75,7 +75,7 @@ impl Event {
 
     /// Takes the flag back.
     pub fn clear(&self) {
-        // Relaxed: nobody acts on a flag that is not set.
+        // Relaxed: no waiter acts on a flag that is not set.
         self.0.fetch_and(!SET, Ordering::Relaxed);
     }
 

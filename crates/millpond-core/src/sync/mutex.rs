@@ -42,7 +42,7 @@ pub struct Mutex<T: ?Sized> {
 /// Why there is no guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotLocked {
-    /// Somebody else has it, and time is up.
+    /// Another thread has it, and time is up.
     Held,
     /// The calling thread has it: waiting would last for ever.
     Mine,
@@ -84,7 +84,7 @@ impl<T: ?Sized + Payload> Mutex<T> {
     fn filled(bytes: usize, fill: impl FnOnce(&mut T)) -> io::Result<Self> {
         let whole = bytes.checked_add(DATA).ok_or(io::ErrorKind::OutOfMemory)?;
         let mutex = Self::of(Slot::allocate(whole)?);
-        // SAFETY: nobody else knows it yet.
+        // SAFETY: no other code knows it yet.
         fill(unsafe { mutex.data().as_mut() });
         Ok(mutex)
     }

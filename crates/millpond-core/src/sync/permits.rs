@@ -5,9 +5,9 @@
 //! 63       42 41        26 25          1   0
 //! │ pid (22) │ held (16)  │ free (25)  │ FAST │
 //!
-//! pid    of the process that holds `held` permits; 0: nobody's, permits are messages
+//! pid    of the process that holds `held` permits; 0: of none, permits are messages
 //! free   while FAST: how many permits can be acquired, exactly
-//! FAST  the word says all there is to know: acquire is held + 1, free − 1; release the reverse
+//! FAST   the word says all there is to know: acquire is held + 1, free − 1; release the reverse
 //! ```
 //!
 //! FAST is taken away before anything else of the semaphore changes, and set again with what is

@@ -16,7 +16,7 @@
 //! find that another thread was faster. A sleeper that has waited for 1 ms sets STARVED, and from
 //! then on newcomers must sleep too, so that no thread starves. A release whose wake-up finds no
 //! sleeper clears STARVED; if the starved thread died after it was woken, newcomers sleep for one
-//! slice. A waiter whose deadline has passed takes any free word.
+//! recheck interval. A waiter whose deadline has passed takes any free word.
 //!
 //! **Deaths.** A holder that dies leaves its name in the word. Sleepers notice the death, or wake
 //! every [`RECHECK_INTERVAL`](crate::sync::deadline::RECHECK_INTERVAL) (50 ms), and check whether
@@ -74,7 +74,7 @@ impl RobustWord {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the word if it is free and nobody starves for it. It does not notice that the holder
+    /// Takes the word if it is free and no sleeper starves for it. It does not notice that the holder
     /// is dead: [`take`](Self::take) with a deadline that has passed does, and takes whatever is
     /// free.
     #[inline]

@@ -209,7 +209,7 @@ impl Drop for Guard<'_> {
 // Relaxed throughout: the guard's acquire and release order what happens under it, and what is read
 // without it is for show.
 impl Semaphore {
-    /// Gives a new semaphore its permits, before anybody else knows it.
+    /// Gives a new semaphore its permits, before another process knows it.
     pub fn start(&self, value: u32, bound: u32) {
         self.total.store(value, Ordering::Relaxed);
         self.bound.store(bound, Ordering::Relaxed);
@@ -608,7 +608,7 @@ impl Semaphore {
     }
 }
 
-/// Adds under the guard, where nobody else writes.
+/// Adds under the guard, where no other process writes.
 fn add(count: &AtomicU32, n: u32) {
     count.store(count.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
 }

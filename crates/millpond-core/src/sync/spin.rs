@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_micros(60);
 const SHORTEST: Duration = Duration::from_micros(2);
 /// How long to spin between two offers of the core to others.
 const BETWEEN_YIELDS: Duration = Duration::from_micros(5);
-/// A yield that took longer than this let somebody else run.
+/// A yield that took longer than this let another thread run.
 const YIELD_THRESHOLD: Duration = Duration::from_micros(15);
 const FIRST_PROBE: u32 = 16;
 const RAREST_PROBE: u32 = 1024;

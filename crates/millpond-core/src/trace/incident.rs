@@ -6,7 +6,7 @@ use crate::trace::life::Life;
 use crate::trace::span::{Outcome, Span};
 use crate::trace::timeline::Timeline;
 
-/// A worker process that died when nobody had asked it to.
+/// A worker process that died without having been told to end.
 #[derive(Clone, Debug)]
 pub(super) struct Incident<'a> {
     pub(super) worker: u32,

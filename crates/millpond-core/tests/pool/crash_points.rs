@@ -49,7 +49,7 @@ fn visit(point: &str) {
         .collect();
     let job = submit(&pool, &tasks);
     if point == "worker: owes the watcher a signal" {
-        // The watcher is only told while nobody waits.
+        // The watcher is only told while no thread waits.
         std::thread::sleep(Duration::from_millis(300));
     }
     let results = outcomes(&pool, job);

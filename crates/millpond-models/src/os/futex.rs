@@ -3,7 +3,7 @@
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// Somebody woke it, or the word had changed already.
+    /// A thread woke it, or the word had changed already.
     Changed,
     /// The timeout ran out.
     TimedOut,

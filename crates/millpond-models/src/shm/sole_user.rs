@@ -2,7 +2,7 @@
 
 use crate::os::identity::ProcessId;
 
-/// Whether nobody else can have it: never known.
+/// Whether no other process can have it: never known.
 pub(crate) fn only_these_use<T>(_near: &T, _others: &[ProcessId]) -> bool {
     false
 }

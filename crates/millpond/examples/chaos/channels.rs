@@ -146,7 +146,7 @@ pub(crate) fn queue_in_batches() -> millpond::Result<Scenario> {
     queue_scenario("queue-in-batches", BATCH, ChannelPart::PutMany, ChannelPart::GetMany)
 }
 
-/// The director keeps ends of its own, so that nobody is told that the others are gone.
+/// The director keeps ends of its own, so that no role is told that the others are gone.
 pub(crate) fn channel() -> millpond::Result<Scenario> {
     let mut scenario = Scenario::new("channel")?;
     let (sender, receiver) = millpond::bounded_channel(CAPACITY)?;

@@ -86,7 +86,7 @@ impl Ledger {
         }
     }
 
-    /// Compares what was put with what arrived, once nobody works any more.
+    /// Compares what was put with what arrived, once no role works any more.
     pub(crate) fn audit(&self, producers: &[Slot]) -> Account {
         let content = fs::read(&self.path).expect("it was made");
         let mut account = Account::default();

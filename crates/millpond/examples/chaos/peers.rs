@@ -18,7 +18,7 @@ use crate::slot::Slot;
 const HOSTS: usize = 3;
 /// Before its peer is killed, a host moves up to so many items.
 const MOST: u64 = 30;
-/// What hosts send may fill so much, and no more, before somebody takes it.
+/// What hosts send may fill so much, and no more, before it is taken.
 const CAPACITY: usize = 10;
 /// A host's note: its peer.
 const PEER: usize = 0;
@@ -82,7 +82,7 @@ fn send_to_one_that_is_killed(slot: &Slot, until: u64) {
     slot.set_note(PEER, 0);
 }
 
-/// A peer: sends until nobody is left to receive.
+/// A peer: sends until no receiver is left.
 fn send(sender: Sender<Item>) {
     let mut number = 0;
     while sender.send(item_of(0, number)).is_ok() {
@@ -90,7 +90,7 @@ fn send(sender: Sender<Item>) {
     }
 }
 
-/// A peer: receives until nobody is left to send.
+/// A peer: receives until no sender is left.
 fn receive(receiver: Receiver<Item>) {
     for (item, number) in receiver.into_iter().zip(0..) {
         match item {

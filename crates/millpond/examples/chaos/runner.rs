@@ -289,7 +289,7 @@ fn leave(scenario: &mut Scenario, phase: u64, outcome: &mut Outcome) -> Result<(
     Ok(())
 }
 
-/// Shows where everybody stands.
+/// Shows where each role stands.
 fn hang(scenario: &Scenario, what: &str, outcome: &mut Outcome) -> String {
     outcome.hangs += 1;
     for role in &scenario.roles {

@@ -13,7 +13,7 @@ use super::reaper::Reaper;
 
 /// What this process knows of its children.
 ///
-/// A `fork` inherits the memory but not the children, and perhaps a lock that nobody will unlock.
+/// A `fork` inherits the memory but not the children, and perhaps a lock that no thread will unlock.
 /// So each process has its own registry: a fork finds that it has its parent's, leaves that alone
 /// (it is leaked) and makes a new one.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Registry {
         Self::current().children().retain(|other| !other.is(child));
     }
 
-    /// Sees to it that a child is reaped although nobody may ask for it any more.
+    /// Sees to it that a child is reaped although it may not be asked for any more.
     pub(super) fn abandon(child: &Child) {
         if child.is_own()
             && child.is_alive()
@@ -91,7 +91,7 @@ impl Registry {
         all.into_iter().filter(Child::is_alive).collect()
     }
 
-    /// The thread that watches what nobody else does.
+    /// The thread that watches what no other thread does.
     pub(super) fn reaper(&self) -> io::Result<&Reaper> {
         if let Some(reaper) = self.reaper.get() {
             return Ok(reaper);

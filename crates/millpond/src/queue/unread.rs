@@ -36,7 +36,7 @@ pub(super) fn tag(wire_handles: &[u8]) -> u32 {
     u32::try_from(wire_handles.len() / LENGTH).unwrap_or(u32::MAX)
 }
 
-/// Undoes what encoding a message has done that nobody will read: handles inside of it count as
+/// Undoes what encoding a message has done that will not be read: handles inside of it count as
 /// being on their way, which keeps what they lead to.
 #[cold]
 pub(crate) fn recall(wire_handles: &[u8]) {

@@ -41,7 +41,7 @@ use crate::wire_handle;
 /// As long as every permit is given back by a process that has one, permits belong to processes,
 /// and those of a process that was killed or failed are given back within 50 ms of a wait.
 /// A process that ends [normally](super#deaths-and-panics) keeps those that it has
-/// [forgotten](Permit::forget), as wire handles that were used. Once a process
+/// [forgotten](Permit::forget): they are used up. Once a process
 /// [releases](Semaphore::release) what it does not have, or if there were none to begin with,
 /// permits are messages that belong to no process, and none is given back from then on. Up to 2,045
 /// processes that have permits at the same time are told apart; the next one gets an error.

@@ -226,7 +226,7 @@ impl MaybeAttached {
         // Release: what the box holds is visible to `get`.
         let (won, lost) = (Ordering::Release, Ordering::Relaxed);
         if self.0.compare_exchange(ptr::null_mut(), new, won, lost).is_err() {
-            // SAFETY: nobody else saw it.
+            // SAFETY: no other thread has seen it.
             drop(unsafe { Box::from_raw(new) });
         }
     }
@@ -236,7 +236,7 @@ impl MaybeAttached {
     /// Takes the rings away.
     pub(super) fn take(&mut self) -> Option<Box<Attached>> {
         let attached = std::mem::replace(self.0.get_mut(), ptr::null_mut());
-        // SAFETY: it was set, and nobody else has it any more.
+        // SAFETY: it was set, and no other thread has it any more.
         (!attached.is_null()).then(|| unsafe { Box::from_raw(attached) })
     }
 }

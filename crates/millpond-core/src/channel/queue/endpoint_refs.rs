@@ -23,7 +23,7 @@ use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::deadline::RECHECK_INTERVAL;
 use crate::sync::robust::RobustWord;
 
-/// The references to one end; all zero is an end that nobody has ever joined.
+/// The references to one end; all zero is an end that no handle has ever joined.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct EndpointRefs {

@@ -88,7 +88,7 @@ impl Queue {
 }
 
 impl Memory {
-    /// Enters the get side if nobody is there and there is an item.
+    /// Enters the get side if its guard is free and there is an item.
     #[inline]
     fn enter_where_items_are(&self) -> Option<(SideGuard<'_>, Snapshot)> {
         let control = self.control();

@@ -233,7 +233,7 @@ impl<'a> Heap<'a> {
         Ok(())
     }
 
-    /// Frees a block that the caller holds, or that nobody will ever use.
+    /// Frees a block that the caller holds, or that no process will ever use.
     pub(super) fn free(&self, unit: usize) {
         let units = self.map[unit].units();
         if units == 0 || units > UNITS - unit {

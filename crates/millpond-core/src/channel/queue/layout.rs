@@ -1,14 +1,14 @@
 //! The layout of a queue's memory, and the words of its unit map.
 //!
 //! ```text
-//! 0          64         MAP_START      COUNTS_START    HEAP_START               at most LENGTH
-//! │ (Region) │ control  │ unit map     │ counts      │ heap: units of 64 KiB          │
+//! 0          64         MAP_START      COUNTS_START   HEAP_START          at most LENGTH
+//! │ (Region) │ control  │ unit map     │ counts       │ heap: units of 64 KiB          │
 //! └── real pages ───────┴── pages as they are used ───┴── pages as blocks are used ────┘
 //! └── mapped by every process ────────────────────────┴── mapped in windows, when used ┘
 //! ```
 //!
 //! The file ends behind the last unit that was ever reserved: reserving a unit makes it as long as
-//! that takes, so nobody needs to agree on growing it, and a limit on the size of files bounds what
+//! that takes, so growing it needs no agreement, and a limit on the size of files bounds what
 //! is used.
 
 use crate::shm::region::HEADER;

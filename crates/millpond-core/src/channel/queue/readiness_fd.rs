@@ -102,7 +102,7 @@ impl ReadinessFd {
                 rustix::io::read(readiness_fd, &mut [0_u8; 8]).is_ok()
             };
             crash_point!("queue: readiness descriptor is moved");
-            // It fails if somebody else read or filled the FIFO; what is noted is what is there.
+            // It fails if another process read or filled the FIFO; what is noted is what is there.
             self.byte.store(wanted, Ordering::Relaxed);
             if !moved {
                 break;

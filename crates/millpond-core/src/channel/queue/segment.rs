@@ -88,7 +88,7 @@ impl Cursor {
         debug_assert!(self.fits(length));
         let header = length as u64 | u64::from(tag) << 32;
         self.word(self.offset).store(header, Ordering::Relaxed);
-        // SAFETY: it fits; nobody reads behind the last commit, and the caller has the guard of
+        // SAFETY: it fits; no reader goes behind the last commit, and the caller has the guard of
         // the side that writes.
         fill(unsafe {
             let start = self.segment.as_ptr().add(self.offset + HEADER);

@@ -3,7 +3,7 @@
 //! Every block names its holder, or the item to which it belongs; see [`Holding`]. So garbage is
 //! recognised without a journal: under the guard of the put side, a block of an item that is not
 //! committed; under that of the get side, one of an item that was taken, or a segment before the
-//! one that is read; under none, a block of a process that is dead, or of nobody.
+//! one that is read; under none, a block of a process that is dead, or of none.
 //!
 //! While the holder of the heap's guard is stopped, nothing is swept. Blocks that the dead hold are
 //! found by a later sweep; those of a process that died in one of the sides, after the next death

@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! committed ≥ taken ≥ done = finished + lost          unfinished = committed − done
-//! per-process counts: which process has how many of the taken − done
+//! counts: which process has how many of the taken − done
 //! told ≤ lost: how many a `join` has reported
 //! ```
 //!
-//! `finished`, `lost` and the per-process counts change under the guard of the get side. A process that takes an
+//! `finished`, `lost` and the counts change under the guard of the get side. A process that takes an
 //! item has its task from the commit on, and a process that calls
 //! [`Queue::task_done`](super::Queue::task_done) gives one of its own back (or, if it has none, one
 //! of those whose holder is not known).
 //!
 //! **Deaths.** The tasks that a dead process had are *lost*: they count as done, and the next
 //! [`Queue::join`](super::Queue::join) reports how many there were, once, whereupon one may join again. If a holder of
-//! the guard dies, what is neither done nor in the per-process counts was its.
+//! the guard dies, what is neither done nor in the counts was its.
 
 use crate::channel::queue::process_counts::{ProcessCounts, ProcessCountsState};
 use crate::crash::crash_point;

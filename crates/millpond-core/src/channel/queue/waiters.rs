@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Of the two fences one comes first: either the waiter sees the commit, or the committer sees
-//! SLEEPERS. So a commit costs one fence and one load while nobody sleeps (the exchange that gives
+//! SLEEPERS. So a commit costs one fence and one load while none sleeps (the exchange that gives
 //! a guard back may serve as the fence), and no waiter that is awake is woken. Every registration
 //! changes the word, so the waker's exchange that clears SLEEPERS fails if a waiter has registered
 //! meanwhile; a waiter that has registered and does not sleep yet finds the word

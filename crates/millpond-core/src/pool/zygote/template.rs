@@ -71,7 +71,7 @@ impl Template {
             match unsafe { fork() } {
                 Ok(Forked::Child) => {
                     let Self { owner, mask, lifeline, socket, zygotes } = self;
-                    // Nobody but the template speaks for it.
+                    // Only the template speaks for it.
                     drop((lifeline, socket, zygotes));
                     let zygote = Zygote::of_owner(order.fds, owner, mask);
                     // SAFETY: a forked child has one thread.
@@ -138,7 +138,7 @@ impl Template {
         match self.socket.receive(&mut buffer, wait) {
             Ok(Received::Message(length, fds)) => Some((Request::decode(&buffer[..length])?, fds)),
             Ok(Received::Nothing) => None,
-            // Nobody will ask for anything any more.
+            // No request will come any more.
             Ok(Received::Closed) | Err(_) => exit_now(0),
         }
     }

@@ -48,7 +48,7 @@ impl Numbers {
         let guard = entered(&self.put);
         let mut count = snapshot(&guard).count;
         for number in numbers {
-            // SAFETY: the guard is held, and nobody reads beyond the count.
+            // SAFETY: the guard is held, and no reader reads beyond the count.
             self.cells[count as usize].with_mut(|cell| unsafe { *cell = *number });
             count += 1;
         }

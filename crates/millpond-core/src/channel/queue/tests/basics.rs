@@ -1,4 +1,4 @@
-//! What a queue does while nobody dies.
+//! What a queue does while no process dies.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
