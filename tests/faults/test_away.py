@@ -118,3 +118,13 @@ def test_a_task_may_end_what_an_initializer_waits_for(make_pool: PoolMaker, gate
     gate.wait_for(1)
     pool.apply(gate.open)
     pool.map(abs, range(10))
+
+
+def test_a_task_that_came_before_any_worker_was_ready_goes_to_the_first_that_is(
+    make_pool: PoolMaker, gate: Gate
+) -> None:
+    pool = make_pool(2, hold_first, (gate,))
+    result = pool.apply_async(gate.open)
+    # Nothing here asks the pool.
+    until((gate.directory / "open").exists)
+    result.get()

@@ -289,10 +289,10 @@ impl State {
         }
     }
 
-    /// Whether tasks are pending, or wait behind others in workers' rings, so that a thread has to
-    /// drive the pool.
+    /// Whether tasks are pending, or wait behind others in workers' rings or for workers that are
+    /// being set up, so that a thread has to drive the pool.
     pub(crate) fn needs_care(&self) -> bool {
-        !self.pending.is_empty() || self.workers.has_waiting()
+        !self.pending.is_empty() || self.workers.has_waiting() || self.workers.has_early()
     }
 }
 

@@ -178,6 +178,11 @@ impl Workers {
         self.workers.iter().position(|worker| worker.load() == 0 && worker.accepts())
     }
 
+    /// Whether a task may be with a worker that is being set up.
+    pub(crate) fn has_early(&self) -> bool {
+        self.has_early
+    }
+
     /// Takes the oldest task back that a worker has which is being set up, if a ready one can have
     /// it: what the other is set up with may wait for what the task does.
     pub(crate) fn take_early(&mut self, has_pending: bool) -> Option<Task> {
