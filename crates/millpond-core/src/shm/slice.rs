@@ -32,7 +32,8 @@ pub struct AtomicSlice<T> {
 }
 
 impl<T: Plain> AtomicSlice<T> {
-    const MUST_HAVE_BYTES: () = assert!(size_of::<T>() > 0, "the elements of a slice have no bytes");
+    const MUST_HAVE_BYTES: () =
+        assert!(size_of::<T>() > 0, "the elements of a slice have no bytes");
     const UNIT: usize = if align_of::<T>() < 8 { align_of::<T>() } else { 8 };
 
     /// Tells slices of this unit from other objects in a wire handle: accesses that race must not
