@@ -100,3 +100,7 @@ def is_broken(barrier: Any, broken: Any) -> None:
 def test_parties_that_make_no_sense(parties: Any, error: type) -> None:
     with pytest.raises(error):
         millpond.Barrier(parties)
+
+
+def test_the_most_parties() -> None:
+    assert millpond.Barrier(4090).parties == 4090

@@ -56,6 +56,14 @@ def test_first_values_that_make_no_sense(make: Any, value: Any, error: type) -> 
         make(value)
 
 
+@pytest.mark.parametrize("make", [millpond.Semaphore, millpond.BoundedSemaphore])
+def test_the_most_permits(make: Any) -> None:
+    full = make(2**31 - 1)
+    assert full.get_value() == 2**31 - 1
+    with pytest.raises(ValueError, match="released too many times"):
+        full.release()
+
+
 def answer(question: Any, reply: Any) -> None:
     for _ in range(100):
         question.acquire()

@@ -80,11 +80,13 @@ fn a_place_that_is_withdrawn_passes_its_notification_on() {
 
 #[test]
 fn more_than_have_records_are_woken_all_the_same() {
-    let condition = condition();
-    let places: Vec<_> = (0..RECORDS + 10).map(|_| condition.register()).collect();
-    assert_eq!(condition.waiting(), RECORDS);
-    assert_eq!(condition.notify(usize::MAX), RECORDS);
-    assert!(places.iter().all(|p| condition.wait(p, far()) == Notified::Yes));
+    for threads in [RECORDS, RECORDS + 1, RECORDS + 10] {
+        let condition = condition();
+        let places: Vec<_> = (0..threads).map(|_| condition.register()).collect();
+        assert_eq!(condition.waiting(), RECORDS);
+        assert_eq!(condition.notify(usize::MAX), RECORDS);
+        assert!(places.iter().all(|p| condition.wait(p, far()) == Notified::Yes));
+    }
 }
 
 #[test]

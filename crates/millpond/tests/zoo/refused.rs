@@ -157,14 +157,16 @@ fn what_is_nested_too_deeply() {
     };
     let lists = |depth| (1..depth).fold(Untagged::Nothing, |list, _| Untagged::List(vec![list]));
     let anything = |depth| (1..depth).fold(Anything::Nothing, |list, _| Anything::List(vec![list]));
-    // Each link is a struct and an option.
-    arrives(chain(250));
-    arrives(lists(500));
-    arrives(anything(500));
+    // Each link is a struct and an option; the innermost list has an item.
+    arrives(chain(256));
+    arrives(lists(513));
+    arrives(anything(513));
     let deep = "more than 512 deep in each other";
-    assert!(refusal(chain(5000)).contains(deep));
-    assert!(refusal(lists(5000)).contains(deep));
-    assert!(refusal(anything(5000)).contains(deep));
+    for more in [1, 5000] {
+        assert!(refusal(chain(256 + more)).contains(deep));
+        assert!(refusal(lists(513 + more)).contains(deep));
+        assert!(refusal(anything(513 + more)).contains(deep));
+    }
 }
 
 /// Refuses to be written (1) and to be read (2), and breaks off when it is read (3).
