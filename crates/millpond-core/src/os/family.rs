@@ -1,9 +1,12 @@
 //! The family of a process: killing it with all that descends from it.
 //!
-//! A process is stopped before its children are listed, so that it makes no more of them meanwhile,
-//! and is killed after them. So all processes go that descend from it by a chain of living parents at
-//! that time. A process whose parent has ended belongs to somebody else: daemons that have detached
-//! themselves stay.
+//! A signal that is pending keeps a process from beginning to fork, and one that kills it keeps a fork
+//! that is under way from succeeding. So each process is told to stop, and then its children are listed.
+//! If it has some, the list is right once it has stopped, which takes as long as a busy CPU lets it. All
+//! are killed, and those who had no children are asked once more: one may have been made in between.
+//!
+//! So all processes go that descend from it by a chain of living parents. A process whose parent has
+//! ended belongs to somebody else: daemons that have detached themselves stay.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -32,42 +35,42 @@ pub(crate) fn kill(mut family: Vec<Descendant>) {
     family.iter().for_each(stop);
     let deadline = Instant::now() + STOPPING;
     let mut at = 0;
+    let mut childless = Vec::new();
     while let Some(parent) = family.get(at)
         && family.len() < MOST
     {
-        await_stop(parent, deadline);
-        let pid = parent.pid;
-        if has_ended(&parent.pidfd) {
-            at += 1;
-            continue;
+        let mut found = children(parent);
+        if found.is_empty() {
+            childless.push(at);
+        } else {
+            await_stop(parent, deadline);
+            found = children(parent);
         }
-        for child in children(pid) {
-            // While the parent is stopped it reaps no child, so the number is the child's.
-            if let Some(pidfd) = open(child)
-                && parent_of(child) == Some(pid)
-            {
-                let child = Descendant { pid: child, pidfd };
-                stop(&child);
-                family.push(child);
-            }
-        }
+        found.iter().for_each(stop);
+        family.extend(found);
         at += 1;
     }
     // The oldest last: nobody adopts what is killed before its parent.
-    for member in family.iter().rev() {
-        // It may be dead, or run with the rights of somebody else.
-        let _ = pidfd_send_signal(&member.pidfd, Signal::KILL);
+    family.iter().rev().for_each(end);
+    let late: Vec<_> = childless.into_iter().flat_map(|at| children(&family[at])).collect();
+    if !late.is_empty() {
+        kill(late);
     }
 }
 
-fn stop(member: &Descendant) {
-    let _ = pidfd_send_signal(&member.pidfd, Signal::STOP);
+fn end(process: &Descendant) {
+    // It may be dead, or run with the rights of somebody else.
+    let _ = pidfd_send_signal(&process.pidfd, Signal::KILL);
+}
+
+fn stop(process: &Descendant) {
+    let _ = pidfd_send_signal(&process.pidfd, Signal::STOP);
 }
 
 /// Waits until a process has stopped or ended, within reason.
-fn await_stop(member: &Descendant, deadline: Instant) {
-    while !has_ended(&member.pidfd)
-        && !matches!(stat_of(member.pid), Some((state, _)) if "TtZX".contains(state))
+fn await_stop(process: &Descendant, deadline: Instant) {
+    while !has_ended(&process.pidfd)
+        && !matches!(stat_of(process.pid), Some((state, _)) if "TtZX".contains(state))
         && Instant::now() < deadline
     {
         std::thread::sleep(LOOK_INTERVAL);
@@ -84,17 +87,25 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
     matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
 }
 
-/// The children of all threads of a process.
-fn children(pid: u32) -> Vec<u32> {
+/// The children of all threads of a process; none of one that has ended.
+fn children(parent: &Descendant) -> Vec<Descendant> {
     let mut children = Vec::new();
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+    let Ok(threads) = fs::read_dir(format!("/proc/{}/task", parent.pid)) else {
         return children;
     };
     for thread in threads.flatten() {
         let listed = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        children.extend(listed.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        for pid in listed.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // It may have ended since, and its number belong to somebody else.
+            if let Some(pidfd) = open(pid)
+                && parent_of(pid) == Some(parent.pid)
+            {
+                children.push(Descendant { pid, pidfd });
+            }
+        }
     }
-    children
+    // If it has, the number was perhaps somebody else's.
+    if has_ended(&parent.pidfd) { Vec::new() } else { children }
 }
 
 /// The state of a process, and its parent.
