@@ -17,6 +17,7 @@ mod outcomes;
 pub mod pending;
 mod poller;
 mod replacement;
+mod resizing;
 mod shared;
 pub mod size;
 mod staged;

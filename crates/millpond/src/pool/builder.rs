@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bootstrap::Bootstrap;
+use super::bounds::Limits;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::shared::Shared;
-use super::size::Limits;
 use super::zygote::Source;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};

@@ -2,6 +2,7 @@
 
 mod async_result;
 mod bootstrap;
+mod bounds;
 mod builder;
 mod calls;
 mod chunked;
