@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::os::clock::monotonic_ns;
-use crate::pool::state::State;
-
 /// Waits of the tasks of one priority, from the first task on that had one other than 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
@@ -23,7 +20,7 @@ pub struct Level {
 
 /// Levels by priority.
 #[derive(Debug, Default)]
-pub(crate) struct Levels(BTreeMap<i32, Level>);
+pub(crate) struct Levels(pub(crate) BTreeMap<i32, Level>);
 
 impl Levels {
     /// Notes that a task was done that came at one time and began at another.
@@ -33,24 +30,5 @@ impl Levels {
         level.finished += 1;
         level.waited = level.waited.saturating_add(waited);
         level.longest = level.longest.max(waited);
-    }
-}
-
-impl State {
-    /// The levels that there have been, the lowest first.
-    pub(crate) fn levels(&self) -> Vec<(i32, Level)> {
-        let mut levels = self.levels.0.clone();
-        if self.pending.is_ranked() {
-            let now = monotonic_ns();
-            for task in self.pending.iter() {
-                let level = levels.entry(task.priority).or_default();
-                level.waiting += 1;
-                if task.came_ns > 0 {
-                    let waited = Duration::from_nanos(now.saturating_sub(task.came_ns));
-                    level.oldest = level.oldest.max(waited);
-                }
-            }
-        }
-        levels.into_iter().collect()
     }
 }

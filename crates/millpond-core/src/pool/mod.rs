@@ -18,6 +18,7 @@ mod outcomes;
 pub mod pending;
 mod poller;
 mod replacement;
+mod resizing;
 mod shared;
 pub mod size;
 mod staged;

@@ -1,12 +1,15 @@
 //! Read access to a pool's state, for bindings and tests.
 
+use std::time::Duration;
+
+use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
 use crate::pool::handle::{Pool, PoolError};
 use crate::pool::job::{Job, Progress};
 use crate::pool::levels::Level;
 use crate::pool::shared::StateGuard;
 use crate::pool::size::SizeInfo;
-use crate::pool::state::Phase;
+use crate::pool::state::{Phase, State};
 use crate::pool::stats::Stats;
 use crate::pool::task::{JobId, Reason};
 use crate::pool::worker_handle::WorkerHandle;
@@ -25,6 +28,25 @@ pub struct WorkerInfo {
     pub pid: Option<u32>,
     /// Tasks that it has, running one included.
     pub load: usize,
+}
+
+impl State {
+    /// The levels that there have been, the lowest first.
+    pub(crate) fn levels(&self) -> Vec<(i32, Level)> {
+        let mut levels = self.levels.0.clone();
+        if self.pending.is_ranked() {
+            let now = monotonic_ns();
+            for task in self.pending.iter() {
+                let level = levels.entry(task.priority).or_default();
+                level.waiting += 1;
+                if task.came_ns > 0 {
+                    let waited = Duration::from_nanos(now.saturating_sub(task.came_ns));
+                    level.oldest = level.oldest.max(waited);
+                }
+            }
+        }
+        levels.into_iter().collect()
+    }
 }
 
 impl Pool {

@@ -9,11 +9,11 @@ use millpond_core::pool::{Config, Pool as Engine, PoolError};
 use rustix::process::{Resource, getrlimit};
 
 use super::bootstrap::Bootstrap;
+use super::bounds::Limits;
 use super::handle::Pool;
 use super::initializer::Initialized;
 use super::last_words::LastWords;
 use super::shared::Shared;
-use super::size::Limits;
 use super::zygote::Source;
 use crate::codec;
 use crate::error::{Cause, Error, Result, Subject};

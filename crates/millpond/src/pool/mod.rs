@@ -1,6 +1,7 @@
 //! Pools of worker processes.
 
 mod bootstrap;
+mod bounds;
 mod builder;
 mod calls;
 mod chunked;

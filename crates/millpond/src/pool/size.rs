@@ -8,26 +8,6 @@ use super::builder::{PoolBuilder, check};
 use super::handle::Pool;
 use crate::error::Result;
 
-/// What a pool keeps within.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    least: Option<usize>,
-    idle_timeout: Option<Duration>,
-    pub(super) max_pending: Option<usize>,
-    pub(super) ageing: Option<Duration>,
-}
-
-impl Limits {
-    /// The bounds of a pool of at most so many workers.
-    pub(super) fn bounds(self, most: usize) -> Bounds {
-        Bounds {
-            least: self.least.unwrap_or(most).min(most),
-            most,
-            idle_timeout: self.idle_timeout.unwrap_or(Bounds::IDLE_TIMEOUT),
-        }
-    }
-}
-
 impl PoolBuilder {
     /// At least and at most so many workers, instead of a fixed number: the pool grows while tasks wait
     /// that another worker would begin at once, and shrinks by workers that have nothing to do. `least`
