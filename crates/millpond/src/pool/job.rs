@@ -10,8 +10,8 @@ use millpond_core::pool::job::Target;
 use millpond_core::pool::task::{Outcome, Reason};
 use serde::de::DeserializeOwned;
 
+use super::awaiting::wake_when_over;
 use super::submission::Submission;
-use super::wakers::Wakers;
 use crate::error::{Cause, Error, Result, TaskError};
 
 /// What a pool will have made of a [`spawn`](crate::Pool::spawn) or a
@@ -189,7 +189,7 @@ impl<T> Job<T> {
         if let State::Sent(sent) = &self.state
             && let Some(id) = sent.id().filter(|_| self.is_awaited)
         {
-            sent.shared.wakers.forget(id);
+            drop(sent.shared.wakers.take(id));
         }
     }
 
@@ -214,7 +214,7 @@ impl<T> Future for Job<T> {
             && let Some(id) = sent.id()
             && !sent.is_over()
         {
-            let asked = Wakers::wake_when_over(&sent.shared, id, context.waker());
+            let asked = wake_when_over(&sent.shared, id, context.waker());
             self.is_awaited = true;
             return match asked {
                 Ok(()) => Poll::Pending,

@@ -1,5 +1,6 @@
 //! Pools of worker processes.
 
+mod awaiting;
 mod bootstrap;
 mod bounds;
 mod builder;
