@@ -283,7 +283,7 @@ impl State {
         {
             self.stats.replacements += 1;
         }
-        if worker.surplus {
+        if worker.surplus && worker.pid.is_some() {
             self.surplus_left();
         }
         self.stats.remember_end(worker.number, status);
