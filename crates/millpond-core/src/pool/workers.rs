@@ -271,7 +271,8 @@ impl Workers {
         if (has_pending || self.has_waiting()) && self.next_idle().is_some() {
             return Some(self.last_look + LOOK_INTERVAL);
         }
-        let has_others = self.workers.len() > 1;
+        // One that becomes ready says so.
+        let has_others = self.workers.len() > 1 && self.workers.iter().any(|worker| worker.ready);
         let is_away = |&index: &usize| {
             let worker = &self.workers[index];
             worker.is_away() && worker.load() > 0
