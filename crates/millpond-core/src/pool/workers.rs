@@ -298,7 +298,8 @@ impl Workers {
         {
             return Some(at.max(self.last_look + LOOK_INTERVAL));
         }
-        let has_others = self.workers.len() > 1;
+        // One that becomes ready says so.
+        let has_others = self.workers.len() > 1 && self.workers.iter().any(|worker| worker.ready);
         let is_away = |&index: &usize| {
             let worker = &self.workers[index];
             worker.is_away() && worker.load() > 0

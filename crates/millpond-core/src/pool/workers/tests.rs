@@ -344,6 +344,7 @@ fn what_nobody_else_can_have_stays_with_workers_that_are_being_set_up() {
     let mut fixture = Fixture::new(2);
     fixture.workers.iter_mut().for_each(|worker| worker.ready = false);
     fixture.hand_many(1, true);
+    assert!(fixture.workers.next_look(false).is_none(), "nobody is to look");
     assert_eq!(look_twice(&mut fixture), []);
     assert!(!fixture.workers[0].is_stuck && !fixture.workers[0].is_away());
     fixture.workers[1].ready = true;
