@@ -10,6 +10,7 @@ pub mod handle;
 pub mod job;
 mod jobs;
 mod lifecycle;
+mod limit_clock;
 mod limits;
 pub mod options;
 mod outcomes;

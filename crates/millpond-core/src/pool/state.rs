@@ -14,7 +14,7 @@ use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
-use crate::pool::limits::Limits;
+use crate::pool::limit_clock::LimitClock;
 use crate::pool::stats::Stats;
 use crate::pool::task::{Body, Breakage, JobId, NewTask, Outcome, Reason, Task, TaskId, Unwanted};
 use crate::pool::tries::Tries;
@@ -68,7 +68,7 @@ pub(crate) struct State {
     pub(crate) backoff: Backoff,
     /// When the supervisor wakes by itself to look at workers, if it does.
     pub(crate) ticks_at: Option<Instant>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: LimitClock,
     /// Tasks that wait before they are tried again, and until when, in monotonic nanoseconds.
     pub(crate) delayed: Vec<(u64, Task)>,
     /// No process is left, and none will come.
@@ -101,7 +101,7 @@ impl State {
             failed_zygotes: 0,
             backoff: Backoff::default(),
             ticks_at: None,
-            limits: Limits::default(),
+            limits: LimitClock::default(),
             delayed: Vec::new(),
             ended: false,
             last_task: 0,
