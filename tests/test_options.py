@@ -57,9 +57,10 @@ def test_unknown_names_are_refused() -> None:
 def test_threads_refuse_them_by_name() -> None:
     from millpond import dummy
 
+    make: Any = dummy.Pool
     for option in ("timeout", "grace", "retries", "retry_on", "on_error", "priority"):
         with pytest.raises(TypeError, match=option):
-            dummy.Pool(1, **{option: 1})
+            make(1, **{option: 1})
 
 
 def test_views_add_to_what_they_are_views_of() -> None:

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar, disjoint_base
 from millpond._pool.launch import Launcher
 
 __all__ = [
+    "WARNING_SIGNAL",
     "Attachments",
     "Barrier",
     "Condition",
@@ -27,6 +28,7 @@ __all__ = [
     "Rings",
     "Semaphore",
     "SharedBytes",
+    "TaskOptions",
     "TemplateClient",
     "Worker",
     "ZygoteFds",

@@ -37,7 +37,7 @@ PoolMaker = Callable[..., Pool]
 
 ITEMS = range(8)
 LATE = 5
-LIMIT = {"timeout": 0.1, "grace": 0.1}
+LIMIT: Any = {"timeout": 0.1, "grace": 0.1}
 
 
 def worker_pids(pool: Pool) -> list[int | None]:
@@ -45,7 +45,7 @@ def worker_pids(pool: Pool) -> list[int | None]:
     return [worker.pid for worker in pool._pool]
 
 
-Way = Callable[[Any, Callable[[int], int]], list[Any]]
+Way = Callable[[Any, Callable[[int], int]], Any]
 
 
 def by_apply(pool: Any, task: Callable[[int], int]) -> list[Any]:
@@ -53,7 +53,7 @@ def by_apply(pool: Any, task: Callable[[int], int]) -> list[Any]:
     return [result.exception() or result.result() for result in results]
 
 
-def by_starmap(pool: Any, task: Callable[[int], int]) -> list[Any]:
+def by_starmap(pool: Any, task: Callable[[int], int]) -> Any:
     return pool.options(on_error="return").starmap(task, [(item,) for item in ITEMS], 4)
 
 
@@ -68,11 +68,11 @@ def by_imap_unordered(pool: Any, task: Callable[[int], int]) -> list[Any]:
     return [*values[:LATE], error, *values[LATE:]]
 
 
-def by_map(pool: Any, task: Callable[[int], int]) -> list[Any]:
+def by_map(pool: Any, task: Callable[[int], int]) -> Any:
     return pool.options(on_error="return").map(task, ITEMS, 4)
 
 
-def by_map_async(pool: Any, task: Callable[[int], int]) -> list[Any]:
+def by_map_async(pool: Any, task: Callable[[int], int]) -> Any:
     return pool.options(return_exceptions=True).map_async(task, ITEMS, 4).get()
 
 
@@ -88,7 +88,7 @@ def by_executor_map(executor: Any, task: Callable[[int], int]) -> list[Any]:
     return list(executor.options(on_error="return").map(task, ITEMS, chunksize=4))
 
 
-def assert_only_late(found: list[Any], item: int | None = LATE) -> BaseException:
+def assert_only_late(found: list[Any], item: int | None = LATE) -> millpond.TaskTimeoutError:
     """The item that was late has failed, and no other one."""
     assert [value for value in found if not isinstance(value, BaseException)] == [
         2 * item for item in ITEMS if item != LATE
@@ -251,12 +251,13 @@ def test_what_fails_is_tried_again(
 
 def test_what_is_not_to_be_tried_again_is_not(make_pool: PoolMaker, tmp_path: Path) -> None:
     pool = make_pool(1)
-    for name, task, options, error in [
+    cases: list[tuple[str, Any, Any, type[Exception]]] = [
         ("a", raise_until, {"retries": 3}, OSError),
         ("b", die_until, {"retries": 3, "retry_on": OSError}, millpond.WorkerCrashed),
         ("c", raise_until, {"retries": 2, "retry_on": OSError}, OSError),
         ("d", late_until, {"retries": 3, "timeout": 0.1, "grace": 0}, millpond.TaskTimeoutError),
-    ]:
+    ]
+    for name, task, options, error in cases:
         note = tmp_path / name
         with pytest.raises(error):
             pool.options(**options).apply(task, (note, 4))

@@ -306,7 +306,7 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
         except BaseException as error:
             interrupts.in_task = False
             _end_if_forked(worker, error)
-            shown: BaseException | None = error
+            shown: BaseException = error
             if isinstance(error, TaskTimeout) and (warned := worker.warned()) is not None:
                 item = None if op == CALL else 0
                 name = getattr(function, "__qualname__", repr(function))
@@ -314,11 +314,12 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
                 shown.__traceback__ = error.__traceback__
             worker.fail(*errors.tell(shown), isinstance(shown, kinds_of(function)))
             shown.__traceback__ = error.__traceback__ = None
+            del shown
         else:
             _end_if_forked(worker)
             _finish(worker, value, spec)
         # What the task worked on is not kept until the next one comes.
-        function = arguments = args = kwds = value = shown = None
+        function = arguments = args = kwds = value = None
 
 
 # Not the iterators of these names, which take a StopIteration of the function's for their own end.

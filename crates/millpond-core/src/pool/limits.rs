@@ -1,12 +1,13 @@
 //! Limits of tasks: the clock of those that may take so long and no longer, the end of workers whose
 //! task is too late or was cancelled, and further tries.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
 use crate::os::family::Descendant;
 use crate::os::warning;
+use crate::pool::limit_clock::{NEVER, nanoseconds};
 use crate::pool::state::State;
 use crate::pool::task::{Body, CrashCause, JobId};
 use crate::pool::tries::POISON;
@@ -17,61 +18,15 @@ use crate::shm::heap::NOBODY;
 const SOON: u64 = 1_000_000;
 /// A worker that seems to be past its task for so many looks, and has sent no result, is damaged.
 const MAX_DISPUTES: u32 = 100;
-const NEVER: u64 = u64::MAX;
-
-/// When the supervisor is to look at limits, in monotonic nanoseconds.
-#[derive(Debug)]
-pub(crate) struct Limits {
-    next: u64,
-    /// What it knows of.
-    told: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { next: NEVER, told: NEVER }
-    }
-}
-
-impl Limits {
-    /// A look is due at this time, if not before.
-    pub(crate) fn look_at(&mut self, at: u64) {
-        self.next = self.next.min(at);
-    }
-
-    /// The same, so long after `now`.
-    pub(crate) fn look_after(&mut self, now: u64, length: Duration) {
-        self.look_at(now.saturating_add(nanoseconds(length)));
-    }
-
-    /// Whether the supervisor does not know that it has to look so early; from now on it does.
-    pub(crate) fn is_news(&mut self) -> bool {
-        let is_news = self.next < self.told;
-        self.told = self.told.min(self.next);
-        is_news
-    }
-
-    /// For the supervisor: when to wake for a look, if it has to.
-    pub(crate) fn next(&mut self) -> Option<Instant> {
-        self.told = self.next;
-        let left = self.next.saturating_sub(monotonic_ns());
-        (self.next != NEVER).then(|| Instant::now() + Duration::from_nanos(left))
-    }
-}
-
-fn nanoseconds(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(NEVER)
-}
 
 impl State {
     /// Warns and condemns the workers whose task has taken too long, and lets tasks be tried again whose
     /// time has come. Costs nothing until a limit may have been reached.
     pub(crate) fn look_at_limits(&mut self, now: u64) -> Vec<Descendant> {
         let mut killed_for = Vec::new();
-        if now < self.limits.next {
+        if !self.limits.begin_look(now) {
             return killed_for;
         }
-        self.limits.next = NEVER;
         let resumed = self.resume_delayed(now);
         for index in 0..self.workers.len() {
             killed_for.extend(self.look_at_limit(index, now));

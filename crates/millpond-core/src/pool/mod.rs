@@ -12,6 +12,7 @@ pub mod job;
 mod jobs;
 pub mod levels;
 mod lifecycle;
+mod limit_clock;
 mod limits;
 pub mod options;
 mod outcomes;

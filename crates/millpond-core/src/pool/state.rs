@@ -15,7 +15,7 @@ use crate::pool::function::Functions;
 use crate::pool::job::{Job, JobSpec};
 use crate::pool::jobs::Jobs;
 use crate::pool::levels::Levels;
-use crate::pool::limits::Limits;
+use crate::pool::limit_clock::LimitClock;
 use crate::pool::pending::Pending;
 use crate::pool::size::Size;
 use crate::pool::stats::Stats;
@@ -77,7 +77,7 @@ pub(crate) struct State {
     pub(crate) backoff: Backoff,
     /// When the supervisor wakes by itself to look at workers, if it does.
     pub(crate) ticks_at: Option<Instant>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: LimitClock,
     /// Tasks that wait before they are tried again, and until when, in monotonic nanoseconds.
     pub(crate) delayed: Vec<(u64, Task)>,
     /// No process is left, and none will come.
@@ -115,7 +115,7 @@ impl State {
             failed_zygotes: 0,
             backoff: Backoff::default(),
             ticks_at: None,
-            limits: Limits::default(),
+            limits: LimitClock::default(),
             delayed: Vec::new(),
             ended: false,
             last_task: 0,
