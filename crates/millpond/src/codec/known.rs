@@ -92,7 +92,7 @@ const WHATEVER_THEIR_PARAMETERS: &[&str] = &[
     "millpond::sync::event::Event",
     "millpond::sync::lock::Lock",
     "millpond::sync::mutex::Mutex",
-    "millpond::sync::rlock::ReentrantLock",
+    "millpond::sync::reentrant_lock::ReentrantLock",
     "millpond::sync::semaphore::Semaphore",
     "millpond::sync::slice::SharedSlice",
 ];

@@ -77,7 +77,11 @@ fn serve(fds: [RawFd; 6]) -> io::Result<std::convert::Infallible> {
     leave_stdin();
     leave_group();
     // Here once, rather than in every worker.
-    panic::install_hook(move |report| last_words::say(&bootstrap_file, report));
+    // Elsewhere results tell of panics, and workers have no use for the file.
+    let last_words = cfg!(panic = "abort").then_some(bootstrap_file);
+    panic::install_hook(move |report| {
+        last_words.iter().for_each(|file| last_words::say(file, report));
+    });
     Image::of_this_program();
     let fds = ZygoteFds { socket, control_block, watcher, lifeline };
     let mut zygote = Zygote::new(fds, bootstrap.owner_pid)?;
