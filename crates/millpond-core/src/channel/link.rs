@@ -103,7 +103,7 @@ pub(crate) struct WorkerEnd {
     segment: Arc<Segment>,
 }
 
-/// Where a worker notes which handles among its arguments it has opened; from [`WorkerEnd::arrivals`].
+/// Where a worker notes which handles among its arguments it has opened; from `WorkerEnd::arrivals`.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     segment: Arc<Segment>,

@@ -1,7 +1,7 @@
 //! Payloads: the arguments and results of tasks and the items of queues, as parts that need not lie side by side.
 //!
 //! A payload of one part is its bytes. One of several parts begins with their lengths (u64 each),
-//! and every part begins at a multiple of [`ALIGNMENT`], so that arrays can be read in place.
+//! and every part begins at a multiple of `ALIGNMENT`, so that arrays can be read in place.
 
 use std::io;
 use std::ops::Range;

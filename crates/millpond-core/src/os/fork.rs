@@ -117,7 +117,7 @@ pub(crate) fn around_forks(
 /// A forked child inherits the memory of its parent but not its threads; state that carries this
 /// tag is recognised there as somebody else's.
 ///
-/// The pid tells it from processes that live, the [`depth`] from its ancestors, whose pids may be given
+/// The pid tells it from processes that live, the `depth` from its ancestors, whose pids may be given
 /// out anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {

@@ -10,7 +10,7 @@ use rustix::thread::futex::{self, Flags, Timespec, Wait, WaitFlags, WaitPtr, Wai
 
 use crate::os::clock::monotonic_ns;
 
-/// Why a [`wait`] returned.
+/// Why a `wait` returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
     /// A thread woke it, or the word had changed already. Spurious returns count as this.

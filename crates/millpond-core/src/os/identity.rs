@@ -107,7 +107,7 @@ impl ProcessId {
         Self(tag << 32 | (u64::from(pid) & PID_MASK) << SPARE_BITS)
     }
 
-    /// As a word whose low [`SPARE_BITS`] are zero, and which is not zero itself.
+    /// As a word whose low `SPARE_BITS` are zero, and which is not zero itself.
     #[must_use]
     #[inline]
     pub fn raw(self) -> u64 {

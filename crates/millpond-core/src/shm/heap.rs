@@ -14,7 +14,7 @@
 //!
 //! Only the owner moves a block out of FREE, so an allocation needs no lock. A receiver that dies
 //! with a lease leaves the block LENT; the owner learns of the death and frees what it had lent to
-//! it ([`Heap::reclaim`]). If the owner dies, the memory lives as long as other processes map it.
+//! it (`Heap::reclaim`). If the owner dies, the memory lives as long as other processes map it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

@@ -32,7 +32,7 @@ pub(crate) struct Importer {
 /// The right to read, and to write, a block of shared memory, which goes back when this is dropped.
 ///
 /// A forked child has a copy of this value, not the block, which it does not give back. What was
-/// [lent](Self::lend) to readers before is a copy there too.
+/// lent to readers before is a copy there too.
 #[derive(Debug)]
 pub struct Lease {
     lender: Arc<dyn Lender>,

@@ -74,7 +74,7 @@ impl<T: SharedObject> Shared<T> {
         WireHandle::new(&self.slot, T::KIND)
     }
 
-    /// The same for one process that is being started; see [`WireHandle::for_one`].
+    /// The same for one process that is being started; see `WireHandle::for_one`.
     #[must_use]
     pub fn wire_handle_for_one(&self) -> WireHandle {
         WireHandle::for_one(&self.slot, T::KIND)

@@ -109,7 +109,7 @@ impl WireHandle {
     }
 
     /// A wire handle for `slot` that may be opened any number of times while the caller keeps the
-    /// region, or [with a descriptor](Self::open_with).
+    /// region, or with a descriptor.
     #[must_use]
     pub fn new(slot: &Slot, kind: u32) -> Self {
         slot.region().handed().give_to_anybody();

@@ -7,7 +7,7 @@ use crate::os::clock::monotonic_ns;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// How long a waiter sleeps at most before it looks for the dead, unless it would
-/// [notice](crate::sync::deaths) a death.
+/// notice a death.
 pub const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a release is refused: the caller may not do it, or it cannot be done now.

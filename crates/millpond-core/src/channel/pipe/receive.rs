@@ -69,7 +69,7 @@ impl End {
         self.try_attached(buffer, true)
     }
 
-    /// As [`try_take`](Self::try_take), but does not read the socket when the ring is empty, so it
+    /// As `try_take`, but does not read the socket when the ring is empty, so it
     /// may overlook a packet. For callers that [wait](Self::take) next.
     ///
     /// # Errors

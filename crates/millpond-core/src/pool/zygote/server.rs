@@ -7,7 +7,7 @@
 //! forked from does not notice it, and nothing that the program's libraries left behind can hold it up.
 //! It reaps its workers and tells the pool how they ended. It watches the pool's owner by a pidfd,
 //! since the socket may be held open by children that the owner forked, and by the owner's
-//! [lifeline](crate::os::lifeline), since a pidfd survives exec. When the owner is gone it kills the
+//! lifeline, since a pidfd survives exec. When the owner is gone it kills the
 //! workers and ends; when the zygote itself is killed, the kernel kills the workers
 //! (`PR_SET_PDEATHSIG`, exact here because the zygote has one thread).
 

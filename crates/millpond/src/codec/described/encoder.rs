@@ -104,6 +104,15 @@ impl<'a> Encoder<'a> {
     }
 }
 
+macro_rules! numbers {
+    ($($method:ident($number:ty) $writer:ident $tag:ident),*) => {$(
+        fn $method(self, value: $number) -> Result<(), Error> {
+            self.$writer(Tag::$tag, value);
+            Ok(())
+        }
+    )*};
+}
+
 impl<'x, 'a> Serializer for &'x mut Encoder<'a> {
     type Ok = ();
     type Error = Error;
@@ -125,49 +134,17 @@ impl<'x, 'a> Serializer for &'x mut Encoder<'a> {
         Ok(())
     }
 
-    fn serialize_u16(self, value: u16) -> Result<(), Error> {
-        self.unsigned(Tag::U16, value);
-        Ok(())
-    }
-
-    fn serialize_u32(self, value: u32) -> Result<(), Error> {
-        self.unsigned(Tag::U32, value);
-        Ok(())
-    }
-
-    fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        self.unsigned(Tag::U64, value);
-        Ok(())
-    }
-
-    fn serialize_u128(self, value: u128) -> Result<(), Error> {
-        self.unsigned(Tag::U128, value);
-        Ok(())
-    }
-
     fn serialize_i8(self, value: i8) -> Result<(), Error> {
         self.out.extend([Tag::I8 as u8, value.cast_unsigned()]);
         Ok(())
     }
 
-    fn serialize_i16(self, value: i16) -> Result<(), Error> {
-        self.signed(Tag::I16, value);
-        Ok(())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), Error> {
-        self.signed(Tag::I32, value);
-        Ok(())
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), Error> {
-        self.signed(Tag::I64, value);
-        Ok(())
-    }
-
-    fn serialize_i128(self, value: i128) -> Result<(), Error> {
-        self.signed(Tag::I128, value);
-        Ok(())
+    numbers! {
+        serialize_u16(u16) unsigned U16, serialize_u32(u32) unsigned U32,
+        serialize_u64(u64) unsigned U64, serialize_u128(u128) unsigned U128,
+        serialize_i16(i16) signed I16, serialize_i32(i32) signed I32,
+        serialize_i64(i64) signed I64, serialize_i128(i128) signed I128,
+        serialize_char(char) unsigned Char
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
@@ -179,11 +156,6 @@ impl<'x, 'a> Serializer for &'x mut Encoder<'a> {
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
         self.tag(Tag::F64);
         self.out.extend(value.to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_char(self, value: char) -> Result<(), Error> {
-        self.unsigned(Tag::Char, value);
         Ok(())
     }
 
@@ -338,60 +310,29 @@ impl Parts<'_, '_> {
     }
 }
 
-impl SerializeSeq for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
+macro_rules! items {
+    ($($kind:ident $method:ident),*) => {$(
+        impl $kind for Parts<'_, '_> {
+            type Ok = ();
+            type Error = Error;
 
-    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Error> {
-        self.item(value)
-    }
+            fn $method<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Error> {
+                self.item(value)
+            }
 
-    fn end(self) -> Result<(), Error> {
-        self.end_of_items();
-        Ok(())
-    }
+            fn end(self) -> Result<(), Error> {
+                self.end_of_items();
+                Ok(())
+            }
+        }
+    )*};
 }
 
-impl SerializeTuple for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Error> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.end_of_items();
-        Ok(())
-    }
-}
-
-impl SerializeTupleStruct for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Error> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.end_of_items();
-        Ok(())
-    }
-}
-
-impl SerializeTupleVariant for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Error> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.end_of_items();
-        Ok(())
-    }
+items! {
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field
 }
 
 impl SerializeMap for Parts<'_, '_> {
@@ -419,38 +360,26 @@ impl SerializeMap for Parts<'_, '_> {
     }
 }
 
-impl SerializeStruct for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
+macro_rules! fields {
+    ($($kind:ident)*) => {$(
+        impl $kind for Parts<'_, '_> {
+            type Ok = ();
+            type Error = Error;
 
-    fn serialize_field<T: ?Sized + Serialize>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        self.field(name, value)
-    }
+            fn serialize_field<T: ?Sized + Serialize>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Error> {
+                self.field(name, value)
+            }
 
-    fn end(self) -> Result<(), Error> {
-        self.end_of_fields();
-        Ok(())
-    }
+            fn end(self) -> Result<(), Error> {
+                self.end_of_fields();
+                Ok(())
+            }
+        }
+    )*};
 }
 
-impl SerializeStructVariant for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: ?Sized + Serialize>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.end_of_fields();
-        Ok(())
-    }
-}
+fields!(SerializeStruct SerializeStructVariant);
