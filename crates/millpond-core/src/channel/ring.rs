@@ -9,7 +9,7 @@
 //!
 //! Writing a frame and storing `tail` with release are two steps: a producer that dies between
 //! them leaves bytes that are never looked at. A frame that does not fit before the end of the
-//! buffer is preceded by padding, a frame with the tag [`Tag::PADDING`].
+//! buffer is preceded by padding, a frame with the tag `Tag::PADDING`.
 //!
 //! Each end keeps what it last saw of the other's cursor, and looks again only when that says
 //! "nothing to do": while there is a backlog the two share no cache line but those of the frames.
