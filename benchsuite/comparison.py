@@ -47,7 +47,7 @@ def _executor(module: str) -> Callable[[], tuple[Any, Submit]]:
 
 
 def _mpire() -> tuple[Any, Submit]:
-    from mpire import WorkerPool
+    from mpire.pool import WorkerPool
 
     pool = WorkerPool(n_jobs=2)
     return pool, lambda function, argument: pool.apply_async(function, args=(argument,))

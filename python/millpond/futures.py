@@ -399,7 +399,8 @@ class ProcessPoolExecutor(futures.Executor):
                 self._completions.cancel(pending)
             raise
         # The iterator alone does not keep the executor.
-        return _results(pending, end, chunks, submit, weakref.ref(self), self._completions)
+        executor_ref = weakref.ref(self)
+        return _results(pending, end, chunks, submit, options, executor_ref, self._completions)
 
     def resize(self, max_workers: int | tuple[int, int], idle_timeout: float | None = None) -> None:
         """Have the executor have as many workers from now on; return at once.
@@ -605,6 +606,7 @@ def _results(
     end: float | None,
     chunks: Iterator[tuple[list[Any], int]],
     submit: Callable[[ProcessPoolExecutor, list[Any], int], Future[Any]],
+    options: TaskOptions,
     executor_ref: weakref.ref[ProcessPoolExecutor],
     completions: Completions | None,
 ) -> Iterator[Any]:

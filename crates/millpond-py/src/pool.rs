@@ -263,6 +263,8 @@ fn bounds((least, most, idle_timeout): (usize, usize, f64)) -> PyResult<Bounds> 
 /// A task's result and its exception.
 type PyOutcome<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyBaseException>>);
 
+/// What `stats` returns.
+type Counters = (u64, u64, u64, u64, u64, u64, u64, u64);
 /// A priority and what `PyPool::levels` says of it.
 type PyLevel = (i32, u64, f64, u64, f64, f64);
 
@@ -733,9 +735,9 @@ impl PyPool {
 
     /// Counters: tasks submitted, finished, crashed; workers started, replaced; tasks moved; workers
     /// killed for tasks that took too long; tasks tried again.
-    fn stats(&self, py: Python<'_>) -> PyResult<[u64; 8]> {
+    fn stats(&self, py: Python<'_>) -> PyResult<Counters> {
         let s = self.pool.stats().map_err(|e| self.error(py, e))?;
-        Ok([
+        Ok((
             s.submitted,
             s.finished,
             s.crashes,
@@ -744,7 +746,7 @@ impl PyPool {
             s.moved,
             s.timeouts,
             s.retries,
-        ])
+        ))
     }
 
     /// The timeline of the run as an HTML page and as an SVG picture; `None` if none was kept.
