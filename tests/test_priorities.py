@@ -100,18 +100,14 @@ def test_priorities_survive_deaths_and_cancelling(tmp_path: Path) -> None:
     gate, noted = str(tmp_path / "gate"), str(tmp_path / "noted")
     with millpond.Pool(1) as pool:
         worker = pool._pool[0]
-        doomed = pool.apply_async(wait_for, (gate,))
+        doomed = pool.apply_async(begin_and_wait_for, (gate,))
+        wait_for(f"{gate}.begun")
         low = [pool.apply_async(note, (noted, "low")) for _ in range(5)]
         high = [pool.options(priority=3).apply_async(note, (noted, "high")) for _ in range(5)]
         assert low[0].cancel() and high[0].cancel()
-        while not pool._engine.workers()[0][3]:
-            time.sleep(0.001)
         worker.kill()
-        Path(gate).touch()
-        try:
+        with pytest.raises(millpond.WorkerCrashed):
             doomed.get()
-        except millpond.WorkerCrashed:
-            pass
         assert [result.get() for result in high[1:] + low[1:]] == ["high"] * 4 + ["low"] * 4
         assert Path(noted).read_text().split() == ["high"] * 4 + ["low"] * 4
 
