@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Waits of the tasks of one priority, from the first task on that had one other than 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
-    /// How many wait for a worker to take them now.
+    /// How many wait now: for a worker, or behind the task that theirs is at.
     pub waiting: u64,
     /// How long the first of those has waited.
     pub oldest: Duration,

@@ -36,11 +36,17 @@ impl State {
         let mut levels = self.levels.0.clone();
         if self.pending.is_ranked() {
             let now = monotonic_ns();
-            for task in self.pending.iter() {
-                let level = levels.entry(task.priority).or_default();
+            // Behind the task that a worker is at, others wait as well.
+            let behind = self.workers.iter().flat_map(|worker| {
+                worker.in_flight().skip(usize::from(worker.ready)).map(|t| (t.priority, t.came_ns))
+            });
+            for (priority, came_ns) in
+                self.pending.iter().map(|t| (t.priority, t.came_ns)).chain(behind)
+            {
+                let level = levels.entry(priority).or_default();
                 level.waiting += 1;
-                if task.came_ns > 0 {
-                    let waited = Duration::from_nanos(now.saturating_sub(task.came_ns));
+                if came_ns > 0 {
+                    let waited = Duration::from_nanos(now.saturating_sub(came_ns));
                     level.oldest = level.oldest.max(waited);
                 }
             }
