@@ -57,15 +57,6 @@ impl Prefix {
     }
 
     /// The prefix that a packet begins with, if it begins with one.
-    ///
-    /// # Example
-    /// ```
-    /// use millpond_core::channel::pipe::packet::Prefix;
-    ///
-    /// let notification = Prefix { is_notification: true, side: 1, number: 7 };
-    /// assert_eq!(Prefix::read(&notification.encode()), Some(notification));
-    /// assert_eq!(Prefix::read(b"a message"), None);
-    /// ```
     #[must_use]
     pub fn read(packet: &[u8]) -> Option<Self> {
         let [tag, side @ 0..=1, 0, 0, number @ ..] = *packet.first_chunk::<PREFIX>()? else {
@@ -136,17 +127,6 @@ fn header(tag: u8, kind: u8, parts: u32) -> [u8; HEADER] {
 ///
 /// # Errors
 /// When no pipe could have sent it.
-///
-/// # Example
-/// ```
-/// use millpond_core::channel::pipe::packet::{Body, inline_header, parse};
-///
-/// let packet = [&inline_header(7, 1)[..], b"hello"].concat();
-/// let parsed = parse(&packet)?;
-/// assert_eq!((parsed.kind, parsed.parts, parsed.body), (7, 1, Body::Inline(b"hello")));
-/// assert!(parse(b"hello").is_err());
-/// # Ok::<(), millpond_core::channel::pipe::packet::Damaged>(())
-/// ```
 pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
     let (header, rest) = packet.split_first_chunk::<HEADER>().ok_or(Damaged)?;
     let [tag, kind, note @ 0..=1, 0, parts @ ..] = *header else { return Err(Damaged) };
@@ -162,6 +142,17 @@ pub fn parse(packet: &[u8]) -> Result<Packet<'_>, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let notification = Prefix { is_notification: true, side: 1, number: 7 };
+        assert_eq!(Prefix::read(&notification.encode()), Some(notification));
+        assert_eq!(Prefix::read(b"a message"), None);
+        let packet = [&inline_header(7, 1)[..], b"hello"].concat();
+        let parsed = parse(&packet).expect("a pipe sends such packets");
+        assert_eq!((parsed.kind, parsed.parts, parsed.body), (7, 1, Body::Inline(b"hello")));
+        assert!(parse(b"hello").is_err());
+    }
 
     #[test]
     fn a_reference_is_understood_with_and_without_padding() {
