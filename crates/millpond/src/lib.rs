@@ -139,7 +139,7 @@ pub use init::init;
 #[doc(hidden)]
 pub use init::init_early as __init_early;
 pub use message::Message;
-pub use pool::{Chunked, Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder, par};
+pub use pool::{Initialized, Job, MapIter, MapUnordered, Pool, PoolBuilder, With, par};
 pub use process::{
     Builder, Child, CurrentProcess, JoinHandle, ParentProcess, active_children, current_process,
     parent_process, spawn,

@@ -27,13 +27,15 @@ pub(crate) enum Cause {
     Lost { status: ExitStatus, loss: Loss },
     #[error("did not end within {0:?}")]
     TimedOut(Duration),
+    #[error("took longer than {0:?}, so its worker was killed")]
+    Overran(Duration),
     #[error("is closed and takes nothing more")]
     Closed,
     #[error("has ended, or takes no such call: this item was not sent after an earlier one failed")]
     NotSent,
     #[error("did not end: its pool was terminated")]
     Terminated,
-    #[error("was cancelled before it began")]
+    #[error("was cancelled before it ended")]
     Cancelled,
     #[error("cannot run: the pool is broken: {message}")]
     Broken { message: String, report: Option<PanicReport> },
@@ -95,7 +97,7 @@ impl Cause {
             Self::Panicked(_) => ErrorKind::Panicked,
             Self::Failed(_) => ErrorKind::Failed,
             Self::Crashed(_) | Self::Lost { .. } => ErrorKind::Crashed,
-            Self::TimedOut(_) => ErrorKind::TimedOut,
+            Self::TimedOut(_) | Self::Overran(_) => ErrorKind::TimedOut,
             Self::Closed | Self::NotSent => ErrorKind::Closed,
             Self::Terminated => ErrorKind::Terminated,
             Self::Cancelled => ErrorKind::Cancelled,

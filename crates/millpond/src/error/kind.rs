@@ -13,7 +13,8 @@ pub enum ErrorKind {
     /// The process ended before the function returned: killed by a [signal](crate::Error::signal), or by
     /// calling [exit](crate::Error::exit_code).
     Crashed,
-    /// What was waited for did not come in time. It may still come.
+    /// What was waited for did not come in time. It may still come, unless it is a task that took
+    /// longer than its [timeout](crate::With::timeout).
     TimedOut,
     /// It was closed or terminated, and takes nothing more.
     Closed,

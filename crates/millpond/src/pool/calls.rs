@@ -1,14 +1,10 @@
 //! What a pool can be asked for.
 
-use std::sync::Arc;
-
-use super::chunked::Chunked;
 use super::handle::Pool;
 use super::job::Job;
 use super::map_iter::{MapIter, MapUnordered};
-use super::shipped::Shipped;
-use super::submission::Submission;
-use crate::error::{Result, TaskError};
+use super::with::With;
+use crate::error::TaskError;
 use crate::function::{Function, must_capture_nothing};
 use crate::message::Message;
 
@@ -61,15 +57,7 @@ impl Pool {
         Input: Message,
     {
         const { must_capture_nothing::<F>() }
-        let send = || {
-            let function = Shipped::of::<F, Form, Input>(function)?;
-            let mut sent = Submission::new(Arc::clone(&self.shared), function, 1, false);
-            sent.single = true;
-            sent.push(input)?;
-            sent.send(true)?;
-            Ok(sent)
-        };
-        Job::of_call(send())
+        Job::of_call(With::new(self, None).send_one(function, input))
     }
 
     /// Calls a function for each item; gives what it returned, in the order of the items.
@@ -88,7 +76,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        Chunked::new(self, None).mapped(function, items)
+        With::new(self, None).mapped(function, items)
     }
 
     /// As [`map`](Pool::map), but each item has a result of its own, and all are called, whatever
@@ -115,7 +103,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        Chunked::new(self, None).tried(function, items)
+        With::new(self, None).tried(function, items)
     }
 
     /// Calls a function for each item, for what it does.
@@ -129,7 +117,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        Chunked::new(self, None).mapped(function, items).map(drop)
+        With::new(self, None).mapped(function, items).map(drop)
     }
 
     /// As [`map`](Pool::map), but does not wait for the results. All errors are errors of
@@ -143,7 +131,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        Job::of_map(Chunked::new(self, None).send_all(function, items))
+        Job::of_map(With::new(self, None).send_all(function, items))
     }
 
     /// Calls a function for each item, while the results are iterated over in the order of the
@@ -175,7 +163,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        let job = With::new(self, None).job::<F, Form, I::Item>(function, 1, false);
         MapIter::new(job, items.into_iter())
     }
 
@@ -193,7 +181,7 @@ impl Pool {
         I::Item: Message,
     {
         const { must_capture_nothing::<F>() }
-        let job = Chunked::new(self, None).job::<F, Form, I::Item>(function, 1, false);
+        let job = With::new(self, None).job::<F, Form, I::Item>(function, 1, false);
         MapUnordered::new(job, items.into_iter())
     }
 
@@ -212,8 +200,24 @@ impl Pool {
     ///     Ok(())
     /// }
     /// ```
-    #[must_use]
-    pub fn chunk_size(&self, size: usize) -> Chunked<'_> {
-        Chunked::new(self, Some(size))
+    pub fn chunk_size(&self, size: usize) -> With<'_> {
+        With::new(self, Some(size))
+    }
+
+    /// This pool, for calls with a [`timeout`](With::timeout), [`retries`](With::retries) or a
+    /// [`priority`](With::priority).
+    ///
+    /// ```
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let pool = millpond::Pool::new(2)?;
+    ///     let urgent = pool.with().priority(1).retries(1);
+    ///     assert_eq!(urgent.spawn(|n: u64| n + 1, 1).join()?, 2);
+    ///     assert_eq!(urgent.map(|n: u64| n + 1, 0..3)?, [1, 2, 3]);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn with(&self) -> With<'_> {
+        With::new(self, None)
     }
 }

@@ -172,6 +172,29 @@ impl<T> Job<T> {
         sent.shared.engine.cancel(Some(&[id])).is_ok_and(|cancelled| cancelled > 0)
     }
 
+    /// Ends it as a whole, unless it is over: its error is [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// Workers that are at it are killed, with all processes that they have started, and replaced;
+    /// no other call is lost. Returns whether it was not over.
+    ///
+    /// ```
+    /// use millpond::ErrorKind;
+    ///
+    /// fn main() -> Result<(), millpond::Error> {
+    ///     millpond::init();
+    ///     let pool = millpond::Pool::new(1)?;
+    ///     let endless = pool.spawn(|(): ()| -> () { loop { std::thread::park() } }, ());
+    ///     assert!(endless.kill());
+    ///     assert_eq!(endless.join().unwrap_err().kind(), ErrorKind::Cancelled);
+    ///     assert_eq!(pool.spawn(|n: u32| n + 1, 1).join()?, 2);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn kill(&self) -> bool {
+        let State::Sent(sent) = &self.state else { return false };
+        let Some(id) = sent.id() else { return false };
+        sent.shared.engine.give_up(id, true).unwrap_or(false)
+    }
+
     /// Whether dropping it [cancels](Job::cancel) it, which it does not otherwise.
     pub fn cancel_on_drop(mut self, yes: bool) -> Self {
         self.cancel_on_drop = yes;

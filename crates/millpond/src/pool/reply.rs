@@ -159,7 +159,7 @@ impl Calls<'_> {
         let cause = match crash.cause {
             CrashCause::ZygoteDied => lost(Loss::WithZygote),
             CrashCause::Corrupt => lost(Loss::Corrupt),
-            CrashCause::TimedOut => Cause::TimedOut(crash.timeout.unwrap_or_default()),
+            CrashCause::TimedOut => Cause::Overran(crash.timeout.unwrap_or_default()),
             CrashCause::Cancelled => Cause::Cancelled,
             CrashCause::Died if at == crash.item => {
                 let is_abort = status.signal() == Some(libc::SIGABRT);

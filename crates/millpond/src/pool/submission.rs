@@ -32,6 +32,7 @@ pub(super) struct Submission {
     /// The engine's number, once there is one.
     id: Option<JobId>,
     fail_fast: bool,
+    options: TaskOptions,
     /// Whether this is one call, and not one for each of many items.
     pub(super) single: bool,
     /// Chunks that have not been sent; the last one may be open.
@@ -52,13 +53,20 @@ struct Chunk {
 }
 
 impl Submission {
-    pub(super) fn new(shared: Arc<Shared>, function: Shipped, chunk: u32, fail_fast: bool) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        function: Shipped,
+        chunk: u32,
+        fail_fast: bool,
+        options: TaskOptions,
+    ) -> Self {
         Self {
             shared,
             function,
             chunk,
             id: None,
             fail_fast,
+            options,
             single: false,
             chunks: Vec::new(),
             open: false,
@@ -178,7 +186,7 @@ impl Submission {
             function: &self.function.id,
             label: self.function.label(),
             fail_fast: self.fail_fast,
-            options: TaskOptions::DEFAULT,
+            options: self.options,
         };
         let handed = self.shared.add(self.id, &spec, tasks, sealed);
         handed.map_err(|error| self.shared.error(error))
