@@ -10,6 +10,10 @@ from multiprocessing import ProcessError
 from queue import Full as _Full
 from threading import BrokenBarrierError as _BrokenBarrierError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "BarrierDeadlock",
     "BrokenPool",
@@ -114,7 +118,7 @@ class PoisonTask(WorkerCrashed):
         deaths: tuple[tuple[int, int | None], ...] = (),
     ) -> None:
         super().__init__(pid, exitcode, function, task, items, cause, seconds)
-        self.args = (*self.args, deaths)
+        self.args: tuple[Any, ...] = (*self.args, deaths)
         self.deaths = deaths
 
     def __str__(self) -> str:
@@ -129,6 +133,9 @@ class TaskTimeout(BaseException):
     has not ended after the `grace` its worker is killed. Like `KeyboardInterrupt` it is no
     `Exception`, so that `except Exception` does not catch it.
     """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
 
 
 class TaskTimeoutError(ProcessError, TimeoutError):

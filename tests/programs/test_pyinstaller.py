@@ -60,7 +60,7 @@ if __name__ == "__main__":
     with context.Manager() as manager:
         print(manager.list([1]))
     if way != "plain":
-        print(type(pool).__mro__[-2].__module__, file=sys.stderr)
+        print("millpond.pool" in {kind.__module__ for kind in type(pool).__mro__}, file=sys.stderr)
 """
 
 
@@ -91,5 +91,5 @@ def test_frozen_program(frozen: Path, method: str, tmp_path: Path) -> None:
         done[way] = run_program([frozen, "argument"], cwd=tmp_path, env=environment)
         assert done[way].returncode == 0, done[way].stderr
         assert done[way].stdout == done["plain"].stdout
-        assert done[way].stderr == ("" if way == "plain" else "millpond.pool\n")
+        assert done[way].stderr == ("" if way == "plain" else "True\n")
     assert done["plain"].stdout.startswith("main ['argument']\nchild\n0\n[0, 1, 4")

@@ -33,6 +33,7 @@ impl PyTaskOptions {
             retries,
             retry_on: RetryOn { deaths: retry_deaths, timeouts: retry_timeouts },
             retry_delay: duration(retry_delay).unwrap_or(Duration::MAX),
+            ..TaskOptions::DEFAULT
         })
     }
 }

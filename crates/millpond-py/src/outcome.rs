@@ -30,7 +30,7 @@ fn failures<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 /// The operation of a call, without items; and what else may be in that byte. See
 /// `millpond._pool.worker`.
 const CALL: u8 = 0;
-const FLAGS: u8 = 0xe0;
+const FLAGS: u8 = 0xe8;
 
 /// What a failed task does to the list of which its result is a part.
 #[derive(Clone, Copy, PartialEq, Eq)]

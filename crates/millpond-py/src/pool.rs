@@ -26,6 +26,7 @@ use crate::outcome::{self, Chosen, Decoded};
 use crate::template::PyForkedZygote;
 use crate::waiting::deadline;
 use crate::zygote::PyZygoteFds;
+use millpond_core::pool::options::TaskOptions;
 
 /// Tasks that are handed to the engine at a time, so that workers begin early.
 const BATCH: usize = 64;
@@ -363,7 +364,7 @@ impl PyPool {
     }
 
     /// Begins a job to which tasks are added later.
-    #[pyo3(signature = (function, label, fail_fast, options=None))]
+    #[pyo3(signature = (function, label, fail_fast, options=None, streams=false))]
     fn begin(
         &self,
         py: Python<'_>,
@@ -371,8 +372,9 @@ impl PyPool {
         label: &str,
         fail_fast: bool,
         options: Option<&Bound<'_, PyTaskOptions>>,
+        streams: bool,
     ) -> PyResult<JobId> {
-        let options = task_options(options);
+        let options = TaskOptions { streams, ..task_options(options) };
         let begin = |function: &[u8]| {
             let spec = JobSpec { function, label, fail_fast, options };
             self.pool.submit(&spec, &mut [], false).map_err(|e| self.error(py, e))

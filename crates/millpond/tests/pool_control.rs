@@ -3,10 +3,11 @@
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use millpond::sync::{AtomicSlice, Event, Semaphore};
+use millpond::sync::{Event, Semaphore, SharedSlice};
 use millpond::{ErrorKind, Pool};
 use watchdog::Watchdog;
 
@@ -27,8 +28,8 @@ fn odd_ones_never_end(number: u64) -> u64 {
     number
 }
 
-fn die_so_often((number, deaths, count): (u64, u64, AtomicSlice<u64>)) -> u64 {
-    if count.fetch_add(0, 1) < deaths {
+fn die_so_often((number, deaths, count): (u64, u64, SharedSlice<u64>)) -> u64 {
+    if count.as_atomics()[0].fetch_add(1, Ordering::Relaxed) < deaths {
         std::process::abort();
     }
     number
@@ -62,7 +63,7 @@ fn a_call_whose_worker_dies_is_made_again_but_not_for_ever() {
     for (retries, deaths, begun, succeeds) in
         [(0, 1, 1, false), (1, 1, 2, true), (9, 1, 2, true), (9, 9, 2, false)]
     {
-        let count = AtomicSlice::<u64>::new(1).unwrap();
+        let count = SharedSlice::<u64>::zeroed(1).unwrap();
         let job = pool.with().retries(retries).spawn(die_so_often, (7, deaths, count.clone()));
         match job.join() {
             Ok(value) => assert!(succeeds && value == 7),
@@ -91,8 +92,8 @@ fn meet((begun, gate): (Event, Event)) {
     gate.wait();
 }
 
-fn note((place, order): (usize, AtomicSlice<u64>)) {
-    let turn = order.fetch_add(0, 1);
+fn note((place, order): (usize, SharedSlice<u64>)) {
+    let turn = order.as_atomics()[0].fetch_add(1, Ordering::Relaxed);
     order.store(place, turn + 1);
 }
 
@@ -101,7 +102,7 @@ fn urgent_calls_pass_those_that_have_not_begun() {
     let _watchdog = Watchdog::start();
     let pool = Pool::new(1).unwrap();
     let (begun, gate) = (Event::new().unwrap(), Event::new().unwrap());
-    let order = AtomicSlice::<u64>::new(4).unwrap();
+    let order = SharedSlice::<u64>::zeroed(4).unwrap();
     let first = pool.spawn(meet, (begun.clone(), gate.clone()));
     begun.wait();
     let jobs = [(1, 0), (2, 5), (3, 1)].map(|(place, priority)| {

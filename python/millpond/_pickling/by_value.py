@@ -126,6 +126,16 @@ def _pickler_class() -> Any:
 
     # Of the first two, cloudpickle would make something else: bytes, and a text that is no file.
     others: dict[Any, Any] = {memoryview: _refuse, io.TextIOWrapper: _reduce_stream}
+    reduce_code = cloudpickle.Pickler.dispatch_table[types.CodeType]
+
+    def reduce_code_of_file(code: CodeType) -> Any:
+        # cloudpickle leaves the name of the file out since 3.1.3, and tracebacks show no source then.
+        maker, args = reduce_code(code)
+        if code.co_filename in args:
+            return maker, args
+        return _make_code, (code.co_filename, maker, args)
+
+    others[types.CodeType] = reduce_code_of_file
     if sys.version_info >= (3, 15):
         others[types.LazyImportType] = _reduce_lazy_import
     reducers = ChainMap(*REDUCERS.maps, others, cloudpickle.Pickler.dispatch_table)
@@ -187,6 +197,10 @@ def _reduce_lazy_import(lazy: Any) -> Any:
 
 def _identity(value: T) -> T:
     return value
+
+
+def _make_code(file: str, maker: Callable[..., CodeType], args: tuple[Any, ...]) -> CodeType:
+    return maker(*args).replace(co_filename=file)
 
 
 def _find_or_make(qualname: str, maker: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -313,7 +313,7 @@ class Calls:
         most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes, 1)
         if self._options.is_itemized:
             most, chunksize = most * chunksize, 1
-        job = self._engine.begin(function, label, False, self._options.engine)
+        job = self._engine.begin(function, label, False, self._options.engine, streams=True)
         try:
             strict = buffersize is not None
             input = Input(self._engine, job, op, iterable, chunksize, most, strict, self._inputs)

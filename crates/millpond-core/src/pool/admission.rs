@@ -10,7 +10,8 @@ impl State {
         let limit = self.config.max_pending?.saturating_add(self.size.bounds.most);
         let waiting = self.pending.len() + self.delayed.len();
         let unfinished = waiting + self.workers.in_flight() + self.reserved;
-        Some(limit.saturating_sub(unfinished))
+        // What streams has a limit of its own, and is not to take all the room.
+        Some(limit.saturating_sub(unfinished.saturating_sub(self.jobs.streamed())))
     }
 
     /// Reserves room for up to so many tasks, or for all or none.

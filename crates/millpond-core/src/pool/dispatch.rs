@@ -108,13 +108,9 @@ impl State {
                     // It is back, unless the worker keeps something that reads it.
                     self.heap.look_at(block);
                 }
-                if task.came_ns > 0 {
-                    self.levels.finished(task.priority, task.came_ns, head.began);
-                }
                 let is_done = head.status & !(FORMAT | AGAIN) == 0;
                 let outcome = if is_done { trace::Outcome::Done } else { trace::Outcome::Failed };
                 self.trace(index, &task, head.began, head.ended, outcome);
-                self.stats.finished += 1;
                 self.idle_deaths = 0;
                 let status = head.status & !AGAIN;
                 let outcome = match payload {
@@ -125,6 +121,10 @@ impl State {
                     self.let_go(outcome);
                     self.try_again(task);
                 } else {
+                    self.stats.finished += 1;
+                    if task.came_ns > 0 {
+                        self.levels.finished(task.priority, task.came_ns, head.began);
+                    }
                     self.settle(task.captured_handles.take(), Arrived::ALL);
                     self.end_task(task.job, task.index, outcome);
                 }
@@ -289,10 +289,13 @@ impl State {
         }
     }
 
-    /// Whether tasks are pending, or wait behind others in workers' rings or for workers that are
-    /// being set up, so that a thread has to drive the pool.
+    /// Whether tasks are pending, wait behind others in workers' rings or for workers that are being
+    /// set up, or may have to be tried again, so that a thread has to drive the pool.
     pub(crate) fn needs_care(&self) -> bool {
-        !self.pending.is_empty() || self.workers.has_waiting() || self.workers.has_early()
+        !self.pending.is_empty()
+            || self.workers.has_waiting()
+            || self.workers.has_early()
+            || self.workers.may_be_tried_again()
     }
 }
 

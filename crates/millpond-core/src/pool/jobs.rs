@@ -14,6 +14,8 @@ pub(crate) struct Jobs {
     active: usize,
     /// How many may get more tasks.
     unsealed: usize,
+    /// How many tasks of jobs that stream have not ended.
+    streamed: u64,
 }
 
 impl Jobs {
@@ -39,9 +41,13 @@ impl Jobs {
     /// Has `change` change a job, unless it is gone.
     pub(crate) fn change<R>(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> R) -> Option<R> {
         let job = self.by_number.get_mut(&id)?;
-        let (was_active, was_sealed) = (job.unfinished() > 0, job.sealed);
+        let (before, was_sealed) = (job.unfinished(), job.sealed);
         let result = change(job);
-        let (is_active, is_sealed) = (job.unfinished() > 0, job.sealed);
+        let (after, is_sealed) = (job.unfinished(), job.sealed);
+        let (was_active, is_active) = (before > 0, after > 0);
+        if job.options.streams {
+            self.streamed = self.streamed + after - before;
+        }
         self.active = self.active + usize::from(is_active) - usize::from(was_active);
         self.unsealed = self.unsealed + usize::from(was_sealed) - usize::from(is_sealed);
         Some(result)
@@ -55,11 +61,21 @@ impl Jobs {
         if !job.sealed {
             add(&mut self.unsealed);
         }
+        if job.options.streams {
+            let unfinished = job.unfinished();
+            self.streamed =
+                if by > 0 { self.streamed + unfinished } else { self.streamed - unfinished };
+        }
     }
 
     /// How many have tasks with workers or waiting for them.
     pub(crate) fn active(&self) -> usize {
         self.active
+    }
+
+    /// How many tasks of jobs that stream have not ended.
+    pub(crate) fn streamed(&self) -> usize {
+        usize::try_from(self.streamed).unwrap_or(usize::MAX)
     }
 
     /// Whether none gets more tasks.

@@ -34,7 +34,8 @@ const KILLED_COUNTS: u32 = 20;
 /// the pool might fork as fast as the system can.
 const MAX_IDLE_DEATHS: usize = 16;
 
-fn kill(worker: &WorkerHandle) {
+/// Sends SIGKILL.
+pub(crate) fn kill(worker: &WorkerHandle) {
     if let Some(pidfd) = &worker.pidfd {
         // It may be dead already.
         let _ = pidfd_send_signal(pidfd, Signal::KILL);

@@ -7,9 +7,10 @@ use crate::os::clock::monotonic_ns;
 use crate::os::exit_status::ExitStatus;
 use crate::os::family::Descendant;
 use crate::os::warning;
+use crate::pool::lifecycle::kill;
 use crate::pool::limit_clock::{NEVER, nanoseconds};
 use crate::pool::state::State;
-use crate::pool::task::{Body, CrashCause, JobId};
+use crate::pool::task::{Body, CrashCause, JobId, Task};
 use crate::pool::tries::POISON;
 use crate::pool::worker_handle::InFlight;
 use crate::shm::heap::NOBODY;
@@ -38,15 +39,15 @@ impl State {
     }
 
     fn resume_delayed(&mut self, now: u64) -> bool {
-        let (before, mut at) = (self.delayed.len(), 0);
-        while let Some(&(until, _)) = self.delayed.get(at) {
-            if until <= now {
-                let (_, task) = self.delayed.remove(at);
-                self.pending.push_front(task);
-            } else {
+        let before = self.delayed.len();
+        while let Some(first) = self.delayed.first_entry() {
+            let (until, _) = *first.key();
+            if until > now {
                 self.limits.look_at(until);
-                at += 1;
+                break;
             }
+            let task = first.remove();
+            self.begin_again(task);
         }
         self.delayed.len() < before
     }
@@ -122,10 +123,18 @@ impl State {
             }
             return None;
         }
-        // If the zygote has not said yet which process it is, that is killed as soon as it does.
         worker.killed = Some((oldest, why));
         self.stats.timeouts += u64::from(why == CrashCause::TimedOut);
-        Some(Descendant { pid: worker.pid?, pidfd: worker.pidfd.as_ref()?.try_clone().ok()? })
+        // If the zygote has not said yet which process it is, that is killed as soon as it does.
+        let (pid, pidfd) = (worker.pid?, worker.pidfd.as_ref()?);
+        match pidfd.try_clone() {
+            Ok(pidfd) => Some(Descendant { pid, pidfd }),
+            Err(_) => {
+                // There is no descriptor for that, or for its children.
+                kill(worker);
+                None
+            }
+        }
     }
 
     /// Condemns the workers that run tasks of a job. None of its tasks waits any more.
@@ -193,12 +202,19 @@ impl State {
         self.stats.retries += 1;
         let task = task.waiting_again();
         if delay.is_zero() {
-            self.pending.push_front(task);
+            self.begin_again(task);
         } else {
             let until = monotonic_ns().saturating_add(nanoseconds(delay));
             self.limits.look_at(until);
-            self.delayed.push((until, task));
+            self.delayed.insert((until, task.id), task);
         }
+    }
+
+    /// Has a task wait that was begun before, where it belongs.
+    fn begin_again(&mut self, task: Task) {
+        // No other of its priority may be about any more.
+        self.pending.now(task.priority);
+        self.pending.push_front(task);
     }
 }
 

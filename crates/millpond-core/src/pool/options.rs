@@ -25,6 +25,9 @@ pub struct TaskOptions {
     pub retries: u32,
     /// What for.
     pub retry_on: RetryOn,
+    /// Whether its tasks are added at their own pace, so that there is room for others however many
+    /// they are.
+    pub streams: bool,
     /// How long a task waits before its first retry; twice as long before each further one.
     pub retry_delay: Duration,
 }
@@ -37,6 +40,7 @@ impl TaskOptions {
         grace: Duration::ZERO,
         retries: 0,
         retry_on: RetryOn { deaths: true, timeouts: false },
+        streams: false,
         retry_delay: Duration::ZERO,
     };
 }

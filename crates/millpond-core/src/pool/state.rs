@@ -4,7 +4,7 @@
 //! Everything here happens under the pool's one lock, which only threads of the owning process
 //! take, and which no thread holds while it waits for another process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -79,7 +79,7 @@ pub(crate) struct State {
     pub(crate) ticks_at: Option<Instant>,
     pub(crate) limits: LimitClock,
     /// Tasks that wait before they are tried again, and until when, in monotonic nanoseconds.
-    pub(crate) delayed: Vec<(u64, Task)>,
+    pub(crate) delayed: BTreeMap<(u64, TaskId), Task>,
     /// No process is left, and none will come.
     pub(crate) ended: bool,
     last_task: TaskId,
@@ -116,7 +116,7 @@ impl State {
             backoff: Backoff::default(),
             ticks_at: None,
             limits: LimitClock::default(),
-            delayed: Vec::new(),
+            delayed: BTreeMap::new(),
             ended: false,
             last_task: 0,
             last_job: 0,
@@ -224,7 +224,10 @@ impl State {
         reason: &Reason,
     ) -> usize {
         let mut cancelled = 0;
-        for (_, task) in self.delayed.drain(..) {
+        let (cancelled_early, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.delayed).into_iter().partition(|(_, task)| chosen(task));
+        self.delayed = kept;
+        for task in cancelled_early.into_values() {
             self.pending.push_back(task);
         }
         for index in 0..self.workers.len() {

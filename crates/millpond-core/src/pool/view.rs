@@ -107,7 +107,7 @@ impl Pool {
             Some(job) if !job.is_over() => job.unfinished(),
             _ => return Ok(false),
         };
-        let delayed = state.delayed.iter().map(|(_, task)| task);
+        let delayed = state.delayed.values();
         let waiting = state.pending.iter().chain(delayed).filter(|task| task.job == job).count();
         Ok(usize::try_from(unfinished).is_ok_and(|unfinished| waiting < unfinished))
     }

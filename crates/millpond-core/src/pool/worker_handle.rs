@@ -61,6 +61,8 @@ pub(crate) struct WorkerHandle {
     results: Importer,
     /// Tasks in its ring or running, in order.
     in_flight: VecDeque<InFlight>,
+    /// How many of those may be tried again.
+    retriable: usize,
     known: HashSet<FunctionId>,
     to_forget: Vec<FunctionId>,
     handed: u64,
@@ -184,6 +186,7 @@ impl WorkerHandle {
             bundles,
             results: Importer::default(),
             in_flight: VecDeque::new(),
+            retriable: 0,
             known: HashSet::new(),
             to_forget: Vec::new(),
             handed: 0,
@@ -209,6 +212,10 @@ impl WorkerHandle {
     /// How many tasks it has, running one included.
     pub(crate) fn load(&self) -> usize {
         self.in_flight.len()
+    }
+
+    pub(crate) fn retriable(&self) -> usize {
+        self.retriable
     }
 
     pub(crate) fn in_flight(&self) -> impl DoubleEndedIterator<Item = &InFlight> {
@@ -351,6 +358,7 @@ impl WorkerHandle {
             priority,
             came_ns,
         } = task;
+        self.retriable += usize::from(tries.is_some());
         self.in_flight.push_back(InFlight {
             id,
             job,
@@ -444,7 +452,7 @@ impl WorkerHandle {
     /// have loaded what tasks need.
     pub(crate) fn rank_to_leave(&self) -> (u8, u64) {
         let kind = match () {
-            () if self.leaving => 0,
+            () if self.leaving || self.killed.is_some() => 0,
             () if !self.ready => 1,
             () if self.load() == 0 => 2,
             () => 3,
@@ -509,7 +517,9 @@ impl WorkerHandle {
                 if self.clock.take().is_some_and(|clock| clock.warned) {
                     self.link.unwarn();
                 }
-                self.in_flight.pop_front().ok_or(CrashCause::Corrupt)
+                let task = self.in_flight.pop_front().ok_or(CrashCause::Corrupt)?;
+                self.retriable -= usize::from(task.tries.is_some());
+                Ok(task)
             }
             _ => Err(CrashCause::Corrupt),
         }
@@ -524,6 +534,7 @@ impl WorkerHandle {
             && let Some(last) = self.in_flight.pop_back()
         {
             self.handed -= 1;
+            self.retriable -= usize::from(last.tries.is_some());
             tasks.push(last.waiting_again());
         }
         tasks.reverse();
@@ -534,6 +545,7 @@ impl WorkerHandle {
     pub(crate) fn dead_worker(&mut self) -> DeadWorker {
         let mut last = self.link.last_activity();
         let tasks = std::mem::take(&mut self.in_flight);
+        self.retriable = 0;
         let told = self.begun_by_header(&tasks, last.task);
         let count = told.unwrap_or_else(|Corrupt| self.begun_by_frames(&tasks));
         // What it was killed for it had begun, whatever it says.

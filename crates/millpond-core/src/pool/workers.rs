@@ -39,6 +39,8 @@ pub(crate) struct Workers {
     /// Workers that have been handed tasks since the last notification.
     told: Vec<usize>,
     in_flight: usize,
+    /// How many of those may be tried again.
+    retriable: usize,
     /// How many tasks have been handed out so far.
     handed: u64,
     /// How many workers have tasks.
@@ -82,6 +84,7 @@ impl Workers {
             open: VecDeque::new(),
             told: Vec::new(),
             in_flight: 0,
+            retriable: 0,
             handed: 0,
             working: 0,
             stuck: 0,
@@ -128,6 +131,11 @@ impl Workers {
     /// How many tasks have been handed out, whatever became of them.
     pub(crate) fn handed(&self) -> u64 {
         self.handed
+    }
+
+    /// Whether a task that a worker has may have to be tried again.
+    pub(crate) fn may_be_tried_again(&self) -> bool {
+        self.retriable > 0
     }
 
     /// Whether a task waits behind another one.
@@ -349,9 +357,10 @@ impl Workers {
 
     fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut WorkerHandle) -> R) -> R {
         let worker = &mut self.workers[index];
-        let before = worker.load();
+        let (before, retriable) = (worker.load(), worker.retriable());
         let result = change(worker);
         let after = worker.load();
+        self.retriable = self.retriable + worker.retriable() - retriable;
         self.in_flight = self.in_flight + after - before;
         self.working = self.working + usize::from(after > 0) - usize::from(before > 0);
         result
