@@ -209,7 +209,8 @@ impl<'pool> Chunked<'pool> {
 impl Pool {
     /// The size of chunks by which so many items are sent, unless it is given.
     pub(super) fn chunk_for(&self, items: usize) -> usize {
-        items.div_ceil(CHUNKS_EACH * self.workers()).max(1)
+        // It may be a pool without workers, for now.
+        items.div_ceil(CHUNKS_EACH * self.workers().max(1)).max(1)
     }
 }
 
