@@ -172,7 +172,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.subject {
             Some(subject) => write!(f, "{subject} {}", self.0.cause),
-            None => self.0.cause.fmt(f),
+            None => match &self.0.cause {
+                // Nobody is named that it failed for.
+                Cause::Codec(error) => error.fmt(f),
+                cause => cause.fmt(f),
+            },
         }
     }
 }

@@ -151,8 +151,8 @@ where
 pub(crate) const fn must_capture_nothing<F>() {
     assert!(
         size_of::<F>() == 0,
-        "only a plain `fn` or a closure that captures nothing can run in another process; pass \
-         what the closure captures as an argument"
+        "only a plain `fn` (no pointer to one) or a closure that captures nothing can run in \
+         another process; pass what the closure captures as an argument"
     );
 }
 

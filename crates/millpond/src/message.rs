@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel to another process",
     note = "it must implement `serde::Serialize` and `serde::Deserialize`, and borrow nothing",
+    note = "an error that does not can be made a `millpond::Failure`, which `?` does",
     note = "a closure that never returns needs a type that it would return: `|x: u64| -> u64 {{ … }}`"
 )]
 pub trait Message: Serialize + DeserializeOwned + 'static {}

@@ -6,7 +6,7 @@ mod watchdog;
 use std::thread;
 use std::time::Duration;
 
-use millpond::{Builder, ErrorKind, ExitStatus};
+use millpond::{Builder, ErrorKind, ExitStatus, Failure};
 use serde::{Deserialize, Serialize};
 use watchdog::Watchdog;
 
@@ -168,4 +168,46 @@ fn what_would_not_arrive_says_so() {
     let error = millpond::spawn(|| Local(std::process::id()), ()).unwrap().join().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Codec);
     assert!(error.to_string().ends_with("from elsewhere"), "{error}");
+}
+
+#[test]
+fn a_failure_tells_each_message_once() {
+    /// Has the message of its source in its own.
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "could not read it: {}", self.0)
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    let inner = "x".parse::<u8>().unwrap_err();
+    let failure = Failure::from(Outer(inner.clone())).context("no number");
+    let message = inner.to_string();
+    assert_eq!(format!("{failure:#}"), format!("no number: could not read it: {message}"));
+    assert_eq!(failure.chain().count(), 2);
+}
+
+#[test]
+fn a_value_that_is_not_received_is_told_without_a_subject() {
+    #[derive(Debug, Serialize)]
+    struct Small(u8);
+    impl<'de> Deserialize<'de> for Small {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            match u8::deserialize(from)? {
+                small if small < 10 => Ok(Self(small)),
+                _ => Err(serde::de::Error::custom("too large")),
+            }
+        }
+    }
+
+    let (sender, _receiver) = millpond::channel().unwrap();
+    let error = sender.send(Small(10)).unwrap_err();
+    assert!(error.to_string().starts_with("could not encode a value"), "{error}");
+    assert_eq!(Failure::from(millpond::Error::from(error)).chain().count(), 1);
 }

@@ -76,6 +76,20 @@ fn calls_wait_for_room() {
 }
 
 #[test]
+fn numbers_that_make_no_sense_are_refused() {
+    let pool = Pool::new(1).unwrap();
+    let backwards = pool.resize_between(3, 1).unwrap_err();
+    assert_eq!(backwards.kind(), ErrorKind::InvalidInput);
+    assert_eq!(pool.size().bounds.most, 1);
+    assert!(Pool::builder().workers_between(3, 5).workers(2).build().is_ok());
+    for builder in
+        [Pool::builder().workers_between(3, 1), Pool::builder().workers(1).max_pending(0)]
+    {
+        assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
 fn too_many_workers_are_refused() {
     let pool = Pool::new(1).unwrap();
     assert_eq!(pool.resize(1 << 30).unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -40,7 +40,7 @@ pub(crate) enum Cause {
     #[error("cannot run: the pool is broken: {message}")]
     Broken { message: String, report: Option<PanicReport> },
     #[error("failed: {0}")]
-    Codec(#[source] CodecError),
+    Codec(CodecError),
     #[error(
         "millpond is not initialized: call `millpond::init()` first in `main`, or put \
          `#[millpond::main]` above it; a library or a test has `millpond::init_before_main!()`"
@@ -126,7 +126,6 @@ impl Cause {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Failed(failure) => failure.source(),
-            Self::Codec(source) => Some(source),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Any error, told in text, so that it can be what a function in another process returns.
 ///
 /// With `?` every [`std::error::Error`] becomes one; it keeps the messages of the error and of its
-/// [sources](StdError::source), and the name of its type. It is to processes what `anyhow::Error`
+/// [sources](StdError::source), each once, and the name of its type. It is to processes what `anyhow::Error`
 /// is to threads, and like that no `Error` itself; it becomes a `Box<dyn Error>` or a
 /// [`millpond::Error`](crate::Error) with `?`.
 ///
@@ -70,14 +70,19 @@ impl Failure {
 
 impl<E: StdError> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut causes = Vec::new();
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
-            causes.push(cause.to_string());
+            let text = cause.to_string();
+            // Many an error has the message of its source in its own.
+            if !causes.last().unwrap_or(&message).ends_with(&text) {
+                causes.push(text);
+            }
             source = cause.source();
         }
         let type_name = std::any::type_name::<E>().to_owned();
-        Self { type_name, message: error.to_string(), causes }
+        Self { type_name, message, causes }
     }
 }
 

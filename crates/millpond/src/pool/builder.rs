@@ -68,6 +68,7 @@ impl PoolBuilder {
     #[doc(alias = "processes")]
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = Some(count);
+        self.limits.least = None;
         self
     }
 
@@ -182,8 +183,8 @@ impl PoolBuilder {
     /// Makes the pool. Its workers start in the background.
     ///
     /// # Errors
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): a number is 0, or more workers are
-    ///   asked for than the limit of open files allows.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): a number is 0, more workers are
+    ///   asked for than the limit of open files allows, or the least number is above the largest.
     /// - [`NotInitialized`](crate::ErrorKind::NotInitialized): [`init`](crate::init) was not called
     ///   first in `main`.
     /// - [`Codec`](crate::ErrorKind::Codec): an argument of the initializer could not be encoded.
@@ -205,7 +206,7 @@ impl PoolBuilder {
             initializer_arguments,
         };
         let config = Config {
-            processes: self.limits.bounds(processes),
+            processes: self.limits.bounds(processes)?,
             max_pending: self.limits.max_pending,
             ageing: self.limits.ageing,
             tasks_per_worker: self.max_tasks_per_worker,

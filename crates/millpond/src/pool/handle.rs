@@ -9,7 +9,8 @@ use millpond_core::trace::Timeline;
 use super::shared::{Shared, State};
 use crate::error::{Cause, Result};
 
-/// A fixed number of worker processes that call functions for this one.
+/// Worker processes that call functions for this one: a fixed number of them, or one [between
+/// bounds](crate::PoolBuilder::workers_between), which can be [changed](Pool::resize).
 ///
 /// The death of a worker, by whatever cause, fails the task that it was running, with an error that
 /// says how it died; another worker takes its place, and everything else goes on. The workers end

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millpond_core::pool::size::{Bounds, SizeInfo};
 
+use super::bounds::check_bounds;
 use super::builder::{PoolBuilder, check};
 use super::handle::Pool;
 use crate::error::Result;
@@ -56,7 +57,7 @@ impl PoolBuilder {
     /// }
     /// ```
     pub fn max_pending(mut self, count: usize) -> Self {
-        self.limits.max_pending = Some(count.max(1));
+        self.limits.max_pending = Some(count);
         self
     }
 
@@ -75,7 +76,7 @@ impl Pool {
     ///
     /// # Errors
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): more workers than the limit of open files
-    ///   allows.
+    ///   allows, or a least number above the largest.
     /// - [`Closed`](crate::ErrorKind::Closed): the pool was terminated, or has ended.
     /// - [`Broken`](crate::ErrorKind::Broken): no worker can be set up.
     /// - [`ForkedChild`](crate::ErrorKind::ForkedChild): this process is a `fork` of the one whose
@@ -89,9 +90,10 @@ impl Pool {
     /// # Errors
     /// As [`resize`](Self::resize).
     pub fn resize_between(&self, least: usize, most: usize) -> Result<()> {
+        check_bounds(least, most)?;
         check(most.max(1), None)?;
         let idle_timeout = self.size().bounds.idle_timeout;
-        let bounds = Bounds { least: least.min(most), most, idle_timeout };
+        let bounds = Bounds { least, most, idle_timeout };
         self.shared.engine.resize(bounds).map_err(|error| self.shared.error(error))
     }
 

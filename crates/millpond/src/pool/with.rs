@@ -310,6 +310,7 @@ impl<'pool> With<'pool> {
 impl Pool {
     /// The size of chunks by which so many items are sent, unless it is given.
     pub(super) fn chunk_for(&self, items: usize) -> usize {
+        // It may be a pool without workers, for now.
         items.div_ceil(CHUNKS_EACH * self.workers().max(1)).max(1)
     }
 }
