@@ -149,6 +149,11 @@ impl Error {
         matches!(self.0.cause, Cause::Empty)
     }
 
+    /// Whether it is of a task that another one's crash took along.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self.0.cause, Cause::Lost { .. })
+    }
+
     /// Says whom it happened to.
     pub(crate) fn about(mut self, subject: Subject) -> Self {
         self.0.subject = Some(subject);

@@ -439,3 +439,13 @@ fn a_worker_may_start_processes_of_its_own() {
         |n: u64| Builder::new().end_with_parent(true).spawn(square, n).unwrap().join().unwrap();
     assert_eq!(pool.map(nested, [3, 4]).unwrap(), [9, 16]);
 }
+
+#[test]
+fn the_call_that_crashed_is_named_and_not_what_was_lost_with_it() {
+    let _watchdog = Watchdog::start();
+    let pool = Pool::new(1).unwrap();
+    let crash = |number: u64| if number == 3 { std::process::abort() } else { number };
+    let error = pool.chunk_size(5).map(crash, 0..5).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Crashed);
+    assert!(error.to_string().starts_with("task 3 "), "{error}");
+}

@@ -288,7 +288,11 @@ pub(super) fn all<R: DeserializeOwned + 'static>(
         {
             calls.results(outcome, |result| match result {
                 Ok(value) => results.push(value),
-                Err(error) => failure = failure.take().or(Some(error)),
+                // What crashed says more than what was lost with it.
+                Err(error) if failure.as_ref().is_none_or(Error::is_loss) => {
+                    failure = failure.take().filter(|_| error.is_loss()).or(Some(error));
+                }
+                Err(_) => {}
             });
         }
         if let Some(error) = failure {
