@@ -172,7 +172,9 @@ def test_a_thread_that_leaves_endless_input_while_another_joins(
 
 
 @pytest.mark.parametrize(
-    "endless", [itertools.count(), itertools.repeat(1), itertools.cycle([1, 2])], ids=repr
+    "endless",
+    [itertools.count(), itertools.repeat(1), itertools.cycle([1, 2])],
+    ids=lambda items: type(items).__name__,
 )
 @pytest.mark.parametrize("kept", [True, False])
 def test_close_ends_the_reading_of_input_known_to_be_endless(
