@@ -176,6 +176,9 @@ def _make_process(worker: Worker, number: int, tag: int, spec: WorkerSpec) -> An
 
 def _run(worker: Worker, spec: WorkerSpec) -> None:
     """Set the worker up and work until the pool lets it go."""
+    # A task of a pool with a seed may have made the pool, and its stream is no worker's of this.
+    if (streams := sys.modules.get("millpond._pool.streams")) is not None:
+        streams.end()
     try:
         spec.settings.apply()
         if spec.initializer is not None:
