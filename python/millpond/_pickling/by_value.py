@@ -131,7 +131,7 @@ def _pickler_class(is_seeded: bool) -> Any:
     reduce_code = cloudpickle.Pickler.dispatch_table[types.CodeType]
 
     def reduce_code_of_file(code: CodeType) -> Any:
-        # cloudpickle leaves the name of the file out since 3.1.3, and tracebacks show no source then.
+        # cloudpickle leaves the file out since 3.1.3, without which tracebacks show no source.
         maker, args = reduce_code(code)
         if code.co_filename in args:
             return maker, args
