@@ -86,3 +86,48 @@ def test_a_view_has_every_way_into_the_pool() -> None:
         of_executor = executor.options(priority=1)
         assert of_executor.submit(pow, 2, 3).result() == 8
         assert list(of_executor.map(abs, [-1, 2])) == [1, 2]
+
+
+def named(**kwargs: int) -> dict[str, int]:
+    return kwargs
+
+
+def test_keywords_of_any_name_reach_a_call_that_is_tried_again() -> None:
+    keywords = {"self": 1, "function": 2}
+    with millpond.Pool(1, retries=1, retry_on=ValueError) as pool:
+        assert pool.apply(named, kwds=keywords) == keywords
+    with millpond.ProcessPoolExecutor(1, retries=1, retry_on=ValueError) as executor:
+        assert executor.submit(named, **keywords).result() == keywords
+
+
+def public(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+def test_views_have_all_public_methods() -> None:
+    with millpond.Pool(1) as pool:
+        # `Process` is for subclasses, which make workers by it.
+        assert public(pool) - public(pool.options(priority=1)) == {"Process"}
+    executor = millpond.ProcessPoolExecutor(1)
+    view = executor.options(priority=1)
+    assert public(executor) == public(view)
+    view.resize((1, 2))
+    assert view.submit(abs, -1).result() == 1
+    assert view.stats().tasks == executor.stats().tasks == 1
+    view.terminate_workers()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, -1)
+    with millpond.ProcessPoolExecutor(1) as executor:
+        executor.options().kill_workers()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            executor.submit(abs, -1)
+
+
+def test_an_executor_that_breaks_retries_nothing_after_a_death() -> None:
+    with pytest.raises(ValueError, match=r"retries: with break_on_crash=True the death"):
+        millpond.ProcessPoolExecutor(1, break_on_crash=True, retries=1)
+    with millpond.ProcessPoolExecutor(1, break_on_crash=True) as executor:
+        with pytest.raises(ValueError, match=r"retries: with break_on_crash=True the death"):
+            executor.options(priority=1).options(retries=1)
+        view = executor.options(retries=1, retry_on=(millpond.WorkerCrashed, OSError))
+        assert view.submit(abs, -1).result() == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,6 +137,114 @@ def test_rng_is_for_items_of_pools_with_a_seed() -> None:
         millpond.rng()
     with millpond.Pool(1) as pool, pytest.raises(RuntimeError, match="with a seed"):
         pool.apply(millpond.rng)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_functions_of_random_itself_have_streams(method: str) -> None:
+    context = millpond.get_context(method)
+    dice = [(1, 10**9)] * 10
+    throw = random.randrange
+    results = []
+    for workers, chunksize in [(1, 5), (2, 2)]:
+        with context.Pool(workers, seed=1) as pool:
+            thrown = pool.starmap(random.randint, dice, chunksize)
+            drawn = [pool.apply(random.random), pool.apply(random.random)]
+            by_value = pool.map(lambda _: throw(10**9), range(4))
+            results.append([*thrown, *drawn, *by_value])
+    with millpond.ProcessPoolExecutor(1, context, seed=1) as executor:
+        ones, billions = [[number for number, _ in dice], [number for _, number in dice]]
+        assert list(executor.map(random.randint, ones, billions)) == results[0][:10]
+        assert executor.submit(random.random).result() == results[0][10]
+    assert results[0] == results[1]
+    assert len(set(results[0])) == 16
+
+
+def test_functions_of_numpy_itself_have_streams() -> None:
+    numpy = pytest.importorskip("numpy")
+    results = []
+    for workers in (1, 2):
+        with millpond.Pool(workers, seed=1) as pool:
+            results.append(pool.map(numpy.random.randint, [10**9] * 10, chunksize=2 * workers))
+    assert results[0] == results[1]
+    assert len(set(results[0])) == 10
+
+
+def test_generators_go_as_copies() -> None:
+    own = random.Random(3)
+    with millpond.Pool(1, seed=1) as pool:
+        assert pool.apply(own.random) == pool.apply(own.random) == own.random()
+    # Without a seed, shared ones too, as in the standard library.
+    with millpond.Pool(1) as pool:
+        state = random.getstate()
+        assert pool.apply(random.random) == pool.apply(random.random)
+        assert random.getstate() == state
+
+
+def test_a_long_input_is_read_as_results_are_taken() -> None:
+    with millpond.Pool(1, seed=1) as pool:
+        results = pool.imap(draw, range(10**12), buffersize=4)
+        assert [next(results)[0] for _ in range(20)] == list(range(20))
+    with millpond.Pool(2, seed=1) as pool:
+        again = pool.imap_unordered(draw, iter(range(20)), chunksize=3)
+        drawn = sorted(again)
+    with millpond.Pool(1, seed=1) as pool:
+        assert pool.map(draw, range(20)) == drawn
+
+
+@pytest.mark.parametrize("is_map", [False, True])
+def test_a_call_that_is_refused_has_no_number(is_map: bool, tmp_path: Path) -> None:
+    settings: Any = {"seed": 1, "max_pending": 2, "when_full": "raise"}
+
+    def refuse(apply: Callable[..., object], map: Callable[..., object]) -> None:
+        with pytest.raises(millpond.PoolFull):
+            map(abs, [1, 2]) if is_map else apply(abs, (1,))
+
+    drawn = []
+    for refused in (True, False):
+        gate = tmp_path / f"gate-{refused}"
+        with millpond.Pool(1, **settings) as pool:
+            held = [pool.apply_async(wait_for, (gate,)) for _ in range(3)]
+            if refused:
+                refuse(pool.apply, pool.map)
+            gate.touch()
+            for result in held:
+                result.get()
+            of_pool = pool.map(draw, range(1))
+        gate.unlink()
+        with millpond.ProcessPoolExecutor(1, **settings) as executor:
+            futures = [executor.submit(wait_for, gate) for _ in range(3)]
+            if refused:
+                refuse(executor.submit, executor.map)
+            gate.touch()
+            for future in futures:
+                future.result()
+            drawn.append([*of_pool, executor.options(priority=1).submit(draw, 0).result()])
+    assert drawn[0] == drawn[1] == [drawn[0][0]] * 2
+
+
+def wait_for(gate: Path) -> None:
+    while not gate.exists():
+        time.sleep(0.001)
+
+
+def test_a_pool_in_a_task_has_no_part_in_its_stream() -> None:
+    pytest.importorskip("numpy")
+    with millpond.ProcessPoolExecutor(1, millpond.get_context("fork"), seed=1) as executor:
+        assert executor.submit(ask_inside).result() == ["RuntimeError"] * 2
+
+
+def ask_inside() -> list[str]:
+    millpond.rng()
+    with millpond.get_context("fork").Pool(1) as pool:
+        return pool.map(kind_of_error, [0, 1])
+
+
+def kind_of_error(_: object) -> str:
+    try:
+        millpond.rng()
+    except RuntimeError as error:
+        return type(error).__name__
+    return "none"
 
 
 @pytest.mark.parametrize("seed", [1.5, "1", True])

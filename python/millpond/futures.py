@@ -12,7 +12,7 @@ from collections import deque
 from concurrent import futures
 from contextlib import nullcontext
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 from millpond._engine_loader import load_engine
@@ -20,6 +20,7 @@ from millpond._futures.completions import Completions, finish_all
 from millpond._futures.exceptions import BrokenExecutor, as_of_future, foreign
 from millpond._futures.task import OVER, Task
 from millpond._limits import engine_has_room
+from millpond._pool.call_numbers import CallNumbers
 from millpond._pool.launch import checked_preload
 from millpond._pool.options import OPTIONS, of_constructor, shown
 from millpond._pool.settings import SETTINGS, Settings
@@ -171,10 +172,11 @@ class ProcessPoolExecutor(futures.Executor):
     ) -> None:
         load_engine()
         settings = Settings.taken_from(options)
-        self._options = of_constructor(options, "ProcessPoolExecutor")
+        self._breaks = break_on_crash
+        self._options = self._checked(of_constructor(options, "ProcessPoolExecutor"))
         if max_workers is not None and not isinstance(max_workers, tuple) and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        self._numbers = None if settings.seed is None else count()
+        self._numbers = None if settings.seed is None else CallNumbers()
         self._size = Size.checked(max_workers, settings.idle_timeout, "max_workers")
         self._max_workers = self._size.most
         if initializer is not None and not callable(initializer):
@@ -229,8 +231,7 @@ class ProcessPoolExecutor(futures.Executor):
             ...     executor.submit(int, "ff", base=16).result()
             255
         """
-        number = self._next_number()
-        return self._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
+        return self._call(self._options, fn, args, kwargs)
 
     def options(self, **options: Unpack[Options]) -> ExecutorView:
         """Return a view of the executor whose calls have these options.
@@ -247,7 +248,31 @@ class ProcessPoolExecutor(futures.Executor):
             ...     list(executor.options(priority=1).map(abs, [-1, -2]))
             [1, 2]
         """
-        return ExecutorView(self, self._options.changed(options))
+        return ExecutorView(self, self._checked(self._options.changed(options)))
+
+    def _checked(self, options: TaskOptions) -> TaskOptions:
+        """Return options, unless they ask for what an executor that breaks cannot do."""
+        if self._breaks and options.retries and not options.is_retrying:
+            raise ValueError(
+                "retries: with break_on_crash=True the death of a worker breaks the executor, and "
+                "nothing is tried again after it; retry_on must name other exceptions"
+            )
+        return options
+
+    def _call(
+        self,
+        options: TaskOptions,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Future[Any]:
+        number = None if self._numbers is None else self._numbers.take()
+        try:
+            return self._submit(options, fn, CALL, (args, kwargs or None), 1, 0, number)
+        except PoolFull:
+            if self._numbers is not None and number is not None:
+                self._numbers.give_back(number)
+            raise
 
     def _submit(
         self,
@@ -284,10 +309,6 @@ class ProcessPoolExecutor(futures.Executor):
         if first:
             future._first = first
         return future
-
-    def _next_number(self) -> int | None:
-        """Return the number of the next call, if calls have numbers."""
-        return None if self._numbers is None else next(self._numbers)
 
     def _starting(self) -> threading.RLock:
         """Return the lock under which the first call makes the pool."""
@@ -384,7 +405,7 @@ class ProcessPoolExecutor(futures.Executor):
             chunksize = 1
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
-        number = self._next_number()
+        number = None if self._numbers is None else self._numbers.take()
 
         def submit(executor: ProcessPoolExecutor, chunk: list[Any], first: int) -> Future[Any]:
             return executor._submit(options, fn, STARMAP, chunk, len(chunk), first, number)
@@ -397,6 +418,8 @@ class ProcessPoolExecutor(futures.Executor):
             # Nobody will have the results of those before it.
             if self._completions is not None:
                 self._completions.cancel(pending)
+            if self._numbers is not None and number is not None:
+                self._numbers.give_back(number)
             raise
         # The iterator alone does not keep the executor.
         executor_ref = weakref.ref(self)
@@ -547,12 +570,11 @@ class ExecutorView(futures.Executor):
             TypeError: there is no option of that name, or a value is of a wrong type.
             ValueError: a value is out of range.
         """
-        return ExecutorView(self._root, self._options.changed(options))
+        return ExecutorView(self._root, self._root._checked(self._options.changed(options)))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; see `ProcessPoolExecutor.submit`."""
-        number = self._root._next_number()
-        return self._root._submit(self._options, fn, CALL, (args, kwargs or None), 1, 0, number)
+        return self._root._call(self._options, fn, args, kwargs)
 
     def map(
         self,
@@ -568,6 +590,22 @@ class ExecutorView(futures.Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the executor down; see `ProcessPoolExecutor.shutdown`."""
         self._root.shutdown(wait, cancel_futures=cancel_futures)
+
+    def resize(self, max_workers: int | tuple[int, int], idle_timeout: float | None = None) -> None:
+        """Resize the executor; see `ProcessPoolExecutor.resize`."""
+        self._root.resize(max_workers, idle_timeout)
+
+    def stats(self) -> Stats:
+        """Return what the executor has done so far, for all views of it."""
+        return self._root.stats()
+
+    def terminate_workers(self) -> None:
+        """Shut down, and end the workers; see `ProcessPoolExecutor.terminate_workers`."""
+        self._root.terminate_workers()
+
+    def kill_workers(self) -> None:
+        """Shut down, and kill the workers; see `ProcessPoolExecutor.kill_workers`."""
+        self._root.kill_workers()
 
 
 def _context(context: Any, max_tasks_per_child: int | None) -> BaseContext:

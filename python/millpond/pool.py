@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import warnings
 from multiprocessing import util
@@ -14,6 +13,7 @@ from millpond._futures.completions import Completions
 from millpond._limits import engine_has_room
 from millpond._pickling import codec
 from millpond._pool import stdlib_pool
+from millpond._pool.call_numbers import CallNumbers
 from millpond._pool.calls import Calls
 from millpond._pool.input import Input
 from millpond._pool.launch import launcher
@@ -189,7 +189,9 @@ class Pool(Calls):
             settings.of_workers(size.most),
         )
         launch = launcher(self._spec, preload)
-        self._encoder = encoder = codec.TaskEncoder(self._spec.method)
+        self._encoder = encoder = codec.TaskEncoder(
+            self._spec.method, is_seeded=settings.seed is not None
+        )
         try:
             self._engine: Engine = engine.Pool(
                 size,
@@ -206,7 +208,7 @@ class Pool(Calls):
             launch.close()
             raise
         self._completions = Completions()
-        self._numbers = None if settings.seed is None else itertools.count()
+        self._numbers = None if settings.seed is None else CallNumbers()
         self._admission: Admission | None = None
         self._submit = self._engine.submit
         if settings.max_pending is not None:

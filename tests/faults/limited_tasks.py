@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import millpond
+from millpond._engine_loader import load_engine
 
 FOREVER = 3600.0
 
@@ -115,3 +116,25 @@ def spoil_until(values: Any, note: Path, times: int) -> tuple[int, int]:
     total = int(values.sum())
     values[:] = 0
     return total, die_until(note, times)
+
+
+class WarnedEarly:
+    """An argument that a worker unpickles until it is warned, and returns the truth about it."""
+
+    def __init__(self, was_warned: bool = False) -> None:
+        self.was_warned = was_warned
+
+    def __reduce__(self) -> Any:
+        return unpickle_until_warned, ()
+
+
+def unpickle_until_warned() -> WarnedEarly:
+    # It may have come before this runs, as the function had to be imported.
+    warnings: Any = signal.getsignal(load_engine().WARNING_SIGNAL)
+    while not warnings._missed:
+        time.sleep(0.001)
+    return WarnedEarly(True)
+
+
+def told(argument: WarnedEarly) -> bool:
+    return argument.was_warned

@@ -282,10 +282,10 @@ def test_shutdown_while_the_first_call_starts_the_workers(
     make_pool = executor._make_pool
     other = threading.Thread(target=executor.shutdown)
 
-    def make_while_it_is_shut_down() -> Any:
+    def make_while_it_is_shut_down(**options: Any) -> Any:
         other.start()
         time.sleep(0.05)
-        return make_pool()
+        return make_pool(**options)
 
     executor._make_pool = make_while_it_is_shut_down  # type: ignore[assignment]
     future = executor.submit(double, 1)
@@ -406,10 +406,10 @@ executor = millpond.ProcessPoolExecutor(1, millpond.get_context("fork"))
 make_pool = executor._make_pool
 began, go_on = threading.Event(), threading.Event()
 
-def make_slowly():
+def make_slowly(**options):
     began.set()
     go_on.wait()
-    return make_pool()
+    return make_pool(**options)
 
 executor._make_pool = make_slowly
 thread = threading.Thread(target=executor.submit, args=(abs, -1))

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from gate import Gate, until
 from limited_tasks import (
+    FOREVER,
     HEEDING,
     KILLED,
+    WarnedEarly,
     die_or,
     die_until,
     fail_or,
@@ -26,6 +28,7 @@ from limited_tasks import (
     spoil_until,
     start_family,
     stopped,
+    told,
     unless,
 )
 
@@ -358,3 +361,61 @@ def test_cancelling_races_with_the_next_item(make_pool: PoolMaker) -> None:
             assert result.cancelled() == was
             assert was or isinstance(result.get(), int)
         assert all(isinstance(result.get(), int) for result in results[1::2])
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_call_is_no_item(make_pool: PoolMaker, seed: int | None) -> None:
+    pool = make_pool(1, timeout=0.1, grace=FOREVER, seed=seed)
+    with pytest.raises(millpond.TaskTimeoutError) as late:
+        pool.apply(in_a_call)
+    assert late.value.item is None and not late.value.was_killed
+    with pytest.raises(millpond.TaskTimeoutError) as late:
+        pool.map(partial(unless, late=1, task=in_a_call), range(2))
+    assert late.value.item == 1
+
+
+def test_a_warning_while_arguments_are_unpickled_is_not_lost(make_pool: PoolMaker) -> None:
+    pool = make_pool(1, timeout=0.1, grace=FOREVER)
+    with pytest.raises(millpond.TaskTimeoutError) as late:
+        pool.apply(told, (WarnedEarly(),))
+    assert not late.value.was_killed
+    # The next one has not been warned.
+    assert pool.apply(abs, (-1,)) == 1
+
+
+class Engine:
+    """A pool's engine, of which some functions are others."""
+
+    def __init__(self, engine: Any, **others: Any) -> None:
+        self._engine = engine
+        vars(self).update(others)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def test_a_map_that_does_not_begin_keeps_no_room(make_pool: PoolMaker) -> None:
+    def refuse(*_: object) -> int:
+        raise MemoryError
+
+    pool: Any = make_pool(1, max_pending=2, when_full="raise")
+    engine = pool._engine
+    pool._engine = Engine(engine, begin=refuse)
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            pool.map(abs, [1, 2, 3], 1)
+    pool._engine = engine
+    assert pool.map(abs, [1, 2, 3], 1) == [1, 2, 3]
+
+
+def test_a_map_of_which_all_is_done_cancels_nothing() -> None:
+    def fail(jobs: object) -> int:
+        raise AssertionError(jobs)
+
+    with millpond.ProcessPoolExecutor(1) as executor:
+        assert executor.submit(abs, -1).result() == 1
+        pool: Any = executor._completions and executor._completions.pool
+        engine = pool._engine
+        pool._engine = Engine(engine, cancel=fail)
+        assert list(executor.map(abs, [1, 2])) == [1, 2]
+        pool._engine = engine

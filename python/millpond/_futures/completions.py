@@ -195,6 +195,8 @@ class Completions:
         pool = self.pool
         if pool is not None and not self.is_foreign():
             chosen = None if tasks is None else [t for t in tasks if t._state not in DONE]
+            if chosen == []:
+                return
             pool._engine.cancel(None if chosen is None else [task._job for task in chosen])
             for task in list(self._published.values()) if chosen is None else chosen:
                 task.cancelled()

@@ -101,16 +101,17 @@ class MainOfWorkers:
         return known is not None and known() is vars(sys.modules["__main__"]).get(name)
 
 
-def pickler(main: MainOfWorkers | None) -> Callable[..., Any]:
+def pickler(main: MainOfWorkers | None, *, is_seeded: bool = False) -> Callable[..., Any]:
     """Return a pickler class like `pickle.Pickler`.
 
     Args:
         main: what the receivers have in `__main__`. None if they may be any processes: then they
             look for themselves.
+        is_seeded: whether the receivers seed the generators that all of a process shares.
     """
 
     def make(*args: Any, **kwargs: Any) -> Any:
-        made = _pickler_class()(*args, **kwargs)
+        made = _pickler_class(is_seeded)(*args, **kwargs)
         made.main = main
         return made
 
@@ -118,10 +119,11 @@ def pickler(main: MainOfWorkers | None) -> Callable[..., Any]:
 
 
 @cache
-def _pickler_class() -> Any:
+def _pickler_class(is_seeded: bool) -> Any:
     # Importing it takes some time, and most programs never need it.
     import cloudpickle
 
+    from millpond._pickling import generators
     from millpond._pickling.codec import REDUCERS
 
     # Of the first two, cloudpickle would make something else: bytes, and a text that is no file.
@@ -129,7 +131,7 @@ def _pickler_class() -> Any:
     reduce_code = cloudpickle.Pickler.dispatch_table[types.CodeType]
 
     def reduce_code_of_file(code: CodeType) -> Any:
-        # cloudpickle leaves the name of the file out since 3.1.3, and tracebacks show no source then.
+        # cloudpickle leaves the file out since 3.1.3, without which tracebacks show no source.
         maker, args = reduce_code(code)
         if code.co_filename in args:
             return maker, args
@@ -138,7 +140,8 @@ def _pickler_class() -> Any:
     others[types.CodeType] = reduce_code_of_file
     if sys.version_info >= (3, 15):
         others[types.LazyImportType] = _reduce_lazy_import
-    reducers = ChainMap(*REDUCERS.maps, others, cloudpickle.Pickler.dispatch_table)
+    seeded = (generators.reducers,) if is_seeded else ()
+    reducers = ChainMap(*seeded, *REDUCERS.maps, others, cloudpickle.Pickler.dispatch_table)
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         dispatch_table = reducers

@@ -10,7 +10,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from millpond import _cpython
-from millpond._pickling import by_value, handles, out_of_band
+from millpond._pickling import by_value, generators, handles, out_of_band
 from millpond._pickling.out_of_band import PROTOCOL
 
 TYPE_CHECKING = False
@@ -30,12 +30,19 @@ REDUCERS: Any = ChainMap(
     _cpython.get("copyreg", "dispatch_table"),
     out_of_band.reducers(),
 )
+_REDUCERS_OF_SEEDED: Any = ChainMap(generators.reducers, *REDUCERS.maps)
 
 
 class _Pickler(pickle.Pickler):
     """Pickles what `multiprocessing` can send to a process, by the reducers registered there."""
 
     dispatch_table = REDUCERS
+
+
+class _PicklerOfSeeded(_Pickler):
+    """For tasks of pools with a seed."""
+
+    dispatch_table = _REDUCERS_OF_SEEDED
 
 
 def dumps(value: object) -> list[Buffer]:
@@ -60,16 +67,19 @@ def _dumps_anyhow(value: object) -> list[Buffer]:
     try:
         return _dumps(_Pickler, value)
     except Exception as error:
-        return _dumps_by_value(value, None, error)
+        return _dumps_by_value(value, partial(by_value.pickler, None), error)
 
 
 def _dumps_by_value(
-    value: object, main: by_value.MainOfWorkers | None, refused: Exception, beside: bool = True
+    value: object,
+    pickler: Callable[[], Callable[..., Any]],
+    refused: Exception,
+    beside: bool = True,
 ) -> list[Buffer]:
     if not by_value.is_enabled():
         raise refused
     try:
-        return _dumps(by_value.pickler(main), value, beside)
+        return _dumps(pickler(), value, beside)
     except Exception as error:
         if str(error) != str(refused):
             refused.add_note(f"nor can it be pickled by value: {type(error).__name__}: {error}")
@@ -91,7 +101,7 @@ def dumps_for_process(value: object, beside: bool, forget: Callable[[], object])
         return _dumps(_Pickler, value, beside)
     except Exception as error:
         forget()
-        return _dumps_by_value(value, main, error, beside)
+        return _dumps_by_value(value, partial(by_value.pickler, main), error, beside)
 
 
 def dumps_result(value: object) -> list[Buffer] | tuple[list[Buffer], Attachments]:
@@ -205,9 +215,14 @@ class TaskEncoder:
       each worker once, and unpickled there for each task.
     """
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, *, is_seeded: bool = False) -> None:
         self._known: dict[Any, tuple[bytes, str]] = {}
         self._main = by_value.MainOfWorkers(method)
+        self._is_seeded = is_seeded
+        self._plain = _PicklerOfSeeded if is_seeded else _Pickler
+
+    def _by_value(self) -> Callable[..., Any]:
+        return by_value.pickler(self._main, is_seeded=self._is_seeded)
 
     def dumps(self, value: object) -> list[Buffer] | tuple[list[Buffer], Attachments]:
         """Pickle arguments; what the handles in them lead to comes with the buffers."""
@@ -215,11 +230,11 @@ class TaskEncoder:
 
     def _dumps(self, value: object) -> list[Buffer]:
         if self._main.may_lack:
-            return _dumps(by_value.pickler(self._main), value)
+            return _dumps(self._by_value(), value)
         try:
-            return _dumps(_Pickler, value)
+            return _dumps(self._plain, value)
         except Exception as error:
-            return _dumps_by_value(value, self._main, error)
+            return _dumps_by_value(value, self._by_value, error)
 
     def apart(self, function: Any) -> tuple[bytes, Callable[[object], Any]] | None:
         """Pickle a function of many tasks by itself, if it is large.
@@ -251,14 +266,14 @@ class TaskEncoder:
         plain = not self._main.may_lack
         start = stream.tell()
         try:
-            pickler = (_Pickler if plain else by_value.pickler(self._main))(stream, PROTOCOL)
+            pickler = (self._plain if plain else self._by_value())(stream, PROTOCOL)
             out_of_band.dump(pickler, value, None)
         except Exception:
             if not plain or not by_value.is_enabled():
                 raise
             stream.seek(start)
             stream.truncate()
-            pickler = by_value.pickler(self._main)(stream, PROTOCOL)
+            pickler = self._by_value()(stream, PROTOCOL)
             out_of_band.dump(pickler, value, None)
         memo: dict[int, tuple[int, object]] = pickler.memo.copy()
         return memo
@@ -274,7 +289,7 @@ class TaskEncoder:
             if by_value.is_stateless(function, self._main):
                 stream = io.BytesIO(STATELESS)
                 stream.seek(len(STATELESS))
-                pickler = by_value.pickler(self._main)(stream, PROTOCOL)
+                pickler = self._by_value()(stream, PROTOCOL)
                 out_of_band.dump(pickler, function, None)
                 return stream.getvalue(), label
         return function, label

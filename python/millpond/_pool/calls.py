@@ -10,16 +10,18 @@ from millpond._pool.input import Input
 from millpond._pool.options import DEFAULT, shown
 from millpond._pool.results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
 from millpond._pool.worker import CALL, MAP, SEEDED, STARMAP
+from millpond.exceptions import PoolFull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Any, Self, Unpack
 
     from millpond._engine import Pool as Engine
     from millpond._futures.completions import Completions
     from millpond._pool.admission import Admission
+    from millpond._pool.call_numbers import CallNumbers
     from millpond._pool.options import Options, TaskOptions
     from millpond._pool.timeline import Stats, Timeline
     from millpond.pool import Pool
@@ -45,7 +47,7 @@ class Calls:
 
         _submit: Callable[..., int]
         _admission: Admission | None
-        _numbers: Iterator[int] | None
+        _numbers: CallNumbers | None
 
         def _encode(self, func: Callable[..., Any]) -> tuple[Any, str]: ...
         def _check_running(self) -> None: ...
@@ -124,15 +126,22 @@ class Calls:
         function, label = self._encode(self._options.wrapped(func))
         control = self._options.engine
         arguments: Any = (tuple(args), dict(kwds) if kwds else None)
-        op = CALL
+        op, number = CALL, -1
         if self._numbers is not None:
-            op, arguments = CALL | SEEDED, (next(self._numbers), 0, arguments)
-        if callback is None and error_callback is None:
-            # In no variable: the traceback of what cannot be pickled holds this frame.
+            number = self._numbers.take()
+            op, arguments = CALL | SEEDED, (number, 0, arguments)
+        calls_back = not (callback is None and error_callback is None)
+        if calls_back:
+            self._completions.start(self._engine)
+        try:
             job = self._submit(function, label, op, 1, arguments, control)
+        except PoolFull:
+            if self._numbers is not None:
+                self._numbers.give_back(number)
+            raise
+        if not calls_back:
+            # In no variable: the traceback of what cannot be pickled holds this frame.
             return AsyncResult(self, job)
-        self._completions.start(self._engine)
-        job = self._submit(function, label, op, 1, arguments, control)
         result: AsyncResult[T] = AsyncResult(self, job)
         result._set_callbacks(callback, error_callback)
         return result
@@ -208,8 +217,6 @@ class Calls:
     ) -> MapResult[T]:
         self._check_running()
         items = iterable if type(iterable) is list else list(iterable)
-        if self._numbers is not None:
-            op, items = op | SEEDED, list(_numbered(next(self._numbers), items))
         if chunksize is None:
             # Four chunks a worker even the load out, as in the standard library.
             chunksize = -(-len(items) // (self._processes * 4 or 4)) or 1
@@ -224,7 +231,16 @@ class Calls:
         admission = self._admission
         reserved = 0 if admission is None else admission.check(len(items), chunksize)
         fail_fast = self._options.on_error not in ("return", "skip")
-        job = self._engine.begin(function, label, fail_fast, self._options.engine)
+        try:
+            if self._numbers is not None:
+                call = self._numbers.take()
+                op = op | SEEDED
+                items = list(zip(itertools.repeat(call), itertools.count(), items))
+            job = self._engine.begin(function, label, fail_fast, self._options.engine)
+        except BaseException:
+            if reserved:
+                self._engine.release(reserved)
+            raise
         try:
             if admission is None:
                 self._engine.extend(job, op, items, chunksize)
@@ -306,9 +322,6 @@ class Calls:
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
-        op = MAP
-        if self._numbers is not None:
-            op, iterable = MAP | SEEDED, _numbered(next(self._numbers), iterable)
         function, label = self._encode(self._options.wrapped(func))
         most = buffersize or max(_MOST_AHEAD // chunksize, 2 * self._processes, 1)
         if self._options.is_itemized:
@@ -316,7 +329,11 @@ class Calls:
         job = self._engine.begin(function, label, False, self._options.engine, streams=True)
         try:
             strict = buffersize is not None
-            input = Input(self._engine, job, op, iterable, chunksize, most, strict, self._inputs)
+            call = None if self._numbers is None else self._numbers.take()
+            op = MAP if call is None else MAP | SEEDED
+            input = Input(
+                self._engine, job, op, call, iterable, chunksize, most, strict, self._inputs
+            )
         except BaseException:
             self._engine.abandon(job)
             raise
@@ -398,15 +415,6 @@ class PoolView(Calls):
     def timeline(self, title: str | None = None) -> Timeline:
         """Return the picture of what the pool's workers did; see `Pool.timeline`."""
         return self._root.timeline(title)
-
-
-def _numbered(call: int, items: Iterable[Any]) -> Iterable[tuple[int, int, Any]]:
-    """Return the items, each after the number of its call and its own.
-
-    As with the items themselves, only what may wait is read as results are taken.
-    """
-    numbered = zip(itertools.repeat(call), itertools.count(), items)
-    return list(numbered) if isinstance(items, (list, tuple, range, str)) else numbered
 
 
 def _check_chunksize(chunksize: int) -> None:

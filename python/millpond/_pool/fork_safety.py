@@ -40,13 +40,13 @@ class ImportWitness:
         self._finalizers = _finalizers()
         self._registers_exits = False
         self._register = atexit.register
-        atexit.register = self._note_exit  # type: ignore[assignment]
+        atexit.register = self._note_exit
         # So it is known what the generator gives unless the program seeds it.
         random.seed(os.urandom(16))
         self._state = random.getstate()
         self._seeded: Any = None
 
-    def _note_exit(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def _note_exit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Stand in for `atexit.register`: what a program does at its end is for one process."""
         caller: str = sys._getframe(1).f_globals.get("__name__", "")
         if caller.partition(".")[0] not in _EXITS_OF_EACH:

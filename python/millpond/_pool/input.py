@@ -56,6 +56,7 @@ class Input:
         engine: Engine,
         job: int,
         op: int,
+        call: int | None,
         iterable: Iterable[Any],
         chunksize: int,
         most: int,
@@ -68,6 +69,7 @@ class Input:
             engine: the pool's.
             job: where the chunks go.
             op: how workers apply the function to a chunk; see `millpond._pool.worker`.
+            call: the number of the call, which items come after with their own; None for without.
             iterable: the items.
             chunksize: how many of them travel together.
             most: chunks that are submitted and not taken, at most.
@@ -81,6 +83,8 @@ class Input:
         self._engine = engine
         self._job = job
         self._op = op
+        self._call = call
+        self._numbers = itertools.count()
         self._chunksize = chunksize
         self._most = most
         # Read in batches, but before the workers run dry.
@@ -344,6 +348,8 @@ class Input:
 
     def _submit(self, items: list[Any], more: bool) -> None:
         try:
+            if self._call is not None:
+                items = [(self._call, next(self._numbers), item) for item in items]
             self._submitted += self._engine.extend(self._job, self._op, items, self._chunksize)
         except BaseException as error:
             # Nothing more will come, and no thread is to wait for it.

@@ -29,7 +29,7 @@ class Retrying:
         # By which messages call it.
         self.__qualname__ = name if isinstance(name, str) else repr(function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
 

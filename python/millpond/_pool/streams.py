@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy
 
-__all__ = ["begin", "items", "rng"]
+__all__ = ["begin", "end", "items", "rng"]
 
 _entropy: int | None = None
 """What the streams of the item that runs are made of; None if it has none."""
@@ -42,6 +42,12 @@ def begin(seed: int, call: int, item: int) -> None:
     if numpy_random is not None:
         words = [int.from_bytes(digest[at : at + 4]) for at in range(16, 32, 4)]
         numpy_random.seed(words)
+
+
+def end() -> None:
+    """Have no item run here: this process was forked by one that did."""
+    global _entropy, _generator
+    _entropy = _generator = None
 
 
 def items(seed: int, numbered: Iterable[tuple[int, int, Any]]) -> Iterator[Any]:

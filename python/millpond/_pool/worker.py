@@ -176,6 +176,9 @@ def _make_process(worker: Worker, number: int, tag: int, spec: WorkerSpec) -> An
 
 def _run(worker: Worker, spec: WorkerSpec) -> None:
     """Set the worker up and work until the pool lets it go."""
+    # A task of a pool with a seed may have made the pool, and its stream is no worker's of this.
+    if (streams := sys.modules.get("millpond._pool.streams")) is not None:
+        streams.end()
     try:
         spec.settings.apply()
         if spec.initializer is not None:
@@ -197,7 +200,7 @@ def _run(worker: Worker, spec: WorkerSpec) -> None:
     worker.ready()
     while True:
         try:
-            _work(worker, spec)
+            _work(worker, spec, warnings)
             break
         except KeyboardInterrupt as error:
             # It came between two tasks, or in sending a result that must not be owed for ever.
@@ -266,15 +269,28 @@ class Warnings:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._missed = False
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         # Between two tasks the worker is the engine's, and cannot be asked.
-        if interrupts.in_task and (warned := self._worker.warned()) is not None:
+        if not interrupts.in_task:
+            self._missed = True
+        elif (warned := self._worker.warned()) is not None:
             timeout, _ = warned
             raise TaskTimeout(f"the task takes longer than its timeout of {timeout:.3g} s")
 
+    def catch_up(self) -> None:
+        """Raise what came too early for the task that begins: while its arguments were unpickled.
 
-def _work(worker: Worker, spec: WorkerSpec) -> None:
+        Raises:
+            TaskTimeout: the task was warned of.
+        """
+        if self._missed:
+            self._missed = False
+            self(WARNING_SIGNAL, None)
+
+
+def _work(worker: Worker, spec: WorkerSpec, warnings: Warnings) -> None:
     functions: dict[int, Callable[[], Any]] = {}
     function = None
     while (task := worker.next()) is not None:
@@ -293,6 +309,7 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
                 function = recall()
             _end_if_forked(worker)
             interrupts.in_task = True
+            warnings.catch_up()
             if op & SEEDED:
                 value = _apply_seeded(op & ~SEEDED, function, arguments, worker, spec)
             elif op == CALL:
@@ -308,7 +325,7 @@ def _work(worker: Worker, spec: WorkerSpec) -> None:
             _end_if_forked(worker, error)
             shown: BaseException = error
             if isinstance(error, TaskTimeout) and (warned := worker.warned()) is not None:
-                item = None if op == CALL else 0
+                item = None if op & ~SEEDED == CALL else 0
                 name = getattr(function, "__qualname__", repr(function))
                 shown = TaskTimeoutError(os.getpid(), warned[0], name, item, False, warned[1])
                 shown.__traceback__ = error.__traceback__
