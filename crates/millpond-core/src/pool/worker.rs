@@ -70,7 +70,7 @@ pub struct Worker {
     unread: HashMap<FunctionId, BlockRef>,
     forgotten: Vec<FunctionId>,
     held: Option<Held>,
-    /// It is ready, and has not rung for that.
+    /// It is ready, and has not notified the pool of that.
     owes_notification: bool,
     spin: Spin,
     nap: Duration,
@@ -161,7 +161,7 @@ impl Worker {
         // A change of user, which an initializer may have made, turns the kernel's death signal off.
         fork::die_with_parent(self.parent)?;
         self.push(Report::Ready, 0, Parts(&[&&b""[..]]))?;
-        // With a task at hand that is rung for with its result.
+        // With a task at hand the pool is notified of both at once, with its result.
         self.owes_notification = true;
         Ok(())
     }
