@@ -98,14 +98,13 @@ def test_the_environment_is_there_before_the_program_is_imported(tmp_path: Path)
 
 
 def threads(_: int) -> tuple[list[int], str | None]:
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     loaded = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
     return sorted(loaded), os.environ.get("OPENBLAS_NUM_THREADS")
 
 
 def test_libraries_that_are_loaded_have_the_budget_too() -> None:
-    pytest.importorskip("threadpoolctl")
     numpy = pytest.importorskip("numpy")
     assert numpy.ones(2) @ numpy.ones(2) == 2
     with millpond.Pool(1, blas_threads=1) as pool:

@@ -169,7 +169,7 @@ class WorkerSettings(NamedTuple):
     def _limit_loaded(threads: int) -> None:
         """Tell libraries that were loaded before the fork: too late for the environment."""
         try:
-            import threadpoolctl  # type: ignore[import-untyped]
+            import threadpoolctl
         except ImportError:
             return
         threadpoolctl.threadpool_limits(threads)
