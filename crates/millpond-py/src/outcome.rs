@@ -243,11 +243,20 @@ fn decode_completed<'py>(
             other => failed = failed.or(Some(other)),
         }
     }
-    let completed = all.take().unwrap_or_else(|| PyList::empty(py)).into_any();
-    let completed = PyDict::from_sequence(&completed)?;
+    let pairs = all.take().unwrap_or_else(|| PyList::empty(py));
     match failed {
-        None => Ok(Decoded::Returned(completed.values().into_any())),
+        None => {
+            let results = PyList::empty(py);
+            for pair in &pairs {
+                results.append(pair.get_item(1)?)?;
+            }
+            Ok(Decoded::Returned(results.into_any()))
+        }
         Some(Decoded::Raised(error)) => {
+            let completed = PyDict::new(py);
+            for pair in &pairs {
+                completed.set_item(pair.get_item(0)?, pair.get_item(1)?)?;
+            }
             // Of an exception that takes no attributes, it is lost.
             let _ = error.value(py).setattr(intern!(py, "completed"), completed);
             Ok(Decoded::Raised(error))
