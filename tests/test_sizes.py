@@ -159,6 +159,8 @@ def test_a_closed_pool_without_workers_does_what_is_left() -> None:
 def test_workers_that_are_being_set_up_leave(tmp_path: Path) -> None:
     path = tmp_path / "go"
     with millpond.Pool(3, wait_for, (str(path),)) as pool:
+        # One that has not been forked yet is not, and does not leave.
+        pool._engine.wait_started(None)
         pool.resize(1)
         result = pool.apply_async(os.getpid)
         path.touch()
