@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,10 @@ use crate::channel::ring::Corrupt;
 use crate::os::clock::monotonic_ns;
 use crate::os::socket::{Received, Socket};
 use crate::pool::INLINE_LIMIT;
-use crate::pool::captured_handles::CapturedHandles;
 use crate::pool::config::Config;
 use crate::pool::function::Functions;
 use crate::pool::payload::Payload;
-use crate::pool::task::{Body, CrashCause, FunctionId, HANDLES, JobId, Task, TaskId};
-use crate::pool::tries::Tries;
+use crate::pool::task::{Body, CrashCause, FunctionId, HANDLES, Task, TaskId};
 use crate::pool::wire::{HEAD, Order, OrderHead, Placement, ReportHead, frame_length};
 use crate::shm::heap::Heap;
 use crate::shm::lease::{self, Importer};
@@ -107,24 +106,27 @@ pub(crate) struct Listed {
     pub(crate) open: bool,
 }
 
-/// A task that was handed to a worker.
+/// A task that was handed to a worker, as the owner has it: what lies in the ring is the worker's to
+/// damage.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    pub(crate) id: TaskId,
-    pub(crate) job: JobId,
-    pub(crate) index: u64,
-    pub(crate) function: FunctionId,
-    pub(crate) items: u32,
-    pub(crate) op: u8,
-    parts: u32,
+    task: Task,
+    /// Of its frame in the ring.
     position: u64,
-    /// The owner's own copy: what lies in the ring is the worker's to damage.
-    pub(crate) body: Body,
-    pub(crate) captured_handles: Option<Box<dyn CapturedHandles>>,
-    pub(crate) timed: bool,
-    pub(crate) tries: Option<Box<Tries>>,
-    pub(crate) priority: i32,
-    pub(crate) came_ns: u64,
+}
+
+impl Deref for InFlight {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.task
+    }
+}
+
+impl DerefMut for InFlight {
+    fn deref_mut(&mut self) -> &mut Task {
+        &mut self.task
+    }
 }
 
 /// What a dead worker leaves.
@@ -343,38 +345,8 @@ impl WorkerHandle {
         if let Body::Block(block) = task.body {
             heap.hand_to(block, self.number);
         }
-        let Task {
-            id,
-            job,
-            index,
-            function,
-            op,
-            items,
-            parts,
-            body,
-            captured_handles,
-            timed,
-            tries,
-            priority,
-            came_ns,
-        } = task;
-        self.retriable += usize::from(tries.is_some());
-        self.in_flight.push_back(InFlight {
-            id,
-            job,
-            index,
-            function,
-            items,
-            op,
-            parts,
-            position,
-            body,
-            captured_handles,
-            timed,
-            tries,
-            priority,
-            came_ns,
-        });
+        self.retriable += usize::from(task.tries.is_some());
+        self.in_flight.push_back(InFlight { task, position });
         self.handed += 1;
         Ok(())
     }
@@ -601,24 +573,7 @@ impl InFlight {
     }
 
     pub(crate) fn waiting_again(self) -> Task {
-        let Self { id, job, index, function, op, items, parts, body, captured_handles, .. } = self;
-        let (timed, tries, priority, came_ns) =
-            (self.timed, self.tries, self.priority, self.came_ns);
-        Task {
-            id,
-            job,
-            index,
-            function,
-            op,
-            items,
-            parts,
-            body,
-            captured_handles,
-            timed,
-            tries,
-            priority,
-            came_ns,
-        }
+        self.task
     }
 }
 
